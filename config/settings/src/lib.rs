@@ -1,0 +1,1 @@
+//! Typed settings with diagnostics that name file, line and column.

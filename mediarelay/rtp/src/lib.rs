@@ -1,0 +1,1 @@
+//! RTP, RTCP, SRTP and SRTCP: headers, protection, statistics. No I/O.

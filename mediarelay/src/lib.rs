@@ -1,0 +1,1 @@
+//! The media relay: NG listener, media workers, sockets.

@@ -1,0 +1,1 @@
+//! The proxy's brain: registrar, location, proxying, media policy. No I/O.

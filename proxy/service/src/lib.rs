@@ -1,0 +1,1 @@
+//! The built-in echo and music services as a SIP user agent without I/O.

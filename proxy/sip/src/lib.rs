@@ -1,0 +1,1 @@
+//! SIP messages: parse, edit in place, print. No I/O.

@@ -1,0 +1,1 @@
+//! Viaduct: a SIP proxy, registrar and WebRTC gateway.

@@ -1,0 +1,1 @@
+//! Call stories on the virtual network.

@@ -1,0 +1,1 @@
+//! A virtual clock and network with scripted phones and browsers.
