@@ -1,0 +1,33 @@
+// Small texts: durations, numbers, names. Pure.
+
+/** 65000 → '1:05', 3671000 → '1:01:11'. */
+export function duration(ms) {
+  const all = Math.max(0, Math.floor(ms / 1000));
+  const two = (value) => String(value).padStart(2, '0');
+  const hours = Math.floor(all / 3600);
+  const minutes = Math.floor(all / 60) % 60;
+  return hours > 0 ? `${hours}:${two(minutes)}:${two(all % 60)}` : `${minutes}:${two(all % 60)}`;
+}
+
+/**
+ * What to dial for what was typed: a number without its visual separators, a user name, or a SIP address.
+ * Null if it cannot be dialled.
+ */
+export function dialable(typed) {
+  const text = typed.trim().replace(/^sips?:/i, '');
+  if (/^[+*#]?[\d*#\s().\/-]+$/.test(text)) {
+    const number = text.replace(/[\s().\/-]/g, '');
+    return number === '' || number.length > 40 ? null : number;
+  }
+  return /^[\w.+~!*'-]{1,64}(@[\w.:[\]-]{1,255})?$/.test(text) ? text : null;
+}
+
+/** 'Desk phone (201)', or the number alone if it has no name of its own. */
+export function party(number, name) {
+  return name && name !== number ? `${name} (${number})` : number;
+}
+
+/** The touch tones that may be typed or pasted: digits, star, hash and A to D. */
+export function tones(typed) {
+  return [...typed.toUpperCase()].filter((key) => /[\d*#A-D]/.test(key)).join('');
+}
