@@ -193,8 +193,8 @@ fn word(text: &str) -> (&str, &str) {
     }
 }
 
-/// A decimal number without sign.
-fn number<T: std::str::FromStr>(text: &str, name: &'static str) -> Result<T, Reason> {
+/// A decimal number: digits only, where `parse` would take a plus sign as well.
+pub(crate) fn number<T: std::str::FromStr>(text: &str, name: &'static str) -> Result<T, Reason> {
     if text.is_empty() {
         return Err(Reason::Missing(name));
     }

@@ -6,13 +6,13 @@ mod static_types;
 pub use pattern::{CodecPattern, CodecSelector};
 pub use static_types::static_rtpmap;
 
-use crate::attribute::{Attribute, RtpMap};
+use crate::attribute::{Attribute, RtpMap, number};
 use crate::media::Media;
 
 /// One format of an `m=` line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Codec {
-    /// The format as it stands in the `m=` line.
+    /// The format as it stands in the `m=` line; a payload type without leading zeros.
     pub format: String,
     /// Its mapping: from the document, or the standard one of a static payload type (RFC 3551).
     pub rtpmap: Option<RtpMap>,
@@ -36,7 +36,7 @@ impl Codec {
 
     /// The format as a payload type.
     pub fn payload_type(&self) -> Option<u8> {
-        self.format.parse().ok().filter(|number| *number <= 127)
+        payload_type(&self.format)
     }
 
     /// The encoding name; empty when the payload type has no mapping.
@@ -99,10 +99,11 @@ impl CodecList {
     /// `fmtp` and `rtcp-fb` lines of formats that the `m=` line does not list are left out. Formats that
     /// repeat an earlier one are left out: their attributes could not be told apart.
     pub fn from_media(media: Media<'_>) -> Self {
+        let is_rtp = media.protocol().is_rtp();
         let mut list = Self::default();
         let mut position = [None; 128];
         for format in media.formats() {
-            let payload_type = rtp_payload_type(media, format);
+            let payload_type = if is_rtp { payload_type(format) } else { None };
             if let Some(payload_type) = payload_type {
                 let slot: &mut Option<usize> = &mut position[usize::from(payload_type)];
                 if slot.is_some() {
@@ -111,8 +112,9 @@ impl CodecList {
                 *slot = Some(list.0.len());
             }
             let rtpmap = payload_type.and_then(static_rtpmap);
+            let format = payload_type.map_or_else(|| format.to_owned(), |number| number.to_string());
             list.0.push(Codec {
-                format: format.to_owned(),
+                format,
                 rtpmap,
                 fmtp: Vec::new(),
                 rtcp_fb: Vec::new(),
@@ -219,12 +221,11 @@ impl CodecList {
     }
 }
 
-/// The format as a payload type, for protocols whose formats are payload types.
-fn rtp_payload_type(media: Media<'_>, format: &str) -> Option<u8> {
-    if !media.protocol().is_rtp() {
-        return None;
-    }
-    format.parse().ok().filter(|number| *number <= 127)
+/// A payload type in its decimal form.
+fn payload_type(format: &str) -> Option<u8> {
+    number(format, "payload type")
+        .ok()
+        .filter(|number| *number <= 127)
 }
 
 /// `96 nack pli` as 96 and `nack pli`.
@@ -235,8 +236,8 @@ fn split_payload_type(value: &[u8]) -> Option<(u8, &[u8])> {
     if !rest.first().is_none_or(u8::is_ascii_whitespace) {
         return None;
     }
-    let number = str::from_utf8(number).ok()?.parse().ok()?;
-    Some((number, rest.trim_ascii_start()))
+    let payload_type = payload_type(str::from_utf8(number).ok()?)?;
+    Some((payload_type, rest.trim_ascii_start()))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::attribute::number;
 use crate::error::Reason;
 
 /// `IP4` or `IP6` (RFC 8866 section 5.7).
@@ -193,10 +194,8 @@ impl Connection {
         let address = Host::parse(&mut fields)?;
         end(fields)?;
         if let Some(rest) = multicast {
-            let numeric = rest.split('/').all(|part| part.parse::<u32>().is_ok());
-            if !numeric {
-                return Err(Reason::Malformed("ttl"));
-            }
+            rest.split('/')
+                .try_for_each(|part| number::<u32>(part, "ttl").map(drop))?;
         }
         Ok(Self {
             address,

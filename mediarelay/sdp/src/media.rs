@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::attribute::{
     Attribute, Attributes, Candidate, Crypto, Direction, Fingerprint, IceCredentials, IceOptions, IcePwd,
-    IceUfrag, Mid, Rtcp, Setup, TlsId, TypedAttribute, read_value,
+    IceUfrag, Mid, Rtcp, Setup, TlsId, TypedAttribute, number, read_value,
 };
 use crate::codecs::CodecList;
 use crate::connection::{Bandwidth, Connection};
@@ -37,22 +37,15 @@ impl MediaHead {
         let ports = fields.next().ok_or(Reason::Missing("port"))?;
         fields.next().ok_or(Reason::Missing("proto"))?;
         let (port, port_count) = match ports.split_once('/') {
-            Some((port, count)) => (port, parse_port(count)?),
+            Some((port, count)) => (port, number(count, "number of ports")?),
             None => (ports, 1),
         };
         Ok(Self {
-            port: parse_port(port)?,
+            port: number(port, "port")?,
             port_count,
             formats: fields.count(),
         })
     }
-}
-
-fn parse_port(digits: &str) -> Result<u16, Reason> {
-    if digits.is_empty() || !digits.bytes().all(|octet| octet.is_ascii_digit()) {
-        return Err(Reason::Malformed("port"));
-    }
-    digits.parse().map_err(|_| Reason::OutOfRange("port"))
 }
 
 impl<'a> Media<'a> {

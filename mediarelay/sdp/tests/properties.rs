@@ -160,7 +160,9 @@ proptest! {
     fn edit_of_one_line_leaves_all_others(octets in mutated(), at in any::<prop::sample::Index>(), text in "[ -~]{1,30}") {
         let Ok(session) = Session::parse(&octets) else { return Ok(()) };
         let number = at.index(session.lines().count()) + 1;
-        prop_assume!(number > 1 && !text.starts_with("v=") && !text.starts_with("m="));
+        if number == 1 || text.starts_with("v=") || text.starts_with("m=") {
+            return Ok(());
+        }
         let mut edits = Edits::new(&session);
         edits.replace(number, &text);
         let edited = edits.apply();

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::Codec;
+use crate::attribute::number;
 
 /// A codec as NG names it (NG reference, section 5.6). Trailing parts may be absent; an absent or empty
 /// part matches anything.
@@ -91,5 +92,5 @@ impl CodecSelector {
 }
 
 fn positive(text: &str) -> Option<u32> {
-    text.parse().ok().filter(|number| *number > 0)
+    number(text, "").ok().filter(|number| *number > 0)
 }

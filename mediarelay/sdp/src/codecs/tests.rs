@@ -90,6 +90,16 @@ fn repeated_formats_count_once() {
 }
 
 #[test]
+fn payload_types_are_digits_and_lose_leading_zeros() {
+    let list = list("m=audio 9 RTP/AVP +96 008 128\na=rtpmap:96 opus/48000/2");
+    assert_eq!(formats(&list), "+96 8 128");
+    assert_eq!(
+        list.iter().map(Codec::payload_type).collect::<Vec<_>>(),
+        [None, Some(8), None]
+    );
+}
+
+#[test]
 fn formats_of_other_protocols_are_words() {
     let list = list("m=image 9 udptl t38");
     assert_eq!(

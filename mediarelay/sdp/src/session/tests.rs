@@ -58,9 +58,10 @@ fn malformed_m_lines_are_refused_with_their_reason() {
         ("m=audio 9", Reason::Missing("proto")),
         ("m=audio x RTP/AVP 0", Reason::Malformed("port")),
         ("m=audio -1 RTP/AVP 0", Reason::Malformed("port")),
+        ("m=audio +1 RTP/AVP 0", Reason::Malformed("port")),
         ("m=audio 65536 RTP/AVP 0", Reason::OutOfRange("port")),
-        ("m=audio 9/ RTP/AVP 0", Reason::Malformed("port")),
-        ("m=audio 9/99999 RTP/AVP 0", Reason::OutOfRange("port")),
+        ("m=audio 9/ RTP/AVP 0", Reason::Missing("number of ports")),
+        ("m=audio 9/99999 RTP/AVP 0", Reason::OutOfRange("number of ports")),
     ] {
         assert_eq!(
             fault(format!("{HEAD}{line}\r\n")),
