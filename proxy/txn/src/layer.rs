@@ -1,0 +1,480 @@
+//! The transaction layer: finds the transaction of each message and drives it.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use slotmap::SlotMap;
+use viaduct_sip::{
+    Essentials, HeaderName, Message, Method, RequestBuilder, ResponseBuilder, StatusCode, Transport,
+};
+
+use crate::client::{self, CancelOutcome, Client, ClientState, Tell};
+use crate::effects::{Effects, Letter, Owner, Timer};
+use crate::key::{ClientKey, ServerKey};
+use crate::server::{self, Server, ServerState};
+use crate::{ClientId, Config, Counters, Flow, Hop, Output, ServerId, Timers};
+
+/// What a received request turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Received {
+    /// It begins a transaction, which waits for [`Layer::respond`].
+    New(ServerId),
+    /// A CANCEL. It begins a transaction of its own, which must be answered whatever becomes of the INVITE.
+    Cancel {
+        /// The CANCEL's transaction.
+        server: ServerId,
+        /// The INVITE's transaction, while it has no final answer. `None` deserves a 481.
+        invite: Option<ServerId>,
+    },
+    /// An ACK of a 2xx: it is no transaction's, and is routed like any request of its dialog.
+    Ack,
+    /// The layer dealt with it: a repeat, an ACK of a 3xx-6xx, or a request beyond the limits.
+    Absorbed,
+}
+
+/// A request to send in a transaction of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// The whole message, our Via with `branch` on top.
+    pub octets: Bytes,
+    /// The branch of that Via, unique to this request.
+    pub branch: Bytes,
+    /// True for an INVITE.
+    pub is_invite: bool,
+    /// Where to.
+    pub hop: Hop,
+    /// How long to wait for any answer (INVITE) or the final one (others). `None` is 64·T1, timers B and F.
+    pub patience: Option<Duration>,
+}
+
+/// All transactions of one shard. See the [crate documentation](crate) for the contract.
+#[derive(Debug, Default)]
+pub struct Layer {
+    config: Config,
+    servers: SlotMap<ServerId, Server>,
+    clients: SlotMap<ClientId, Client>,
+    by_request: HashMap<ServerKey, ServerId>,
+    by_branch: HashMap<ClientKey, ClientId>,
+    timers: Timers<Timer>,
+    outputs: VecDeque<Output>,
+    counters: Counters,
+}
+
+impl Layer {
+    /// A layer without transactions.
+    pub fn new(config: Config) -> Self {
+        Self {
+            config,
+            ..Self::default()
+        }
+    }
+
+    /// A request came. `essentials` are those of `request`.
+    pub fn handle_request(
+        &mut self,
+        now: Instant,
+        flow: Flow,
+        request: &Message,
+        essentials: &Essentials<'_>,
+    ) -> Received {
+        let key = ServerKey::new(request, essentials);
+        let method = essentials.cseq.method;
+        let existing = self.by_request.get(&key).copied();
+        match (existing, method) {
+            (Some(server), Method::Ack) => self.acknowledged(now, server),
+            (Some(server), _) => {
+                self.counters.request_repeats += 1;
+                self.with_server(now, server, |state, fx| {
+                    state.request_repeated(fx);
+                    server::Next::In(state)
+                });
+                Received::Absorbed
+            }
+            (None, Method::Ack) => Received::Ack,
+            (None, _) if self.servers.len() >= self.config.limits.server_transactions_max => {
+                self.refuse(flow, request, essentials);
+                Received::Absorbed
+            }
+            (None, _) => self.begin(flow, request, essentials, key),
+        }
+    }
+
+    /// A response came. `Some` hands it to the user as the answer of that request; `None` means the layer dealt with
+    /// it. `essentials` are those of `response`.
+    pub fn handle_response(
+        &mut self,
+        now: Instant,
+        response: &Message,
+        essentials: &Essentials<'_>,
+    ) -> Option<ClientId> {
+        let found = response.status().zip(self.client_of(response, essentials));
+        let Some((status, client)) = found else {
+            self.counters.responses_stray += 1;
+            return None;
+        };
+        let is_own_cancel = self
+            .clients
+            .get(client)
+            .is_some_and(|client| client.is_own_cancel);
+        let tell = self.with_client(now, client, |state, fx| state.response(fx, status, response));
+        let for_user = match tell {
+            Tell::Nothing | Tell::Timeout => false,
+            Tell::Response => !is_own_cancel,
+            Tell::ResponseThenCancel { reason } => {
+                self.cancel(now, client, reason.as_ref());
+                true
+            }
+        };
+        if for_user {
+            self.counters.responses += 1;
+        }
+        for_user.then_some(client)
+    }
+
+    /// Sends an answer in a server transaction. `octets` is the whole response, `status` its code. An answer that the
+    /// state of the transaction forbids (a second final one, but for further 2xx to an INVITE) is not sent.
+    pub fn respond(&mut self, now: Instant, server: ServerId, status: StatusCode, octets: Bytes) {
+        self.with_server(now, server, |state, fx| state.respond(fx, status, octets));
+    }
+
+    /// Sends a request in a new client transaction. `None` when [`Limits::client_transactions_max`] is reached or the
+    /// branch is in use: nothing was sent.
+    ///
+    /// [`Limits::client_transactions_max`]: crate::Limits::client_transactions_max
+    pub fn request(&mut self, now: Instant, request: Request) -> Option<ClientId> {
+        let key = ClientKey {
+            branch: request.branch.clone(),
+            is_cancel: false,
+        };
+        self.start(now, key, request, false)
+    }
+
+    /// Cancels an INVITE: at once after a provisional answer, otherwise as soon as one comes (RFC 3261 section 9.1).
+    /// `reason` is the value of the CANCEL's Reason header (RFC 3326). An INVITE that already has its final answer is
+    /// left alone.
+    pub fn cancel(&mut self, now: Instant, client: ClientId, reason: Option<&Arc<str>>) {
+        let outcome = {
+            let Some(entry) = self.clients.get_mut(client) else {
+                return;
+            };
+            let mut fx = Effects {
+                now,
+                owner: Owner::Client(client),
+                hop: &entry.hop,
+                timing: &self.config.timing,
+                timers: &mut self.timers,
+                outputs: &mut self.outputs,
+                counters: &mut self.counters,
+            };
+            match &mut entry.state {
+                Some(ClientState::Invite(state)) => state.cancel(&mut fx, reason.cloned()),
+                Some(ClientState::NonInvite(_)) | None => CancelOutcome::TooLate,
+            }
+        };
+        if let CancelOutcome::SendNow(invite) = outcome {
+            self.send_cancel(now, client, &invite, reason.map(AsRef::as_ref));
+        }
+    }
+
+    /// Ends a client transaction without a word: its request could not be sent, or nobody wants the answer.
+    pub fn abandon(&mut self, client: ClientId) {
+        self.remove_client(client);
+    }
+
+    /// A timer may have fired.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(Timer { owner, letter }) = self.timers.pop(now) {
+            match owner {
+                Owner::Server(server) => {
+                    self.with_server(now, server, |state, fx| state.fired(fx, letter));
+                }
+                Owner::Client(client) => self.client_fired(now, client, letter),
+            }
+        }
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout).
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// What to do next. Drain it after every call that takes `now`.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// The request that began a server transaction.
+    pub fn server_request(&self, server: ServerId) -> Option<&Message> {
+        self.servers.get(server).map(|server| &server.request)
+    }
+
+    /// True while a server transaction exists and has no final answer.
+    pub fn is_pending(&self, server: ServerId) -> bool {
+        self.servers.get(server).is_some_and(Server::is_pending)
+    }
+
+    /// Server and client transactions that exist.
+    pub fn len(&self) -> (usize, usize) {
+        (self.servers.len(), self.clients.len())
+    }
+
+    /// True when no transaction exists.
+    pub fn is_empty(&self) -> bool {
+        self.servers.is_empty() && self.clients.is_empty()
+    }
+
+    /// What was counted.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    fn begin(
+        &mut self,
+        flow: Flow,
+        request: &Message,
+        essentials: &Essentials<'_>,
+        key: ServerKey,
+    ) -> Received {
+        self.counters.requests += 1;
+        let method = essentials.cseq.method;
+        let invite = match method {
+            Method::Cancel => self.by_request.get(&key.cancelled()).copied(),
+            _ => None,
+        };
+        let server = self.servers.insert(Server {
+            key: key.clone(),
+            request: request.clone(),
+            reply: reply_hop(flow, essentials, self.config.symmetric_response),
+            state: Some(ServerState::new(method == Method::Invite)),
+        });
+        self.by_request.insert(key, server);
+        match method {
+            Method::Cancel => Received::Cancel {
+                server,
+                invite: invite.filter(|&invite| self.is_pending(invite)),
+            },
+            _ => Received::New(server),
+        }
+    }
+
+    fn acknowledged(&mut self, now: Instant, server: ServerId) -> Received {
+        // An ACK of a 2xx has a branch of its own, but clients that reuse the INVITE's are common.
+        if self.servers.get(server).is_some_and(Server::is_accepted) {
+            return Received::Ack;
+        }
+        self.with_server(now, server, ServerState::acknowledged);
+        Received::Absorbed
+    }
+
+    /// Answers 503 without keeping anything.
+    fn refuse(&mut self, flow: Flow, request: &Message, essentials: &Essentials<'_>) {
+        self.counters.requests_refused += 1;
+        let retry_after = self.config.limits.retry_after_s.to_string();
+        let built = ResponseBuilder::new(request, StatusCode::SERVICE_UNAVAILABLE)
+            .source(flow.remote)
+            .header(HeaderName::RetryAfter, &retry_after)
+            .build();
+        // A request whose essentials were read can be answered; one that cannot is dropped.
+        let Ok(octets) = built else { return };
+        self.outputs.push_back(Output::Send {
+            hop: reply_hop(flow, essentials, self.config.symmetric_response),
+            octets,
+            client: None,
+        });
+    }
+
+    fn start(
+        &mut self,
+        now: Instant,
+        key: ClientKey,
+        request: Request,
+        is_own_cancel: bool,
+    ) -> Option<ClientId> {
+        if self.clients.len() >= self.config.limits.client_transactions_max
+            || self.by_branch.contains_key(&key)
+        {
+            self.counters.clients_refused += 1;
+            return None;
+        }
+        let Self {
+            config,
+            clients,
+            timers,
+            outputs,
+            counters,
+            by_branch,
+            ..
+        } = self;
+        let patience = request.patience.unwrap_or_else(|| config.timing.lifetime());
+        let client = clients.insert_with_key(|client| {
+            let mut fx = Effects {
+                now,
+                owner: Owner::Client(client),
+                hop: &request.hop,
+                timing: &config.timing,
+                timers,
+                outputs,
+                counters,
+            };
+            let state = ClientState::start(request.is_invite, &mut fx, request.octets, patience);
+            Client {
+                key: key.clone(),
+                hop: request.hop.clone(),
+                is_own_cancel,
+                state: Some(state),
+            }
+        });
+        by_branch.insert(key, client);
+        Some(client)
+    }
+
+    fn send_cancel(&mut self, now: Instant, client: ClientId, invite: &Bytes, reason: Option<&str>) {
+        let Some(entry) = self.clients.get(client) else {
+            return;
+        };
+        let Some(octets) = cancel_octets(invite, reason) else {
+            return;
+        };
+        let branch = entry.key.branch.clone();
+        let key = ClientKey {
+            branch: branch.clone(),
+            is_cancel: true,
+        };
+        let hop = entry.hop.clone();
+        self.start(
+            now,
+            key,
+            Request {
+                octets,
+                branch,
+                is_invite: false,
+                hop,
+                patience: None,
+            },
+            true,
+        );
+    }
+
+    fn client_of(&self, response: &Message, essentials: &Essentials<'_>) -> Option<ClientId> {
+        let branch = response.share(essentials.via.branch()?.as_bytes());
+        let is_cancel = essentials.cseq.method == Method::Cancel;
+        let client = *self.by_branch.get(&ClientKey { branch, is_cancel })?;
+        // An answer to another method than was asked is nobody's.
+        let is_invite = matches!(self.clients.get(client)?.state, Some(ClientState::Invite(_)));
+        (is_invite == (essentials.cseq.method == Method::Invite)).then_some(client)
+    }
+
+    fn client_fired(&mut self, now: Instant, client: ClientId, letter: Letter) {
+        let is_own_cancel = self
+            .clients
+            .get(client)
+            .is_some_and(|client| client.is_own_cancel);
+        let tell = self.with_client(now, client, |state, fx| state.fired(fx, letter));
+        if tell == Tell::Timeout && !is_own_cancel {
+            self.counters.client_timeouts += 1;
+            self.outputs.push_back(Output::Timeout { client });
+        }
+    }
+
+    /// Lets `step` take a server transaction from its state into the next. Nothing happens when it is gone.
+    fn with_server(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        step: impl FnOnce(ServerState, &mut Effects<'_>) -> server::Next,
+    ) {
+        let Some(entry) = self.servers.get_mut(server) else {
+            return;
+        };
+        let Some(state) = entry.state.take() else { return };
+        let mut fx = Effects {
+            now,
+            owner: Owner::Server(server),
+            hop: &entry.reply,
+            timing: &self.config.timing,
+            timers: &mut self.timers,
+            outputs: &mut self.outputs,
+            counters: &mut self.counters,
+        };
+        let acknowledged = match step(state, &mut fx) {
+            server::Next::In(state) => {
+                entry.state = Some(state);
+                return;
+            }
+            server::Next::Over => true,
+            server::Next::OverUnacknowledged => false,
+        };
+        if !acknowledged {
+            self.counters.acks_missing += 1;
+        }
+        if let Some(entry) = self.servers.remove(server) {
+            self.by_request.remove(&entry.key);
+        }
+        self.outputs
+            .push_back(Output::ServerEnded { server, acknowledged });
+    }
+
+    /// As [`with_server`](Self::with_server), for a client transaction. Tells what its user must know.
+    fn with_client(
+        &mut self,
+        now: Instant,
+        client: ClientId,
+        step: impl FnOnce(ClientState, &mut Effects<'_>) -> client::Next,
+    ) -> Tell {
+        let Some(entry) = self.clients.get_mut(client) else {
+            return Tell::Nothing;
+        };
+        let Some(state) = entry.state.take() else {
+            return Tell::Nothing;
+        };
+        let mut fx = Effects {
+            now,
+            owner: Owner::Client(client),
+            hop: &entry.hop,
+            timing: &self.config.timing,
+            timers: &mut self.timers,
+            outputs: &mut self.outputs,
+            counters: &mut self.counters,
+        };
+        let next = step(state, &mut fx);
+        entry.state = next.state;
+        if entry.state.is_none() {
+            self.remove_client(client);
+        }
+        next.tell
+    }
+
+    fn remove_client(&mut self, client: ClientId) {
+        let Some(entry) = self.clients.remove(client) else {
+            return;
+        };
+        self.by_branch.remove(&entry.key);
+        if !entry.is_own_cancel {
+            self.outputs.push_back(Output::ClientEnded { client });
+        }
+    }
+}
+
+/// The CANCEL of an INVITE that was sent, with the Reason header's value (RFC 3326).
+fn cancel_octets(invite: &Bytes, reason: Option<&str>) -> Option<Bytes> {
+    let invite = client::reread(invite)?;
+    let mut cancel = RequestBuilder::cancel_for(&invite).ok()?;
+    if let Some(reason) = reason {
+        cancel = cancel.header(HeaderName::Reason, reason);
+    }
+    cancel.build().ok()
+}
+
+/// Where answers to a request go (RFC 3261 section 18.2.2, RFC 3581 section 4). A datagram that asks for `rport` is
+/// answered where it came from, any other at the port its Via names.
+fn reply_hop(flow: Flow, essentials: &Essentials<'_>, symmetric: bool) -> Hop {
+    let via = &essentials.via;
+    if flow.transport != Transport::Udp || symmetric || via.rport().is_some() {
+        return Hop::Flow(flow);
+    }
+    let mut remote = flow.remote;
+    remote.set_port(via.port().unwrap_or_else(|| Transport::Udp.default_port()));
+    Hop::Flow(Flow { remote, ..flow })
+}

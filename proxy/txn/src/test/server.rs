@@ -1,0 +1,221 @@
+//! Server transactions on a virtual clock.
+
+use viaduct_sip::Transport;
+
+use super::{Bench, request};
+use crate::{Config, Limits, Received};
+
+/// RFC 3261 17.2.1: timer G doubles to T2 until timer H.
+#[test]
+fn a_refused_invite_is_answered_again_until_nobody_acknowledges() {
+    let mut bench = Bench::new();
+    let server = bench.begin(Transport::Udp, &request("INVITE", "z9hG4bK1"));
+    bench.respond(server, 486);
+    assert_eq!(bench.did(), ["486"]);
+    let told = bench.pass(40.0);
+    assert_eq!(
+        told[..6],
+        ["0.5 486", "1.5 486", "3.5 486", "7.5 486", "11.5 486", "15.5 486"]
+    );
+    assert_eq!(told.last().unwrap(), "32 server ended without ACK");
+    assert_eq!(bench.layer.counters().acks_missing, 1);
+    assert!(bench.layer.is_empty());
+}
+
+/// RFC 3261 17.2.1: timer I absorbs repeats of the ACK, over UDP only.
+#[test]
+fn an_ack_of_a_refusal_is_absorbed_with_its_repeats() {
+    for (transport, over) in [(Transport::Udp, vec!["5 server ended"]), (Transport::Wss, vec![])] {
+        let mut bench = Bench::new();
+        let server = bench.begin(transport, &request("INVITE", "z9hG4bK1"));
+        bench.respond(server, 404);
+        assert_eq!(
+            bench.receive(transport, &request("ACK", "z9hG4bK1")),
+            Received::Absorbed
+        );
+        let at_once = bench.did();
+        assert_eq!(
+            at_once.contains(&"server ended".to_owned()),
+            transport.is_reliable()
+        );
+        if transport == Transport::Udp {
+            assert_eq!(
+                bench.receive(transport, &request("ACK", "z9hG4bK1")),
+                Received::Absorbed
+            );
+        }
+        assert_eq!(bench.pass(40.0), over);
+        assert!(bench.layer.is_empty());
+    }
+}
+
+/// RFC 3261 17.2.1: over a reliable transport a final answer is sent once, and timer H still runs.
+#[test]
+fn a_refusal_is_not_repeated_over_a_stream() {
+    let mut bench = Bench::new();
+    let server = bench.begin(Transport::Tcp, &request("INVITE", "z9hG4bK1"));
+    bench.respond(server, 486);
+    bench.did();
+    assert_eq!(bench.pass(40.0), ["32 server ended without ACK"]);
+}
+
+/// RFC 3261 17.2.1: a repeat of the INVITE gets the last provisional answer again.
+#[test]
+fn a_repeated_invite_is_answered_with_the_last_provisional_answer() {
+    let mut bench = Bench::new();
+    let invite = request("INVITE", "z9hG4bK1");
+    let server = bench.begin(Transport::Udp, &invite);
+    assert_eq!(bench.receive(Transport::Udp, &invite), Received::Absorbed);
+    assert!(
+        bench.did().is_empty(),
+        "nothing was answered yet, so nothing is repeated"
+    );
+    bench.respond(server, 100);
+    bench.respond(server, 180);
+    assert_eq!(bench.receive(Transport::Udp, &invite), Received::Absorbed);
+    assert_eq!(bench.did(), ["100", "180", "180"]);
+    assert_eq!(bench.layer.counters().request_repeats, 2);
+}
+
+/// RFC 6026 8.7: after a 2xx the transaction lives on, absorbs INVITE repeats and passes the user's 2xx repeats.
+#[test]
+fn an_accepted_invite_absorbs_repeats_and_lets_the_user_repeat_its_2xx() {
+    let mut bench = Bench::new();
+    let invite = request("INVITE", "z9hG4bK1");
+    let server = bench.begin(Transport::Udp, &invite);
+    bench.respond(server, 200);
+    assert_eq!(bench.did(), ["200"]);
+    assert_eq!(bench.receive(Transport::Udp, &invite), Received::Absorbed);
+    assert!(bench.did().is_empty());
+    bench.respond(server, 200);
+    assert_eq!(bench.did(), ["200"]);
+    bench.respond(server, 486);
+    assert!(bench.did().is_empty(), "a refusal after a 2xx is not sent");
+    assert_eq!(bench.pass(40.0), ["32 server ended"]);
+}
+
+/// RFC 3261 17.1.1.3: the ACK of a 2xx is nobody's transaction, also when a client reuses the branch.
+#[test]
+fn an_ack_of_a_2xx_goes_to_the_user() {
+    let mut bench = Bench::new();
+    let server = bench.begin(Transport::Udp, &request("INVITE", "z9hG4bK1"));
+    bench.respond(server, 200);
+    assert_eq!(
+        bench.receive(Transport::Udp, &request("ACK", "z9hG4bK2")),
+        Received::Ack
+    );
+    assert_eq!(
+        bench.receive(Transport::Udp, &request("ACK", "z9hG4bK1")),
+        Received::Ack
+    );
+}
+
+/// RFC 3261 17.2.2: timer J keeps the answer for repeats, over UDP only.
+#[test]
+fn a_repeated_request_gets_the_same_answer_for_the_life_of_its_transaction() {
+    let mut bench = Bench::new();
+    let options = request("OPTIONS", "z9hG4bK1");
+    let server = bench.begin(Transport::Udp, &options);
+    assert_eq!(bench.receive(Transport::Udp, &options), Received::Absorbed);
+    assert!(bench.did().is_empty());
+    bench.respond(server, 200);
+    bench.receive(Transport::Udp, &options);
+    bench.respond(server, 404);
+    assert_eq!(bench.did(), ["200", "200"]);
+    assert_eq!(bench.pass(40.0), ["32 server ended"]);
+
+    let server = bench.begin(Transport::Tls, &request("OPTIONS", "z9hG4bK2"));
+    bench.respond(server, 200);
+    assert_eq!(bench.did(), ["200", "server ended"]);
+}
+
+/// RFC 3261 9.2 and 17.2.3: a CANCEL shares the INVITE's branch, has a transaction of its own and finds the INVITE.
+#[test]
+fn a_cancel_finds_its_pending_invite_and_no_other() {
+    let mut bench = Bench::new();
+    let invite = bench.begin(Transport::Udp, &request("INVITE", "z9hG4bK1"));
+    let Received::Cancel {
+        server,
+        invite: found,
+    } = bench.receive(Transport::Udp, &request("CANCEL", "z9hG4bK1"))
+    else {
+        panic!("a CANCEL was not seen as one");
+    };
+    assert_eq!(found, Some(invite));
+    bench.respond(server, 200);
+    bench.respond(invite, 487);
+    assert_eq!(bench.did(), ["200", "487"]);
+    assert_eq!(
+        bench.receive(Transport::Udp, &request("CANCEL", "z9hG4bK1")),
+        Received::Absorbed
+    );
+    let stranger = bench.receive(Transport::Udp, &request("CANCEL", "z9hG4bK9"));
+    assert!(matches!(stranger, Received::Cancel { invite: None, .. }));
+}
+
+#[test]
+fn a_cancel_that_comes_after_the_final_answer_finds_nothing() {
+    let mut bench = Bench::new();
+    let invite = bench.begin(Transport::Udp, &request("INVITE", "z9hG4bK1"));
+    bench.respond(invite, 200);
+    let cancel = bench.receive(Transport::Udp, &request("CANCEL", "z9hG4bK1"));
+    assert!(matches!(cancel, Received::Cancel { invite: None, .. }));
+}
+
+/// RFC 3261 17.2.3: the same branch from another sent-by is another transaction.
+#[test]
+fn transactions_of_two_clients_with_one_branch_stay_apart() {
+    let mut bench = Bench::new();
+    let first = request("OPTIONS", "z9hG4bK1");
+    let text = std::str::from_utf8(first.octets())
+        .unwrap()
+        .replace("client.example", "other.example");
+    bench.begin(Transport::Udp, &first);
+    assert!(matches!(
+        bench.receive(Transport::Udp, &super::message(&text)),
+        Received::New(_)
+    ));
+}
+
+/// RFC 3261 17.2.3, last rules: peers of RFC 2543 have no unique branch.
+#[test]
+fn requests_without_a_magic_cookie_are_matched_by_their_fields() {
+    let mut bench = Bench::new();
+    let invite = request("INVITE", "1");
+    let server = bench.begin(Transport::Udp, &invite);
+    assert_eq!(bench.receive(Transport::Udp, &invite), Received::Absorbed);
+    bench.respond(server, 486);
+    assert_eq!(
+        bench.receive(Transport::Udp, &request("ACK", "1")),
+        Received::Absorbed
+    );
+    let other = std::str::from_utf8(invite.octets())
+        .unwrap()
+        .replace("Call-ID: c1", "Call-ID: c2");
+    assert!(matches!(
+        bench.receive(Transport::Udp, &super::message(&other)),
+        Received::New(_)
+    ));
+}
+
+#[test]
+fn requests_beyond_the_limit_are_refused_without_state() {
+    let limits = Limits {
+        server_transactions_max: 1,
+        ..Limits::default()
+    };
+    let mut bench = Bench::with(Config {
+        limits,
+        ..Config::default()
+    });
+    bench.begin(Transport::Udp, &request("OPTIONS", "z9hG4bK1"));
+    assert_eq!(
+        bench.receive(Transport::Udp, &request("OPTIONS", "z9hG4bK2")),
+        Received::Absorbed
+    );
+    assert_eq!(bench.did(), ["503"]);
+    assert_eq!(
+        (bench.layer.len(), bench.layer.counters().requests_refused),
+        ((1, 0), 1)
+    );
+}
