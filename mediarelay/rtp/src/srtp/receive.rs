@@ -1,0 +1,191 @@
+//! Unprotecting what comes in.
+
+use std::fmt;
+
+use super::cipher::{Cipher, ENCRYPTED, NotAuthentic, Position, RTCP_CLEAR_LEN, TRAILER_LEN};
+use super::error::UnprotectError;
+use super::keys::SrtpKeyMaterial;
+use super::profile::SrtpProfile;
+use super::streams::{Full, SrtpLimits, Streams};
+use super::window::Refusal;
+use crate::header::RtpHeader;
+use crate::rtcp::be32;
+use crate::tick::Tick;
+
+/// The longest packet for which a second rollover counter is tried; see [`ReceiveContext::unprotect_rtp`].
+const SECOND_TRY_MAX: usize = 2048;
+
+/// One direction of one leg, incoming: session keys and the packet indices received so far.
+///
+/// A packet changes the context only after its tag is found right.
+pub struct ReceiveContext {
+    profile: SrtpProfile,
+    cipher: Cipher,
+    streams: Streams,
+}
+
+impl ReceiveContext {
+    /// Derives the session keys.
+    #[must_use]
+    pub fn new(keys: &SrtpKeyMaterial, limits: SrtpLimits) -> Self {
+        Self {
+            profile: keys.profile(),
+            cipher: Cipher::new(keys),
+            streams: Streams::new(limits),
+        }
+    }
+
+    /// The profile.
+    #[must_use]
+    pub fn profile(&self) -> SrtpProfile {
+        self.profile
+    }
+
+    /// SSRCs with full state.
+    #[must_use]
+    pub fn live_ssrcs(&self) -> usize {
+        self.streams.live()
+    }
+
+    /// How often an authentic packet was refused because its SSRC found no room.
+    #[must_use]
+    pub fn refused_ssrcs(&self) -> u64 {
+        self.streams.refused()
+    }
+
+    /// Turns an SRTP packet into RTP in its first octets and says how long that is.
+    ///
+    /// A sender may have begun shortly before its sequence number wrapped, and the keys may have come here only after
+    /// the wrap; its first packet here then has a rollover counter of 1. So for the first packet of an SSRC whose
+    /// sequence number is in the lower half, 1 is tried after 0.
+    ///
+    /// # Errors
+    /// [`UnprotectError`]; the context is unchanged, the packet's octets after the header are undefined.
+    pub fn unprotect_rtp(&mut self, now: Tick, packet: &mut [u8]) -> Result<usize, UnprotectError> {
+        let header = RtpHeader::parse(packet)?;
+        let (ssrc, sequence, header_len) = (header.ssrc(), header.sequence(), header.size());
+        let len = packet
+            .len()
+            .checked_sub(self.cipher.rtp_tag_len())
+            .filter(|len| *len >= header_len)
+            .ok_or(UnprotectError::NoTag { len: packet.len() })?;
+        let window = match self.streams.find(ssrc) {
+            Some(stream) => stream.rtp,
+            None => self.streams.candidate(now, ssrc).rtp,
+        };
+        let mut index = window.estimate(sequence)?;
+        window.check(index)?;
+        if window.next() == 0 && sequence < 0x8000 && packet.len() <= SECOND_TRY_MAX {
+            index = self.open_first(packet, header_len, ssrc, sequence)?;
+        } else {
+            self.cipher
+                .open_rtp(packet, header_len, Position { ssrc, index })?;
+        }
+        let stream = self.streams.enter(now, ssrc)?;
+        stream.rtp.accept(index);
+        stream.last_used = now;
+        Ok(len)
+    }
+
+    /// Tries a rollover counter of 0, then of 1, and gives the index that held.
+    fn open_first(
+        &self,
+        packet: &mut [u8],
+        header_len: usize,
+        ssrc: u32,
+        sequence: u16,
+    ) -> Result<u64, NotAuthentic> {
+        let mut untouched = [0; SECOND_TRY_MAX];
+        let untouched = &mut untouched[..packet.len()];
+        untouched.copy_from_slice(packet);
+        let index = u64::from(sequence);
+        if self
+            .cipher
+            .open_rtp(packet, header_len, Position { ssrc, index })
+            .is_ok()
+        {
+            return Ok(index);
+        }
+        packet.copy_from_slice(untouched);
+        let index = index | 1 << 16;
+        self.cipher
+            .open_rtp(packet, header_len, Position { ssrc, index })?;
+        Ok(index)
+    }
+
+    /// Turns an SRTCP packet into an RTCP compound in its first octets and says how long that is.
+    ///
+    /// A packet whose E bit is clear is authenticated but not encrypted; it is accepted, since the bit is covered by
+    /// the tag: whoever set it has the key.
+    ///
+    /// # Errors
+    /// [`UnprotectError`]; the context is unchanged, the packet's octets after the first eight are undefined.
+    pub fn unprotect_rtcp(&mut self, now: Tick, packet: &mut [u8]) -> Result<usize, UnprotectError> {
+        let tag_len = self.cipher.rtcp_tag_len();
+        let len = packet
+            .len()
+            .checked_sub(tag_len + TRAILER_LEN)
+            .filter(|len| *len >= RTCP_CLEAR_LEN && packet[0] >> 6 == 2)
+            .ok_or(UnprotectError::Rtcp)?;
+        let trailer_at = match self.cipher {
+            Cipher::Cm(_) => len,
+            Cipher::Gcm(_) => len + tag_len,
+        };
+        let trailer = be32(&packet[trailer_at..]);
+        let encrypted = trailer & ENCRYPTED != 0;
+        let at = Position {
+            ssrc: be32(&packet[4..]),
+            index: u64::from(trailer & !ENCRYPTED),
+        };
+        let window = match self.streams.find(at.ssrc) {
+            Some(stream) => stream.rtcp,
+            None => self.streams.candidate(now, at.ssrc).rtcp,
+        };
+        window.check(at.index)?;
+        self.cipher.open_rtcp(packet, at, encrypted)?;
+        let stream = self.streams.enter(now, at.ssrc)?;
+        stream.rtcp.accept(at.index);
+        stream.last_used = now;
+        Ok(len)
+    }
+
+    #[cfg(test)]
+    pub(super) fn with(profile: SrtpProfile, cipher: Cipher) -> Self {
+        Self {
+            profile,
+            cipher,
+            streams: Streams::new(SrtpLimits::default()),
+        }
+    }
+}
+
+impl From<NotAuthentic> for UnprotectError {
+    fn from(_: NotAuthentic) -> Self {
+        Self::NotAuthentic
+    }
+}
+
+impl From<Full> for UnprotectError {
+    fn from(_: Full) -> Self {
+        Self::TooManySsrcs
+    }
+}
+
+impl From<Refusal> for UnprotectError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Seen => Self::Replayed,
+            Refusal::TooOld => Self::TooOld,
+            Refusal::Exhausted => Self::KeyExhausted,
+        }
+    }
+}
+
+impl fmt::Debug for ReceiveContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReceiveContext")
+            .field("profile", &self.profile)
+            .field("live_ssrcs", &self.streams.live())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,139 @@
+//! Protecting what goes out.
+
+use std::fmt;
+
+use super::cipher::{Cipher, Position, RTCP_CLEAR_LEN, TRAILER_LEN};
+use super::error::ProtectError;
+use super::keys::SrtpKeyMaterial;
+use super::profile::SrtpProfile;
+use super::streams::{Full, SrtpLimits, Streams};
+use super::window::{RTCP_INDEX_END, Refusal};
+use crate::header::RtpHeader;
+use crate::rtcp::be32;
+use crate::tick::Tick;
+
+/// One direction of one leg, outgoing: session keys and the packet indices used so far.
+///
+/// A relay protects packets that others have numbered. So an index is checked as a receiver would: one that was used,
+/// or is too old to tell, is refused, since encrypting other octets under it would give both away.
+pub struct SendContext {
+    profile: SrtpProfile,
+    cipher: Cipher,
+    streams: Streams,
+}
+
+impl SendContext {
+    /// Derives the session keys.
+    #[must_use]
+    pub fn new(keys: &SrtpKeyMaterial, limits: SrtpLimits) -> Self {
+        Self {
+            profile: keys.profile(),
+            cipher: Cipher::new(keys),
+            streams: Streams::new(limits),
+        }
+    }
+
+    /// The profile.
+    #[must_use]
+    pub fn profile(&self) -> SrtpProfile {
+        self.profile
+    }
+
+    /// SSRCs with full state.
+    #[must_use]
+    pub fn live_ssrcs(&self) -> usize {
+        self.streams.live()
+    }
+
+    /// How often a packet was refused because its SSRC found no room.
+    #[must_use]
+    pub fn refused_ssrcs(&self) -> u64 {
+        self.streams.refused()
+    }
+
+    /// Turns the RTP packet in the first `len` octets of the buffer into SRTP and says how long that is.
+    ///
+    /// The buffer needs [`SrtpProfile::rtp_tag_len`] octets after the packet.
+    ///
+    /// # Errors
+    /// [`ProtectError`]; the buffer is unchanged, and no index is used up.
+    pub fn protect_rtp(&mut self, now: Tick, buffer: &mut [u8], len: usize) -> Result<usize, ProtectError> {
+        let end = len + self.cipher.rtp_tag_len();
+        let missing = end.saturating_sub(buffer.len());
+        let packet = buffer.get_mut(..end).ok_or(ProtectError::NoRoom { missing })?;
+        let header = RtpHeader::parse(&packet[..len])?;
+        let (ssrc, sequence, header_len) = (header.ssrc(), header.sequence(), header.size());
+        let stream = self.streams.enter(now, ssrc)?;
+        let index = stream.rtp.estimate(sequence)?;
+        stream.rtp.check(index)?;
+        self.cipher.seal_rtp(packet, header_len, Position { ssrc, index });
+        stream.rtp.accept(index);
+        stream.last_used = now;
+        Ok(end)
+    }
+
+    /// Turns the RTCP compound in the first `len` octets of the buffer into SRTCP and says how long that is.
+    ///
+    /// The buffer needs [`SrtpProfile::rtcp_tag_len`] and four octets after the compound. The index counts from zero
+    /// for each SSRC.
+    ///
+    /// # Errors
+    /// [`ProtectError`]; the buffer is unchanged, and no index is used up.
+    pub fn protect_rtcp(&mut self, now: Tick, buffer: &mut [u8], len: usize) -> Result<usize, ProtectError> {
+        let end = len + self.cipher.rtcp_tag_len() + TRAILER_LEN;
+        let missing = end.saturating_sub(buffer.len());
+        let packet = buffer.get_mut(..end).ok_or(ProtectError::NoRoom { missing })?;
+        if len < RTCP_CLEAR_LEN || packet[0] >> 6 != 2 {
+            return Err(ProtectError::Rtcp);
+        }
+        let ssrc = be32(&packet[4..]);
+        let stream = self.streams.enter(now, ssrc)?;
+        let index = stream.rtcp.next();
+        if index >= RTCP_INDEX_END {
+            return Err(ProtectError::KeyExhausted);
+        }
+        self.cipher.seal_rtcp(packet, Position { ssrc, index });
+        stream.rtcp.accept(index);
+        stream.last_used = now;
+        Ok(end)
+    }
+
+    /// Continues an SSRC's RTCP at this index, for vectors that do not begin at zero.
+    #[cfg(test)]
+    pub(super) fn with(profile: SrtpProfile, cipher: Cipher, rtcp: Option<(u32, u64)>) -> Self {
+        let mut streams = Streams::new(SrtpLimits::default());
+        if let Some((ssrc, next)) = rtcp {
+            streams.enter(Tick::ZERO, ssrc).unwrap().rtcp = super::window::ReplayWindow::resumed(next);
+        }
+        Self {
+            profile,
+            cipher,
+            streams,
+        }
+    }
+}
+
+impl From<Full> for ProtectError {
+    fn from(_: Full) -> Self {
+        Self::TooManySsrcs
+    }
+}
+
+impl From<Refusal> for ProtectError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Seen => Self::IndexReused,
+            Refusal::TooOld => Self::IndexTooOld,
+            Refusal::Exhausted => Self::KeyExhausted,
+        }
+    }
+}
+
+impl fmt::Debug for SendContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SendContext")
+            .field("profile", &self.profile)
+            .field("live_ssrcs", &self.streams.live())
+            .finish_non_exhaustive()
+    }
+}
