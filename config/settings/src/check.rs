@@ -1,0 +1,246 @@
+//! Checks that the gateway's and the relay's settings share: sockets, media ports, and what peers are told.
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::code::Code;
+use crate::diagnostic::{Diagnostic, Place};
+use crate::gateway::site::{PublicIp, is_private, is_unicast};
+use crate::listener::{Layer, overlap};
+use crate::media::{AdvertisedAddress, Bind, Interface, InterfaceAddress, MediaSettings};
+use crate::positions::Positions;
+use crate::source::Reporter;
+
+/// A socket that will be bound.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    /// As it is called in messages.
+    pub(crate) name: String,
+    pub(crate) layer: Layer,
+    pub(crate) address: SocketAddr,
+    pub(crate) place: Place,
+    /// Beside whose sockets this one is superfluous, and why.
+    pub(crate) carried_by: Option<(&'static str, &'static str)>,
+}
+
+/// Reports every socket that cannot be bound because of one above it.
+pub(crate) fn overlaps(bound: &[Bound], reporter: &mut Reporter) {
+    for (index, second) in bound.iter().enumerate() {
+        let collides = |first: &&Bound| first.layer == second.layer && overlap(first.address, second.address);
+        let Some(first) = bound[..index].iter().find(collides) else {
+            continue;
+        };
+        let message = format!("{} wants the port of {}", second.name, first.name);
+        let diagnostic = Diagnostic::new(Code::ListenerOverlap, message)
+            .at(second.place.clone())
+            .note(format!("the other one stands at {}", first.place));
+        reporter.report_consequence(match second.carried_by {
+            Some((scheme, help)) if first.name.starts_with(scheme) => diagnostic.help(help.to_owned()),
+            _ => diagnostic.note("fix: give one of them another port or another address"),
+        });
+    }
+}
+
+/// What is checked of the media side, wherever its keys stand.
+pub(crate) struct MediaCheck<'a> {
+    pub(crate) media: &'a MediaSettings,
+    pub(crate) public_ip: &'a PublicIp,
+    /// Where the media keys stand: `["relay"]`, or nothing.
+    pub(crate) path: &'a [&'a str],
+    pub(crate) positions: &'a Positions,
+    pub(crate) reporter: &'a mut Reporter,
+}
+
+impl MediaCheck<'_> {
+    pub(crate) fn run(&mut self, bound: &[Bound]) {
+        self.listeners(bound);
+        self.browser_port();
+        self.interface_addresses();
+        self.private_addresses();
+        self.strict_source();
+    }
+
+    /// The name of a media key.
+    fn name(&self, key: &str) -> String {
+        self.path
+            .iter()
+            .chain([&key])
+            .copied()
+            .collect::<Vec<_>>()
+            .join(".")
+    }
+
+    fn value(&self, keys: &[&str]) -> Option<Place> {
+        self.positions.value(&[self.path, keys].concat())
+    }
+
+    fn nearest(&self, keys: &[&str]) -> Place {
+        self.positions.nearest(&[self.path, keys].concat())
+    }
+
+    /// Signalling must keep clear of the ports for media.
+    fn listeners(&mut self, bound: &[Bound]) {
+        let range = self.media.rtp_ports;
+        for listener in bound.iter().filter(|bound| bound.layer == Layer::Udp) {
+            let port = listener.address.port();
+            let taken = if range.contains(port) {
+                format!("{} ({range})", self.name("rtp_ports"))
+            } else if self.media.browser_port == Some(port) {
+                self.name("browser_port")
+            } else {
+                continue;
+            };
+            let message = format!("{} is on a port of {taken}", listener.name);
+            let diagnostic = Diagnostic::new(Code::PortConflict, message)
+                .at(listener.place.clone())
+                .note("calls would take the port, or could not start")
+                .note("fix: choose a port that media does not use");
+            self.reporter.report_consequence(diagnostic);
+        }
+    }
+
+    fn browser_port(&mut self) {
+        let range = self.media.rtp_ports;
+        let Some(port) = self.media.browser_port.filter(|port| range.contains(*port)) else {
+            return;
+        };
+        let written = self.value(&["browser_port"]);
+        let place = written.unwrap_or_else(|| self.nearest(&["rtp_ports"]));
+        let message = format!(
+            "{} {port} lies within {} ({range})",
+            self.name("browser_port"),
+            self.name("rtp_ports")
+        );
+        let diagnostic = Diagnostic::new(Code::PortConflict, message)
+            .at(place)
+            .note("a phone's call would take the port of all browsers")
+            .note(format!(
+                "fix: a browser port below {} or above {}",
+                range.first, range.last
+            ));
+        self.reporter.report_consequence(diagnostic);
+    }
+
+    fn interface_addresses(&mut self) {
+        let media = self.media;
+        for interface in &media.interfaces {
+            for (index, address) in interface.addresses.iter().enumerate() {
+                let bound = match &address.address {
+                    Bind::Address(bound) => Some(*bound),
+                    Bind::Any | Bind::Device(_) => None,
+                };
+                let advertised = match address.advertise {
+                    Some(AdvertisedAddress::Address(told)) => Some(told),
+                    Some(AdvertisedAddress::Public) | None => None,
+                };
+                for (key, value) in [("address", bound), ("advertise", advertised)] {
+                    let Some(value) = value.filter(|value| !is_unicast(*value)) else {
+                        continue;
+                    };
+                    let what = format!("{}.{}", self.name("interfaces"), interface.name);
+                    let place = self.interface_place(interface, index, key, false);
+                    let diagnostic = unusable(value, &what).at(place);
+                    self.reporter
+                        .report_consequence(if key == "address" && value.is_unspecified() {
+                            diagnostic.help("for all addresses write `any`".to_owned())
+                        } else {
+                            diagnostic
+                        });
+                }
+            }
+        }
+    }
+
+    /// A machine with a public address, of which no interface tells any peer.
+    fn private_addresses(&mut self) {
+        let Some(public) = self
+            .public_ip
+            .known()
+            .iter()
+            .find(|address| !is_private(**address))
+        else {
+            return;
+        };
+        let interfaces = &self.media.interfaces;
+        let addresses = interfaces.iter().flat_map(|interface| &interface.addresses);
+        let told: Vec<Option<IpAddr>> = addresses.map(told).collect();
+        // What is not known without asking the system may well be public.
+        if told
+            .iter()
+            .any(|told| told.is_none_or(|address| !is_private(address)))
+        {
+            return;
+        }
+        let (Some(first), Some(Some(address))) = (interfaces.first(), told.first()) else {
+            return;
+        };
+        let message = format!("phones will be told to send audio to {address}, which they cannot reach");
+        let diagnostic = Diagnostic::new(Code::PrivateAddress, message)
+            .at(self.interface_place(first, 0, "address", true))
+            .note(format!(
+                "this machine is on the public internet ({public}); this is the usual cause of one-way audio"
+            ))
+            .note(format!(
+                "fix: add `advertise: public` (this machine's public address is {public})"
+            ));
+        self.reporter.report_consequence(diagnostic);
+    }
+
+    /// Where a key of an address stands, whether the interface is written as one address or as a list.
+    fn interface_place(&self, interface: &Interface, index: usize, key: &str, of_key: bool) -> Place {
+        let index = index.to_string();
+        let base = [self.path, &["interfaces", &interface.name]].concat();
+        let alone = [&base[..], &[key]].concat();
+        let listed = [&base[..], &[index.as_str(), key]].concat();
+        let find = |path: &[&str]| {
+            if of_key {
+                self.positions.key(path)
+            } else {
+                self.positions.value(path)
+            }
+        };
+        find(&alone)
+            .or_else(|| find(&listed))
+            .unwrap_or_else(|| self.positions.nearest(&base))
+    }
+
+    fn strict_source(&mut self) {
+        if self.media.strict_source {
+            return;
+        }
+        let diagnostic = Diagnostic::new(Code::Weakened, "media from unknown sources is let through")
+            .at(self.value(&["strict_source"]))
+            .note("whoever finds the port can be heard in the call")
+            .note("fix: `true`, unless a peer sends from several addresses");
+        self.reporter.report_consequence(diagnostic);
+    }
+}
+
+/// The addresses of `public_ip`, which peers must be able to send to.
+pub(crate) fn public_addresses(
+    public_ip: &PublicIp,
+    path: &[&str],
+    positions: &Positions,
+    reporter: &mut Reporter,
+) {
+    for (index, address) in public_ip.known().iter().enumerate() {
+        if is_unicast(*address) {
+            continue;
+        }
+        let listed = positions.value(&[path, &[index.to_string().as_str()]].concat());
+        let place = listed.unwrap_or_else(|| positions.nearest(path));
+        reporter.report_consequence(unusable(*address, &path.join(".")).at(place));
+    }
+}
+
+/// The address that peers are told, `None` if it is not known without asking the system.
+fn told(address: &InterfaceAddress) -> Option<IpAddr> {
+    match (&address.advertise, &address.address) {
+        (Some(AdvertisedAddress::Address(told)), _) | (None, Bind::Address(told)) => Some(*told),
+        _ => None,
+    }
+}
+
+fn unusable(address: IpAddr, what: &str) -> Diagnostic {
+    let message = format!("{address} in {what} is no address that a peer can send to");
+    Diagnostic::new(Code::AddressUnusable, message).note("fix: the address of one machine")
+}

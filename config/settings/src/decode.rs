@@ -1,0 +1,502 @@
+//! From the tree to typed settings: every mistake is reported and decoding goes on.
+
+use crate::code::Code;
+use crate::diagnostic::{Diagnostic, Place, quoted};
+use crate::environment::{FlagCheck, FlagProblem};
+use crate::shape::{Key, Shape, first_sentence};
+use crate::source::{FileLimits, Reporter, Source};
+use crate::suggest::did_you_mean;
+use crate::tree::{self, Entry, Kind, Node, Spot, Style};
+
+/// The form of a value: how it is decoded and how it is described.
+pub(crate) trait Form {
+    type Value;
+
+    /// The value of `node`, or `None` after reporting what is wrong with it.
+    fn decode(&self, node: &Node, decoder: &mut Decoder<'_>) -> Option<Self::Value>;
+
+    fn shape(&self) -> Shape;
+}
+
+/// The form of a value that is written as one text, in YAML or elsewhere.
+pub(crate) trait TextForm {
+    type Value;
+
+    fn parse(&self, text: &str) -> Result<Self::Value, Fault>;
+
+    fn shape(&self) -> Shape;
+
+    /// Numbers and switches lose their meaning in quotes.
+    fn plain_only(&self) -> bool {
+        false
+    }
+
+    /// The value must never be shown.
+    fn is_secret(&self) -> bool {
+        false
+    }
+}
+
+/// Why a text is not what its form asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) code: Code,
+    /// Beside the caret: the nearest good spelling, or what exactly is wrong.
+    pub(crate) help: Option<String>,
+    /// A further line.
+    pub(crate) note: Option<String>,
+}
+
+impl Fault {
+    pub(crate) fn bad() -> Self {
+        Self {
+            code: Code::BadValue,
+            help: None,
+            note: None,
+        }
+    }
+
+    pub(crate) fn range() -> Self {
+        Self {
+            code: Code::OutOfRange,
+            ..Self::bad()
+        }
+    }
+
+    pub(crate) fn help(mut self, help: impl Into<Option<String>>) -> Self {
+        self.help = help.into();
+        self
+    }
+
+    pub(crate) fn note(mut self, note: impl Into<String>) -> Self {
+        self.note = Some(note.into());
+        self
+    }
+
+    /// The diagnostic for `text` as the value of `what`.
+    pub(crate) fn diagnostic(self, form: &impl TextForm, text: &str, what: &str) -> Diagnostic {
+        let expected = form.shape().describe();
+        if form.is_secret() {
+            self.about("this value".to_owned(), what, expected)
+        } else {
+            let shown = quoted(text);
+            self.about(shown.clone(), what, expected).found(shown)
+        }
+    }
+
+    /// The diagnostic for a value that is shown as `shown`.
+    pub(crate) fn about(self, shown: String, what: &str, expected: String) -> Diagnostic {
+        let message = match self.code {
+            Code::UnknownChoice => format!("unknown choice {shown} for {what}"),
+            Code::OutOfRange => format!("{shown} is out of range for {what}"),
+            Code::Version => format!("the file is for version {shown}; this program reads version 1"),
+            Code::NotAvailable => format!("{shown} is not available for {what} in this version"),
+            _ => format!("bad value {shown} for {what}"),
+        };
+        let diagnostic = Diagnostic::new(self.code, message)
+            .expected(expected)
+            .help(self.help);
+        match self.note {
+            Some(note) => diagnostic.note(note),
+            None => diagnostic,
+        }
+    }
+}
+
+impl<F: TextForm> Form for F {
+    type Value = F::Value;
+
+    fn decode(&self, node: &Node, decoder: &mut Decoder<'_>) -> Option<Self::Value> {
+        let Kind::Scalar { text, style } = &node.kind else {
+            decoder.wrong_form(node, &TextForm::shape(self));
+            return None;
+        };
+        let parsed = if self.plain_only() && *style != Style::Plain {
+            Err(Fault::bad().help("remove the quotes".to_owned()))
+        } else {
+            self.parse(text)
+        };
+        match parsed {
+            Ok(value) => Some(value),
+            Err(fault) => {
+                let diagnostic = fault.diagnostic(self, text, &decoder.what());
+                decoder.report(node.spot, diagnostic);
+                None
+            }
+        }
+    }
+
+    fn shape(&self) -> Shape {
+        TextForm::shape(self)
+    }
+}
+
+/// Where in the file the decoder is, and where its findings go.
+pub(crate) struct Decoder<'r> {
+    pub(crate) reporter: &'r mut Reporter,
+    source: usize,
+    path: Vec<String>,
+    /// The doc comment of the innermost key.
+    doc: &'static str,
+    flags: Option<&'r FlagCheck<'r>>,
+}
+
+impl<'r> Decoder<'r> {
+    /// A decoder for the tree of source number `source`.
+    pub(crate) fn new(reporter: &'r mut Reporter, source: usize) -> Self {
+        Self {
+            reporter,
+            source,
+            path: Vec::new(),
+            doc: "",
+            flags: None,
+        }
+    }
+
+    /// Has relay flag strings checked by `flags`.
+    pub(crate) fn with_flags(mut self, flags: &'r FlagCheck<'r>) -> Self {
+        self.flags = Some(flags);
+        self
+    }
+
+    /// What is wrong with a relay flag string, if it can be checked.
+    pub(crate) fn flag_problem(&self, text: &str) -> Option<FlagProblem> {
+        self.flags.and_then(|check| check(text).err())
+    }
+
+    pub(crate) fn place(&self, spot: Spot) -> Place {
+        self.reporter.sources[self.source].at(spot.span)
+    }
+
+    /// The path of the value at hand, such as `relay.interfaces.outside`.
+    pub(crate) fn what(&self) -> String {
+        let mut what = String::new();
+        for step in &self.path {
+            if !what.is_empty() && !step.starts_with('[') {
+                what.push('.');
+            }
+            what.push_str(step);
+        }
+        if what.is_empty() {
+            "the file".to_owned()
+        } else {
+            what
+        }
+    }
+
+    /// Reports at a spot, with the meaning of the key at hand as the last note.
+    pub(crate) fn report(&mut self, spot: Spot, mut diagnostic: Diagnostic) {
+        if !self.doc.is_empty() {
+            let last = self.path.iter().rev().find(|step| !step.starts_with('['));
+            let key = last.map_or("", String::as_str);
+            diagnostic = diagnostic.note(format!("{key}: {}", first_sentence(self.doc)));
+        }
+        self.report_bare(spot, diagnostic);
+    }
+
+    fn report_bare(&mut self, spot: Spot, diagnostic: Diagnostic) {
+        let place = self.place(spot);
+        self.reporter.report(diagnostic.at(place));
+    }
+
+    pub(crate) fn wrong_form(&mut self, node: &Node, shape: &Shape) {
+        let (message, help) = if matches!(node.kind, Kind::Null) {
+            (
+                format!("{} has no value", self.what()),
+                Some("give a value, or delete the line to get the default".to_owned()),
+            )
+        } else {
+            (format!("{} is {}", self.what(), node.form()), None)
+        };
+        let diagnostic = Diagnostic::new(Code::WrongType, message)
+            .found(node.form())
+            .expected(shape.describe())
+            .help(help);
+        self.report(node.spot, diagnostic);
+    }
+
+    /// Decodes within the value of a key or the item of a list.
+    pub(crate) fn within<T>(&mut self, step: &str, inner: impl FnOnce(&mut Self) -> T) -> T {
+        self.path.push(short(step));
+        let value = inner(self);
+        self.path.pop();
+        value
+    }
+
+    fn within_key<T>(&mut self, key: &str, doc: &'static str, inner: impl FnOnce(&mut Self) -> T) -> T {
+        let outer = std::mem::replace(&mut self.doc, doc);
+        let value = self.within(key, inner);
+        self.doc = outer;
+        value
+    }
+
+    /// Decodes a map with the keys of `S`; whatever it does not know is reported.
+    pub(crate) fn section<S: Section>(&mut self, node: &Node) -> Option<S> {
+        let entries: &[Entry] = match &node.kind {
+            Kind::Map(entries) => entries,
+            Kind::Null => &[],
+            Kind::Scalar { .. } | Kind::List(_) => {
+                self.wrong_form(node, &section_shape::<S>());
+                return None;
+            }
+        };
+        let mut reader = MapReader {
+            entries,
+            used: vec![false; entries.len()],
+            spot: node.spot,
+        };
+        let outer = std::mem::replace(&mut self.doc, "");
+        let value = S::read(&mut reader, self);
+        self.unknown_keys(&reader, &S::keys());
+        self.doc = outer;
+        value
+    }
+
+    fn unknown_keys(&mut self, reader: &MapReader<'_>, keys: &[Key]) {
+        let known: Vec<_> = keys.iter().map(|key| key.name).collect();
+        for (entry, used) in reader.entries.iter().zip(&reader.used) {
+            if *used {
+                continue;
+            }
+            let key = quoted(&entry.key);
+            let place = if self.path.is_empty() {
+                "at the top level".to_owned()
+            } else {
+                format!("in {}", self.what())
+            };
+            let meant = if self.reporter.is_full() {
+                None
+            } else {
+                did_you_mean(&entry.key, known.iter().copied())
+            };
+            let diagnostic = Diagnostic::new(Code::UnknownKey, format!("unknown key {key} {place}"))
+                .found(key)
+                .help(meant)
+                .note(format!("known keys here: {}", known.join(", ")));
+            self.report_bare(entry.key_spot, diagnostic);
+        }
+    }
+}
+
+/// A step of a path as it is shown; a name may be of any length.
+fn short(step: &str) -> String {
+    const STEP_MAX: usize = 40;
+    let shown = quoted(step);
+    let inner = shown.trim_matches('`');
+    if inner.chars().count() <= STEP_MAX {
+        inner.to_owned()
+    } else {
+        inner.chars().take(STEP_MAX).chain(['…']).collect()
+    }
+}
+
+/// A map with fixed keys. Implemented by [`section!`](crate::section).
+pub(crate) trait Section: Sized {
+    const DOC: &'static str;
+
+    fn keys() -> Vec<Key>;
+
+    /// Reads every key, so that every mistake is found; `None` if a required one is missing or wrong.
+    fn read(map: &mut MapReader<'_>, decoder: &mut Decoder<'_>) -> Option<Self>;
+}
+
+pub(crate) fn section_shape<S: Section>() -> Shape {
+    Shape::Section {
+        doc: S::DOC,
+        keys: S::keys(),
+    }
+}
+
+/// A section of which nothing is written in the file.
+#[expect(
+    clippy::expect_used,
+    reason = "only for sections without required keys, and a test decodes every default"
+)]
+pub(crate) fn defaults<S: Section>() -> S {
+    let mut reporter = Reporter::new(vec![Source::new("", "")]);
+    let mut reader = MapReader {
+        entries: &[],
+        used: Vec::new(),
+        spot: Spot::START,
+    };
+    let section = S::read(&mut reader, &mut Decoder::new(&mut reporter, 0));
+    section.expect("the defaults of a section decode")
+}
+
+/// The entries of a map of which some have been read.
+#[derive(Debug)]
+pub(crate) struct MapReader<'n> {
+    entries: &'n [Entry],
+    used: Vec<bool>,
+    spot: Spot,
+}
+
+impl<'n> MapReader<'n> {
+    fn take(&mut self, key: &str) -> Option<&'n Entry> {
+        let index = self.entries.iter().position(|entry| &*entry.key == key)?;
+        self.used[index] = true;
+        Some(&self.entries[index])
+    }
+
+    /// The value of a key that may be left out, `None` if it is or if it is wrong.
+    pub(crate) fn optional<F: Form>(
+        &mut self,
+        key: &'static str,
+        doc: &'static str,
+        form: &F,
+        decoder: &mut Decoder<'_>,
+    ) -> Option<F::Value> {
+        let entry = self.take(key)?;
+        decoder.within_key(key, doc, |decoder| form.decode(&entry.value, decoder))
+    }
+
+    /// The value of a key that must be there.
+    pub(crate) fn required<F: Form>(
+        &mut self,
+        key: &'static str,
+        doc: &'static str,
+        form: &F,
+        decoder: &mut Decoder<'_>,
+    ) -> Option<F::Value> {
+        let Some(entry) = self.take(key) else {
+            let diagnostic = Diagnostic::new(
+                Code::MissingKey,
+                format!("{} needs the key `{key}`", decoder.what()),
+            )
+            .expected(form.shape().describe())
+            .note(format!("{key}: {}", first_sentence(doc)));
+            decoder.report_bare(self.spot, diagnostic);
+            return None;
+        };
+        decoder.within_key(key, doc, |decoder| form.decode(&entry.value, decoder))
+    }
+}
+
+/// The value of a default, which is written as YAML.
+#[expect(clippy::expect_used, reason = "a test decodes every default of every section")]
+pub(crate) fn default_value<F: Form>(form: &F, text: &'static str) -> F::Value {
+    let mut reporter = Reporter::new(vec![Source::new("default", text)]);
+    let tree = tree::build(&mut reporter, 0, &FileLimits::default());
+    let value = form.decode(&tree.root, &mut Decoder::new(&mut reporter, 0));
+    value.expect("defaults decode")
+}
+
+/// Defines a map of the file: the struct, its decoding, and its keys for the reference page and the schema.
+///
+/// `field: Type = default(form, "yaml text");`, `= required(form);`, `= absent(form, "what holds then");` (the
+/// field is an `Option`), `= flatten;` (the keys of another section stand in this map) or `= internal;` (not a key).
+/// `field["key"]` gives the key another spelling than the field.
+macro_rules! section {
+    (
+        $(#[doc = $doc:literal])*
+        $vis:vis struct $name:ident {
+            $(
+                $(#[doc = $field_doc:literal])*
+                $field:ident $([$key:literal])? : $type:ty = $presence:ident $(($form:expr $(, $text:literal)?))? ;
+            )*
+        }
+    ) => {
+        $(#[doc = $doc])*
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        $vis struct $name {
+            $(
+                $(#[doc = $field_doc])*
+                $vis $field: $type,
+            )*
+        }
+
+        impl $crate::decode::Section for $name {
+            const DOC: &'static str = concat!($($doc, "\n"),*);
+
+            fn keys() -> Vec<$crate::shape::Key> {
+                #[allow(unused_mut)]
+                let mut keys = Vec::new();
+                $(
+                    $crate::decode::section!(@key keys, $presence, $type,
+                        $crate::decode::section!(@name $field $($key)?),
+                        concat!($($field_doc, "\n"),*) $(, $form $(, $text)?)?);
+                )*
+                keys
+            }
+
+            fn read(
+                map: &mut $crate::decode::MapReader<'_>,
+                decoder: &mut $crate::decode::Decoder<'_>,
+            ) -> Option<Self> {
+                $(
+                    let $field = $crate::decode::section!(@read map, decoder, $presence, $type,
+                        $crate::decode::section!(@name $field $($key)?),
+                        concat!($($field_doc, "\n"),*) $(, $form $(, $text)?)?);
+                )*
+                Some(Self { $($field: $field?,)* })
+            }
+        }
+    };
+
+    (@name $field:ident) => { stringify!($field) };
+    (@name $field:ident $key:literal) => { $key };
+
+    (@key $keys:ident, flatten, $type:ty, $name:expr, $doc:expr) => {
+        $keys.extend(<$type as $crate::decode::Section>::keys());
+    };
+    (@key $keys:ident, internal, $type:ty, $name:expr, $doc:expr) => {};
+    (@key $keys:ident, required, $type:ty, $name:expr, $doc:expr, $form:expr) => {
+        $keys.push($crate::shape::Key {
+            name: $name,
+            doc: $doc,
+            presence: $crate::shape::Presence::Required,
+            shape: $crate::decode::Form::shape(&$form),
+        });
+    };
+    (@key $keys:ident, default, $type:ty, $name:expr, $doc:expr, $form:expr, $text:literal) => {
+        $keys.push($crate::shape::Key {
+            name: $name,
+            doc: $doc,
+            presence: $crate::shape::Presence::Default($text),
+            shape: $crate::decode::Form::shape(&$form),
+        });
+    };
+    (@key $keys:ident, absent, $type:ty, $name:expr, $doc:expr, $form:expr, $text:literal) => {
+        $keys.push($crate::shape::Key {
+            name: $name,
+            doc: $doc,
+            presence: $crate::shape::Presence::Absent($text),
+            shape: $crate::decode::Form::shape(&$form),
+        });
+    };
+
+    (@read $map:ident, $decoder:ident, flatten, $type:ty, $name:expr, $doc:expr) => {
+        <$type as $crate::decode::Section>::read($map, $decoder)
+    };
+    (@read $map:ident, $decoder:ident, internal, $type:ty, $name:expr, $doc:expr) => {
+        Some(<$type>::default())
+    };
+    (@read $map:ident, $decoder:ident, required, $type:ty, $name:expr, $doc:expr, $form:expr) => {
+        $map.required($name, $doc, &$form, $decoder)
+    };
+    (@read $map:ident, $decoder:ident, default, $type:ty, $name:expr, $doc:expr, $form:expr, $text:literal) => {
+        Some(
+            $map.optional($name, $doc, &$form, $decoder)
+                .unwrap_or_else(|| $crate::decode::default_value(&$form, $text)),
+        )
+    };
+    (@read $map:ident, $decoder:ident, absent, $type:ty, $name:expr, $doc:expr, $form:expr, $text:literal) => {
+        Some($map.optional($name, $doc, &$form, $decoder))
+    };
+}
+pub(crate) use section;
+
+/// `Default` for sections without required keys.
+macro_rules! section_default {
+    ($($name:ident),*) => {
+        $(
+            impl Default for $name {
+                /// The values that hold when nothing is written.
+                fn default() -> Self {
+                    $crate::decode::defaults()
+                }
+            }
+        )*
+    };
+}
+pub(crate) use section_default;

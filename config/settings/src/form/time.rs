@@ -1,0 +1,202 @@
+//! Durations: `30s`, `1m30s`, `2.5s`, `500ms`, `7d`.
+
+use std::time::Duration;
+
+use crate::decode::{Fault, TextForm};
+use crate::shape::Shape;
+
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
+pub(crate) const HOUR: Duration = Duration::from_secs(3_600);
+pub(crate) const DAY: Duration = Duration::from_secs(86_400);
+
+/// Units from large to small, with their milliseconds.
+const UNITS: [(&str, u64); 5] = [
+    ("d", 86_400_000),
+    ("h", 3_600_000),
+    ("m", 60_000),
+    ("s", 1_000),
+    ("ms", 1),
+];
+
+/// A length of time within bounds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct DurationForm {
+    min: Duration,
+    max: Duration,
+}
+
+/// A duration from `min` to `max`.
+pub(crate) fn duration(min: Duration, max: Duration) -> DurationForm {
+    DurationForm { min, max }
+}
+
+impl TextForm for DurationForm {
+    type Value = Duration;
+
+    fn parse(&self, text: &str) -> Result<Duration, Fault> {
+        let Some(value) = parse_duration(text) else {
+            return Err(Fault::bad().help(suggestion(text)));
+        };
+        if (self.min..=self.max).contains(&value) {
+            Ok(value)
+        } else {
+            Err(Fault::range())
+        }
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::Text {
+            what: format!(
+                "a duration from {} to {}, such as `30s`, `1m30s` or `500ms`",
+                format_duration(self.min),
+                format_duration(self.max)
+            ),
+            pattern: Some(r"^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+(\.[0-9]+)?s)?([0-9]+ms)?$"),
+        }
+    }
+}
+
+/// Numbers with units, each unit once and from large to small; a fraction in seconds only.
+pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
+    let mut rest = text;
+    let mut total: u64 = 0;
+    let mut units = UNITS.iter();
+    while !rest.is_empty() {
+        let number_end = rest.find(|c: char| !(c.is_ascii_digit() || c == '.'))?;
+        let (number, tail) = rest.split_at(number_end);
+        let unit_end = tail
+            .find(|c: char| c.is_ascii_digit() || c == '.')
+            .unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at(unit_end);
+        let (_, milliseconds) = units.find(|(name, _)| *name == unit)?;
+        total = total.checked_add(scaled(number, *milliseconds)?)?;
+        rest = tail;
+    }
+    (!text.is_empty()).then(|| Duration::from_millis(total))
+}
+
+/// `number` times `milliseconds`; a fraction of up to three digits where the unit is the second.
+fn scaled(number: &str, milliseconds: u64) -> Option<u64> {
+    let (whole, fraction) = match number.split_once('.') {
+        Some((whole, fraction)) if milliseconds == 1_000 && (1..=3).contains(&fraction.len()) => {
+            (whole, format!("{fraction:0<3}"))
+        }
+        Some(_) => return None,
+        None => (number, "0".to_owned()),
+    };
+    let fraction: u64 = fraction.parse().ok()?;
+    whole
+        .parse::<u64>()
+        .ok()?
+        .checked_mul(milliseconds)?
+        .checked_add(fraction)
+}
+
+/// The one spelling of a duration; the inverse of [`parse_duration`] for whole milliseconds.
+pub(crate) fn format_duration(duration: Duration) -> String {
+    let mut left = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    if left == 0 {
+        return "0s".to_owned();
+    }
+    let mut text = String::new();
+    for (unit, milliseconds) in UNITS {
+        let n = left / milliseconds;
+        if n > 0 {
+            text.push_str(&format!("{n}{unit}"));
+            left %= milliseconds;
+        }
+    }
+    text
+}
+
+/// What was probably meant, if it is a duration in other words.
+fn suggestion(text: &str) -> Option<String> {
+    const LENGTH_MAX: usize = 40;
+    if text.is_empty() || text.len() > LENGTH_MAX {
+        return None;
+    }
+    if text.bytes().all(|b| b.is_ascii_digit()) {
+        return Some(format!("add the unit: `{text}s`"));
+    }
+    let mut folded = text.to_ascii_lowercase().replace([' ', '_'], "");
+    for (words, unit) in [
+        (&["milliseconds", "millisecond", "msec"][..], "ms"),
+        (&["seconds", "second", "secs", "sec"], "s"),
+        (&["minutes", "minute", "mins", "min"], "m"),
+        (&["hours", "hour", "hrs", "hr"], "h"),
+        (&["days", "day"], "d"),
+    ] {
+        for word in words {
+            folded = folded.replace(word, unit);
+        }
+    }
+    parse_duration(&folded)
+        .filter(|_| folded != text)
+        .map(|meant| format!("write `{}`", format_duration(meant)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn ms(text: &str) -> Option<u128> {
+        parse_duration(text).map(|duration| duration.as_millis())
+    }
+
+    #[test]
+    fn durations_have_units_from_large_to_small() {
+        assert_eq!(ms("30s"), Some(30_000));
+        assert_eq!(ms("1m30s"), Some(90_000));
+        assert_eq!(ms("2.5s"), Some(2_500));
+        assert_eq!(ms("500ms"), Some(500));
+        assert_eq!(ms("1d2h3m4s5ms"), Some(93_784_005));
+        assert_eq!(ms("0s"), Some(0));
+        for text in [
+            "",
+            "30",
+            "s",
+            "30s1m",
+            "1m1m",
+            "1.5m",
+            "1..5s",
+            "1.2345s",
+            "-1s",
+            "30 s",
+            "1e3s",
+            "99999999999999999999d",
+        ] {
+            assert_eq!(ms(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn near_misses_are_explained() {
+        let help = |text: &str| {
+            duration(SECOND, DAY)
+                .parse(text)
+                .unwrap_err()
+                .help
+                .unwrap_or_default()
+        };
+        assert_eq!(help("30"), "add the unit: `30s`");
+        assert_eq!(help("30 s"), "write `30s`");
+        assert_eq!(help("5 min"), "write `5m`");
+        assert_eq!(help("90 Seconds"), "write `1m30s`");
+        assert_eq!(help("soon"), "");
+    }
+
+    proptest! {
+        #[test]
+        fn formatting_and_parsing_are_inverse(milliseconds in 0_u64..1_000_000_000_000) {
+            let duration = Duration::from_millis(milliseconds);
+            prop_assert_eq!(parse_duration(&format_duration(duration)), Some(duration));
+        }
+
+        #[test]
+        fn parsing_never_panics(text in "\\PC{0,20}|[0-9.dhms]{0,20}") {
+            let _ = duration(SECOND, DAY).parse(&text);
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Listeners, certificates and the media side.
+
+use crate::check::{Bound, MediaCheck, overlaps, public_addresses};
+use crate::code::Code;
+use crate::diagnostic::{Diagnostic, Place, quoted};
+use crate::gateway::listen::Scheme;
+use crate::gateway::relay::RelayMode;
+use crate::gateway::tls::Certificate;
+use crate::listener::{Layer, is_local};
+
+use super::Check;
+
+/// Ports that a call between two phones takes: RTP and RTCP on each side.
+const PORTS_PER_CALL: u32 = 4;
+
+impl Check<'_> {
+    pub(super) fn ports(&mut self) {
+        let bound = self.bound();
+        overlaps(&bound, self.reporter);
+        public_addresses(
+            &self.file.site.public_ip,
+            &["site", "public_ip"],
+            self.positions,
+            self.reporter,
+        );
+        match self.file.relay.mode {
+            RelayMode::BuiltIn => {
+                let mut media = MediaCheck {
+                    media: &self.file.relay.media,
+                    public_ip: &self.file.site.public_ip,
+                    path: &["relay"],
+                    positions: self.positions,
+                    reporter: self.reporter,
+                };
+                media.run(&bound);
+                self.port_count();
+            }
+            RelayMode::Ng(_) => self.unused_keys(),
+        }
+        self.metrics_exposed();
+        self.certificate();
+    }
+
+    fn bound(&self) -> Vec<Bound> {
+        let listeners = self.file.listen.iter().map(|(index, listener)| Bound {
+            name: format!("{}://{}", listener.scheme, listener.address),
+            layer: listener.scheme.layer(),
+            address: listener.address,
+            place: self.listener_place(*index),
+            carried_by: match listener.scheme {
+                Scheme::Ws => Some(("http:", "delete this line: `http` has SIP over WebSocket at /sip")),
+                Scheme::Wss => Some((
+                    "https:",
+                    "delete this line: `https` has SIP over WebSocket at /sip",
+                )),
+                _ => None,
+            },
+        });
+        let metrics = self.file.metrics.listen.map(|address| Bound {
+            name: format!("metrics at {address}"),
+            layer: Layer::Tcp,
+            address,
+            place: self.positions.nearest(&["metrics", "listen"]),
+            carried_by: None,
+        });
+        listeners.chain(metrics).collect()
+    }
+
+    fn listener_place(&self, index: usize) -> Place {
+        let index = index.to_string();
+        let url = self.positions.value(&["listen", &index, "url"]);
+        url.unwrap_or_else(|| self.positions.nearest(&["listen", &index]))
+    }
+
+    fn port_count(&mut self) {
+        let ports = self.file.relay.media.rtp_ports.count();
+        let calls = self.file.limits.calls;
+        let enough_for = ports / PORTS_PER_CALL;
+        if enough_for >= calls {
+            return;
+        }
+        let range = self.positions.value(&["relay", "rtp_ports"]);
+        let place = range.or_else(|| self.positions.value(&["limits", "calls"]));
+        let message = format!(
+            "{ports} RTP ports are enough for {enough_for} calls between phones, but limits.calls is {calls}"
+        );
+        let diagnostic = Diagnostic::new(Code::FewPorts, message)
+            .at(place)
+            .note("further calls would be refused although the limit is not reached")
+            .note("fix: widen relay.rtp_ports, or lower limits.calls");
+        self.report(diagnostic);
+    }
+
+    /// Keys of the built-in relay where another one is used.
+    fn unused_keys(&mut self) {
+        let positions = self.positions;
+        let media_keys = positions
+            .names(&["relay"])
+            .filter(|name| !matches!(*name, "mode" | "timeout"));
+        for name in media_keys {
+            let diagnostic = Diagnostic::new(Code::Unused, format!("relay.{name} has no effect"))
+                .at(positions.key(&["relay", name]))
+                .note("it belongs to the built-in relay, but relay.mode names another one")
+                .note("fix: delete it here and set it at that relay");
+            self.reporter.report_consequence(diagnostic);
+        }
+    }
+
+    fn metrics_exposed(&mut self) {
+        let Some(address) = self.file.metrics.listen.filter(|address| !is_local(address.ip())) else {
+            return;
+        };
+        let message = format!("metrics at {address} can be reached from other machines");
+        let diagnostic = Diagnostic::new(Code::ControlExposed, message)
+            .at(self.positions.nearest(&["metrics", "listen"]))
+            .note("they tell strangers how many calls there are and how the gateway is set up")
+            .note("fix: `127.0.0.1`, or a firewall that lets only the monitoring in");
+        self.report(diagnostic);
+    }
+
+    fn certificate(&mut self) {
+        let file = self.file;
+        let Certificate::Files { cert, key } = &file.tls.certificate else {
+            return;
+        };
+        if let Err(error) = self.environment.check_file(key) {
+            self.unreadable("key", key, &error.reason);
+        }
+        let names = match self.environment.certificate_names(cert) {
+            Err(error) => return self.unreadable("cert", cert, &error.reason),
+            Ok(None) => return,
+            Ok(Some(names)) => names,
+        };
+        let domain = &file.site.domain;
+        if names.iter().any(|name| covers(name, domain)) {
+            return;
+        }
+        let listed = names
+            .iter()
+            .map(|name| quoted(name))
+            .collect::<Vec<_>>()
+            .join(", ");
+        let message = format!("certificate for {domain} covers {listed} only; browsers will refuse WSS");
+        let diagnostic = Diagnostic::new(Code::CertificateName, message)
+            .at(self.positions.nearest(&["tls", "certificate", "cert"]))
+            .note(format!(
+                "fix: a certificate for {domain}, or the right name in site.domain"
+            ));
+        self.report(diagnostic);
+    }
+
+    fn unreadable(&mut self, key: &str, path: &str, reason: &str) {
+        let diagnostic = Diagnostic::new(Code::FileUnreadable, format!("{} cannot be used", quoted(path)))
+            .at(self.positions.nearest(&["tls", "certificate", key]))
+            .help(reason.to_owned())
+            .note("no secure listener could start without it");
+        self.report(diagnostic);
+    }
+}
+
+/// Whether a name in a certificate covers `domain` (RFC 6125: a `*` stands for one label).
+fn covers(name: &str, domain: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    match name.strip_prefix("*.") {
+        Some(rest) => domain
+            .split_once('.')
+            .is_some_and(|(label, tail)| !label.is_empty() && tail == rest),
+        None => name == domain,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::covers;
+
+    #[test]
+    fn a_star_covers_one_label() {
+        assert!(covers("*.example.com", "voice.example.com"));
+        assert!(covers("Voice.example.com", "voice.example.com"));
+        assert!(!covers("*.example.com", "example.com"));
+        assert!(!covers("*.example.com", "a.b.example.com"));
+    }
+}

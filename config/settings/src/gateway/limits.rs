@@ -1,0 +1,56 @@
+//! `limits`: how much of everything. Each limit has a counter when it is hit.
+
+use std::time::Duration;
+
+use crate::decode::{section, section_default};
+use crate::form::quantity::Rate;
+use crate::form::time::{DAY, HOUR, MINUTE, SECOND};
+use crate::form::{count, duration, or_word, rate, size};
+
+section! {
+    /// How much of everything the gateway takes on. Each limit is counted when it is hit.
+    pub struct LimitSettings {
+        /// Calls at the same time; further ones get 503.
+        calls: u32 = default(count(1..=1_000_000), "1000");
+        /// Calls at the same time from or to one user; further ones get 486.
+        calls_per_user: u32 = default(count(1..=10_000), "4");
+        /// Contacts (devices) that one user may register; a further one replaces the oldest. `devices` of a user
+        /// overrides it.
+        contacts_per_user: u32 = default(count(1..=1_000), "10");
+        /// Targets that one call may ring at the same time.
+        branches: u32 = default(count(1..=100), "16");
+        /// How long a call may ring before it ends with 408 (Timer C, RFC 3261 16.6).
+        ring_time: Duration = default(duration(10 * SECOND, HOUR), "3m");
+        /// Longest call; `none` for no limit.
+        call_time: Option<Duration> = default(or_word("none", duration(MINUTE, 7 * DAY)), "12h");
+        /// Size of a SIP message, header and body.
+        sip_message: usize = default(size(4 << 10, 1 << 20), "64KiB");
+        /// Header fields in a SIP message.
+        headers: u32 = default(count(32..=10_000), "256");
+        /// SIP transactions in progress; further requests get 503.
+        transactions: u32 = default(count(100..=10_000_000), "100000");
+        /// Connections (TCP, TLS, WebSocket, HTTP) at the same time.
+        connections: u32 = default(count(1..=1_000_000), "20000");
+        /// Connections from one source address. Many users may sit behind one address of a carrier.
+        connections_per_source: u32 = default(count(1..=1_000_000), "200");
+        /// Time for the TLS and WebSocket handshake.
+        handshake: Duration = default(duration(SECOND, 5 * MINUTE), "10s");
+        /// A TCP or TLS connection that carried nothing for this long is closed.
+        connection_idle: Duration = default(duration(30 * SECOND, DAY), "15m");
+        /// How often a silent WebSocket is pinged; one that does not answer until the next ping is closed.
+        websocket_ping: Duration = default(duration(SECOND, HOUR), "30s");
+        /// Messages waiting to be sent on one connection; a peer that lets them pile up is disconnected.
+        connection_queue: u32 = default(count(8..=100_000), "256");
+        /// Messages waiting for one signalling thread; further ones are dropped.
+        shard_queue: u32 = default(count(64..=1_000_000), "8192");
+        /// Requests from one source address.
+        requests_per_source: Rate = default(rate(), "500/1s");
+        /// Failed authentications from one source address before it has to pause.
+        register_attempts: Rate = default(rate(), "10/1m");
+        /// Longest pause after failed authentications; it doubles with every further failure up to this.
+        register_pause: Duration = default(duration(SECOND, DAY), "15m");
+        /// Nonces of which the use is remembered, against replay.
+        nonces: u32 = default(count(1_000..=10_000_000), "100000");
+    }
+}
+section_default!(LimitSettings);

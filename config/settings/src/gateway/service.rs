@@ -1,0 +1,218 @@
+//! `registrar`, `auth`, `admin`, `metrics` and `log`.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::users::{Algorithm, algorithms};
+use crate::decode::{Decoder, Fault, Form, TextForm, section, section_default};
+use crate::form::address::is_host_name;
+use crate::form::time::{DAY, MINUTE, SECOND};
+use crate::form::{choice, choices, duration, list, or_word, path, socket, switch};
+use crate::shape::Shape;
+use crate::tree::{Kind, Node};
+
+section! {
+    /// How long registrations last.
+    pub struct RegistrarSettings {
+        /// Shortest registration; a shorter one is answered with 423 and this value.
+        min_expires: Duration = default(duration(10 * SECOND, DAY), "60s");
+        /// Longest registration; a longer one is cut to it.
+        max_expires: Duration = default(duration(MINUTE, 30 * DAY), "1h");
+        /// What holds if the phone does not say.
+        default_expires: Duration = default(duration(10 * SECOND, DAY), "10m");
+    }
+}
+
+section! {
+    /// How users prove who they are (digest, RFC 8760), and which pages may connect.
+    pub struct AuthSettings {
+        /// How long a nonce may be used before a phone must take a new one; it does so by itself.
+        nonce_lifetime: Duration = default(duration(10 * SECOND, DAY), "5m");
+        /// Algorithms that are offered, for each kind of transport.
+        challenge: ChallengeSettings = default(crate::form::section_form::<ChallengeSettings>(), "{}");
+        /// Whether answers without `qop` (RFC 2069) are taken. Only phones from before 2000 need it, and it allows
+        /// replay while a nonce lives.
+        without_qop: bool = default(switch(), "false");
+        /// Web pages that may open a WebSocket: `own` is the pages of this gateway, `any` switches the check off,
+        /// and a list names others beside the own ones, such as `https://www.example.com`.
+        origins: Origins = default(OriginsForm, "own");
+    }
+}
+
+section! {
+    /// Algorithms in the order in which they are offered.
+    pub struct ChallengeSettings {
+        /// Over WebSocket. JsSIP and SIP.js read only the last one and know only MD5, so MD5 comes last.
+        ws: Vec<Algorithm> = default(algorithms(), "[SHA-256, MD5]");
+        /// Over UDP, TCP and TLS. Many phones read only the first one and know only MD5.
+        other: Vec<Algorithm> = default(algorithms(), "[MD5]");
+    }
+}
+
+section! {
+    /// The control socket that `viaduct status`, `calls` and the other verbs talk to.
+    pub struct AdminSettings {
+        /// Unix socket; only the user that runs the gateway may open it.
+        socket: Option<String> = absent(path(), "`control.sock` in `site.state_dir`");
+    }
+}
+
+section! {
+    /// Health and metrics on a port of their own. `http` and `https` listeners have them too.
+    pub struct MetricsSettings {
+        /// Address for `/metrics` (Prometheus), `/health/live` and `/health/ready`; `none` for no such port.
+        listen: Option<SocketAddr> = default(or_word("none", socket()), "127.0.0.1:9100");
+    }
+}
+
+section! {
+    /// What is logged. The log goes to standard error.
+    pub struct LogSettings {
+        /// How much is said.
+        level: LogLevel = default(choice::<LogLevel>(), "info");
+        /// How a line looks.
+        format: LogFormat = default(choice::<LogFormat>(), "text");
+    }
+}
+
+section_default!(
+    RegistrarSettings,
+    AuthSettings,
+    ChallengeSettings,
+    AdminSettings,
+    MetricsSettings,
+    LogSettings
+);
+
+choices! {
+    /// How much is logged; each level includes those before it.
+    pub enum LogLevel {
+        /// What keeps the program from doing its work.
+        Error = "error",
+        /// What is worth waking someone for.
+        Warn = "warn",
+        /// What a user would notice: registrations, calls.
+        Info = "info",
+        /// Decisions, with addresses and names.
+        Debug = "debug",
+        /// Every message and packet.
+        Trace = "trace",
+    }
+}
+
+choices! {
+    /// How a line of the log looks.
+    pub enum LogFormat {
+        /// For people.
+        Text = "text",
+        /// One JSON object a line.
+        Json = "json",
+    }
+}
+
+/// Web pages that may open a WebSocket, by their `Origin` (RFC 6455 10.2). Clients that are not browsers send none
+/// and are not held up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origins {
+    /// Every page.
+    Any,
+    /// The pages of this gateway, and these origins in lower case.
+    Own(Vec<String>),
+}
+
+/// `own`, `any`, or a list of origins.
+pub(crate) struct OriginsForm;
+
+/// One origin.
+struct Origin;
+
+/// The word form of [`OriginsForm`].
+struct OriginsWord;
+
+impl Form for OriginsForm {
+    type Value = Origins;
+
+    fn decode(&self, node: &Node, decoder: &mut Decoder<'_>) -> Option<Origins> {
+        match &node.kind {
+            Kind::List(_) => list(Origin).decode(node, decoder).map(Origins::Own),
+            Kind::Scalar { .. } | Kind::Null | Kind::Map(_) => OriginsWord.decode(node, decoder),
+        }
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::OneOf(vec![
+            Shape::Word("own"),
+            Shape::Word("any"),
+            Form::shape(&list(Origin)),
+        ])
+    }
+}
+
+impl TextForm for OriginsWord {
+    type Value = Origins;
+
+    fn parse(&self, text: &str) -> Result<Origins, Fault> {
+        match text {
+            "own" => Ok(Origins::Own(Vec::new())),
+            "any" => Ok(Origins::Any),
+            _ if Origin.parse(text).is_ok() => {
+                Err(Fault::bad().help(format!("write a list: `[\"{text}\"]`")))
+            }
+            _ => Err(Fault::bad()),
+        }
+    }
+
+    fn shape(&self) -> Shape {
+        Form::shape(&OriginsForm)
+    }
+}
+
+impl TextForm for Origin {
+    type Value = String;
+
+    fn parse(&self, text: &str) -> Result<String, Fault> {
+        let lower = text.to_ascii_lowercase();
+        let rest = lower
+            .strip_prefix("https://")
+            .or_else(|| lower.strip_prefix("http://"));
+        let Some(rest) = rest else {
+            return Err(Fault::bad().help("start with `https://`".to_owned()));
+        };
+        if rest.contains('/') {
+            return Err(Fault::bad().help("an origin has no path".to_owned()));
+        }
+        let host = match rest.rsplit_once(':') {
+            Some((host, port)) if port.parse::<u16>().is_ok() => host,
+            _ => rest,
+        };
+        let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let good = is_host_name(host)
+            || host.parse::<std::net::Ipv4Addr>().is_ok()
+            || bracketed.is_some_and(|host| host.parse::<std::net::Ipv6Addr>().is_ok());
+        if good { Ok(lower) } else { Err(Fault::bad()) }
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::Text {
+            what: "an origin such as `https://www.example.com`".to_owned(),
+            pattern: Some("^https?://[^/]+$"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins_are_scheme_and_host() {
+        assert_eq!(
+            Origin.parse("HTTPS://www.Example.com:8443").as_deref(),
+            Ok("https://www.example.com:8443")
+        );
+        assert!(Origin.parse("http://[::1]:8080").is_ok());
+        for text in ["www.example.com", "https://a/b", "https://", "ftp://a"] {
+            assert!(Origin.parse(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! `tls`: the certificate of the secure listeners.
+
+use crate::code::Code;
+use crate::decode::{Decoder, Fault, Form, TextForm, section, section_default};
+use crate::form::{choice, choices, path, section_form};
+use crate::shape::Shape;
+use crate::suggest::did_you_mean;
+use crate::tree::{Kind, Node};
+
+section! {
+    /// The certificate and the protocol versions of `https`, `wss` and `sip+tls` listeners.
+    pub struct TlsSettings {
+        /// Where the certificate comes from. `self-signed` makes one at the first start and keeps it; browsers must
+        /// accept it once by hand.
+        certificate: Certificate = default(CertificateForm, "self-signed");
+        /// Oldest version of TLS that is spoken; older ones than 1.2 never are (RFC 8996).
+        min_version: TlsVersion = default(choice::<TlsVersion>(), "\"1.2\"");
+    }
+}
+section_default!(TlsSettings);
+
+choices! {
+    /// A version of TLS.
+    pub enum TlsVersion {
+        /// TLS 1.2 (RFC 5246), with forward secrecy only.
+        Tls12 = "1.2",
+        /// TLS 1.3 (RFC 8446).
+        Tls13 = "1.3",
+    }
+}
+
+/// Where the certificate comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Certificate {
+    /// Made at the first start and kept in `site.state_dir`.
+    SelfSigned,
+    /// Two PEM files.
+    Files {
+        /// The certificate with its chain.
+        cert: String,
+        /// The private key.
+        key: String,
+    },
+}
+
+section! {
+    /// A certificate from files.
+    pub(crate) struct CertificateKeys {
+        /// PEM file with the certificate, followed by the chain.
+        cert: String = required(path());
+        /// PEM file with the private key.
+        key: String = required(path());
+    }
+}
+
+/// `self-signed`, or a map with `cert` and `key`.
+pub(crate) struct CertificateForm;
+
+/// The word form of [`CertificateForm`].
+struct CertificateWord;
+
+const SELF_SIGNED: &str = "self-signed";
+
+impl TextForm for CertificateWord {
+    type Value = Certificate;
+
+    fn parse(&self, text: &str) -> Result<Certificate, Fault> {
+        match text {
+            SELF_SIGNED => Ok(Certificate::SelfSigned),
+            "auto" | "acme" => Err(Fault {
+                code: Code::NotAvailable,
+                ..Fault::bad()
+                    .help("write `self-signed` or `{ cert: …, key: … }`".to_owned())
+                    .note("certificates from an authority (ACME) cannot be fetched by this version; a tool such as certbot can write the two files")
+            }),
+            _ if text.contains('.') || text.contains('/') => {
+                Err(Fault::bad().help("two files are needed: `{ cert: …, key: … }`".to_owned()))
+            }
+            _ => Err(Fault {
+                code: Code::UnknownChoice,
+                ..Fault::bad().help(did_you_mean(text, [SELF_SIGNED]))
+            }),
+        }
+    }
+
+    fn shape(&self) -> Shape {
+        Form::shape(&CertificateForm)
+    }
+}
+
+impl Form for CertificateForm {
+    type Value = Certificate;
+
+    fn decode(&self, node: &Node, decoder: &mut Decoder<'_>) -> Option<Certificate> {
+        match &node.kind {
+            Kind::Map(_) => {
+                let keys = decoder.section::<CertificateKeys>(node)?;
+                Some(Certificate::Files {
+                    cert: keys.cert,
+                    key: keys.key,
+                })
+            }
+            Kind::Scalar { .. } | Kind::Null | Kind::List(_) => CertificateWord.decode(node, decoder),
+        }
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::OneOf(vec![
+            Shape::Word(SELF_SIGNED),
+            section_form::<CertificateKeys>().shape(),
+        ])
+    }
+}

@@ -1,0 +1,259 @@
+//! Settings of the relay's media side, which stand under `relay` of the gateway's file and at the top of the relay's
+//! own file.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::decode::{Decoder, Fault, Form, TextForm, section, section_default};
+use crate::form::address::PortRange;
+use crate::form::time::{DAY, HOUR, MINUTE, SECOND};
+use crate::form::{
+    address, choice, choices, count, duration, map_of, one_or_many, or_word, port, port_range, section_form,
+    switch, token,
+};
+use crate::shape::Shape;
+use crate::tree::Node;
+
+section! {
+    /// The media side of the relay: addresses, ports, timeouts and protections.
+    pub struct MediaSettings {
+        /// Addresses for media, by name; the first is the default. A proxy chooses by name (`direction` in NG).
+        /// Without any, there is one interface `default` with the machine's own address, advertised as `public_ip`.
+        interfaces: Vec<Interface> = default(InterfacesForm, "{}");
+        /// The one UDP port for all browsers. With `none`, each browser gets ports from `rtp_ports`, as rtpengine
+        /// does it.
+        browser_port: Option<u16> = default(or_word("none", port()), "3480");
+        /// UDP ports for phones: two for each side of a call (RTP and RTCP).
+        rtp_ports: PortRange = default(port_range(), "30000-39999");
+        /// How long a port rests after a call, so that late packets do not reach the next one.
+        port_rest: Duration = default(duration(Duration::ZERO, 10 * MINUTE), "10s");
+        /// Threads that forward media; `auto` is one for each processor.
+        workers: Option<u32> = default(or_word("auto", count(1..=1_024)), "auto");
+        /// ICE towards browsers where the proxy does not say: `lite` answers checks only and costs least.
+        ice: IceMode = default(choice::<IceMode>(), "lite");
+        /// DTLS role towards a peer that leaves the choice to us.
+        dtls_role: DtlsRole = default(choice::<DtlsRole>(), "active");
+        /// How the address of a phone behind NAT is learnt, where the proxy does not say.
+        learning: Learning = default(choice::<Learning>(), "heuristic");
+        /// How long after signalling an address may be learnt.
+        learning_time: Duration = default(duration(SECOND, MINUTE), "3s");
+        /// Whether packets from other addresses are dropped once the address is learnt. With `false`, whoever hits
+        /// the port can be heard, which is how rtpengine works unless told otherwise.
+        strict_source: bool = default(switch(), "true");
+        /// DSCP and ECN byte of outgoing media; 184 is expedited forwarding (EF), 0 is none.
+        tos: u32 = default(count(0..=255), "184");
+        /// A call without any media ends after this.
+        idle_timeout: Duration = default(duration(5 * SECOND, DAY), "60s");
+        /// The same for a call on hold or muted.
+        silent_timeout: Duration = default(duration(5 * SECOND, 7 * DAY), "1h");
+        /// A call that was offered and never answered ends after this.
+        offer_timeout: Duration = default(duration(5 * SECOND, DAY), "1h");
+        /// Longest call; `none` for no limit.
+        final_timeout: Option<Duration> = default(or_word("none", duration(MINUTE, 30 * DAY)), "none");
+        /// How long a call is kept after its deletion, for proxies that change their mind.
+        delete_delay: Duration = default(duration(Duration::ZERO, HOUR), "30s");
+    }
+}
+section_default!(MediaSettings);
+
+choices! {
+    /// How ICE is done where the proxy does not say.
+    pub enum IceMode {
+        /// Only answer checks (RFC 8445 2.5). The gateway's address must be reachable for browsers.
+        Lite = "lite",
+        /// Check too; needed where the gateway is behind a NAT that does not forward the port.
+        Full = "full",
+    }
+}
+
+choices! {
+    /// Our DTLS role towards a peer that offers `actpass`.
+    pub enum DtlsRole {
+        /// We start the handshake.
+        Active = "active",
+        /// The peer starts it.
+        Passive = "passive",
+    }
+}
+
+choices! {
+    /// How the address that media comes from is learnt.
+    pub enum Learning {
+        /// The address from the SDP settles it; failing that, the best source within `learning_time`: same address,
+        /// same port, any.
+        Heuristic = "heuristic",
+        /// The source of the first packet after `learning_time`.
+        Delayed = "delayed",
+        /// The source of the first packet.
+        Immediate = "immediate",
+        /// The address from the SDP and nothing else.
+        Never = "never",
+    }
+}
+
+/// A named set of addresses for media.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interface {
+    /// The name that a proxy chooses it by. Names of the form `name:suffix` form a group `name`, whose members are
+    /// used in turn.
+    pub name: String,
+    /// Its addresses, one at least. Several are for both families, or for ICE.
+    pub addresses: Vec<InterfaceAddress>,
+}
+
+section! {
+    /// One address of an interface.
+    pub struct InterfaceAddress {
+        /// Local address, `any` for all addresses of the machine that others can reach, or a network device.
+        address: Bind = required(BindForm);
+        /// Address that peers are told in SDP, where it is another; `public` is the address of `public_ip`.
+        advertise: Option<AdvertisedAddress> = absent(AdvertisedForm, "the local address");
+    }
+}
+
+/// What media is bound to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Bind {
+    /// All addresses of the machine except loopback and link-local ones.
+    Any,
+    /// This address.
+    Address(IpAddr),
+    /// The addresses of this network device.
+    Device(String),
+}
+
+/// What peers are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AdvertisedAddress {
+    /// The address of `public_ip`.
+    Public,
+    /// This address.
+    Address(IpAddr),
+}
+
+/// An interface's name.
+pub(crate) fn interface_name() -> crate::form::text::Text {
+    token(
+        "an interface's name, such as `inside`",
+        64,
+        |text| {
+            text.bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':'))
+        },
+        "letters, digits, `-`, `_` and `.` only",
+    )
+}
+
+/// A map from names to one address or several.
+pub(crate) struct InterfacesForm;
+
+impl InterfacesForm {
+    fn map() -> impl Form<Value = Vec<(String, Vec<InterfaceAddress>)>> {
+        map_of(
+            "interface name",
+            interface_name(),
+            one_or_many(section_form::<InterfaceAddress>()),
+        )
+    }
+}
+
+impl Form for InterfacesForm {
+    type Value = Vec<Interface>;
+
+    fn decode(&self, node: &Node, decoder: &mut Decoder<'_>) -> Option<Vec<Interface>> {
+        let interfaces = Self::map().decode(node, decoder)?.into_iter();
+        Some(
+            interfaces
+                .map(|(name, addresses)| Interface { name, addresses })
+                .collect(),
+        )
+    }
+
+    fn shape(&self) -> Shape {
+        Self::map().shape()
+    }
+}
+
+/// An address, `any`, or a device.
+pub(crate) struct BindForm;
+
+impl TextForm for BindForm {
+    type Value = Bind;
+
+    fn parse(&self, text: &str) -> Result<Bind, Fault> {
+        // Linux limits names of devices to 15 bytes (IFNAMSIZ).
+        const DEVICE_MAX: usize = 15;
+        if text == "any" {
+            return Ok(Bind::Any);
+        }
+        let fault = match address().parse(text) {
+            Ok(address) => return Ok(Bind::Address(address)),
+            Err(fault) => fault,
+        };
+        let is_device = text.starts_with(|c: char| c.is_ascii_alphabetic())
+            && text.len() <= DEVICE_MAX
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'@'));
+        if is_device {
+            Ok(Bind::Device(text.to_owned()))
+        } else {
+            Err(fault)
+        }
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::Text {
+            what: "an address, `any`, or a network device such as `eth0`".to_owned(),
+            pattern: None,
+        }
+    }
+}
+
+/// An address or `public`.
+pub(crate) struct AdvertisedForm;
+
+impl TextForm for AdvertisedForm {
+    type Value = AdvertisedAddress;
+
+    fn parse(&self, text: &str) -> Result<AdvertisedAddress, Fault> {
+        match text {
+            "public" => Ok(AdvertisedAddress::Public),
+            _ => {
+                let fault = match address().parse(text) {
+                    Ok(address) => return Ok(AdvertisedAddress::Address(address)),
+                    Err(fault) => fault,
+                };
+                let is_name = crate::form::address::is_host_name(text);
+                Err(match is_name {
+                    true => {
+                        fault.help("an address, not a name: SDP is read by phones without DNS".to_owned())
+                    }
+                    false => fault,
+                })
+            }
+        }
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::OneOf(vec![Shape::Word("public"), TextForm::shape(&address())])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn media_binds_to_addresses_devices_or_any() {
+        assert_eq!(BindForm.parse("any"), Ok(Bind::Any));
+        assert_eq!(
+            BindForm.parse("eth0.100"),
+            Ok(Bind::Device("eth0.100".to_owned()))
+        );
+        assert!(matches!(BindForm.parse("2001:db8::1"), Ok(Bind::Address(_))));
+        for text in ["10.0.0.300", "a/b", "averyveryverylongname", ""] {
+            assert!(BindForm.parse(text).is_err(), "{text}");
+        }
+    }
+}

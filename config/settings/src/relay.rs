@@ -1,0 +1,241 @@
+//! The relay's own settings: from YAML, from rtpengine's configuration file, and from rtpengine's options.
+
+pub(crate) mod apply;
+pub(crate) mod args;
+pub(crate) mod conf;
+pub(crate) mod draft;
+pub(crate) mod options;
+
+use std::net::SocketAddr;
+
+use crate::check::{Bound, MediaCheck, overlaps, public_addresses};
+use crate::code::Code;
+use crate::decode::{Decoder, section};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::form::address::PortRange;
+use crate::form::{choice, choices, count, numbered, or_word, path, section_form, switch};
+use crate::gateway::service::LogSettings;
+use crate::gateway::site::{PublicIp, PublicIpForm};
+use crate::gateway::{LISTENERS_MAX, VersionForm};
+use crate::listener::{Layer, is_local, listen_url};
+use crate::load::Loaded;
+use crate::media::{IceMode, MediaSettings};
+use crate::positions::Positions;
+use crate::source::{FileLimits, Reporter, Source};
+use crate::tree;
+
+/// Everything that the relay is told at start, checked and with every default filled in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RelaySettings {
+    /// Where it takes commands and answers questions about itself.
+    pub listen: Vec<RelayListener>,
+    /// The machine's address as the internet sees it, for interfaces with `advertise: public`.
+    pub public_ip: PublicIp,
+    /// The media side.
+    pub media: MediaSettings,
+    /// Calls at the same time; 0 refuses new calls and keeps the running ones, `None` is no limit.
+    pub sessions_max: Option<u32>,
+    /// Whose repeated commands are recognised as repeated.
+    pub ng_cookies: CookieScope,
+    /// Whether the address that a SIP message came from counts as media address where the proxy does not say.
+    pub sip_source: bool,
+    /// File to write the process number to.
+    pub pid_file: Option<String>,
+    /// What is logged.
+    pub log: LogSettings,
+    /// rtpengine's options that were given and have no effect here, each once, for one line in the log.
+    pub unused_options: Vec<String>,
+}
+
+/// One address where the relay listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RelayListener {
+    /// What is spoken there.
+    pub scheme: RelayScheme,
+    /// The local address; `[::]` is IPv6 only.
+    pub address: SocketAddr,
+}
+
+choices! {
+    /// What is spoken on a listener of the relay.
+    pub enum RelayScheme {
+        /// NG commands in datagrams.
+        NgUdp = "ng+udp",
+        /// NG commands over TCP.
+        NgTcp = "ng+tcp",
+        /// NG commands over HTTP and WebSocket, `/ping`, health and metrics.
+        Http = "http",
+        /// The text commands of `rtpengine-ctl`.
+        Cli = "cli",
+    }
+}
+
+impl RelayScheme {
+    /// The transport below.
+    #[must_use]
+    pub fn layer(self) -> Layer {
+        match self {
+            Self::NgUdp => Layer::Udp,
+            Self::NgTcp | Self::Http | Self::Cli => Layer::Tcp,
+        }
+    }
+}
+
+choices! {
+    /// Whose repeated NG commands get the stored answer.
+    pub enum CookieScope {
+        /// A command counts as repeated if it comes from the same address with the same cookie.
+        PerSender = "per-sender",
+        /// The cookie alone counts, as in rtpengine: for proxies that repeat from another address. Who guesses a
+        /// cookie gets the answer.
+        Shared = "shared",
+    }
+}
+
+section! {
+    /// The configuration file of `viaduct-relay`.
+    pub(crate) struct RelayFile {
+        /// Version of this format.
+        version: u32 = default(VersionForm, "1");
+        /// Where the relay takes commands (`ng+udp`, `ng+tcp`, `http`) and shows itself (`http`, `cli`). NG has no
+        /// password, so the default is this machine only.
+        listen: Vec<(usize, (RelayScheme, SocketAddr))> = default(
+            numbered(listen_url::<RelayScheme>(), LISTENERS_MAX),
+            "[ng+udp://127.0.0.1:2223, http://127.0.0.1:9101]"
+        );
+        /// Address of this machine as the internet sees it. With `auto` a STUN server is asked at start.
+        public_ip: PublicIp = default(PublicIpForm, "auto");
+        /// The media side.
+        media: MediaSettings = flatten;
+        /// Calls at the same time; further offers are refused so that the proxy tries another relay. 0 refuses all
+        /// new calls.
+        sessions_max: Option<u32> = default(or_word("none", count(0..=10_000_000)), "none");
+        /// Whose repeated NG commands get the stored answer.
+        ng_cookies: CookieScope = default(choice::<CookieScope>(), "per-sender");
+        /// Whether the address that the SIP message came from counts as media address where the proxy does not say.
+        sip_source: bool = default(switch(), "false");
+        /// File to write the process number to.
+        pid_file: Option<String> = default(or_word("none", path()), "none");
+        /// What is logged.
+        log: LogSettings = default(section_form::<LogSettings>(), "{}");
+    }
+}
+
+impl Default for RelaySettings {
+    /// What holds for an empty YAML file.
+    fn default() -> Self {
+        Self::from(crate::decode::defaults::<RelayFile>())
+    }
+}
+
+impl From<RelayFile> for RelaySettings {
+    fn from(file: RelayFile) -> Self {
+        let listen = file.listen.into_iter();
+        Self {
+            listen: listen
+                .map(|(_, (scheme, address))| RelayListener { scheme, address })
+                .collect(),
+            public_ip: file.public_ip,
+            media: file.media,
+            sessions_max: file.sessions_max,
+            ng_cookies: file.ng_cookies,
+            sip_source: file.sip_source,
+            pid_file: file.pid_file,
+            log: file.log,
+            unused_options: Vec::new(),
+        }
+    }
+}
+
+impl RelaySettings {
+    /// What holds when the relay is started with rtpengine's options: rtpengine's own defaults where they are safe.
+    ///
+    /// Browsers get ports of their own and full ICE, because that is what proxies written for rtpengine expect. NG
+    /// stays on loopback and sources stay strict, unlike rtpengine.
+    #[must_use]
+    pub fn rtpengine_defaults() -> Self {
+        let settings = Self::default();
+        Self {
+            listen: Vec::new(),
+            media: MediaSettings {
+                browser_port: None,
+                rtp_ports: PortRange {
+                    first: 30_000,
+                    last: 40_000,
+                },
+                ice: IceMode::Full,
+                tos: 0,
+                ..settings.media
+            },
+            ..settings
+        }
+    }
+
+    /// The listener that holds when no option names one.
+    pub(crate) fn default_listener() -> RelayListener {
+        RelayListener {
+            scheme: RelayScheme::NgUdp,
+            address: SocketAddr::from(([127, 0, 0, 1], 2223)),
+        }
+    }
+}
+
+/// Turns the text of the relay's YAML file into settings, or into all mistakes of the file.
+///
+/// # Errors
+///
+/// Every mistake of the file, with warnings among them.
+pub fn load_relay(file: &str, text: &str) -> Result<Loaded<RelaySettings>, Diagnostics> {
+    let mut reporter = Reporter::new(vec![Source::new(file, text)]);
+    let Some((settings, positions)) = read_yaml(&mut reporter, 0) else {
+        return Err(reporter.finish());
+    };
+    check(&settings, &positions, &mut reporter);
+    Loaded::new(settings, positions, reporter)
+}
+
+/// The settings of the YAML text that is source number `index`, without the checks across keys.
+pub(crate) fn read_yaml(reporter: &mut Reporter, index: usize) -> Option<(RelaySettings, Positions)> {
+    let tree = tree::build(reporter, index, &FileLimits::default());
+    let positions = Positions::of(&tree.root, &reporter.sources[index]);
+    let decoded: Option<RelayFile> = Decoder::new(reporter, index).section(&tree.root);
+    if !tree.complete {
+        reporter.retain(|diagnostic| diagnostic.code != Code::MissingKey);
+        return None;
+    }
+    decoded.map(|file| (RelaySettings::from(file), positions))
+}
+
+/// Checks across keys: values that are good by themselves but cannot work together.
+pub(crate) fn check(settings: &RelaySettings, positions: &Positions, reporter: &mut Reporter) {
+    let bound: Vec<Bound> = settings
+        .listen
+        .iter()
+        .enumerate()
+        .map(|(index, listener)| Bound {
+            name: format!("{}://{}", listener.scheme, listener.address),
+            layer: listener.scheme.layer(),
+            address: listener.address,
+            place: positions.nearest(&["listen", &index.to_string()]),
+            carried_by: None,
+        })
+        .collect();
+    overlaps(&bound, reporter);
+    public_addresses(&settings.public_ip, &["public_ip"], positions, reporter);
+    let mut media = MediaCheck {
+        media: &settings.media,
+        public_ip: &settings.public_ip,
+        path: &[],
+        positions,
+        reporter,
+    };
+    media.run(&bound);
+    for listener in bound.iter().filter(|bound| !is_local(bound.address.ip())) {
+        let message = format!("{} can be reached from other machines", listener.name);
+        let diagnostic = Diagnostic::new(Code::ControlExposed, message)
+            .at(listener.place.clone())
+            .note("who reaches it can redirect and end every call: there is no password")
+            .note("fix: `127.0.0.1`, or a firewall that lets only the proxy in");
+        reporter.report_consequence(diagnostic);
+    }
+}
