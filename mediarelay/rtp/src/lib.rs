@@ -25,6 +25,7 @@
 //! ```
 
 mod classify;
+mod clock_rate;
 mod extension;
 pub mod g711;
 mod header;
@@ -35,6 +36,7 @@ pub mod telephone_event;
 mod tick;
 
 pub use classify::{Kind, classify};
+pub use clock_rate::static_clock_rate;
 pub use extension::{Element, Elements, Extension};
 pub use header::{RTP_HEADER_LEN, RtpError, RtpFields, RtpHeader, RtpPacket};
 pub use tick::{Epoch, Tick};

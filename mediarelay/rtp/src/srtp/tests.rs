@@ -327,17 +327,13 @@ fn an_index_is_never_used_twice_for_sending() {
 fn the_rollover_counter_follows_the_sequence_number() {
     for profile in SrtpProfile::ALL {
         let (mut send, mut receive) = pair(profile);
-        // Three cycles in steps of 1,000, the receiver losing a third of the packets and seeing others late.
-        let mut held = None;
+        // Three cycles in steps of 1,000, of which the receiver gets every third.
         for step in 0_u32..200 {
             let protected = protect_rtp(&mut send, &rtp(7, (step * 1000) as u16)).unwrap();
-            match step % 3 {
-                0 => assert!(unprotect_rtp(&mut receive, &protected).is_ok(), "step {step}"),
-                1 => held = Some(protected),
-                _ => {}
+            if step % 3 == 0 {
+                assert!(unprotect_rtp(&mut receive, &protected).is_ok(), "step {step}");
             }
         }
-        assert!(held.is_some());
     }
 }
 
