@@ -17,7 +17,8 @@ pub(crate) struct Bound {
     pub(crate) name: String,
     pub(crate) layer: Layer,
     pub(crate) address: SocketAddr,
-    pub(crate) place: Place,
+    /// Where it is written, `None` for a default.
+    pub(crate) place: Option<Place>,
     /// Beside whose sockets this one is superfluous, and why.
     pub(crate) carried_by: Option<(&'static str, &'static str)>,
 }
@@ -32,7 +33,10 @@ pub(crate) fn overlaps(bound: &[Bound], reporter: &mut Reporter) {
         let message = format!("{} wants the port of {}", second.name, first.name);
         let diagnostic = Diagnostic::new(Code::ListenerOverlap, message)
             .at(second.place.clone())
-            .note(format!("the other one stands at {}", first.place));
+            .note(match &first.place {
+                Some(place) => format!("the other one stands at {place}"),
+                None => "the other one is a default, which holds although it is not written".to_owned(),
+            });
         reporter.report_consequence(match second.carried_by {
             Some((scheme, help)) if first.name.starts_with(scheme) => diagnostic.help(help.to_owned()),
             _ => diagnostic.note("fix: give one of them another port or another address"),

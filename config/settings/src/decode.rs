@@ -4,7 +4,7 @@ use crate::code::Code;
 use crate::diagnostic::{Diagnostic, Place, quoted};
 use crate::environment::{FlagCheck, FlagProblem};
 use crate::shape::{Key, Shape, first_sentence};
-use crate::source::{FileLimits, Reporter, Source};
+use crate::source::{FileLimits, Reporter, Source, looks_secret};
 use crate::suggest::did_you_mean;
 use crate::tree::{self, Entry, Kind, Node, Spot, Style};
 
@@ -77,15 +77,19 @@ impl Fault {
     pub(crate) fn diagnostic(self, form: &impl TextForm, text: &str, what: &str) -> Diagnostic {
         let expected = form.shape().describe();
         if form.is_secret() {
-            self.about("this value".to_owned(), what, expected)
-        } else {
-            let shown = quoted(text);
-            self.about(shown.clone(), what, expected).found(shown)
+            return self.about(None, what, expected);
         }
+        let shown = quoted(text);
+        self.about(Some(&shown), what, expected).found(shown)
     }
 
-    /// The diagnostic for a value that is shown as `shown`.
-    pub(crate) fn about(self, shown: String, what: &str, expected: String) -> Diagnostic {
+    /// The diagnostic for a value that is shown as `shown`, or not at all if it is a secret.
+    pub(crate) fn about(self, shown: Option<&str>, what: &str, expected: String) -> Diagnostic {
+        let Some(shown) = shown else {
+            return Diagnostic::new(self.code, format!("bad value for {what}"))
+                .expected(expected)
+                .help(self.help);
+        };
         let message = match self.code {
             Code::UnknownChoice => format!("unknown choice {shown} for {what}"),
             Code::OutOfRange => format!("{shown} is out of range for {what}"),
@@ -136,8 +140,8 @@ pub(crate) struct Decoder<'r> {
     pub(crate) reporter: &'r mut Reporter,
     source: usize,
     path: Vec<String>,
-    /// The doc comment of the innermost key.
-    doc: &'static str,
+    /// The innermost key and its doc comment.
+    key: Option<(&'static str, &'static str)>,
     flags: Option<&'r FlagCheck<'r>>,
 }
 
@@ -148,7 +152,7 @@ impl<'r> Decoder<'r> {
             reporter,
             source,
             path: Vec::new(),
-            doc: "",
+            key: None,
             flags: None,
         }
     }
@@ -186,10 +190,8 @@ impl<'r> Decoder<'r> {
 
     /// Reports at a spot, with the meaning of the key at hand as the last note.
     pub(crate) fn report(&mut self, spot: Spot, mut diagnostic: Diagnostic) {
-        if !self.doc.is_empty() {
-            let last = self.path.iter().rev().find(|step| !step.starts_with('['));
-            let key = last.map_or("", String::as_str);
-            diagnostic = diagnostic.note(format!("{key}: {}", first_sentence(self.doc)));
+        if let Some((key, doc)) = self.key {
+            diagnostic = diagnostic.note(format!("{key}: {}", first_sentence(doc)));
         }
         self.report_bare(spot, diagnostic);
     }
@@ -199,7 +201,12 @@ impl<'r> Decoder<'r> {
         self.reporter.report(diagnostic.at(place));
     }
 
+    /// Reports that `node` is a list, a map or nothing where something else belongs.
     pub(crate) fn wrong_form(&mut self, node: &Node, shape: &Shape) {
+        if matches!(node.kind, Kind::Refused) {
+            // What is wrong with it was reported when the tree was built.
+            return;
+        }
         let (message, help) = if matches!(node.kind, Kind::Null) {
             (
                 format!("{} has no value", self.what()),
@@ -223,10 +230,15 @@ impl<'r> Decoder<'r> {
         value
     }
 
-    fn within_key<T>(&mut self, key: &str, doc: &'static str, inner: impl FnOnce(&mut Self) -> T) -> T {
-        let outer = std::mem::replace(&mut self.doc, doc);
+    fn within_key<T>(
+        &mut self,
+        key: &'static str,
+        doc: &'static str,
+        inner: impl FnOnce(&mut Self) -> T,
+    ) -> T {
+        let outer = self.key.replace((key, doc));
         let value = self.within(key, inner);
-        self.doc = outer;
+        self.key = outer;
         value
     }
 
@@ -235,7 +247,7 @@ impl<'r> Decoder<'r> {
         let entries: &[Entry] = match &node.kind {
             Kind::Map(entries) => entries,
             Kind::Null => &[],
-            Kind::Scalar { .. } | Kind::List(_) => {
+            Kind::Scalar { .. } | Kind::List(_) | Kind::Refused => {
                 self.wrong_form(node, &section_shape::<S>());
                 return None;
             }
@@ -245,10 +257,10 @@ impl<'r> Decoder<'r> {
             used: vec![false; entries.len()],
             spot: node.spot,
         };
-        let outer = std::mem::replace(&mut self.doc, "");
+        let outer = self.key.take();
         let value = S::read(&mut reader, self);
         self.unknown_keys(&reader, &S::keys());
-        self.doc = outer;
+        self.key = outer;
         value
     }
 
@@ -267,7 +279,7 @@ impl<'r> Decoder<'r> {
             let meant = if self.reporter.is_full() {
                 None
             } else {
-                did_you_mean(&entry.key, known.iter().copied())
+                unknown_key_help(&entry.key, &known)
             };
             let diagnostic = Diagnostic::new(Code::UnknownKey, format!("unknown key {key} {place}"))
                 .found(key)
@@ -276,6 +288,27 @@ impl<'r> Decoder<'r> {
             self.report_bare(entry.key_spot, diagnostic);
         }
     }
+}
+
+/// Keys of later versions, which documents and examples may show already.
+const LATER_KEYS: [&str; 6] = [
+    "acme_email",
+    "fast_path",
+    "record",
+    "renew_before",
+    "trace",
+    "trunks",
+];
+
+fn unknown_key_help(key: &str, known: &[&str]) -> Option<String> {
+    if LATER_KEYS.contains(&key) {
+        return Some("this version cannot do it yet: delete the key".to_owned());
+    }
+    let meant = did_you_mean(key, known.iter().copied());
+    if meant.is_none() && looks_secret(key) && known.contains(&"secret_file") {
+        return Some("a password belongs into a file: `secret_file: …`".to_owned());
+    }
+    meant
 }
 
 /// A step of a path as it is shown; a name may be of any length.
@@ -364,6 +397,7 @@ impl<'n> MapReader<'n> {
                 format!("{} needs the key `{key}`", decoder.what()),
             )
             .expected(form.shape().describe())
+            .help(format!("add `{key}: …`"))
             .note(format!("{key}: {}", first_sentence(doc)));
             decoder.report_bare(self.spot, diagnostic);
             return None;

@@ -127,8 +127,7 @@ impl Diagnostic {
         if self.code.is_error() { "error" } else { "warning" }
     }
 
-    /// Writes the diagnostic. `again` says that the source line stands just above already.
-    fn write(&self, f: &mut impl fmt::Write, again: bool) -> fmt::Result {
+    fn write(&self, f: &mut impl fmt::Write) -> fmt::Result {
         writeln!(f, "{}[{}]: {}", self.severity(), self.code, self.message)?;
         let line = self
             .place
@@ -138,9 +137,7 @@ impl Diagnostic {
         if let Some(place) = &self.place {
             writeln!(f, "{gutter}┌ {place}")?;
         }
-        if let Some(excerpt) = &self.excerpt
-            && !(again && self.help.is_none())
-        {
+        if let Some(excerpt) = &self.excerpt {
             writeln!(f, "{line:>2}│ {}", excerpt.text)?;
             let indent = " ".repeat(excerpt.indent);
             let caret = "^".repeat(excerpt.width);
@@ -164,7 +161,7 @@ impl Diagnostic {
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.write(f, false)
+        self.write(f)
     }
 }
 
@@ -244,20 +241,13 @@ impl Diagnostics {
 }
 
 impl fmt::Display for Diagnostics {
-    /// The diagnostics with an empty line between them. A source line that stands just above is not repeated
-    /// unless there is something to say beside its caret.
+    /// The diagnostics with an empty line between them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut above: Option<(&Arc<str>, u32)> = None;
         for (index, diagnostic) in self.list.iter().enumerate() {
             if index > 0 {
                 writeln!(f)?;
             }
-            let line = diagnostic
-                .place
-                .as_ref()
-                .map(|place| (&place.file, place.span.line));
-            diagnostic.write(f, line.is_some() && line == above)?;
-            above = line;
+            write!(f, "{diagnostic}")?;
         }
         if self.unlisted > 0 {
             writeln!(f, "\n{} more are not shown; correct these first", self.unlisted)?;

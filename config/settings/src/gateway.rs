@@ -193,7 +193,9 @@ impl Form for UserSourceForm {
             Kind::Map(_) => decoder
                 .section::<UserSourceKeys>(node)
                 .map(|keys| Some(keys.file)),
-            Kind::Scalar { .. } | Kind::Null | Kind::List(_) => UserSourceWord.decode(node, decoder),
+            Kind::Scalar { .. } | Kind::Null | Kind::Refused | Kind::List(_) => {
+                UserSourceWord.decode(node, decoder)
+            }
         }
     }
 

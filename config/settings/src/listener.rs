@@ -7,7 +7,7 @@ use crate::code::Code;
 use crate::decode::{Fault, TextForm};
 use crate::form::address::socket_help;
 use crate::form::choice::Choice;
-use crate::shape::Shape;
+use crate::shape::{Shape, join_or};
 use crate::suggest::nearest;
 
 /// The transport below a listener, for telling whether two of them collide.
@@ -40,8 +40,13 @@ impl<S: Choice> TextForm for ListenUrl<S> {
 
     fn parse(&self, text: &str) -> Result<Self::Value, Fault> {
         let Some((scheme, authority)) = text.split_once("://") else {
-            let help = text.parse::<SocketAddr>().is_ok() || text.contains(':');
-            let help = help.then(|| format!("start with a scheme: `{}://`", S::WORDS[0].0));
+            let scheme = S::WORDS[0].0;
+            let help = match text.parse::<u16>() {
+                Ok(port) => Some(format!("write a URL such as `{scheme}://0.0.0.0:{port}`")),
+                Err(_) => text
+                    .contains(':')
+                    .then(|| format!("start with a scheme: `{scheme}://`")),
+            };
             return Err(Fault::bad().help(help));
         };
         let Some(index) = S::WORDS.iter().position(|(word, _)| *word == scheme) else {
@@ -57,10 +62,7 @@ impl<S: Choice> TextForm for ListenUrl<S> {
     fn shape(&self) -> Shape {
         let words: Vec<_> = S::WORDS.iter().map(|(word, _)| format!("`{word}`")).collect();
         Shape::Text {
-            what: format!(
-                "a URL `scheme://address:port` whose scheme is {}",
-                words.join(", ")
-            ),
+            what: format!("a URL `scheme://address:port` whose scheme is {}", join_or(words)),
             pattern: Some("^[a-z+]+://([0-9.]+|\\[[0-9A-Fa-f:.]+\\]):[0-9]+$"),
         }
     }
@@ -68,7 +70,10 @@ impl<S: Choice> TextForm for ListenUrl<S> {
 
 fn scheme_help<S: Choice>(scheme: &str) -> Option<String> {
     let words = || S::WORDS.iter().map(|(word, _)| *word);
-    let lower = scheme.to_ascii_lowercase();
+    let lower = match scheme.to_ascii_lowercase().as_str() {
+        "sips" => "tls".to_owned(),
+        lower => lower.to_owned(),
+    };
     let by_part = words().find(|word| !lower.is_empty() && word.split('+').any(|part| part == lower));
     by_part
         .or_else(|| nearest(scheme, words()))

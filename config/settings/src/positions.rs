@@ -98,7 +98,7 @@ impl Branch {
                 .enumerate()
                 .map(|(index, item)| (index.to_string().into(), Self::of(item, item.spot, source)))
                 .collect(),
-            Kind::Null | Kind::Scalar { .. } => BTreeMap::new(),
+            Kind::Null | Kind::Refused | Kind::Scalar { .. } => BTreeMap::new(),
         };
         Self {
             key: source.at(key.span),

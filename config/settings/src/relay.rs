@@ -34,7 +34,7 @@ pub struct RelaySettings {
     /// The media side.
     pub media: MediaSettings,
     /// Calls at the same time; 0 refuses new calls and keeps the running ones, `None` is no limit.
-    pub sessions_max: Option<u32>,
+    pub max_sessions: Option<u32>,
     /// Whose repeated commands are recognised as repeated.
     pub ng_cookies: CookieScope,
     /// Whether the address that a SIP message came from counts as media address where the proxy does not say.
@@ -109,7 +109,7 @@ section! {
         media: MediaSettings = flatten;
         /// Calls at the same time; further offers are refused so that the proxy tries another relay. 0 refuses all
         /// new calls.
-        sessions_max: Option<u32> = default(or_word("none", count(0..=10_000_000)), "none");
+        max_sessions: Option<u32> = default(or_word("none", count(0..=10_000_000)), "none");
         /// Whose repeated NG commands get the stored answer.
         ng_cookies: CookieScope = default(choice::<CookieScope>(), "per-sender");
         /// Whether the address that the SIP message came from counts as media address where the proxy does not say.
@@ -137,7 +137,7 @@ impl From<RelayFile> for RelaySettings {
                 .collect(),
             public_ip: file.public_ip,
             media: file.media,
-            sessions_max: file.sessions_max,
+            max_sessions: file.max_sessions,
             ng_cookies: file.ng_cookies,
             sip_source: file.sip_source,
             pid_file: file.pid_file,
@@ -216,7 +216,7 @@ pub(crate) fn check(settings: &RelaySettings, positions: &Positions, reporter: &
             name: format!("{}://{}", listener.scheme, listener.address),
             layer: listener.scheme.layer(),
             address: listener.address,
-            place: positions.nearest(&["listen", &index.to_string()]),
+            place: positions.value(&["listen", &index.to_string()]),
             carried_by: None,
         })
         .collect();

@@ -91,7 +91,7 @@ fn default(text: &str) -> Value {
 
 fn to_json(node: &Node) -> Value {
     match &node.kind {
-        Kind::Null => Value::Null,
+        Kind::Null | Kind::Refused => Value::Null,
         Kind::Scalar { text, style } => match (style, text.as_ref()) {
             (Style::Plain, "true") => json!(true),
             (Style::Plain, "false") => json!(false),

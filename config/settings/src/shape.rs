@@ -58,6 +58,7 @@ impl Shape {
     pub(crate) fn describe(&self) -> String {
         match self {
             Self::Switch => "`true` or `false`".to_owned(),
+            Self::Whole { min, max } if min == max => format!("`{min}`"),
             Self::Whole { min, max } => format!("a whole number from {min} to {max}"),
             Self::Text { what, .. } => what.clone(),
             Self::Word(word) => format!("`{word}`"),
@@ -76,7 +77,7 @@ impl Shape {
     }
 }
 
-fn join_or(parts: Vec<String>) -> String {
+pub(crate) fn join_or(parts: Vec<String>) -> String {
     match parts.split_last() {
         Some((last, [])) => last.clone(),
         Some((last, rest)) => format!("{} or {last}", rest.join(", ")),

@@ -210,7 +210,8 @@ fn secret_tail(line: &str) -> Option<usize> {
         }
         let value_may_follow = !matches!(bytes.get(end), Some(b'/' | b'.'));
         if end > start && value_may_follow && looks_secret(&line[start..end]) {
-            return Some(end);
+            let value = line[end..].find(|c: char| !matches!(c, ':' | '=' | ' ' | '\t'));
+            return Some(value.map_or(line.len(), |offset| end + offset));
         }
         start = end + 1;
     }

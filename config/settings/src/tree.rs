@@ -72,6 +72,8 @@ pub(crate) struct Node {
 pub(crate) enum Kind {
     /// No value: nothing, `~` or `null`.
     Null,
+    /// A value that was refused and reported when the tree was built.
+    Refused,
     Scalar {
         text: Arc<str>,
         style: Style,
@@ -102,8 +104,9 @@ impl Node {
     /// What this is, for "found …".
     pub(crate) fn form(&self) -> &'static str {
         match &self.kind {
-            Kind::Null => "nothing",
+            Kind::Null | Kind::Refused => "nothing",
             Kind::Scalar { .. } => "one value",
+            Kind::List(items) if items.is_empty() => "an empty list",
             Kind::List(_) => "a list",
             Kind::Map(_) => "a map",
         }
@@ -162,7 +165,7 @@ fn mask_secrets(node: &Node, source: &mut Source) {
             }
         }
         Kind::List(items) => items.iter().for_each(|item| mask_secrets(item, source)),
-        Kind::Null | Kind::Scalar { .. } => {}
+        Kind::Null | Kind::Refused | Kind::Scalar { .. } => {}
     }
 }
 
@@ -171,7 +174,7 @@ fn mask_all(node: &Node, source: &mut Source) {
         Kind::Scalar { .. } => source.mask(node.spot.start..node.spot.end),
         Kind::List(items) => items.iter().for_each(|item| mask_all(item, source)),
         Kind::Map(entries) => entries.iter().for_each(|entry| mask_all(&entry.value, source)),
-        Kind::Null => {}
+        Kind::Null | Kind::Refused => {}
     }
 }
 
@@ -296,17 +299,14 @@ impl<'l> Builder<'l> {
                     return false;
                 }
             }
-            Event::Scalar(value, style, anchor, _) => {
-                let kind = scalar(&value, style, text.get(spot.start..spot.end).unwrap_or(""));
-                self.value(
-                    anchor,
-                    Node {
-                        kind,
-                        spot,
-                        height: 0,
-                        size: 1,
-                    },
-                );
+            Event::Scalar(value, style, anchor, tag) => {
+                let raw = text.get(spot.start..spot.end).unwrap_or("");
+                let kind = if tag.is_some() {
+                    Kind::Refused
+                } else {
+                    scalar(&value, style, raw)
+                };
+                self.value(anchor, leaf(kind, spot));
             }
             Event::SequenceStart(_, anchor, _) => self.open(spot, anchor, Content::List(Vec::new())),
             Event::MappingStart(_, anchor, _) => self.open(
@@ -327,7 +327,7 @@ impl<'l> Builder<'l> {
                     "an alias without its anchor",
                     format!("{shown} refers to nothing above it; quote the text if a `*` is meant"),
                 );
-                self.value(0, null(spot));
+                self.value(0, leaf(Kind::Refused, spot));
             }
             _ => {}
         }
@@ -368,7 +368,7 @@ impl<'l> Builder<'l> {
                 "an alias inside its own anchor",
                 "it would never end".to_owned(),
             );
-            self.value(0, null(spot));
+            self.value(0, leaf(Kind::Refused, spot));
             return true;
         };
         self.alias_nodes += node.size;
@@ -477,16 +477,16 @@ impl<'l> Builder<'l> {
             self.close();
         }
         let tree = Tree {
-            root: self.root.unwrap_or_else(|| null(Spot::START)),
+            root: self.root.unwrap_or_else(|| leaf(Kind::Null, Spot::START)),
             complete: self.complete,
         };
         (tree, self.problems)
     }
 }
 
-fn null(spot: Spot) -> Node {
+fn leaf(kind: Kind, spot: Spot) -> Node {
     Node {
-        kind: Kind::Null,
+        kind,
         spot,
         height: 0,
         size: 1,
@@ -562,6 +562,7 @@ fn syntax_help(kind: &ErrorKind) -> Option<&'static str> {
         K::ExpectedBlockSequenceEntry => "a list and a map cannot be mixed: is a `- ` missing or too much?",
         K::UnexpectedCharacter { .. } => "put the text in quotes",
         K::SimpleKeyExpected | K::InvalidSimpleKey => "is a `: ` missing after the key?",
+        K::MissingAnchorOrAliasName => "quote the text: `*` and `&` have a meaning in YAML",
         K::UnknownQuotedScalarEscape => "use single quotes, or write `\\\\` for a backslash",
         _ => return None,
     })

@@ -1,7 +1,7 @@
 //! IP addresses, host names, sockets and port ranges.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use super::number::digits;
 use crate::decode::{Fault, TextForm};
@@ -129,12 +129,20 @@ pub(crate) fn socket_help(text: &str) -> Option<String> {
     if digits(text).is_ok() {
         return Some(format!("add the address: `127.0.0.1:{text}`"));
     }
-    if let Ok(address) = text.parse::<IpAddr>() {
-        let shown = match address {
-            IpAddr::V4(v4) => v4.to_string(),
-            IpAddr::V6(v6) => format!("[{v6}]"),
-        };
-        return Some(format!("add a port: `{shown}:PORT`"));
+    match text.parse::<IpAddr>() {
+        Ok(IpAddr::V4(v4)) => return Some(format!("add a port: `{v4}:PORT`")),
+        Ok(IpAddr::V6(v6)) => {
+            // The last group may be meant as a port.
+            let (head, last) = text.rsplit_once(':').unwrap_or((text, ""));
+            let is_port = last.len() >= 4 && digits(last).is_ok() && head.parse::<Ipv6Addr>().is_ok();
+            let meant = if is_port {
+                format!("[{head}]:{last}")
+            } else {
+                format!("[{v6}]:PORT")
+            };
+            return Some(format!("an IPv6 address needs brackets: `{meant}`"));
+        }
+        Err(_) => {}
     }
     let (host, port) = text.rsplit_once(':')?;
     if host.is_empty() && digits(port).is_ok() {
@@ -268,7 +276,8 @@ mod tests {
         assert!(socket().parse("[::1]:9100").is_ok());
         let help = |text: &str| socket().parse(text).unwrap_err().help.unwrap_or_default();
         assert_eq!(help("9100"), "add the address: `127.0.0.1:9100`");
-        assert_eq!(help("::1"), "add a port: `[::1]:PORT`");
+        assert_eq!(help("::1"), "an IPv6 address needs brackets: `[::1]:PORT`");
+        assert_eq!(help("::1:9100"), "an IPv6 address needs brackets: `[::1]:9100`");
         assert_eq!(help("localhost:9100"), "an address, not a name: `127.0.0.1:9100`");
         assert_eq!(help("fe80::1:x:9100"), "put the IPv6 address in brackets");
         assert_eq!(socket().parse("127.0.0.1:0").unwrap_err().code, Code::OutOfRange);

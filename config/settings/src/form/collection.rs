@@ -102,7 +102,7 @@ impl<F: Form> Form for OneOrMany<F> {
     fn decode(&self, node: &Node, decoder: &mut Decoder<'_>) -> Option<Self::Value> {
         match &node.kind {
             Kind::List(items) if !items.is_empty() => Some(self.0.values(items, decoder)),
-            Kind::List(_) | Kind::Null => {
+            Kind::List(_) | Kind::Null | Kind::Refused => {
                 decoder.wrong_form(node, &self.shape());
                 None
             }
@@ -139,7 +139,7 @@ impl<N: TextForm, F: Form> Form for MapOf<N, F> {
             Kind::Map(entries) => entries,
             // All entries of a map are often commented out; that is an empty map.
             Kind::Null => return Some(Vec::new()),
-            Kind::Scalar { .. } | Kind::List(_) => {
+            Kind::Scalar { .. } | Kind::List(_) | Kind::Refused => {
                 decoder.wrong_form(node, &self.shape());
                 return None;
             }

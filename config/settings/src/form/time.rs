@@ -36,7 +36,7 @@ impl TextForm for DurationForm {
 
     fn parse(&self, text: &str) -> Result<Duration, Fault> {
         let Some(value) = parse_duration(text) else {
-            return Err(Fault::bad().help(suggestion(text)));
+            return Err(Fault::bad().help(self.with_unit(text).or_else(|| suggestion(text))));
         };
         if (self.min..=self.max).contains(&value) {
             Ok(value)
@@ -54,6 +54,19 @@ impl TextForm for DurationForm {
             ),
             pattern: Some(r"^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+(\.[0-9]+)?s)?([0-9]+ms)?$"),
         }
+    }
+}
+
+impl DurationForm {
+    /// What a bare number was probably meant to be: seconds, or milliseconds if seconds are too many.
+    fn with_unit(self, text: &str) -> Option<String> {
+        let fits = |unit: &&str| {
+            let value = parse_duration(&format!("{text}{unit}"));
+            value.is_some_and(|value| (self.min..=self.max).contains(&value))
+        };
+        let is_number = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        let unit = ["s", "ms"].into_iter().find(fits).filter(|_| is_number)?;
+        Some(format!("add the unit: `{text}{unit}`"))
     }
 }
 
@@ -78,19 +91,21 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
 
 /// `number` times `milliseconds`; a fraction of up to three digits where the unit is the second.
 fn scaled(number: &str, milliseconds: u64) -> Option<u64> {
-    let (whole, fraction) = match number.split_once('.') {
-        Some((whole, fraction)) if milliseconds == 1_000 && (1..=3).contains(&fraction.len()) => {
-            (whole, format!("{fraction:0<3}"))
-        }
-        Some(_) => return None,
-        None => (number, "0".to_owned()),
-    };
-    let fraction: u64 = fraction.parse().ok()?;
-    whole
-        .parse::<u64>()
-        .ok()?
-        .checked_mul(milliseconds)?
-        .checked_add(fraction)
+    match number.split_once('.') {
+        Some((_, fraction)) if milliseconds != 1_000 || fraction.len() > 3 => None,
+        _ => scaled_fraction(number, milliseconds),
+    }
+}
+
+/// The same with a fraction of up to three digits of any unit.
+fn scaled_fraction(number: &str, milliseconds: u64) -> Option<u64> {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    if !(1..=3).contains(&fraction.len()) {
+        return None;
+    }
+    let thousandths: u64 = format!("{fraction:0<3}").parse().ok()?;
+    let whole = whole.parse::<u64>().ok()?.checked_mul(milliseconds)?;
+    whole.checked_add(thousandths * milliseconds / 1_000)
 }
 
 /// The one spelling of a duration; the inverse of [`parse_duration`] for whole milliseconds.
@@ -102,10 +117,16 @@ pub(crate) fn format_duration(duration: Duration) -> String {
     let mut text = String::new();
     for (unit, milliseconds) in UNITS {
         let n = left / milliseconds;
-        if n > 0 {
-            text.push_str(&format!("{n}{unit}"));
-            left %= milliseconds;
+        if n == 0 {
+            continue;
         }
+        left %= milliseconds;
+        if unit == "s" && left > 0 {
+            let fraction = format!("{left:03}");
+            text.push_str(&format!("{n}.{}s", fraction.trim_end_matches('0')));
+            break;
+        }
+        text.push_str(&format!("{n}{unit}"));
     }
     text
 }
@@ -115,9 +136,6 @@ fn suggestion(text: &str) -> Option<String> {
     const LENGTH_MAX: usize = 40;
     if text.is_empty() || text.len() > LENGTH_MAX {
         return None;
-    }
-    if text.bytes().all(|b| b.is_ascii_digit()) {
-        return Some(format!("add the unit: `{text}s`"));
     }
     let mut folded = text.to_ascii_lowercase().replace([' ', '_'], "");
     for (words, unit) in [
@@ -131,9 +149,14 @@ fn suggestion(text: &str) -> Option<String> {
             folded = folded.replace(word, unit);
         }
     }
-    parse_duration(&folded)
-        .filter(|_| folded != text)
-        .map(|meant| format!("write `{}`", format_duration(meant)))
+    let meant = parse_duration(&folded).or_else(|| {
+        // A fraction of another unit than the second.
+        let unit_start = folded.find(|c: char| !(c.is_ascii_digit() || c == '.'))?;
+        let (number, unit) = folded.split_at(unit_start);
+        let (_, milliseconds) = UNITS.iter().find(|(name, _)| *name == unit)?;
+        scaled_fraction(number, *milliseconds).map(Duration::from_millis)
+    })?;
+    Some(format!("write `{}`", format_duration(meant)))
 }
 
 #[cfg(test)]
@@ -184,6 +207,9 @@ mod tests {
         assert_eq!(help("30 s"), "write `30s`");
         assert_eq!(help("5 min"), "write `5m`");
         assert_eq!(help("90 Seconds"), "write `1m30s`");
+        assert_eq!(help("1.5m"), "write `1m30s`");
+        assert_eq!(help("2.5 s"), "write `2.5s`");
+        assert_eq!(help("900000"), "add the unit: `900000ms`");
         assert_eq!(help("soon"), "");
     }
 

@@ -97,7 +97,7 @@ impl Form for ListenerForm {
                 url: listen_url::<Scheme>().decode(node, decoder)?,
                 advertise: None,
             },
-            Kind::Null | Kind::List(_) => {
+            Kind::Null | Kind::Refused | Kind::List(_) => {
                 decoder.wrong_form(node, &self.shape());
                 return None;
             }

@@ -66,7 +66,9 @@ impl Form for MediaPolicyForm {
                 let table = decoder.section::<MediaTable>(node)?;
                 Some(MediaPolicy::Table(Box::new(table)))
             }
-            Kind::Scalar { .. } | Kind::Null | Kind::List(_) => PolicyWord.decode(node, decoder),
+            Kind::Scalar { .. } | Kind::Null | Kind::Refused | Kind::List(_) => {
+                PolicyWord.decode(node, decoder)
+            }
         }
     }
 

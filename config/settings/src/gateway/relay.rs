@@ -62,10 +62,12 @@ impl TextForm for RelayModeForm {
             return Ok(RelayMode::BuiltIn);
         }
         let Some(authority) = text.strip_prefix("ng:udp://") else {
-            let help = match text.rsplit_once("://") {
-                Some((_, rest)) => Some(format!("write `ng:udp://{rest}`")),
-                None if text.contains(':') => Some(format!("write `ng:udp://{text}`")),
-                None => crate::suggest::did_you_mean(text, ["built-in"]),
+            let rest = text.strip_prefix("ng:").unwrap_or(text);
+            let rest = rest.strip_prefix("udp:").unwrap_or(rest).trim_start_matches('/');
+            let help = if rest.contains(':') && !rest.contains("://") {
+                Some(format!("write `ng:udp://{rest}`"))
+            } else {
+                crate::suggest::did_you_mean(text, ["built-in"])
             };
             return Err(Fault::bad().help(help));
         };
@@ -117,6 +119,7 @@ mod tests {
         let help = |text: &str| RelayModeForm.parse(text).unwrap_err().help.unwrap_or_default();
         assert_eq!(help("udp://10.0.0.5:2223"), "write `ng:udp://10.0.0.5:2223`");
         assert_eq!(help("10.0.0.5:2223"), "write `ng:udp://10.0.0.5:2223`");
+        assert_eq!(help("udp:10.0.0.5:2223"), "write `ng:udp://10.0.0.5:2223`");
         assert_eq!(help("builtin"), "did you mean `built-in`?");
         assert_eq!(
             help("ng:udp://10.0.0.5"),

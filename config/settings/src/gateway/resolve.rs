@@ -7,7 +7,7 @@ use crate::code::Code;
 use crate::diagnostic::{Diagnostic, Place, quoted};
 use crate::environment::Environment;
 use crate::positions::Positions;
-use crate::source::Reporter;
+use crate::source::{Reporter, looks_secret};
 
 use super::service::ChallengeSettings;
 use super::table::{self, Row};
@@ -112,6 +112,8 @@ impl Users<'_> {
         let at = |key: &str| positions.value(&["users", login, key]);
         let written: Vec<&str> = SECRET_KEYS.into_iter().filter(|key| at(key).is_some()).collect();
         match written.as_slice() {
+            // A misspelt key for the secret has been reported.
+            [] if positions.names(&["users", login]).any(looks_secret) => return None,
             [] => {
                 let user = quoted(login);
                 let diagnostic = Diagnostic::new(Code::SecretMissing, format!("user {user} has no secret"))
@@ -156,6 +158,9 @@ impl Users<'_> {
         // A hash that was given and is wrong has been reported.
         let ha1 = keys.ha1.as_ref()?;
         if ha1.md5.is_none() && ha1.sha256.is_none() {
+            if positions.names(&["users", login, "ha1"]).next().is_some() {
+                return None;
+            }
             let diagnostic =
                 Diagnostic::new(Code::SecretMissing, format!("user {} has no hash", quoted(login)))
                     .at(positions.key(&["users", login, "ha1"]))

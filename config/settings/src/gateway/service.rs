@@ -135,7 +135,9 @@ impl Form for OriginsForm {
     fn decode(&self, node: &Node, decoder: &mut Decoder<'_>) -> Option<Origins> {
         match &node.kind {
             Kind::List(_) => list(Origin).decode(node, decoder).map(Origins::Own),
-            Kind::Scalar { .. } | Kind::Null | Kind::Map(_) => OriginsWord.decode(node, decoder),
+            Kind::Scalar { .. } | Kind::Null | Kind::Refused | Kind::Map(_) => {
+                OriginsWord.decode(node, decoder)
+            }
         }
     }
 

@@ -58,7 +58,7 @@ impl Form for PublicIpForm {
                     None => PublicIp::Auto,
                 })
             }
-            Kind::Null | Kind::List(_) | Kind::Map(_) => {
+            Kind::Null | Kind::Refused | Kind::List(_) | Kind::Map(_) => {
                 decoder.wrong_form(node, &self.shape());
                 None
             }

@@ -100,7 +100,9 @@ impl Form for CertificateForm {
                     key: keys.key,
                 })
             }
-            Kind::Scalar { .. } | Kind::Null | Kind::List(_) => CertificateWord.decode(node, decoder),
+            Kind::Scalar { .. } | Kind::Null | Kind::Refused | Kind::List(_) => {
+                CertificateWord.decode(node, decoder)
+            }
         }
     }
 

@@ -15,7 +15,7 @@ use crate::suggest::did_you_mean;
 use super::args::{Arguments, Assignment};
 use super::conf::{self, ConfEntry, ConfSection};
 use super::draft::{Draft, FlagForm, IntForm, Problem, parse};
-use super::options::{self, Effect, Known, Opt};
+use super::options::{self, Effect, INTERFACE_KEYS, Known, Opt};
 use super::{RelaySettings, check, read_yaml};
 
 impl Arguments {
@@ -118,7 +118,8 @@ impl Applier<'_> {
                 )
                 .at(place)
                 .found(quoted(&entry.key))
-                .help(meant);
+                .help(meant)
+                .note("rtpengine has no such option either, and would ignore it without a word");
                 self.reporter.report(diagnostic);
                 continue;
             };
@@ -152,24 +153,23 @@ impl Applier<'_> {
     }
 
     fn interface_section(&mut self, name: &str, section: &ConfSection) {
-        const KEYS: [&str; 4] = ["address", "advertised", "alias", "name"];
-        const UNUSED: [&str; 3] = ["port-min", "port-max", "exclude-ports"];
+        let (used, unused) = INTERFACE_KEYS.split_at(4);
         for entry in &section.entries {
             let key = entry.key.as_str();
             let place = self.place(&entry.key_range);
-            if UNUSED.contains(&key) {
+            if unused.contains(&key) {
                 let name = format!("{key} in [{}]", section.name);
                 self.unused(
                     name,
                     place,
                     "all interfaces share the ports of `port-min` and `port-max`",
                 );
-            } else if !KEYS.contains(&key) {
+            } else if !used.contains(&key) {
                 let message = format!("unknown option {} in [{}]", quoted(key), section.name);
                 let diagnostic = Diagnostic::new(Code::UnknownOption, message)
                     .at(place)
                     .found(quoted(key))
-                    .help(did_you_mean(key, KEYS.into_iter().chain(UNUSED)));
+                    .help(did_you_mean(key, INTERFACE_KEYS));
                 self.reporter.report(diagnostic);
             }
         }
@@ -274,8 +274,9 @@ impl Applier<'_> {
         if fault.help.is_none() && value.contains(" #") {
             fault = fault.help("a comment needs a line of its own".to_owned());
         }
-        let diagnostic = fault.about(quoted(value), shown, problem.expected);
-        self.reporter.report(diagnostic.found(quoted(value)).at(place));
+        let found = quoted(value);
+        let diagnostic = fault.about(Some(&found), shown, problem.expected);
+        self.reporter.report(diagnostic.found(found).at(place));
     }
 
     /// The place of a range of the configuration file.

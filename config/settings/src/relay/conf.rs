@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, quoted};
 use crate::source::{FileLimits, Reporter};
-use crate::suggest::did_you_mean;
+use crate::suggest::nearest;
 
 use super::options::is_secret;
 
@@ -141,7 +141,7 @@ pub(super) fn find<'s>(
         let place = reporter.sources[index].place(0..0);
         let mut diagnostic = Diagnostic::new(Code::UnknownSection, message)
             .at(place)
-            .help(did_you_mean(name, names.iter().copied()));
+            .help(nearest(name, names.iter().copied()).map(|near| format!("the file has `[{near}]`")));
         if !names.is_empty() {
             diagnostic = diagnostic.note(format!("sections of the file: {}", names.join(", ")));
         }

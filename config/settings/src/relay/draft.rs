@@ -271,7 +271,7 @@ pub(super) fn max_sessions(draft: &mut Draft, text: &str, _: &Place) -> Result<(
         },
         text,
     )?;
-    draft.settings.sessions_max = u32::try_from(limit).ok();
+    draft.settings.max_sessions = u32::try_from(limit).ok();
     Ok(())
 }
 

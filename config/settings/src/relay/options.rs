@@ -1,6 +1,7 @@
 //! rtpengine's options: one table for the command line, the configuration file, `--help` and the reference page.
 
 use crate::source::looks_secret;
+use crate::suggest::nearest;
 
 use super::draft::{self, Setter};
 
@@ -309,6 +310,17 @@ const UNUSED_VALUES: &str = "\
 /// Levels of rtpengine's subsystems: `log-level-ice` and the like.
 const UNUSED_PREFIX: &str = "log-level-";
 
+/// Keys of a section that describes an interface; those after the fourth have no effect.
+pub(crate) const INTERFACE_KEYS: [&str; 7] = [
+    "address",
+    "advertised",
+    "alias",
+    "name",
+    "exclude-ports",
+    "port-max",
+    "port-min",
+];
+
 /// What an option is.
 #[derive(Clone, Copy)]
 pub(crate) enum Known {
@@ -384,7 +396,8 @@ pub(crate) fn is_secret(name: &str) -> bool {
         "janus-secret",
         "b2b-url",
     ];
-    with_password.contains(&name) || looks_secret(name) || by_name(name).is_none()
+    let is_known = by_name(name).is_some() || nearest(name, INTERFACE_KEYS).is_some();
+    with_password.contains(&name) || looks_secret(name) || !is_known
 }
 
 /// The text of `--help`.

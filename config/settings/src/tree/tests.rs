@@ -10,6 +10,7 @@ fn tree(text: &str) -> (Tree, String) {
 fn shape(node: &Node) -> String {
     match &node.kind {
         Kind::Null => "-".into(),
+        Kind::Refused => "!".into(),
         Kind::Scalar { text, .. } => format!("<{text}>"),
         Kind::List(items) => format!("[{}]", items.iter().map(shape).collect::<Vec<_>>().join(" ")),
         Kind::Map(entries) => format!(
@@ -45,7 +46,7 @@ fn aliases_repeat_a_value() {
 fn several_mistakes_of_form_are_found_in_one_run() {
     let (tree, found) =
         tree("a: 1\na: 2\n? [x]\n: 3\n<<: {q: 1}\nb: !!str 5\nc: *nowhere\nd: &self [*self]\ne: 6\n");
-    assert_eq!(shape(&tree.root), "{a=<1> b=<5> c=- d=[-] e=<6>}");
+    assert_eq!(shape(&tree.root), "{a=<1> b=! c=! d=[!] e=<6>}");
     for part in [
         "E103]: key `a` is given twice",
         "f:2:1",

@@ -60,16 +60,19 @@ impl Check<'_> {
             name: format!("metrics at {address}"),
             layer: Layer::Tcp,
             address,
-            place: self.positions.nearest(&["metrics", "listen"]),
+            place: self.positions.value(&["metrics", "listen"]),
             carried_by: None,
         });
-        listeners.chain(metrics).collect()
+        let mut bound: Vec<Bound> = listeners.chain(metrics).collect();
+        // What is written gives way to defaults, so that a mistake is shown where it can be mended.
+        bound.sort_by_key(|bound| bound.place.is_some());
+        bound
     }
 
-    fn listener_place(&self, index: usize) -> Place {
+    fn listener_place(&self, index: usize) -> Option<Place> {
         let index = index.to_string();
         let url = self.positions.value(&["listen", &index, "url"]);
-        url.unwrap_or_else(|| self.positions.nearest(&["listen", &index]))
+        url.or_else(|| self.positions.value(&["listen", &index]))
     }
 
     fn port_count(&mut self) {
