@@ -418,7 +418,7 @@ pub(crate) fn default_value<F: Form>(form: &F, text: &'static str) -> F::Value {
 /// Defines a map of the file: the struct, its decoding, and its keys for the reference page and the schema.
 ///
 /// `field: Type = default(form, "yaml text");`, `= required(form);`, `= absent(form, "what holds then");` (the
-/// field is an `Option`), `= flatten;` (the keys of another section stand in this map) or `= internal;` (not a key).
+/// field is an `Option`), or `= flatten;` (the keys of another section stand in this map).
 /// `field["key"]` gives the key another spelling than the field.
 macro_rules! section {
     (
@@ -443,14 +443,14 @@ macro_rules! section {
             const DOC: &'static str = concat!($($doc, "\n"),*);
 
             fn keys() -> Vec<$crate::shape::Key> {
-                #[allow(unused_mut)]
-                let mut keys = Vec::new();
-                $(
-                    $crate::decode::section!(@key keys, $presence, $type,
-                        $crate::decode::section!(@name $field $($key)?),
-                        concat!($($field_doc, "\n"),*) $(, $form $(, $text)?)?);
-                )*
-                keys
+                let keys = [
+                    $(
+                        $crate::decode::section!(@key $presence, $type,
+                            $crate::decode::section!(@name $field $($key)?),
+                            concat!($($field_doc, "\n"),*) $(, $form $(, $text)?)?),
+                    )*
+                ];
+                keys.into_iter().flatten().collect()
             }
 
             fn read(
@@ -470,40 +470,29 @@ macro_rules! section {
     (@name $field:ident) => { stringify!($field) };
     (@name $field:ident $key:literal) => { $key };
 
-    (@key $keys:ident, flatten, $type:ty, $name:expr, $doc:expr) => {
-        $keys.extend(<$type as $crate::decode::Section>::keys());
+    (@key flatten, $type:ty, $name:expr, $doc:expr) => {
+        <$type as $crate::decode::Section>::keys()
     };
-    (@key $keys:ident, internal, $type:ty, $name:expr, $doc:expr) => {};
-    (@key $keys:ident, required, $type:ty, $name:expr, $doc:expr, $form:expr) => {
-        $keys.push($crate::shape::Key {
+    (@key required, $type:ty, $name:expr, $doc:expr, $form:expr) => {
+        $crate::decode::section!(@key $crate::shape::Presence::Required, $name, $doc, $form)
+    };
+    (@key default, $type:ty, $name:expr, $doc:expr, $form:expr, $text:literal) => {
+        $crate::decode::section!(@key $crate::shape::Presence::Default($text), $name, $doc, $form)
+    };
+    (@key absent, $type:ty, $name:expr, $doc:expr, $form:expr, $text:literal) => {
+        $crate::decode::section!(@key $crate::shape::Presence::Absent($text), $name, $doc, $form)
+    };
+    (@key $presence:expr, $name:expr, $doc:expr, $form:expr) => {
+        vec![$crate::shape::Key {
             name: $name,
             doc: $doc,
-            presence: $crate::shape::Presence::Required,
+            presence: $presence,
             shape: $crate::decode::Form::shape(&$form),
-        });
-    };
-    (@key $keys:ident, default, $type:ty, $name:expr, $doc:expr, $form:expr, $text:literal) => {
-        $keys.push($crate::shape::Key {
-            name: $name,
-            doc: $doc,
-            presence: $crate::shape::Presence::Default($text),
-            shape: $crate::decode::Form::shape(&$form),
-        });
-    };
-    (@key $keys:ident, absent, $type:ty, $name:expr, $doc:expr, $form:expr, $text:literal) => {
-        $keys.push($crate::shape::Key {
-            name: $name,
-            doc: $doc,
-            presence: $crate::shape::Presence::Absent($text),
-            shape: $crate::decode::Form::shape(&$form),
-        });
+        }]
     };
 
     (@read $map:ident, $decoder:ident, flatten, $type:ty, $name:expr, $doc:expr) => {
         <$type as $crate::decode::Section>::read($map, $decoder)
-    };
-    (@read $map:ident, $decoder:ident, internal, $type:ty, $name:expr, $doc:expr) => {
-        Some(<$type>::default())
     };
     (@read $map:ident, $decoder:ident, required, $type:ty, $name:expr, $doc:expr, $form:expr) => {
         $map.required($name, $doc, &$form, $decoder)

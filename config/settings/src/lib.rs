@@ -1,4 +1,32 @@
-//! Typed settings.
+//! Typed settings for every program of viaduct, with diagnostics that name file, line and column.
+//!
+//! The text of a configuration file goes in; settings with every default filled in come out, or **all** mistakes of
+//! the file at once. Each mistake says what is wrong, where, why it matters and what to do. Three kinds of text are
+//! read: the gateway's YAML ([`load_gateway`]), the relay's YAML ([`load_relay`]), and rtpengine's configuration file
+//! and options ([`load_relay_conf`], [`parse_args`]).
+//!
+//! The crate refuses to read files, variables or clocks: what it must know from outside it asks an [`Environment`].
+//! It never shows a secret, neither in a message nor in the source line beside it.
+//!
+//! **Contract:** for any text there is an answer, in time linear in its size; settings are returned only if no
+//! diagnostic is an error.
+//!
+//! Each key is declared once, with its type, bounds, default and doc comment (the `section!` tables); decoding,
+//! [`reference_markdown`] and the JSON Schemas all come from that.
+//!
+//! ```
+//! use viaduct_settings::{FixedEnvironment, load_gateway};
+//!
+//! let environment = FixedEnvironment::default().with_file("secrets/alice", "apple pie\n");
+//! let text = "site: { domain: voice.example.com }\nusers: { alice: { secret_file: secrets/alice } }\n";
+//! let loaded = load_gateway("gateway.yaml", text, &environment, &|_| Ok(()))?;
+//! assert_eq!(loaded.settings.users["alice"].devices, 10);
+//!
+//! let wrong = load_gateway("gateway.yaml", "limit: { calls: 5 }", &environment, &|_| Ok(())).unwrap_err();
+//! assert!(wrong.to_string().contains("gateway.yaml:1:1") && wrong.to_string().contains("did you mean `limits`?"));
+//! # Ok::<(), viaduct_settings::Diagnostics>(())
+//! ```
+
 mod check;
 mod code;
 mod decode;

@@ -62,7 +62,10 @@ impl<S: Choice> TextForm for ListenUrl<S> {
     fn shape(&self) -> Shape {
         let words: Vec<_> = S::WORDS.iter().map(|(word, _)| format!("`{word}`")).collect();
         Shape::Text {
-            what: format!("a URL `scheme://address:port` whose scheme is {}", join_or(words)),
+            what: format!(
+                "a URL `scheme://address:port` whose scheme is {}",
+                join_or(&words)
+            ),
             pattern: Some("^[a-z+]+://([0-9.]+|\\[[0-9A-Fa-f:.]+\\]):[0-9]+$"),
         }
     }

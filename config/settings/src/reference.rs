@@ -49,23 +49,6 @@ pub fn reference_markdown() -> String {
     page
 }
 
-/// Every key of both files as a dotted path, with `NAME` for names chosen by the user; for the hygiene of samples.
-pub(crate) fn key_paths<S: Section>() -> Vec<String> {
-    let mut paths = Vec::new();
-    let mut sections = vec![(String::new(), S::keys())];
-    while let Some((path, keys)) = sections.pop() {
-        for key in keys {
-            let key_path = join(&path, key.name);
-            let mut inner = Vec::new();
-            collect(&key.shape, &key_path, &mut inner);
-            paths.push(key_path);
-            sections.extend(inner.into_iter().map(|(path, _, keys)| (path, keys)));
-        }
-    }
-    paths.sort();
-    paths
-}
-
 fn file<S: Section>(page: &mut String, title: &str) {
     let _ = writeln!(page, "\n## {title}\n\n{}\n", one_line(S::DOC));
     section(page, "", &S::keys());
@@ -202,6 +185,23 @@ fn diagnostics(page: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Every key of a file as a dotted path, with `NAME` for names chosen by the user.
+    fn key_paths<S: Section>() -> Vec<String> {
+        let mut paths = Vec::new();
+        let mut sections = vec![(String::new(), S::keys())];
+        while let Some((path, keys)) = sections.pop() {
+            for key in keys {
+                let key_path = join(&path, key.name);
+                let mut inner = Vec::new();
+                collect(&key.shape, &key_path, &mut inner);
+                paths.push(key_path);
+                sections.extend(inner.into_iter().map(|(path, _, keys)| (path, keys)));
+            }
+        }
+        paths.sort();
+        paths
+    }
 
     #[test]
     fn every_key_and_code_is_on_the_page() {

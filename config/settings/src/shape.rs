@@ -62,7 +62,12 @@ impl Shape {
             Self::Whole { min, max } => format!("a whole number from {min} to {max}"),
             Self::Text { what, .. } => what.clone(),
             Self::Word(word) => format!("`{word}`"),
-            Self::Choice(words) => join_or(words.iter().map(|(word, _)| format!("`{word}`")).collect()),
+            Self::Choice(words) => join_or(
+                &words
+                    .iter()
+                    .map(|(word, _)| format!("`{word}`"))
+                    .collect::<Vec<_>>(),
+            ),
             Self::List(item) => format!("a list, each {}", item.describe()),
             Self::Map { name, value } => format!("a map from {name} to {}", value.describe()),
             Self::Section { keys, .. } => {
@@ -72,12 +77,12 @@ impl Shape {
                     _ => "a map of keys".to_owned(),
                 }
             }
-            Self::OneOf(shapes) => join_or(shapes.iter().map(Self::describe).collect()),
+            Self::OneOf(shapes) => join_or(&shapes.iter().map(Self::describe).collect::<Vec<_>>()),
         }
     }
 }
 
-pub(crate) fn join_or(parts: Vec<String>) -> String {
+pub(crate) fn join_or(parts: &[String]) -> String {
     match parts.split_last() {
         Some((last, [])) => last.clone(),
         Some((last, rest)) => format!("{} or {last}", rest.join(", ")),

@@ -11,12 +11,19 @@ const LENGTH_MAX: usize = 64;
 /// Near enough is a third of its length; case does not count, nor does `-` for `_`.
 pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = fold(word)?;
-    candidates
+    let near = candidates
         .into_iter()
         .take(CANDIDATES_MAX)
-        .filter_map(|candidate| Some((distance(&word, &fold(candidate)?), candidate)))
-        .filter(|(distance, candidate)| *distance <= allowed(word.len().max(candidate.len())))
-        .min_by_key(|(distance, _)| *distance)
+        .filter_map(|candidate| {
+            let allowed = allowed(word.len().max(candidate.len()));
+            // A difference in length is a distance that costs nothing to find.
+            if word.len().abs_diff(candidate.len()) > allowed {
+                return None;
+            }
+            let distance = distance(&word, &fold(candidate)?);
+            (distance <= allowed).then_some((distance, candidate))
+        });
+    near.min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
 

@@ -524,7 +524,7 @@ fn map_key(node: &Node, seen: &HashMap<Arc<str>, Spot>) -> Result<Arc<str>, Refu
         return Err(RefusedKey::Merge);
     }
     match seen.get(text) {
-        Some(first) => Err(RefusedKey::Twice(Arc::clone(text), first.clone())),
+        Some(first) => Err(RefusedKey::Twice(Arc::clone(text), *first)),
         None => Ok(Arc::clone(text)),
     }
 }

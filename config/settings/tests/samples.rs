@@ -1,4 +1,9 @@
 //! The samples in `config/`: they parse, they are complete, and the schemas beside them are up to date.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failed expectation here is a failed test"
+)]
 
 mod common;
 

@@ -3,6 +3,11 @@
 //! `wrong/NAME.yaml` is a gateway's file, `wrong/NAME.relay.yaml` a relay's, `wrong/NAME.conf` rtpengine's, and
 //! `wrong/NAME.args` a command line with one argument on each line. `NAME.….txt` is what a user sees. After a change
 //! of a text: `UPDATE_EXPECTED=1 cargo test -p viaduct-settings --test wrong`, and read the difference.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failed expectation here is a failed test"
+)]
 
 mod common;
 

@@ -69,7 +69,7 @@ impl Users<'_> {
             if let Some(credentials) = self.credentials(login, keys) {
                 let user = self.user(login, keys, credentials);
                 let place = self.positions.nearest(&["users", login]);
-                self.check(&user, place);
+                self.check(&user, &place);
                 self.list.insert(login.clone(), user);
             }
         }
@@ -223,7 +223,7 @@ impl Users<'_> {
             }
             first_places.insert(row.login.clone(), row.place.clone());
             if let Some((user, place)) = self.table_user(row) {
-                self.check(&user, place);
+                self.check(&user, &place);
                 self.list.insert(user.login.clone(), user);
             }
         }
@@ -267,7 +267,7 @@ impl Users<'_> {
     }
 
     /// What can only be told of a finished user: the hashes fit the challenges, the codecs exist.
-    fn check(&mut self, user: &User, place: Place) {
+    fn check(&mut self, user: &User, place: &Place) {
         for (kind, algorithms) in [
             ("WebSocket", &user.challenge.ws),
             ("UDP, TCP and TLS", &user.challenge.other),

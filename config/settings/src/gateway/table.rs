@@ -65,6 +65,13 @@ struct Cell {
     range: Range<usize>,
 }
 
+/// What is wrong with a row, and where.
+#[derive(Debug)]
+struct BadRow {
+    range: Range<usize>,
+    what: &'static str,
+}
+
 /// Reads the rows of `text`; mistakes go to `reporter`.
 pub(crate) fn read(file: &str, text: &str, reporter: &mut Reporter) -> Vec<Row> {
     let source = Source::new(file, text);
@@ -103,7 +110,7 @@ impl Table<'_> {
         while offset < text.len() {
             let (cells, end) = match split_row(text, offset) {
                 Ok(split) => split,
-                Err((range, what)) => {
+                Err(BadRow { range, what }) => {
                     self.mask(offset..range.end);
                     let diagnostic = Diagnostic::new(Code::UserTable, what.to_owned());
                     self.report(
@@ -294,7 +301,7 @@ impl Table<'_> {
 }
 
 /// The cells of the row at `offset` and where the next row starts, or what is wrong and where.
-fn split_row(text: &str, offset: usize) -> Result<(Vec<Cell>, usize), (Range<usize>, &'static str)> {
+fn split_row(text: &str, offset: usize) -> Result<(Vec<Cell>, usize), BadRow> {
     let bytes = text.as_bytes();
     let mut cells = Vec::new();
     let mut at = offset;
@@ -304,19 +311,28 @@ fn split_row(text: &str, offset: usize) -> Result<(Vec<Cell>, usize), (Range<usi
         match bytes.get(end) {
             Some(b',') => at = end + 1,
             Some(b'\r') if bytes.get(end + 1) == Some(&b'\n') => return Ok((cells, end + 2)),
-            Some(b'\r') => return Err((end..end + 1, "a line ends with a carriage return alone")),
+            Some(b'\r') => {
+                return Err(BadRow {
+                    range: end..end + 1,
+                    what: "a line ends with a carriage return alone",
+                });
+            }
             Some(_) => return Ok((cells, end + 1)),
             None => return Ok((cells, end)),
         }
     }
 }
 
-fn split_cell(text: &str, start: usize) -> Result<(Cell, usize), (Range<usize>, &'static str)> {
+/// The cell at `start` and where it ends.
+fn split_cell(text: &str, start: usize) -> Result<(Cell, usize), BadRow> {
     let rest = &text[start..];
     let Some(inner) = rest.strip_prefix('"') else {
         let end = start + rest.find([',', '\n', '\r']).unwrap_or(rest.len());
         if let Some(quote) = text[start..end].find('"') {
-            return Err((start + quote..end, "a quote stands in the middle of a cell"));
+            return Err(BadRow {
+                range: start + quote..end,
+                what: "a quote stands in the middle of a cell",
+            });
         }
         let cell = Cell {
             text: text[start..end].to_owned(),
@@ -328,7 +344,10 @@ fn split_cell(text: &str, start: usize) -> Result<(Cell, usize), (Range<usize>, 
     let mut left = inner;
     loop {
         let Some(quote) = left.find('"') else {
-            return Err((start..text.len(), "a quote is not closed"));
+            return Err(BadRow {
+                range: start..text.len(),
+                what: "a quote is not closed",
+            });
         };
         content.push_str(&left[..quote]);
         left = &left[quote + 1..];
@@ -342,7 +361,10 @@ fn split_cell(text: &str, start: usize) -> Result<(Cell, usize), (Range<usize>, 
     }
     let end = text.len() - left.len();
     if !(left.is_empty() || left.starts_with([',', '\n', '\r'])) {
-        return Err((start..end + 1, "text follows a closing quote"));
+        return Err(BadRow {
+            range: start..end + 1,
+            what: "text follows a closing quote",
+        });
     }
     let cell = Cell {
         text: content,

@@ -233,16 +233,13 @@ impl Applier<'_> {
                 }
                 Effect::ConfigFile | Effect::ConfigSection | Effect::Help | Effect::Version => {}
             },
-            Some(Known::Unused { value: takes_value }) => {
-                // A flag that is switched off asks for what holds anyway.
-                if takes_value || parse(&FlagForm, value).ok() != Some(false) {
-                    self.unused(
-                        assignment.name.clone(),
-                        assignment.place.clone(),
-                        "it is accepted and ignored",
-                    );
-                }
-            }
+            // A flag that is switched off asks for what holds anyway.
+            Some(Known::Unused { value: false }) if parse(&FlagForm, value).ok() == Some(false) => {}
+            Some(Known::Unused { .. }) => self.unused(
+                assignment.name.clone(),
+                assignment.place.clone(),
+                "it is accepted and ignored",
+            ),
             None => {}
         }
     }

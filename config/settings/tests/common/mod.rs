@@ -61,7 +61,6 @@ pub(crate) fn check_flags(flags: &str) -> Result<(), FlagProblem> {
 }
 
 /// The files of a folder of this crate, sorted by name.
-#[expect(clippy::disallowed_methods, reason = "tests read their cases from files")]
 pub(crate) fn files(folder: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let entries = std::fs::read_dir(folder).unwrap();

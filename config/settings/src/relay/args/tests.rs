@@ -1,1 +1,230 @@
+use super::*;
+use std::time::Duration;
 
+use crate::media::{AdvertisedAddress, Bind, DtlsRole, IceMode, Learning};
+use crate::relay::{RelayScheme, RelaySettings};
+use crate::{LogLevel, PortRange};
+
+fn args(line: &str) -> Vec<String> {
+    line.split_whitespace().map(str::to_owned).collect()
+}
+
+fn run(line: &str) -> RelaySettings {
+    run_with(line, None)
+}
+
+fn run_with(line: &str, config: Option<(&str, &str)>) -> RelaySettings {
+    match parse_args(&args(line)) {
+        Ok(Invocation::Run(arguments)) => {
+            arguments
+                .settings(config)
+                .unwrap_or_else(|found| panic!("{found}"))
+                .settings
+        }
+        Ok(other) => panic!("{other:?}"),
+        Err(found) => panic!("{found}"),
+    }
+}
+
+fn said(line: &str) -> String {
+    match parse_args(&args(line)) {
+        Ok(Invocation::Run(arguments)) => match arguments.settings(None) {
+            Ok(loaded) => loaded.warnings.to_string(),
+            Err(found) => found.to_string(),
+        },
+        Ok(other) => panic!("{other:?}"),
+        Err(found) => found.to_string(),
+    }
+}
+
+#[test]
+fn the_command_line_of_the_test_suites_is_taken() {
+    let settings = run(
+        "--config-file=none -t -1 -i 203.0.113.1 -i 2001:db8:4321::1 -n 2223 -c 12345 -f -L 7 -E -u 2222 \
+                        --log-level-internals=7 -m 30000 -M 40000",
+    );
+    let addresses = &settings.media.interfaces[0].addresses;
+    assert_eq!(
+        (settings.media.interfaces[0].name.as_str(), addresses.len()),
+        ("default", 2)
+    );
+    let listen: Vec<_> = settings
+        .listen
+        .iter()
+        .map(|l| (l.scheme, l.address.to_string()))
+        .collect();
+    assert_eq!(
+        listen,
+        [
+            (RelayScheme::NgUdp, "127.0.0.1:2223".to_owned()),
+            (RelayScheme::Cli, "127.0.0.1:12345".to_owned())
+        ]
+    );
+    assert_eq!(settings.log.level, LogLevel::Debug);
+    assert_eq!(settings.unused_options, ["listen-udp", "log-level-internals"]);
+}
+
+#[test]
+fn values_stand_after_equals_after_a_blank_or_at_once() {
+    for line in [
+        "--port-min=50000 --port-max=50099",
+        "--port-min 50000 --port-max 50099",
+        "-m 50000 -M50099",
+    ] {
+        assert_eq!(
+            run(line).media.rtp_ports,
+            PortRange {
+                first: 50_000,
+                last: 50_099
+            }
+        );
+    }
+    let settings = run(
+        "-fEm 50000 -M 50999 --tos 46 -o30 --dtls-passive --sip-source --endpoint-learning=off -p /run/x.pid",
+    );
+    assert_eq!(settings.media.rtp_ports.first, 50_000);
+    assert_eq!(
+        (settings.media.tos, settings.media.idle_timeout),
+        (46, Duration::from_secs(30))
+    );
+    assert_eq!(settings.media.dtls_role, DtlsRole::Passive);
+    assert_eq!(settings.media.learning, Learning::Never);
+    assert!(settings.sip_source);
+    assert_eq!(settings.pid_file.as_deref(), Some("/run/x.pid"));
+}
+
+#[test]
+fn interfaces_have_names_advertised_addresses_and_aliases() {
+    let settings = run("-i pub/10.0.0.5!203.0.113.10 -i pub/fd00::5 -i priv=pub -i eth/eth0 -i any");
+    let interfaces = &settings.media.interfaces;
+    let names: Vec<_> = interfaces.iter().map(|i| i.name.as_str()).collect();
+    assert_eq!(names, ["pub", "priv", "eth", "default"]);
+    assert_eq!(
+        interfaces[0].addresses[0].advertise,
+        Some(AdvertisedAddress::Address("203.0.113.10".parse().unwrap()))
+    );
+    assert_eq!(interfaces[0].addresses, interfaces[1].addresses);
+    assert_eq!(
+        interfaces[2].addresses[0].address,
+        Bind::Device("eth0".to_owned())
+    );
+    assert_eq!(interfaces[3].addresses[0].address, Bind::Any);
+}
+
+#[test]
+fn without_options_rtpengines_defaults_hold_where_they_are_safe() {
+    let settings = run("");
+    assert_eq!(settings.listen, [RelaySettings::default_listener()]);
+    assert_eq!(settings.media.browser_port, None);
+    assert_eq!(settings.media.ice, IceMode::Full);
+    assert!(settings.media.strict_source);
+    assert_eq!(settings.media.rtp_ports.last, 40_000);
+    assert_eq!(settings.media.final_timeout, None);
+}
+
+#[test]
+fn zero_and_less_stand_for_what_they_do_in_rtpengine() {
+    let settings = run(
+        "--timeout=0 --silent-timeout=-1 --final-timeout=0 --delete-delay=0 --num-threads=0 --max-sessions=-1",
+    );
+    assert_eq!(settings.media.idle_timeout, Duration::from_secs(60));
+    assert_eq!(settings.media.silent_timeout, Duration::from_secs(3_600));
+    assert_eq!(settings.media.delete_delay, Duration::ZERO);
+    assert_eq!(
+        (
+            settings.media.final_timeout,
+            settings.media.workers,
+            settings.max_sessions
+        ),
+        (None, None, None)
+    );
+    assert_eq!(run("--max-sessions=0").max_sessions, Some(0));
+}
+
+#[test]
+fn the_command_line_counts_more_than_the_file() {
+    let file = "[rtpengine]\ninterface = 10.0.0.5\nlisten-ng = 2223;2224\nport-min = 20000\ntimeout = 30\n[other]\ntimeout = 20\n";
+    let config = Some(("rtpengine.conf", file));
+    let settings = run_with("-n 3000 --timeout 90", config);
+    assert_eq!(settings.listen.len(), 1);
+    assert_eq!(settings.listen[0].address.port(), 3000);
+    assert_eq!(settings.media.idle_timeout, Duration::from_secs(90));
+    assert_eq!(settings.media.rtp_ports.first, 20_000);
+    assert_eq!(settings.media.interfaces.len(), 1);
+    let settings = run_with("--config-section=other", config);
+    assert_eq!(settings.media.idle_timeout, Duration::from_secs(20));
+}
+
+#[test]
+fn options_change_a_yaml_file_too() {
+    let file = "listen: [ng+udp://127.0.0.1:2223, http://127.0.0.1:9101]\nbrowser_port: 3481\nrtp_ports: 20000-20999\n";
+    let settings = run_with("-n 2225 -i 10.0.0.5 --port-max=20499", Some(("relay.yaml", file)));
+    let listen: Vec<_> = settings
+        .listen
+        .iter()
+        .map(|l| (l.scheme, l.address.port()))
+        .collect();
+    assert_eq!(listen, [(RelayScheme::Http, 9101), (RelayScheme::NgUdp, 2225)]);
+    assert_eq!(settings.media.browser_port, Some(3481));
+    assert_eq!(
+        settings.media.rtp_ports,
+        PortRange {
+            first: 20_000,
+            last: 20_499
+        }
+    );
+}
+
+#[test]
+fn the_configuration_file_is_named() {
+    let file = |line: &str| match parse_args(&args(line)) {
+        Ok(Invocation::Run(arguments)) => arguments.config_file,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(file(""), ConfigFile::Unnamed);
+    assert_eq!(file("--config-file=none"), ConfigFile::None);
+    assert_eq!(
+        file("--config-file a --config-file b"),
+        ConfigFile::Path("b".to_owned())
+    );
+}
+
+#[test]
+fn help_and_version_come_before_mistakes() {
+    assert!(
+        matches!(parse_args(&args("--bogus --help")), Ok(Invocation::Help(text)) if text.contains("--interface"))
+    );
+    assert!(
+        matches!(parse_args(&args("-v")), Ok(Invocation::Version(text)) if text.starts_with("viaduct-relay "))
+    );
+    assert!(matches!(parse_args(&args("-?")), Ok(Invocation::Help(_))));
+}
+
+#[test]
+fn a_value_is_not_taken_from_the_next_option() {
+    let said = said("--timeout --foreground");
+    assert!(
+        said.contains("`--timeout` needs a value") && said.contains("command line:1:1"),
+        "{said}"
+    );
+}
+
+#[test]
+fn passwords_on_the_command_line_are_nowhere_to_be_seen() {
+    for line in [
+        "--redis=hunter2@127.0.0.1:6379/1 --tos=x",
+        "-r hunter2@127.0.0.1:6379/1 --tos=x",
+        "--mysql-pas hunter2 --tos=1",
+        "--unknown=hunter2",
+        "-rhunter2 --tos=x",
+    ] {
+        let parsed = parse_args(&args(line));
+        assert!(!format!("{parsed:?}").contains("hunter2"), "{parsed:?}");
+        assert!(!said(line).contains("hunter2"), "{}", said(line));
+    }
+}
+
+#[test]
+fn arguments_after_two_dashes_are_no_options() {
+    assert!(said("-- --foreground").contains("`--foreground` is no option"));
+}
