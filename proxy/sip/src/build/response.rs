@@ -1,0 +1,303 @@
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+
+use super::{Body, BuildError, Writer};
+use crate::edit::{source_params, via_param_splices};
+use crate::list::Elements;
+use crate::message::Salvage;
+use crate::text::is_whole_token;
+use crate::{HeaderName, Message, NameAddr, NameRef, StatusCode, Via};
+
+/// Makes the response to a request (RFC 3261 section 8.2.6).
+///
+/// All Vias, From, To, Call-ID and CSeq are those of the request, octet for octet; Record-Route too where a dialog may
+/// come of it, and Timestamp in a 100.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct ResponseBuilder<'m> {
+    request: &'m Message,
+    status: StatusCode,
+    reason: Option<String>,
+    to_tag: Option<String>,
+    source: Option<SocketAddr>,
+    record_route: bool,
+    headers: Writer,
+    body: Option<Body>,
+}
+
+impl<'m> ResponseBuilder<'m> {
+    /// A response with the registered reason phrase and no body.
+    pub fn new(request: &'m Message, status: StatusCode) -> Self {
+        let makes_dialog = request.method().is_some_and(|method| method.makes_dialog());
+        let is_dialog_status = (101..300).contains(&status.get());
+        Self {
+            request,
+            status,
+            reason: None,
+            to_tag: None,
+            source: None,
+            record_route: makes_dialog && is_dialog_status,
+            headers: Writer::default(),
+            body: None,
+        }
+    }
+
+    /// A response to a request that could not be parsed.
+    pub fn from_salvage(salvage: &'m Salvage, status: StatusCode) -> Self {
+        Self::new(salvage.message(), status)
+    }
+
+    /// Another reason phrase.
+    pub fn reason(mut self, reason: &str) -> Self {
+        self.reason = Some(reason.to_owned());
+        self
+    }
+
+    /// The tag for To. Not used when the request has one, and not in a 100.
+    pub fn to_tag(mut self, tag: &str) -> Self {
+        self.to_tag = Some(tag.to_owned());
+        self
+    }
+
+    /// Where the request came from: goes into the top Via as [`Edit::mark_source`](crate::Edit::mark_source) does it.
+    /// For a request that was not marked when it was received.
+    pub fn source(mut self, source: SocketAddr) -> Self {
+        self.source = Some(source);
+        self
+    }
+
+    /// Copies Record-Route, or not. The default is right for a user agent: in 101 to 299 to a method that makes dialogs.
+    pub fn record_route(mut self, copied: bool) -> Self {
+        self.record_route = copied;
+        self
+    }
+
+    /// A further header.
+    pub fn header<'n>(mut self, name: impl Into<NameRef<'n>>, value: &str) -> Self {
+        self.headers.line(name.into(), value);
+        self
+    }
+
+    /// A body and its type.
+    pub fn body(mut self, content_type: &str, octets: impl Into<Bytes>) -> Self {
+        self.body = Some(Body {
+            content_type: content_type.to_owned(),
+            octets: octets.into(),
+        });
+        self
+    }
+
+    /// The octets of the response.
+    pub fn build(self) -> Result<Bytes, BuildError> {
+        if !self.request.is_request() {
+            return Err(BuildError::NotARequest);
+        }
+        let body_octets = self
+            .body
+            .as_ref()
+            .map_or(0, |body| body.octets.len() + body.content_type.len());
+        let mut out = Writer::with_capacity(self.request.octets().len() + body_octets + 256);
+        out.octets.extend_from_slice(b"SIP/2.0 ");
+        out.text(&self.status.to_string());
+        out.text(" ");
+        out.text(self.reason.as_deref().unwrap_or(self.status.default_reason()));
+        out.end_line();
+        self.vias(&mut out)?;
+        if self.record_route {
+            for header in self.request.headers(HeaderName::RecordRoute) {
+                out.received_line(HeaderName::RecordRoute, header.value());
+            }
+        }
+        out.received_line(HeaderName::From, self.needed(HeaderName::From)?);
+        self.to(&mut out)?;
+        out.received_line(HeaderName::CallId, self.needed(HeaderName::CallId)?);
+        out.received_line(HeaderName::CSeq, self.needed(HeaderName::CSeq)?);
+        if self.status == StatusCode::TRYING
+            && let Some(timestamp) = self.request.header(HeaderName::Timestamp)
+        {
+            out.received_line(HeaderName::Timestamp, timestamp);
+        }
+        out.octets.extend_from_slice(&self.headers.octets);
+        out.fault = out.fault.or(self.headers.fault);
+        out.finish(self.body.as_ref())
+    }
+
+    fn needed(&self, name: HeaderName) -> Result<&'m [u8], BuildError> {
+        let value = self.request.header(name).filter(|value| !value.is_empty());
+        value.ok_or(BuildError::Missing(name))
+    }
+
+    fn vias(&self, out: &mut Writer) -> Result<(), BuildError> {
+        self.needed(HeaderName::Via)?;
+        let mut source = self.source;
+        for header in self.request.headers(HeaderName::Via) {
+            let value = header.value();
+            let top = source.and_then(|_| Elements::new(value).next_range());
+            let (Some(address), Some(top)) = (source, top) else {
+                out.received_line(HeaderName::Via, value);
+                continue;
+            };
+            source = None;
+            out.octets.extend_from_slice(b"Via: ");
+            write_marked(&value[top.clone()], address, &mut out.octets);
+            out.octets.extend_from_slice(&value[top.end..]);
+            out.end_line();
+        }
+        Ok(())
+    }
+
+    fn to(&self, out: &mut Writer) -> Result<(), BuildError> {
+        let to = self.needed(HeaderName::To)?;
+        // A To that cannot be read goes back as it came.
+        let has_tag = NameAddr::parse(to).map_or(true, |addr| addr.params().has("tag"));
+        match &self.to_tag {
+            Some(tag) if !has_tag && self.status != StatusCode::TRYING => {
+                if !is_whole_token(tag.as_bytes()) {
+                    return Err(BuildError::BadToken);
+                }
+                out.received_line(HeaderName::To, &[to, b";tag=", tag.as_bytes()].concat());
+            }
+            _ => out.received_line(HeaderName::To, to),
+        }
+        Ok(())
+    }
+}
+
+/// Writes the Via value `via` with what [`source_params`] says about it. One that cannot be read goes back as it came.
+fn write_marked(via: &[u8], source: SocketAddr, out: &mut Vec<u8>) {
+    let mut text = Vec::new();
+    let params = Via::parse(via)
+        .map(|parsed| source_params(&parsed, source, &mut text))
+        .unwrap_or_default();
+    let mut splices = via_param_splices(via, &params, &text).unwrap_or_default();
+    splices.sort_by_key(|splice| splice.range.start);
+    let mut copied = 0;
+    for splice in splices {
+        out.extend_from_slice(&via[copied..splice.range.start]);
+        out.extend_from_slice(&text[splice.text]);
+        copied = splice.range.end;
+    }
+    out.extend_from_slice(&via[copied..]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Limits;
+
+    fn message(text: &str) -> Message {
+        Message::parse_datagram(Bytes::from(text.to_owned()), &Limits::default()).unwrap()
+    }
+
+    fn invite() -> Message {
+        message(
+            "INVITE sip:bob@example.com SIP/2.0\r\n\
+             v: SIP/2.0/UDP pc33.example.com;rport;branch=z9hG4bKa,\r\n SIP/2.0/TCP x\r\n\
+             Via: SIP/2.0/TCP y\r\n\
+             Record-Route: <sip:p2;lr>\r\nRecord-Route: <sip:p1;lr>\r\n\
+             f: Alice <sip:alice@example.com>;tag=1\r\nt: sip:bob@example.com\r\n\
+             i: c1\r\nCSeq: 7\r\n INVITE\r\nTimestamp: 54\r\n\r\n",
+        )
+    }
+
+    #[test]
+    fn a_response_repeats_what_the_request_says() {
+        let request = invite();
+        let made = ResponseBuilder::new(&request, StatusCode::OK)
+            .to_tag("xyz")
+            .header(HeaderName::Contact, "<sip:bob@192.0.2.1>")
+            .body("application/sdp", "v=0\r\n")
+            .build()
+            .unwrap();
+        assert_eq!(
+            std::str::from_utf8(&made).unwrap(),
+            "SIP/2.0 200 OK\r\n\
+             Via: SIP/2.0/UDP pc33.example.com;rport;branch=z9hG4bKa,\r\n SIP/2.0/TCP x\r\n\
+             Via: SIP/2.0/TCP y\r\n\
+             Record-Route: <sip:p2;lr>\r\nRecord-Route: <sip:p1;lr>\r\n\
+             From: Alice <sip:alice@example.com>;tag=1\r\nTo: sip:bob@example.com;tag=xyz\r\n\
+             Call-ID: c1\r\nCSeq: 7\r\n INVITE\r\nContact: <sip:bob@192.0.2.1>\r\n\
+             Content-Type: application/sdp\r\nContent-Length: 5\r\n\r\nv=0\r\n"
+        );
+    }
+
+    #[test]
+    fn trying_has_a_timestamp_and_neither_tag_nor_route() {
+        let request = invite();
+        let made = ResponseBuilder::new(&request, StatusCode::TRYING)
+            .to_tag("xyz")
+            .build()
+            .unwrap();
+        let made = Message::parse_datagram(made, &Limits::default()).unwrap();
+        assert_eq!(made.text(HeaderName::To), Some("sip:bob@example.com"));
+        assert_eq!(made.text(HeaderName::Timestamp), Some("54"));
+        assert!(!made.has(HeaderName::RecordRoute));
+    }
+
+    #[test]
+    fn failures_do_not_record_the_route() {
+        let request = invite();
+        let made = ResponseBuilder::new(&request, StatusCode::BUSY_HERE)
+            .build()
+            .unwrap();
+        assert!(
+            !Message::parse_datagram(made, &Limits::default())
+                .unwrap()
+                .has(HeaderName::RecordRoute)
+        );
+    }
+
+    #[test]
+    fn the_source_goes_into_the_top_via_only() {
+        let request = invite();
+        let source = "192.0.2.9:5099".parse().unwrap();
+        let made = ResponseBuilder::new(&request, StatusCode::OK)
+            .source(source)
+            .build()
+            .unwrap();
+        let made = Message::parse_datagram(made, &Limits::default()).unwrap();
+        let vias: Vec<_> = made.vias().map(Result::unwrap).collect();
+        assert_eq!(vias.len(), 3);
+        assert_eq!(vias[0].rport(), Some(Some(5099)));
+        assert_eq!(vias[0].received(), Some("192.0.2.9".parse().unwrap()));
+        assert_eq!(vias[0].transaction_branch(), Some("z9hG4bKa"));
+        assert!(vias[1..].iter().all(|via| via.params().is_empty()));
+    }
+
+    #[test]
+    fn an_existing_tag_is_kept() {
+        let request = message(
+            "BYE sip:b SIP/2.0\r\nVia: SIP/2.0/UDP h\r\nFrom: <sip:a>;tag=1\r\nTo: <sip:b>;tag=2\r\n\
+             Call-ID: c\r\nCSeq: 1 BYE\r\n\r\n",
+        );
+        let made = ResponseBuilder::new(&request, StatusCode::OK)
+            .to_tag("3")
+            .build()
+            .unwrap();
+        let made = Message::parse_datagram(made, &Limits::default()).unwrap();
+        assert_eq!(made.to().unwrap().unwrap().tag(), Some("2"));
+    }
+
+    #[test]
+    fn nothing_can_be_smuggled_in() {
+        let request = invite();
+        let build = || ResponseBuilder::new(&request, StatusCode::OK);
+        assert_eq!(build().reason("OK\r\nX: y").build(), Err(BuildError::LineBreak));
+        assert_eq!(build().header("X", "y\nZ: 1").build(), Err(BuildError::LineBreak));
+        assert_eq!(build().header("X Y", "z").build(), Err(BuildError::BadToken));
+        assert_eq!(build().to_tag("a;b").build(), Err(BuildError::BadToken));
+    }
+
+    #[test]
+    fn what_cannot_be_answered_says_why() {
+        let response = message("SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP h\r\n\r\n");
+        assert_eq!(
+            ResponseBuilder::new(&response, StatusCode::OK).build(),
+            Err(BuildError::NotARequest)
+        );
+        let request = message("BYE sip:b SIP/2.0\r\nVia: SIP/2.0/UDP h\r\nFrom: <sip:a>\r\n\r\n");
+        let built = ResponseBuilder::new(&request, StatusCode::OK).build();
+        assert_eq!(built, Err(BuildError::Missing(HeaderName::To)));
+    }
+}
