@@ -16,6 +16,18 @@ pub(crate) trait Form {
     fn decode(&self, node: &Node, decoder: &mut Decoder<'_>) -> Option<Self::Value>;
 
     fn shape(&self) -> Shape;
+
+    /// The value of a default, which is written as YAML.
+    fn default_value(&self, text: &'static str) -> Option<Self::Value> {
+        decode_text(self, text)
+    }
+}
+
+/// The value of a YAML text by itself, whose mistakes nobody sees.
+pub(crate) fn decode_text<F: Form + ?Sized>(form: &F, text: &str) -> Option<F::Value> {
+    let mut reporter = Reporter::new(vec![Source::new("default", text)]);
+    let tree = tree::build(&mut reporter, 0, &FileLimits::default());
+    form.decode(&tree.root, &mut Decoder::new(&mut reporter, 0))
 }
 
 /// The form of a value that is written as one text, in YAML or elsewhere.
@@ -132,6 +144,10 @@ impl<F: TextForm> Form for F {
 
     fn shape(&self) -> Shape {
         TextForm::shape(self)
+    }
+
+    fn default_value(&self, text: &'static str) -> Option<Self::Value> {
+        self.parse(text).ok()
     }
 }
 
@@ -259,7 +275,9 @@ impl<'r> Decoder<'r> {
         };
         let outer = self.key.take();
         let value = S::read(&mut reader, self);
-        self.unknown_keys(&reader, &S::keys());
+        if reader.used.contains(&false) {
+            self.unknown_keys(&reader, &S::keys());
+        }
         self.key = outer;
         value
     }
@@ -323,7 +341,7 @@ fn short(step: &str) -> String {
     }
 }
 
-/// A map with fixed keys. Implemented by [`section!`](crate::section).
+/// A map with fixed keys. The `section!` macro implements it.
 pub(crate) trait Section: Sized {
     const DOC: &'static str;
 
@@ -406,18 +424,16 @@ impl<'n> MapReader<'n> {
     }
 }
 
-/// The value of a default, which is written as YAML.
+/// The value of a default.
 #[expect(clippy::expect_used, reason = "a test decodes every default of every section")]
 pub(crate) fn default_value<F: Form>(form: &F, text: &'static str) -> F::Value {
-    let mut reporter = Reporter::new(vec![Source::new("default", text)]);
-    let tree = tree::build(&mut reporter, 0, &FileLimits::default());
-    let value = form.decode(&tree.root, &mut Decoder::new(&mut reporter, 0));
-    value.expect("defaults decode")
+    form.default_value(text).expect("defaults decode")
 }
 
 /// Defines a map of the file: the struct, its decoding, and its keys for the reference page and the schema.
 ///
-/// `field: Type = default(form, "yaml text");`, `= required(form);`, `= absent(form, "what holds then");` (the
+/// `field: Type = default(form, "yaml text");`, `= required(form);` (with a second argument, that value stands in for
+/// a wrong one, so that later checks still see the rest), `= absent(form, "what holds then");` (the
 /// field is an `Option`), or `= flatten;` (the keys of another section stand in this map).
 /// `field["key"]` gives the key another spelling than the field.
 macro_rules! section {
@@ -426,7 +442,7 @@ macro_rules! section {
         $vis:vis struct $name:ident {
             $(
                 $(#[doc = $field_doc:literal])*
-                $field:ident $([$key:literal])? : $type:ty = $presence:ident $(($form:expr $(, $text:literal)?))? ;
+                $field:ident $([$key:literal])? : $type:ty = $presence:ident $(($form:expr $(, $more:expr)?))? ;
             )*
         }
     ) => {
@@ -447,7 +463,7 @@ macro_rules! section {
                     $(
                         $crate::decode::section!(@key $presence, $type,
                             $crate::decode::section!(@name $field $($key)?),
-                            concat!($($field_doc, "\n"),*) $(, $form $(, $text)?)?),
+                            concat!($($field_doc, "\n"),*) $(, $form $(, $more)?)?),
                     )*
                 ];
                 keys.into_iter().flatten().collect()
@@ -460,7 +476,7 @@ macro_rules! section {
                 $(
                     let $field = $crate::decode::section!(@read map, decoder, $presence, $type,
                         $crate::decode::section!(@name $field $($key)?),
-                        concat!($($field_doc, "\n"),*) $(, $form $(, $text)?)?);
+                        concat!($($field_doc, "\n"),*) $(, $form $(, $more)?)?);
                 )*
                 Some(Self { $($field: $field?,)* })
             }
@@ -473,13 +489,13 @@ macro_rules! section {
     (@key flatten, $type:ty, $name:expr, $doc:expr) => {
         <$type as $crate::decode::Section>::keys()
     };
-    (@key required, $type:ty, $name:expr, $doc:expr, $form:expr) => {
+    (@key required, $type:ty, $name:expr, $doc:expr, $form:expr $(, $stand_in:expr)?) => {
         $crate::decode::section!(@key $crate::shape::Presence::Required, $name, $doc, $form)
     };
-    (@key default, $type:ty, $name:expr, $doc:expr, $form:expr, $text:literal) => {
+    (@key default, $type:ty, $name:expr, $doc:expr, $form:expr, $text:expr) => {
         $crate::decode::section!(@key $crate::shape::Presence::Default($text), $name, $doc, $form)
     };
-    (@key absent, $type:ty, $name:expr, $doc:expr, $form:expr, $text:literal) => {
+    (@key absent, $type:ty, $name:expr, $doc:expr, $form:expr, $text:expr) => {
         $crate::decode::section!(@key $crate::shape::Presence::Absent($text), $name, $doc, $form)
     };
     (@key $presence:expr, $name:expr, $doc:expr, $form:expr) => {
@@ -494,16 +510,16 @@ macro_rules! section {
     (@read $map:ident, $decoder:ident, flatten, $type:ty, $name:expr, $doc:expr) => {
         <$type as $crate::decode::Section>::read($map, $decoder)
     };
-    (@read $map:ident, $decoder:ident, required, $type:ty, $name:expr, $doc:expr, $form:expr) => {
-        $map.required($name, $doc, &$form, $decoder)
+    (@read $map:ident, $decoder:ident, required, $type:ty, $name:expr, $doc:expr, $form:expr $(, $stand_in:expr)?) => {
+        $map.required($name, $doc, &$form, $decoder) $(.or_else(|| Some($stand_in)))?
     };
-    (@read $map:ident, $decoder:ident, default, $type:ty, $name:expr, $doc:expr, $form:expr, $text:literal) => {
+    (@read $map:ident, $decoder:ident, default, $type:ty, $name:expr, $doc:expr, $form:expr, $text:expr) => {
         Some(
             $map.optional($name, $doc, &$form, $decoder)
                 .unwrap_or_else(|| $crate::decode::default_value(&$form, $text)),
         )
     };
-    (@read $map:ident, $decoder:ident, absent, $type:ty, $name:expr, $doc:expr, $form:expr, $text:literal) => {
+    (@read $map:ident, $decoder:ident, absent, $type:ty, $name:expr, $doc:expr, $form:expr, $text:expr) => {
         Some($map.optional($name, $doc, &$form, $decoder))
     };
 }

@@ -58,8 +58,8 @@ pub use self::gateway::media_policy::{FlagString, MediaPolicy, MediaRow, MediaTa
 pub use self::gateway::relay::{NgAddress, RelayMode, RelaySection};
 pub use self::gateway::routes::{Pattern, Ring, Route, RouteMatch, Service, Target};
 pub use self::gateway::service::{
-    AdminSettings, AuthSettings, ChallengeSettings, LogFormat, LogLevel, LogSettings, MetricsSettings,
-    Origins, RegistrarSettings,
+    AuthSettings, ChallengeSettings, LogFormat, LogLevel, LogSettings, MetricsSettings, Origins,
+    RegistrarSettings,
 };
 pub use self::gateway::site::{PublicIp, SiteSettings};
 pub use self::gateway::tls::{Certificate, TlsSettings, TlsVersion};

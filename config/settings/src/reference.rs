@@ -121,14 +121,7 @@ fn words(shape: &Shape) -> String {
             .iter()
             .map(|(word, doc)| format!(" `{word}`: {}", one_line(doc)))
             .collect(),
-        Shape::List(item) => words_once(item),
-        _ => String::new(),
-    }
-}
-
-fn words_once(item: &Shape) -> String {
-    match item {
-        Shape::Choice(_) => words(item),
+        Shape::List(item) => words(item),
         _ => String::new(),
     }
 }

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use crate::code::Code;
-use crate::decode::{Decoder, Fault, Form, Section, TextForm, section_shape};
+use crate::decode::{Decoder, Fault, Form, Section, TextForm, decode_text, section_shape};
 use crate::diagnostic::Diagnostic;
 use crate::shape::Shape;
 use crate::tree::{Kind, Node};
@@ -46,6 +46,14 @@ impl<F: Form> Form for List<F> {
 
     fn shape(&self) -> Shape {
         Shape::List(Box::new(self.0.shape()))
+    }
+
+    fn default_value(&self, text: &'static str) -> Option<Self::Value> {
+        match text {
+            // Each of many users has several empty lists.
+            "[]" => Some(Vec::new()),
+            _ => decode_text(self, text),
+        }
     }
 }
 

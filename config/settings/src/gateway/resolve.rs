@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, Place, quoted};
 use crate::environment::Environment;
+use crate::form::choice::Choice;
 use crate::positions::Positions;
 use crate::source::{Reporter, looks_secret};
 
 use super::service::ChallengeSettings;
 use super::table::{self, Row};
-use super::users::{Credentials, User, UserKeys, password};
+use super::users::{Credentials, Transport, User, UserKeys, password};
 use super::{GatewayFile, GatewaySettings};
 
 /// The finished settings. What is wrong goes to `reporter`; the settings are of no use then.
@@ -87,7 +88,10 @@ impl Users<'_> {
             name: keys.name.clone(),
             credentials,
             devices: keys.devices.unwrap_or(self.file.limits.contacts_per_user),
-            transports: keys.transports.clone(),
+            transports: keys
+                .transports
+                .clone()
+                .unwrap_or_else(|| Transport::VARIANTS.to_vec()),
             codecs: keys
                 .codecs
                 .iter()

@@ -16,9 +16,9 @@ section! {
     /// there is none, the answer is 404.
     pub struct Route {
         /// Which calls the rule takes.
-        when["match"]: RouteMatch = required(section_form::<RouteMatch>());
+        when["match"]: RouteMatch = required(section_form::<RouteMatch>(), RouteMatch::nothing());
         /// Where they go: `user:NAME`, `service:echo`, `service:music`, or a list of these.
-        send_to: Vec<Target> = required(one_or_many(TargetForm));
+        send_to: Vec<Target> = required(one_or_many(TargetForm), Vec::new());
         /// How several targets ring.
         ring: Ring = default(choice::<Ring>(), "together");
     }
@@ -28,9 +28,19 @@ section! {
     /// Which calls a rule takes; all conditions must hold.
     pub struct RouteMatch {
         /// Number or name that was dialled. A `*` at the end stands for any rest.
-        to: Pattern = required(PatternForm);
+        to: Pattern = required(PatternForm, Pattern::nothing());
         /// User who calls.
         from_user: Option<String> = default(or_word("any", login()), "any");
+    }
+}
+
+impl RouteMatch {
+    /// Stands in for a wrong one.
+    fn nothing() -> Self {
+        Self {
+            to: Pattern::nothing(),
+            from_user: None,
+        }
     }
 }
 
@@ -80,6 +90,14 @@ pub struct Pattern {
 }
 
 impl Pattern {
+    /// Takes no number at all.
+    fn nothing() -> Self {
+        Self {
+            start: String::new(),
+            open: false,
+        }
+    }
+
     /// Whether `number` is taken. Case counts, as in the user part of a SIP URI.
     #[must_use]
     pub fn matches(&self, number: &str) -> bool {

@@ -51,7 +51,7 @@ section! {
 
 section! {
     /// The control socket that `viaduct status`, `calls` and the other verbs talk to.
-    pub struct AdminSettings {
+    pub(crate) struct AdminSettings {
         /// Unix socket; only the user that runs the gateway may open it.
         socket: Option<String> = absent(path(), "`control.sock` in `site.state_dir`");
     }
@@ -79,7 +79,6 @@ section_default!(
     RegistrarSettings,
     AuthSettings,
     ChallengeSettings,
-    AdminSettings,
     MetricsSettings,
     LogSettings
 );

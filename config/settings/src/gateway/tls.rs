@@ -14,7 +14,7 @@ section! {
         /// accept it once by hand.
         certificate: Certificate = default(CertificateForm, "self-signed");
         /// Oldest version of TLS that is spoken; older ones than 1.2 never are (RFC 8996).
-        min_version: TlsVersion = default(choice::<TlsVersion>(), "\"1.2\"");
+        min_version: TlsVersion = default(choice::<TlsVersion>(), "1.2");
     }
 }
 section_default!(TlsSettings);
@@ -47,9 +47,9 @@ section! {
     /// A certificate from files.
     pub(crate) struct CertificateKeys {
         /// PEM file with the certificate, followed by the chain.
-        cert: String = required(path());
+        cert: String = required(path(), String::new());
         /// PEM file with the private key.
-        key: String = required(path());
+        key: String = required(path(), String::new());
     }
 }
 

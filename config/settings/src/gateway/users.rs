@@ -115,7 +115,7 @@ section! {
         /// Devices that may be registered at the same time; a further one replaces the oldest.
         devices: Option<u32> = absent(count(1..=1_000), "`limits.contacts_per_user`");
         /// Transports over which the user may register and call.
-        transports: Vec<Transport> = default(list(choice::<Transport>()), "[udp, tcp, tls, ws, wss]");
+        transports: Option<Vec<Transport>> = absent(list(choice::<Transport>()), "all");
         /// Codecs that the user's devices may be offered, best first; `[]` for all.
         codecs: Vec<String> = default(list(codec()), "[]");
         /// Algorithms that are offered to this user instead of those of `auth.challenge`.

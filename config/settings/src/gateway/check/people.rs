@@ -162,6 +162,9 @@ impl Check<'_> {
                 .iter()
                 .find(|(_, route)| route.when.from_user.is_none() && route.when.to.covers(&number));
             let Some((index, route)) = taker else { continue };
+            let Some(target) = route.send_to.first() else {
+                continue;
+            };
             if route.send_to.contains(&Target::User(login.clone())) {
                 continue;
             }
@@ -175,7 +178,7 @@ impl Check<'_> {
             let message = format!("user {} cannot be called: {by} takes the number", quoted(login));
             let diagnostic = Diagnostic::new(Code::UserShadowed, message)
                 .at(self.positions.key(&["users", login]))
-                .note(format!("calls to {} go to {}", quoted(login), route.send_to[0]))
+                .note(format!("calls to {} go to {}", quoted(login), target))
                 .note("fix: rename the user, or change the route");
             self.report(diagnostic);
         }
@@ -187,6 +190,9 @@ impl Check<'_> {
         let from = route.when.from_user.as_deref();
         let mut named: Vec<(Vec<&str>, &str)> = Vec::new();
         named.extend(from.map(|login| (vec!["routes", &index, "match", "from_user"], login)));
+        // With a bad target among them, the numbers of the good ones are not those of the file.
+        let written = self.positions.names(&["routes", &index, "send_to"]).count();
+        let is_whole = written == route.send_to.len();
         let numbers: Vec<String> = (0..route.send_to.len()).map(|n| n.to_string()).collect();
         for (target, number) in route.send_to.iter().zip(&numbers) {
             if let Target::User(login) = target {
@@ -200,14 +206,21 @@ impl Check<'_> {
                 continue;
             }
             let help = did_you_mean(login, self.positions.names(&["users"]));
-            let place = self.positions.value(&path);
-            let place = place.unwrap_or_else(|| self.positions.nearest(&path[..3]));
+            let exact = self
+                .positions
+                .value(&path)
+                .filter(|_| is_whole || path[2] == "match");
+            let place = exact.unwrap_or_else(|| self.positions.nearest(&path[..3]));
             let diagnostic =
                 Diagnostic::new(Code::UnknownUser, format!("there is no user {}", quoted(login)))
                     .at(place)
                     .found(quoted(login))
                     .help(help)
-                    .note("a call that takes this route would always fail with 404");
+                    .note(if path[2] == "match" {
+                        "no call would ever take this route"
+                    } else {
+                        "a call that takes this route would always fail with 404"
+                    });
             self.report(diagnostic);
         }
     }

@@ -126,8 +126,14 @@ impl Check<'_> {
         let Certificate::Files { cert, key } = &file.tls.certificate else {
             return;
         };
-        if let Err(error) = self.environment.check_file(key) {
+        // A path that is missing or wrong is empty here, and has been reported.
+        if !key.is_empty()
+            && let Err(error) = self.environment.check_file(key)
+        {
             self.unreadable("key", key, &error.reason);
+        }
+        if cert.is_empty() {
+            return;
         }
         let names = match self.environment.certificate_names(cert) {
             Err(error) => return self.unreadable("cert", cert, &error.reason),
