@@ -402,7 +402,7 @@ pub(crate) fn is_secret(name: &str) -> bool {
 
 /// The text of `--help`.
 pub(crate) fn help() -> String {
-    const TEXT_COLUMN: usize = 6;
+    const TEXT_COLUMN: usize = 10;
     const WIDTH: usize = 100;
     let mut text = String::from(
         "Usage: viaduct-relay [OPTION]...\n\nRelays media between browsers and phones on the commands of a SIP proxy (NG protocol).\nTakes rtpengine's options.\n\nOptions:\n",
@@ -416,7 +416,7 @@ pub(crate) fn help() -> String {
         text.push_str(&wrap(option.help, TEXT_COLUMN, WIDTH));
     }
     text.push_str(
-        "\nOptions marked by ADDR or SECONDS may be written --name=VALUE, --name VALUE or -n VALUE.\n",
+        "\nA value is written --name=VALUE, --name VALUE, -n VALUE or -nVALUE. Flags may stand together: -fE.\n",
     );
     text.push_str("\nKnown and without effect, so that existing start scripts keep working:\n");
     let mut unused: Vec<_> = unused_names().collect();
