@@ -139,6 +139,8 @@ codes! {
         "The alias is the name of another user, so calls of the one look like calls of the other.";
     DefaultDomain = "W012", "the gateway has no domain",
         "Phones register at a domain and browsers check the certificate for it; `localhost` works on this machine only.";
+    FlagUnused = "W013", "a relay flag has no effect",
+        "The relay skips what it does not know, so a misspelt flag changes nothing without a word.";
     CertificateName = "W031", "the certificate is for another name",
         "Browsers refuse WSS to a name that the certificate does not cover, and tell the page nothing but that the connection failed.";
     OptionUnused = "W040", "an option of rtpengine is known but has no effect here",

@@ -179,9 +179,9 @@ impl<'r> Decoder<'r> {
         self
     }
 
-    /// What is wrong with a relay flag string, if it can be checked.
-    pub(crate) fn flag_problem(&self, text: &str) -> Option<FlagProblem> {
-        self.flags.and_then(|check| check(text).err())
+    /// What is wrong with a relay flag string, as far as it can be checked.
+    pub(crate) fn flag_problems(&self, text: &str) -> Vec<FlagProblem> {
+        self.flags.map_or(Vec::new(), |check| check(text))
     }
 
     pub(crate) fn place(&self, spot: Spot) -> Place {

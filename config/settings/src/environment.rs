@@ -107,16 +107,20 @@ impl Environment for FixedEnvironment {
     }
 }
 
-/// Checks a relay flag string in the syntax of OpenSIPS' `rtpengine_offer()`.
-pub type FlagCheck<'a> = dyn Fn(&str) -> Result<(), FlagProblem> + 'a;
+/// Checks a relay flag string in the syntax of OpenSIPS' `rtpengine_offer()`: everything that is wrong with it.
+///
+/// The crate of the NG protocol has such a check; it is passed in, so that settings do not depend on a protocol.
+pub type FlagCheck<'a> = dyn Fn(&str) -> Vec<FlagProblem> + 'a;
 
-/// What is wrong with a relay flag string.
+/// What is wrong with one token of a relay flag string.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FlagProblem {
     /// Where the token starts, in bytes from the start of the string.
     pub position: usize,
-    /// The token that is wrong.
+    /// The token.
     pub token: String,
-    /// What should stand there.
-    pub expected: String,
+    /// What is wrong with it or expected there, such as `unknown flag; did you mean …?`.
+    pub problem: String,
+    /// Whether a relay would refuse the string or read something else; a token without effect is a warning.
+    pub is_error: bool,
 }

@@ -19,10 +19,10 @@
 //!
 //! let environment = FixedEnvironment::default().with_file("secrets/alice", "apple pie\n");
 //! let text = "site: { domain: voice.example.com }\nusers: { alice: { secret_file: secrets/alice } }\n";
-//! let loaded = load_gateway("gateway.yaml", text, &environment, &|_| Ok(()))?;
+//! let loaded = load_gateway("gateway.yaml", text, &environment, &|_| Vec::new())?;
 //! assert_eq!(loaded.settings.users["alice"].devices, 10);
 //!
-//! let wrong = load_gateway("gateway.yaml", "limit: { calls: 5 }", &environment, &|_| Ok(())).unwrap_err();
+//! let wrong = load_gateway("gateway.yaml", "limit: { calls: 5 }", &environment, &|_| Vec::new()).unwrap_err();
 //! assert!(wrong.to_string().contains("gateway.yaml:1:1") && wrong.to_string().contains("did you mean `limits`?"));
 //! # Ok::<(), viaduct_settings::Diagnostics>(())
 //! ```

@@ -42,7 +42,7 @@ section! {
     }
 }
 
-/// A flag string that was found good by the caller's [`FlagCheck`](crate::FlagCheck), and where it stands.
+/// A flag string in which the caller's [`FlagCheck`](crate::FlagCheck) found no error, and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FlagString {
     /// The string as written.
@@ -108,14 +108,23 @@ impl Form for FlagForm {
 
     fn decode(&self, node: &Node, decoder: &mut Decoder<'_>) -> Option<FlagString> {
         let flags = text("relay flags, such as `RTP/AVP ICE=remove`", FLAGS_MAX).decode(node, decoder)?;
-        if let Some(problem) = decoder.flag_problem(&flags) {
+        let mut is_good = true;
+        for problem in decoder.flag_problems(&flags) {
+            is_good &= !problem.is_error;
             let token = quoted(&problem.token);
-            let diagnostic =
-                Diagnostic::new(Code::Flags, format!("{token} is no flag of {}", decoder.what()))
-                    .found(token)
-                    .expected(problem.expected);
-            let spot = token_spot(node, &flags, problem.position, &problem.token);
-            decoder.report(spot, diagnostic);
+            let (code, verdict) = if problem.is_error {
+                (Code::Flags, "cannot be used")
+            } else {
+                (Code::FlagUnused, "has no effect")
+            };
+            let message = format!("the relay flag {token} in {} {verdict}", decoder.what());
+            let diagnostic = Diagnostic::new(code, message).found(token).help(problem.problem);
+            decoder.report(
+                token_spot(node, &flags, problem.position, &problem.token),
+                diagnostic,
+            );
+        }
+        if !is_good {
             return None;
         }
         Some(FlagString {

@@ -27,37 +27,27 @@ pub(crate) fn environment() -> FixedEnvironment {
 }
 
 /// A small stand-in for the relay's own parser of flag strings.
-pub(crate) fn check_flags(flags: &str) -> Result<(), FlagProblem> {
+pub(crate) fn check_flags(flags: &str) -> Vec<FlagProblem> {
+    let mut problems = Vec::new();
     let mut position = 0;
     for token in flags.split(' ') {
-        let expected = match token.split_once('=') {
+        let problem = match token.split_once('=') {
             Some(("ICE", value)) if !["remove", "force", "force-relay", "optional"].contains(&value) => {
-                Some("`ICE=remove`, `ICE=force`, `ICE=force-relay` or `ICE=optional`")
+                Some(("expected remove, force, force-relay or optional", true))
             }
-            None if token.contains("RTP/")
-                && ![
-                    "RTP/AVP",
-                    "RTP/SAVP",
-                    "RTP/AVPF",
-                    "RTP/SAVPF",
-                    "UDP/TLS/RTP/SAVPF",
-                ]
-                .contains(&token) =>
-            {
-                Some("a transport protocol such as `RTP/AVP`")
-            }
+            None if token.contains("RTP/SAVPX") => Some(("expected a transport protocol", true)),
+            None if token == "trust-adress" => Some(("unknown flag; did you mean `trust-address`?", false)),
             _ => None,
         };
-        if let Some(expected) = expected {
-            return Err(FlagProblem {
-                position,
-                token: token.to_owned(),
-                expected: expected.to_owned(),
-            });
-        }
+        problems.extend(problem.map(|(problem, is_error)| FlagProblem {
+            position,
+            token: token.to_owned(),
+            problem: problem.to_owned(),
+            is_error,
+        }));
         position += token.len() + 1;
     }
-    Ok(())
+    problems
 }
 
 /// The files of a folder of this crate, sorted by name.
