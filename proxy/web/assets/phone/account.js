@@ -68,6 +68,11 @@ export class Account {
     this.line?.stop();
   }
 
+  /** The page stayed after all. */
+  resume() {
+    if (this.user) this.#connect(this.user);
+  }
+
   async #loadSettings() {
     try {
       this.settings = await loadSettings(lastUser()?.name);

@@ -12,7 +12,7 @@ export class CallMedia {
   #connection = null;
   #listening = null;
 
-  /** Levels for the meters, 0 to 1: { own, far }. */
+  /** Levels for the meters, 0 to 1: { own, far }, null where nothing measures them. */
   levels = { own: 0, far: 0 };
 
   /** `element` plays the far side; `sound` lends its AudioContext to the meters. */
@@ -93,8 +93,8 @@ export class CallMedia {
     const phase = this.#connection.iceConnectionState;
     const before = this.#store.facts.ice;
     const up = (state) => ['connected', 'completed'].includes(state);
-    const begins = ['new', 'checking'].includes(phase) || (up(phase) && up(before.phase));
-    this.#store.patch('ice', { phase, since: begins ? before.since : Date.now() });
+    const begins = (!up(phase) && !before.worked) || (up(phase) && up(before.phase));
+    this.#store.patch('ice', { phase, since: begins ? before.since : Date.now(), worked: before.worked || up(phase) });
     this.#listening?.sampleNow();
   }
 
@@ -115,7 +115,7 @@ export class CallMedia {
   /** Analysers are finer; the counters stand in where none runs. */
   #measured({ own, far }) {
     const { audio } = this.#store.facts;
-    this.levels = { own: own ?? audio?.ownLevel ?? 0, far: far ?? audio?.farLevel ?? 0 };
+    this.levels = { own: own ?? (audio?.ownMeasured ? audio.ownLevel : null), far: far ?? audio?.farLevel ?? 0 };
     this.#store.touch();
   }
 

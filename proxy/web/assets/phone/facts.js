@@ -43,6 +43,7 @@ export function initialIce(now) {
     phase: 'new', // RTCPeerConnection.iceConnectionState
     transport: 'new', // RTCPeerConnection.connectionState: includes the DTLS handshake
     since: now,
+    worked: false, // the path has been connected once
     answered: false, // the far side's description has been applied
     localCandidates: 0,
     remoteCandidates: 0,

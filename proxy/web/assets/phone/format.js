@@ -22,12 +22,8 @@ export function dialable(typed) {
   return /^[\w.+~!*'-]{1,64}(@[\w.:[\]-]{1,255})?$/.test(text) ? text : null;
 }
 
-/** 'Desk phone (201)', or the number alone if it has no name of its own. */
+/** 'Desk phone (201)'; the name alone if the number is in it, the number alone if there is no name. */
 export function party(number, name) {
-  return name && name !== number ? `${name} (${number})` : number;
-}
-
-/** The touch tones that may be typed or pasted: digits, star, hash and A to D. */
-export function tones(typed) {
-  return [...typed.toUpperCase()].filter((key) => /[\d*#A-D]/.test(key)).join('');
+  if (!name) return number;
+  return name.includes(number) ? name : `${name} (${number})`;
 }

@@ -12,12 +12,12 @@ export class Listening {
   #hooks;
   #timers = [];
   #meters = { own: null, far: null };
-  #loudest = { own: 0, far: 0 };
+  #loudest = { own: null, far: null };
   #busy = false;
   #over = false;
 
   /**
-   * `hooks`: sampled(sample, heard): at that pace, with the loudest levels heard since; levels({ own, far }): for
+   * `hooks`: sampled(sample, heard): at that pace, with the loudest levels since; levels({ own, far }): for
    * the meters, a level is null where no analyser runs.
    */
   constructor(connection, hooks) {
@@ -44,7 +44,7 @@ export class Listening {
       const next = sample(await this.#connection.getStats());
       if (this.#over) return;
       this.#hooks.sampled(next, this.#loudest);
-      this.#loudest = { own: 0, far: 0 };
+      this.#loudest = { own: null, far: null };
     } catch {
       // The connection was closed in between; its owner stops this soon.
     } finally {
@@ -60,7 +60,9 @@ export class Listening {
 
   #readMeters() {
     const levels = { own: this.#meters.own?.level() ?? null, far: this.#meters.far?.level() ?? null };
-    for (const side of ['own', 'far']) this.#loudest[side] = Math.max(this.#loudest[side], levels[side] ?? 0);
+    for (const side of ['own', 'far']) {
+      if (levels[side] !== null) this.#loudest[side] = Math.max(this.#loudest[side] ?? 0, levels[side]);
+    }
     this.#hooks.levels(levels);
   }
 }

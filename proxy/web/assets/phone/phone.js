@@ -14,6 +14,8 @@ import { Store } from './store.js';
 const ECHO = '100';
 /** How often the lights are judged anew, since some of them depend on time alone, in milliseconds. */
 const TICK_MS = 250;
+/** How long a page that was about to be left may go on before it connects again, in milliseconds. */
+const RESUME_MS = 3000;
 
 export class Phone {
   #store = new Store(() => this.#draw());
@@ -44,9 +46,7 @@ export class Phone {
     });
     navigator.mediaDevices?.addEventListener?.('devicechange', () => this.#refreshDevices());
     this.#refreshDevices();
-    addEventListener('pagehide', () => this.#account.leave());
-    // A page that comes back from the browser's page cache has lost its connections.
-    addEventListener('pageshow', ({ persisted }) => persisted && location.reload());
+    this.#watchLeaving();
     setInterval(() => this.#draw(), TICK_MS);
     this.#account.start();
   }
@@ -166,6 +166,18 @@ export class Phone {
       devices: this.#devices,
       preferences: this.#preferences,
     });
+  }
+
+  /** Ends calls and registration with the page. */
+  #watchLeaving() {
+    addEventListener('pagehide', () => this.#account.leave());
+    // Firefox closes the WebSocket before `pagehide`. A navigation may also come to nothing, a download for one.
+    addEventListener('beforeunload', () => {
+      this.#account.leave();
+      setTimeout(() => this.#account.resume(), RESUME_MS);
+    });
+    // A page that comes back from the browser's page cache has lost its connections.
+    addEventListener('pageshow', ({ persisted }) => persisted && location.reload());
   }
 
   #verdicts() {

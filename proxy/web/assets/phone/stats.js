@@ -54,6 +54,7 @@ export function initialAudio(now) {
     bytesPerSecond: 0,
     farHeard: false,
     ownHeard: false,
+    ownMeasured: false, // whether anything measures the own level at all
     farLevel: 0, // 0 to 1, root mean square of the last interval
     ownLevel: 0,
     farLoss: null, // 0 to 1, as the far side last reported it
@@ -66,7 +67,7 @@ export function initialAudio(now) {
 
 /**
  * Adds one sample to the audio facts. `heard` may carry levels that an analyser measured since the last sample:
- * { far, own }, 0 to 1; the louder of both measurements counts.
+ * { far, own }, 0 to 1, null where none runs; the louder of both measurements counts.
  */
 export function observeAudio(audio, next, now, heard = {}) {
   const before = audio.last?.sample ?? null;
@@ -83,6 +84,7 @@ export function observeAudio(audio, next, now, heard = {}) {
     bytesPerSecond: before && elapsed > 0 ? (Math.max(0, next.bytesReceived - before.bytesReceived) * 1000) / elapsed : 0,
     farHeard: audio.farHeard || farLevel >= HEARD_LEVEL,
     ownHeard: audio.ownHeard || ownLevel >= HEARD_LEVEL,
+    ownMeasured: (next.ownLevel ?? next.ownEnergy ?? heard.own ?? null) !== null,
     farLevel,
     ownLevel,
     farLoss: next.farLoss,

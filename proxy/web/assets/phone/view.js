@@ -107,7 +107,8 @@ export class View {
   #accountBar({ user, canSignOut, site }) {
     this.#write('site', site);
     this.#show('account', user !== null);
-    if (user) this.#write('account-name', party(user.name, user.displayName));
+    this.#attribute(this.#element('account'), 'data-user', user?.name ?? '');
+    this.#write('account-name', user ? party(user.name, user.displayName) : '');
     this.#show('sign-out', canSignOut);
   }
 
@@ -213,9 +214,9 @@ export class View {
 
   #meters({ audio, ice, call }, levels, muted) {
     const silent = call.heldHere;
-    this.#level('meter-own', muted || silent ? 0 : levels.own);
+    this.#level('meter-own', muted || silent ? 0 : (levels.own ?? 0));
     this.#level('meter-far', levels.far);
-    this.#write('meter-own-text', muted ? 'muted' : silent ? 'on hold' : '');
+    this.#write('meter-own-text', muted ? 'muted' : silent ? 'on hold' : levels.own === null && audio ? 'not measured' : '');
     this.#write('meter-far-text', call.heldThere ? 'holding' : '');
     const parts = [
       audio?.codec,

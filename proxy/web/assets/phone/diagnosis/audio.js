@@ -90,7 +90,7 @@ export const audioTable = [
   }),
   row('audio-unreadable', 'red', (facts, now) => deaf(facts, now) && audio(facts).bytesPerSecond >= MEDIA_BYTES_PER_SECOND, {
     summary: 'arriving audio is unreadable',
-    seen: (facts) => `${Math.round(audio(facts).bytesPerSecond)} bytes arrive each second, but no audio packet among them could be unpacked.`,
+    seen: (facts) => `About ${Math.round(audio(facts).bytesPerSecond)} bytes arrive each second, but no audio packet among them could be unpacked.`,
     means: 'The encryption keys of both sides differ, or the codec was never agreed on.',
     advice: 'Hang up and call again; if it stays, look for SRTP errors in the relay log.',
   }),
@@ -117,7 +117,7 @@ export const audioTable = [
     seen: (facts) => `Packets flow both ways (${packets(facts)}) and the far side was heard.`,
     means: 'You hear each other.',
   }),
-  row('audio-both-silent', 'amber', (facts, now) => settled(facts, now) && !audio(facts).ownHeard && !facts.call.muted, {
+  row('audio-both-silent', 'amber', (facts, now) => settled(facts, now) && audio(facts).ownMeasured && !audio(facts).ownHeard && !facts.call.muted, {
     summary: 'connected, both sides silent',
     seen: (facts) => `Packets flow both ways (${packets(facts)}), but your microphone has given no sound, and none came back.`,
     means: 'The microphone is switched off or turned down, or the wrong one is used.',

@@ -11,8 +11,10 @@ const ice = (facts) => facts.ice;
 const age = (facts, now) => (facts.ice.overAt ?? now) - facts.ice.since;
 const connected = (facts) => ['connected', 'completed'].includes(ice(facts).phase);
 const failed = (facts) => ice(facts).phase === 'failed';
-const trying = (facts) => ['new', 'checking'].includes(ice(facts).phase);
-const hopeless = (facts, now) => failed(facts) || (trying(facts) && age(facts, now) >= HOPELESS_MS);
+// A browser that finds no path at first may call that "disconnected" before it calls it "failed".
+const trying = (facts) => ['new', 'checking', 'disconnected'].includes(ice(facts).phase) && !ice(facts).worked;
+const interrupted = (facts) => ['disconnected', 'failed', 'checking'].includes(ice(facts).phase) && ice(facts).worked;
+const hopeless = (facts, now) => (failed(facts) && !ice(facts).worked) || (trying(facts) && age(facts, now) >= HOPELESS_MS);
 const port = (facts) => (facts.environment.udpPort ? `UDP ${facts.environment.udpPort}` : 'the media port');
 
 export const iceTable = [
@@ -48,13 +50,13 @@ export const iceTable = [
     seen: (facts) => `Media path: ${ice(facts).pair ?? 'established'}${ice(facts).roundTripMs === null ? '' : `, ${ice(facts).roundTripMs} ms there and back`}.`,
     means: 'Browser and gateway exchange encrypted packets.',
   }),
-  row('ice-disconnected', 'amber', (facts, now) => ice(facts).phase === 'disconnected' && age(facts, now) < HOPELESS_MS, {
+  row('ice-disconnected', 'amber', (facts, now) => interrupted(facts) && !failed(facts) && age(facts, now) < HOPELESS_MS, {
     summary: 'interrupted',
     seen: (facts, now) => `The gateway has not answered on the media path for ${seconds(facts.ice.since, now)}.`,
     means: 'The network changed or loses packets.',
     advice: 'Wait a moment; the browser tries to get the path back.',
   }),
-  row('ice-lost', 'red', (facts) => ice(facts).phase === 'disconnected', {
+  row('ice-lost', 'red', interrupted, {
     summary: 'media path lost',
     seen: (facts, now) => `The media path worked and has been silent for ${seconds(facts.ice.since, facts.ice.overAt ?? now)}.`,
     means: 'The network changed (another Wi-Fi, a VPN), or a firewall closed the path.',
