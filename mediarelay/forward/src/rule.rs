@@ -1,0 +1,220 @@
+//! What control wants: plain values, made by the session core.
+
+use std::fmt;
+
+use crate::address::{CryptoId, FlowId, FlowKey, LegId, LocalAddr, Out};
+
+/// One flow: what may come from one peer address, and where it goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FlowRule {
+    /// Its name. Installing a rule under a known name replaces the rule and keeps counters, SSRCs and crypto state.
+    pub flow: FlowId,
+    /// The addresses it is found by.
+    pub key: FlowKey,
+    /// The leg it belongs to.
+    pub leg: LegId,
+    /// The receive context, if the peer sends SRTP. Nothing is learnt from a packet that it does not open.
+    pub unprotect: Option<CryptoId>,
+    /// What the peer may send.
+    pub accept: Accept,
+    /// Where it goes; see [`Select`] for how one is chosen.
+    pub routes: Vec<Route>,
+    /// Report the first good packet, once per installation.
+    pub confirm: bool,
+    /// For an RTCP port of its own: the flow of the RTP that its reports are about. Round trips need it.
+    pub rtp_flow: Option<FlowId>,
+    /// Clocks of payload types, for the jitter. Static payload types need none.
+    pub clock_rates: Vec<ClockRate>,
+}
+
+impl FlowRule {
+    /// A plain flow that accepts RTP and RTCP and reports nothing.
+    #[must_use]
+    pub fn new(flow: FlowId, key: FlowKey, leg: LegId, routes: Vec<Route>) -> Self {
+        Self {
+            flow,
+            key,
+            leg,
+            unprotect: None,
+            accept: Accept::RTP_AND_RTCP,
+            routes,
+            confirm: false,
+            rtp_flow: None,
+            clock_rates: Vec::new(),
+        }
+    }
+}
+
+/// Which protocols a flow takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Accept {
+    /// RTP.
+    pub rtp: bool,
+    /// RTCP, on a port of its own or beside RTP.
+    pub rtcp: bool,
+    /// Anything that is not STUN goes to the first route's `rtp_out` as it is, whatever it looks like: UDPTL for T.38.
+    /// Neither crypto nor selectors apply, and the two flags above do not count.
+    pub raw: bool,
+}
+
+impl Accept {
+    /// A muxed port, or one whose RTCP has a port of its own but may come here as well.
+    pub const RTP_AND_RTCP: Self = Self {
+        rtp: true,
+        rtcp: true,
+        raw: false,
+    };
+    /// An RTCP port.
+    pub const RTCP: Self = Self {
+        rtp: false,
+        rtcp: true,
+        raw: false,
+    };
+    /// UDPTL.
+    pub const RAW: Self = Self {
+        rtp: false,
+        rtcp: false,
+        raw: true,
+    };
+}
+
+/// The clock of a payload type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClockRate {
+    /// 0 to 127.
+    pub payload_type: u8,
+    /// Hz.
+    pub hertz: u32,
+}
+
+/// Where the packets that a selector picks go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// Which packets.
+    pub select: Select,
+    /// Where RTP goes; `None`: dropped and counted.
+    pub rtp_out: Option<Out>,
+    /// Where RTCP goes; `None`: dropped and counted.
+    pub rtcp_out: Option<Out>,
+    /// The send context, if the receiver wants SRTP.
+    pub protect: Option<CryptoId>,
+    /// RTP is dropped for this reason. RTCP goes on: a held stream has reports too.
+    pub block: Option<BlockReason>,
+}
+
+impl Route {
+    /// Everything to one muxed peer, unprotected.
+    #[must_use]
+    pub fn to(out: Out) -> Self {
+        Self {
+            select: Select::default(),
+            rtp_out: Some(out),
+            rtcp_out: Some(out),
+            protect: None,
+            block: None,
+        }
+    }
+}
+
+/// Which RTP packets a route takes. With nothing given: all.
+///
+/// The routes that name the same MID form a *section*, which stands for one m-line of a bundle. A packet's section is
+/// found as RFC 8843, section 9.2 says: by the MID in its header extension; else by what its SSRC was last found to
+/// belong to, or by an SSRC that a route of the section lists; else by its payload type, if only one section lists it.
+/// A flow with one section needs none of these. Then the first route in order is taken that
+///
+/// 1. belongs to the packet's section, or to none and lists the packet's SSRC or no SSRC, and
+/// 2. lists the packet's payload type or none.
+///
+/// So a route without MID before the others takes its payload types out of every section: how DTMF is blocked.
+///
+/// RTCP goes where its sender's SSRC was found to belong, else to the route towards a flow of this worker from which
+/// one of the sources it reports on comes, else to the first route.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Select {
+    /// Payload types, 0 to 127.
+    pub payload_types: Vec<u8>,
+    /// SSRCs that the peer's SDP announces.
+    pub ssrcs: Vec<u32>,
+    /// The m-line of a bundle.
+    pub mid: Option<MidSelector>,
+}
+
+/// An m-line of a bundle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MidSelector {
+    /// The identifier that `a=extmap` gives to `urn:ietf:params:rtp-hdrext:sdes:mid`; 1 to 255.
+    pub extension_id: u8,
+    /// `a=mid`.
+    pub mid: String,
+}
+
+/// Why RTP of a route is not forwarded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum BlockReason {
+    /// NG `block media`.
+    Media,
+    /// NG `block DTMF`.
+    Dtmf,
+    /// The direction attributes do not let it: on hold, or one-way.
+    Direction,
+    /// NG `drop-traffic`.
+    Traffic,
+}
+
+/// What a local port is for, where datagrams of no known flow are concerned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PortRule {
+    /// Which port.
+    pub local: LocalAddr,
+    /// The leg that it belongs to. The browsers' shared port belongs to none and has no rule.
+    pub leg: LegId,
+    /// What to do with media from unknown sources.
+    pub mode: PortMode,
+    /// The receive context, if the leg's peer sends SRTP: an unknown source is heard only with a packet that it opens.
+    pub authenticate: Option<CryptoId>,
+}
+
+/// What to do with media from unknown sources.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PortMode {
+    /// Tell control, at a bounded rate: the leg's endpoint may be this one.
+    Learning,
+    /// Drop: the leg has its endpoint.
+    Settled,
+}
+
+/// An ICE username fragment of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IceRule {
+    /// `a=ice-ufrag` of our SDP.
+    pub ufrag: String,
+    /// Whose it is.
+    pub leg: LegId,
+    /// `a=ice-ufrag` of the peer's SDP, once known; any is taken until then.
+    pub remote_ufrag: Option<String>,
+    /// Who answers.
+    pub agent: IceAgent,
+}
+
+/// Who answers the checks for a username fragment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IceAgent {
+    /// The worker, at once.
+    Lite {
+        /// `a=ice-pwd` of our SDP.
+        password: IcePassword,
+    },
+    /// Control: checks and their answers are handed over.
+    Full,
+}
+
+/// An ICE password. `Debug` hides it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct IcePassword(pub String);
+
+impl fmt::Debug for IcePassword {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("IcePassword(..)")
+    }
+}

@@ -1,0 +1,247 @@
+//! One flow's counters.
+
+use std::time::Duration;
+
+use viaduct_rtp::Tick;
+use viaduct_rtp::stats::{Counters, ReceptionSnapshot};
+
+use super::{Gauge, LastTick};
+use crate::drop_reason::DropReason;
+use crate::limits::Limits;
+
+/// Packets and octets, written by one worker.
+#[derive(Debug, Default)]
+pub(crate) struct Traffic {
+    packets: Gauge,
+    octets: Gauge,
+}
+
+impl Traffic {
+    #[inline]
+    pub(crate) fn count(&self, octets: usize) {
+        self.packets.add(1);
+        self.octets.add(octets as u64);
+    }
+
+    fn snapshot(&self) -> Counters {
+        Counters {
+            packets: self.packets.get(),
+            octets: self.octets.get(),
+            errors: 0,
+        }
+    }
+}
+
+/// What went out by one route.
+#[derive(Debug, Default)]
+pub(crate) struct RouteStats {
+    pub(crate) rtp: Traffic,
+    pub(crate) rtcp: Traffic,
+}
+
+/// One measured SSRC. The fields are those of [`SsrcSnapshot`].
+#[derive(Debug, Default)]
+pub(crate) struct SsrcStats {
+    ssrc: Gauge,
+    payload_type: Gauge,
+    traffic: Traffic,
+    expected: Gauge,
+    received: Gauge,
+    duplicates: Gauge,
+    reordered: Gauge,
+    restarts: Gauge,
+    highest_sequence: Gauge,
+    last_timestamp: Gauge,
+    jitter: Gauge,
+    clock_rate: Gauge,
+    last_packet: LastTick,
+    /// Microseconds plus one; 0 while unknown.
+    round_trip: Gauge,
+}
+
+impl SsrcStats {
+    /// Gives the place to another SSRC.
+    pub(crate) fn begin(&self, ssrc: u32) {
+        self.ssrc.set(ssrc.into());
+        self.traffic.packets.set(0);
+        self.traffic.octets.set(0);
+        self.round_trip.set(0);
+    }
+
+    #[inline]
+    pub(crate) fn publish(&self, now: Tick, octets: usize, payload_type: u8, reception: &ReceptionSnapshot) {
+        self.payload_type.set(payload_type.into());
+        self.traffic.count(octets);
+        self.expected.set(reception.expected);
+        self.received.set(reception.received);
+        self.duplicates.set(reception.duplicates);
+        self.reordered.set(reception.reordered);
+        self.restarts.set(reception.restarts.into());
+        self.highest_sequence.set(reception.highest_sequence.into());
+        self.last_timestamp.set(reception.last_timestamp.into());
+        self.jitter.set(reception.jitter.into());
+        self.clock_rate.set(reception.clock_rate.into());
+        self.last_packet.set(now);
+    }
+
+    pub(crate) fn publish_round_trip(&self, round_trip: Duration) {
+        self.round_trip.set(round_trip.as_micros() as u64 + 1);
+    }
+
+    /// `None` while the place is unused.
+    fn snapshot(&self) -> Option<SsrcSnapshot> {
+        let last_packet = self.last_packet.get()?;
+        let traffic = self.traffic.snapshot();
+        Some(SsrcSnapshot {
+            ssrc: self.ssrc.get() as u32,
+            payload_type: self.payload_type.get() as u8,
+            packets: traffic.packets,
+            octets: traffic.octets,
+            reception: ReceptionSnapshot {
+                expected: self.expected.get(),
+                received: self.received.get(),
+                duplicates: self.duplicates.get(),
+                reordered: self.reordered.get(),
+                restarts: self.restarts.get() as u32,
+                highest_sequence: self.highest_sequence.get() as u32,
+                last_timestamp: self.last_timestamp.get() as u32,
+                jitter: self.jitter.get() as u32,
+                clock_rate: self.clock_rate.get() as u32,
+            },
+            last_packet,
+            round_trip: self.round_trip.get().checked_sub(1).map(Duration::from_micros),
+        })
+    }
+}
+
+/// The live counters of one flow. Control reads them through [`snapshot`](Self::snapshot) while a worker writes.
+#[derive(Debug)]
+pub struct FlowStats {
+    pub(crate) rtp: Traffic,
+    pub(crate) rtcp: Traffic,
+    pub(crate) raw: Traffic,
+    pub(crate) last_packet: LastTick,
+    pub(crate) last_consent: LastTick,
+    pub(crate) untracked: Gauge,
+    pub(crate) routes: Box<[RouteStats]>,
+    pub(crate) ssrcs: Box<[SsrcStats]>,
+    drops: [Gauge; DropReason::COUNT],
+}
+
+impl FlowStats {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            rtp: Traffic::default(),
+            rtcp: Traffic::default(),
+            raw: Traffic::default(),
+            last_packet: LastTick::default(),
+            last_consent: LastTick::default(),
+            untracked: Gauge::default(),
+            routes: (0..limits.routes_per_flow)
+                .map(|_| RouteStats::default())
+                .collect(),
+            ssrcs: (0..limits.ssrcs_per_flow).map(|_| SsrcStats::default()).collect(),
+            drops: std::array::from_fn(|_| Gauge::default()),
+        }
+    }
+
+    pub(crate) fn count_drop(&self, reason: DropReason) {
+        self.drops[reason.index()].add(1);
+    }
+
+    /// When the last good packet came: cheap enough to ask every second for every flow.
+    #[must_use]
+    pub fn last_packet(&self) -> Option<Tick> {
+        self.last_packet.get()
+    }
+
+    /// When the last good ICE check from the flow's peer came.
+    #[must_use]
+    pub fn last_consent(&self) -> Option<Tick> {
+        self.last_consent.get()
+    }
+
+    /// All figures at this moment.
+    #[must_use]
+    pub fn snapshot(&self) -> FlowSnapshot {
+        let drops: Vec<_> = DropReason::ALL
+            .iter()
+            .map(|reason| (*reason, self.drops[reason.index()].get()))
+            .filter(|(_, count)| *count > 0)
+            .collect();
+        let errors: u64 = drops.iter().map(|(_, count)| count).sum();
+        FlowSnapshot {
+            rtp: self.rtp.snapshot(),
+            rtcp: self.rtcp.snapshot(),
+            raw: self.raw.snapshot(),
+            errors,
+            drops,
+            last_packet: self.last_packet.get(),
+            last_consent: self.last_consent.get(),
+            untracked: self.untracked.get(),
+            routes: self
+                .routes
+                .iter()
+                .map(|route| RouteSnapshot {
+                    rtp: route.rtp.snapshot(),
+                    rtcp: route.rtcp.snapshot(),
+                })
+                .collect(),
+            ssrcs: self.ssrcs.iter().filter_map(SsrcStats::snapshot).collect(),
+        }
+    }
+}
+
+/// The figures of one flow at one moment.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct FlowSnapshot {
+    /// Good RTP that came in, as it was on the wire.
+    pub rtp: Counters,
+    /// Good RTCP that came in, as it was on the wire.
+    pub rtcp: Counters,
+    /// What came in on a flow that takes anything.
+    pub raw: Counters,
+    /// Datagrams that were dropped.
+    pub errors: u64,
+    /// The same by reason; those that never happened are left out.
+    pub drops: Vec<(DropReason, u64)>,
+    /// When the last good packet came.
+    pub last_packet: Option<Tick>,
+    /// When the last good ICE check from the flow's peer came.
+    pub last_consent: Option<Tick>,
+    /// RTP packets whose SSRC found no room to be measured.
+    pub untracked: u64,
+    /// What went out, by place in the rule's list of routes. A rule that moves routes about goes on counting by place.
+    pub routes: Vec<RouteSnapshot>,
+    /// The SSRCs that are measured.
+    pub ssrcs: Vec<SsrcSnapshot>,
+}
+
+/// What went out by one route, as it was on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RouteSnapshot {
+    /// RTP.
+    pub rtp: Counters,
+    /// RTCP.
+    pub rtcp: Counters,
+}
+
+/// One measured SSRC of a flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SsrcSnapshot {
+    /// Which.
+    pub ssrc: u32,
+    /// Of its last packet.
+    pub payload_type: u8,
+    /// Good packets.
+    pub packets: u64,
+    /// Their octets on the wire.
+    pub octets: u64,
+    /// Loss, duplicates, jitter.
+    pub reception: ReceptionSnapshot,
+    /// When its last packet came.
+    pub last_packet: Tick,
+    /// Between the relay and the endpoint that receives this SSRC, from its latest report. Measured if both flows are
+    /// on one worker.
+    pub round_trip: Option<Duration>,
+}

@@ -1,0 +1,100 @@
+//! What a worker says about one datagram, and what it tells control.
+
+use viaduct_rtp::Tick;
+
+use crate::address::{FlowId, FlowKey, LegId, Out, SocketId};
+use crate::drop_reason::DropReason;
+
+/// What the shell does with a datagram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Send the buffer's [`data`](crate::PacketBuf::data).
+    Forward {
+        /// From where to where.
+        out: Out,
+        /// The socket that is bound to `out.local`.
+        via: SocketId,
+    },
+    /// Send the buffer's [`data`](crate::PacketBuf::data) back where the datagram came from, through the socket it
+    /// came in by. Never more than [`GROWTH_MAX`](viaduct_stun::lite::GROWTH_MAX) octets longer than what came.
+    Reply,
+    /// Give the buffer's [`data`](crate::PacketBuf::data) to control, with both addresses.
+    ToControl(ToControl),
+    /// Nothing. It is counted.
+    Drop(DropReason),
+}
+
+/// Why control gets a datagram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ToControl {
+    /// DTLS from an address that control has allowed.
+    Dtls {
+        /// Whose handshake.
+        leg: LegId,
+    },
+    /// A STUN message for a leg with a full ICE agent, or the answer that control waits for.
+    Stun {
+        /// Whose.
+        leg: LegId,
+    },
+    /// Media from an unknown source at a learning port: authentic where there is a key, in the clear by now.
+    UnknownSource {
+        /// Whose port.
+        leg: LegId,
+        /// What it is.
+        kind: MediaKind,
+    },
+}
+
+/// RTP or RTCP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MediaKind {
+    /// RTP.
+    Rtp,
+    /// RTCP.
+    Rtcp,
+}
+
+/// What control must know. Nothing is lost when the queue is full: what was not reported is reported on the next
+/// occasion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Report {
+    /// The first good packet of a flow whose rule says `confirm`.
+    FlowConfirmed {
+        /// Which.
+        flow: FlowId,
+        /// When.
+        at: Tick,
+    },
+    /// A good check from an address that this worker has not seen for the leg.
+    TupleValidated {
+        /// Whose.
+        leg: LegId,
+        /// From where to where.
+        tuple: FlowKey,
+        /// PRIORITY of the check.
+        priority: Option<u32>,
+        /// USE-CANDIDATE of the check; a [`Nominated`](Self::Nominated) follows then.
+        use_candidate: bool,
+        /// When.
+        at: Tick,
+    },
+    /// The peer nominates an address that is not the leg's selected one.
+    Nominated {
+        /// Whose.
+        leg: LegId,
+        /// From where to where.
+        tuple: FlowKey,
+        /// When.
+        at: Tick,
+    },
+    /// The peer believes to be controlled as well; it was told to change.
+    RoleConflict {
+        /// Whose.
+        leg: LegId,
+        /// From where to where.
+        tuple: FlowKey,
+        /// When.
+        at: Tick,
+    },
+}

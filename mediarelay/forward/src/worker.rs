@@ -1,0 +1,238 @@
+//! One media worker: its tables, and which of its parts a datagram goes to.
+
+mod compile;
+mod flow;
+mod flows;
+mod legs;
+mod reports;
+mod rtcp;
+mod rtp;
+mod select;
+mod sockets;
+mod ssrcs;
+mod stun;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use viaduct_rtp::{Kind, Tick, classify};
+
+use self::flows::{FlowIndex, Flows};
+use self::legs::Legs;
+use self::reports::Reports;
+use self::sockets::Sockets;
+use crate::address::{SocketId, Tuple};
+use crate::buffer::PacketBuf;
+use crate::command::{Command, CommandError};
+use crate::crypto::lock;
+use crate::drop_reason::DropReason;
+use crate::hash::Seed;
+use crate::limits::Limits;
+use crate::rule::PortMode;
+use crate::stats::{Shared, WorkerStats};
+use crate::verdict::{MediaKind, Report, ToControl, Verdict};
+
+/// The forwarding plane of one thread. See the crate's description for the contract.
+#[derive(Debug)]
+pub struct Worker {
+    limits: Limits,
+    shared: Shared,
+    sockets: Sockets,
+    flows: Flows,
+    legs: Legs,
+    reports: Reports,
+    stats: Arc<WorkerStats>,
+}
+
+impl Worker {
+    /// A worker with empty tables. Their memory is reserved here, not per packet.
+    ///
+    /// `hash_seed` comes from the system's random source; a test gives a constant.
+    #[must_use]
+    pub fn new(limits: Limits, shared: Shared, hash_seed: [u64; 2]) -> Self {
+        let seed = Seed::new(hash_seed);
+        Self {
+            sockets: Sockets::new(),
+            flows: Flows::new(&limits, seed),
+            legs: Legs::new(seed),
+            reports: Reports::new(limits.reports_queued),
+            stats: Arc::new(WorkerStats::new()),
+            limits,
+            shared,
+        }
+    }
+
+    /// The worker's counters, to be read by others at any time.
+    #[must_use]
+    pub fn stats(&self) -> Arc<WorkerStats> {
+        Arc::clone(&self.stats)
+    }
+
+    /// Applies one change.
+    ///
+    /// # Errors
+    /// [`CommandError`]; nothing is changed.
+    pub fn handle_command(&mut self, now: Tick, command: Command) -> Result<(), CommandError> {
+        match command {
+            Command::BindSocket { socket, local } => self.sockets.bind(socket, local, self.limits.sockets),
+            Command::UnbindSocket { socket } => self.unbind_socket(socket),
+            Command::SetPort(rule) => self.set_port(&rule),
+            Command::ClearPort { local } => self.sockets.by_local_mut(local).map(sockets::Socket::clear),
+            Command::InstallFlow(rule) => self.install_flow(&rule),
+            Command::RemoveFlow { flow } => self.remove_flow(flow),
+            Command::SetIce(rule) => self.legs.set_ice(&rule, &self.limits, &self.shared.stats),
+            Command::RemoveIce { ufrag } => self.legs.remove_ice(ufrag),
+            Command::SelectTuple { leg, tuple } => {
+                let tuple = match tuple {
+                    Some(key) => Some(Tuple::new(self.sockets.id(key.local)?, key.remote)),
+                    None => None,
+                };
+                self.legs.select(leg, tuple)
+            }
+            Command::AllowDtls { tuple, leg } => {
+                let tuple = Tuple::new(self.sockets.id(tuple.local)?, tuple.remote);
+                self.legs.allow_dtls(tuple, leg, &self.limits, &self.shared.stats)
+            }
+            Command::RevokeDtls { tuple } => {
+                let tuple = Tuple::new(self.sockets.id(tuple.local)?, tuple.remote);
+                self.legs.revoke_dtls(tuple);
+                Ok(())
+            }
+            Command::ExpectStun {
+                transaction,
+                local,
+                leg,
+                until,
+            } => {
+                let socket = self.sockets.id(local)?;
+                self.legs.expect_stun(
+                    now,
+                    transaction,
+                    socket,
+                    leg,
+                    until,
+                    self.limits.stun_transactions,
+                )
+            }
+        }
+    }
+
+    /// Judges one datagram; what is to be sent or handed over stands in the buffer afterwards.
+    ///
+    /// `socket` is the one that it came in by, `from` where it came from. `now` may be the same for a whole batch. A
+    /// dropped datagram's octets are undefined.
+    pub fn handle_datagram(
+        &mut self,
+        now: Tick,
+        socket: SocketId,
+        from: SocketAddr,
+        buffer: &mut PacketBuf,
+    ) -> Verdict {
+        let mut flow = None;
+        match self.judge(now, socket, from, buffer, &mut flow) {
+            Ok(verdict) => {
+                match verdict {
+                    Verdict::Forward { .. } => self.stats.forwarded.add(1),
+                    Verdict::Reply => self.stats.replied.add(1),
+                    Verdict::ToControl(_) => self.stats.to_control.add(1),
+                    Verdict::Drop(reason) => self.stats.count_drop(reason),
+                }
+                verdict
+            }
+            Err(reason) => {
+                self.stats.count_drop(reason);
+                if let Some(flow) = flow.and_then(|at| self.flows.get(at)) {
+                    flow.stats.count_drop(reason);
+                }
+                Verdict::Drop(reason)
+            }
+        }
+    }
+
+    /// What control must know, oldest first. Drain it at least once per batch.
+    pub fn poll_report(&mut self) -> Option<Report> {
+        self.reports.pop()
+    }
+
+    /// Leaves in `found` the flow that the datagram belongs to, for the counters of the drop that may follow.
+    fn judge(
+        &mut self,
+        now: Tick,
+        socket: SocketId,
+        from: SocketAddr,
+        buffer: &mut PacketBuf,
+        found: &mut Option<FlowIndex>,
+    ) -> Result<Verdict, DropReason> {
+        if buffer.is_cut() {
+            return Err(DropReason::Oversize);
+        }
+        if from.port() == 0 {
+            return Err(DropReason::PortZero);
+        }
+        let port = self.sockets.get_mut(socket).ok_or(DropReason::UnknownSocket)?;
+        let tuple = Tuple::new(socket, from);
+        if viaduct_stun::is_stun(buffer.data()) {
+            return self.on_stun(now, socket, from, buffer);
+        }
+        let flow = self.flows.find(&mut port.recent_flow, tuple);
+        *found = flow;
+        if let Some(at) = flow.filter(|at| self.flows[*at].accept.raw) {
+            return self.forward_raw(now, at, buffer);
+        }
+        match (classify(buffer.data()), flow) {
+            (Kind::Rtp, Some(at)) => self.on_rtp(now, at, buffer),
+            (Kind::Rtcp, Some(at)) => self.on_rtcp(now, at, buffer),
+            (Kind::Rtp, None) => self.on_unknown_source(now, socket, MediaKind::Rtp, buffer),
+            (Kind::Rtcp, None) => self.on_unknown_source(now, socket, MediaKind::Rtcp, buffer),
+            (Kind::Dtls, _) => self.legs.on_dtls(now, tuple, self.limits.control_per_leg),
+            (Kind::Stun, _) => Err(DropReason::MalformedStun),
+            (Kind::Zrtp, _) => Err(DropReason::Zrtp),
+            (Kind::Turn, _) => Err(DropReason::TurnChannel),
+            (Kind::Unknown, _) => Err(DropReason::Unclassified),
+        }
+    }
+
+    /// Media from an address of no flow: perhaps the endpoint that a leg waits for.
+    fn on_unknown_source(
+        &mut self,
+        now: Tick,
+        socket: SocketId,
+        kind: MediaKind,
+        buffer: &mut PacketBuf,
+    ) -> Result<Verdict, DropReason> {
+        let port = self.sockets.get_mut(socket).ok_or(DropReason::UnknownSocket)?;
+        let leg = port.leg.ok_or(DropReason::NoLeg)?;
+        match port.mode {
+            PortMode::Settled => return Err(DropReason::UnknownSource),
+            PortMode::Learning => {}
+        }
+        if let Some(context) = &port.authenticate {
+            let mut context = lock(context);
+            let len = match kind {
+                MediaKind::Rtp => context.unprotect_rtp(now, buffer.data_mut())?,
+                MediaKind::Rtcp => context.unprotect_rtcp(now, buffer.data_mut())?,
+            };
+            buffer.set_len(len);
+        }
+        check_form(kind, buffer.data())?;
+        if port.limiter.permit(now, self.limits.learn_per_port) {
+            Ok(Verdict::ToControl(ToControl::UnknownSource { leg, kind }))
+        } else {
+            Err(DropReason::LearningLimited)
+        }
+    }
+}
+
+/// Whether a packet in the clear is well-formed.
+fn check_form(kind: MediaKind, data: &[u8]) -> Result<(), DropReason> {
+    match kind {
+        MediaKind::Rtp => match viaduct_rtp::RtpPacket::parse(data) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(DropReason::MalformedRtp),
+        },
+        MediaKind::Rtcp => match viaduct_rtp::rtcp::Compound::parse(data) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(DropReason::MalformedRtcp),
+        },
+    }
+}

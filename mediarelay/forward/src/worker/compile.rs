@@ -1,0 +1,167 @@
+//! From a rule to a flow: everything that a packet would otherwise have to look up.
+
+use viaduct_rtp::Tick;
+
+use super::Worker;
+use super::flow::{Clocks, CompiledRoute, Flow, Target};
+use super::flows::FlowIndex;
+use super::select::{Sections, Selector};
+use super::ssrcs::Ssrcs;
+use crate::address::{FlowId, Out, Tuple};
+use crate::buffer::PacketBuf;
+use crate::command::CommandError;
+use crate::drop_reason::DropReason;
+use crate::limits::ROUTES_MAX;
+use crate::rule::{FlowRule, Route, Select};
+use crate::verdict::Verdict;
+
+impl Worker {
+    /// Puts a flow in or gives a known one another rule; checks everything before anything changes.
+    pub(super) fn install_flow(&mut self, rule: &FlowRule) -> Result<(), CommandError> {
+        let socket = self.sockets.id(rule.key.local)?;
+        let tuple = Tuple::new(socket, rule.key.remote);
+        let known = self.flows.by_id(rule.flow);
+        if let Some(other) = self.flows.by_tuple(tuple).filter(|other| known != Some(*other)) {
+            return Err(CommandError::KeyInUse {
+                key: rule.key,
+                by: self.flows[other].id,
+            });
+        }
+        if known.is_none() && self.flows.is_full() {
+            return Err(CommandError::Limit("flows"));
+        }
+        if rule.clock_rates.len() > self.limits.selectors_per_route {
+            return Err(CommandError::Limit("selectors_per_route"));
+        }
+        let unprotect = match rule.unprotect {
+            Some(id) => Some(
+                self.shared
+                    .crypto
+                    .receive(id)
+                    .ok_or(CommandError::UnknownCrypto(id))?,
+            ),
+            None => None,
+        };
+        let (routes, sections) = self.compile_routes(&rule.routes)?;
+        let ssrcs = match known {
+            Some(at) => self.take_over_ssrcs(at, &sections),
+            None => Ssrcs::new(self.limits.ssrcs_per_flow),
+        };
+        self.flows.put(Flow {
+            id: rule.flow,
+            tuple,
+            socket,
+            accept: rule.accept,
+            confirm: rule.confirm,
+            unprotect,
+            routes,
+            sections,
+            ssrcs,
+            rtp_flow: rule.rtp_flow,
+            clocks: Clocks::new(&rule.clock_rates),
+            stats: self.shared.stats.enter_flow(rule.flow, &self.limits),
+        });
+        self.stats.flows.set(self.flows.len() as u64);
+        Ok(())
+    }
+
+    pub(super) fn remove_flow(&mut self, flow: FlowId) -> Result<(), CommandError> {
+        self.flows.remove(flow).ok_or(CommandError::UnknownFlow(flow))?;
+        self.stats.flows.set(self.flows.len() as u64);
+        Ok(())
+    }
+
+    /// The measurements of a flow whose rule is about to be replaced.
+    fn take_over_ssrcs(&mut self, at: FlowIndex, sections: &Sections) -> Ssrcs {
+        let flow = &mut self.flows[at];
+        let mut ssrcs = std::mem::replace(&mut flow.ssrcs, Ssrcs::new(0));
+        ssrcs.on_new_rule(|section| sections.successor(&flow.sections, section));
+        ssrcs
+    }
+
+    fn compile_routes(&self, routes: &[Route]) -> Result<(Vec<CompiledRoute>, Sections), CommandError> {
+        if routes.len() > self.limits.routes_per_flow.min(ROUTES_MAX) {
+            return Err(CommandError::Limit("routes_per_flow"));
+        }
+        let mut sections = Sections::default();
+        let mut compiled = Vec::with_capacity(routes.len());
+        for route in routes {
+            let protect = match route.protect {
+                Some(id) => Some(
+                    self.shared
+                        .crypto
+                        .send(id)
+                        .ok_or(CommandError::UnknownCrypto(id))?,
+                ),
+                None => None,
+            };
+            compiled.push(CompiledRoute {
+                selector: self.compile_select(&route.select, &mut sections)?,
+                rtp: route.rtp_out.map(|out| self.target(out)).transpose()?,
+                rtcp: route.rtcp_out.map(|out| self.target(out)).transpose()?,
+                protect,
+                block: route.block,
+            });
+        }
+        sections.finish(&compiled);
+        Ok((compiled, sections))
+    }
+
+    fn compile_select(&self, select: &Select, sections: &mut Sections) -> Result<Selector, CommandError> {
+        if select.payload_types.len() + select.ssrcs.len() > self.limits.selectors_per_route {
+            return Err(CommandError::Limit("selectors_per_route"));
+        }
+        let mut payload_types = 0_u128;
+        for payload_type in &select.payload_types {
+            payload_types |= 1_u128
+                .checked_shl((*payload_type).into())
+                .ok_or(CommandError::Selector)?;
+        }
+        let section = match &select.mid {
+            Some(mid) if mid.extension_id == 0 || mid.mid.is_empty() => return Err(CommandError::Selector),
+            Some(mid) => Some(sections.enter(mid.extension_id, &mid.mid)),
+            None => None,
+        };
+        Ok(Selector {
+            payload_types,
+            ssrcs: select.ssrcs.as_slice().into(),
+            section,
+        })
+    }
+
+    fn target(&self, out: Out) -> Result<Target, CommandError> {
+        let via = self.sockets.id(out.local)?;
+        Ok(Target {
+            out,
+            via,
+            back: Tuple::new(via, out.remote),
+        })
+    }
+
+    /// Forwards what is neither RTP nor RTCP as it is.
+    pub(super) fn forward_raw(
+        &mut self,
+        now: Tick,
+        at: FlowIndex,
+        buffer: &PacketBuf,
+    ) -> Result<Verdict, DropReason> {
+        let flow = &mut self.flows[at];
+        flow.stats.raw.count(buffer.len());
+        flow.on_good_packet(now, &mut self.reports, &self.stats);
+        let route = flow.routes.first().ok_or(DropReason::NoRoute)?;
+        if let Some(reason) = route.block {
+            return Err(reason.into());
+        }
+        let target = route.rtp.ok_or(DropReason::NoOutput)?;
+        if !self.sockets.is_bound(target.via) {
+            return Err(DropReason::OutputUnbound);
+        }
+        if let Some(sent) = flow.stats.routes.first() {
+            sent.rtp.count(buffer.len());
+        }
+        Ok(Verdict::Forward {
+            out: target.out,
+            via: target.via,
+        })
+    }
+}

@@ -1,0 +1,87 @@
+//! One flow as the packet path uses it: its rule with everything looked up.
+
+use std::sync::Arc;
+
+use viaduct_rtp::{Tick, static_clock_rate};
+
+use super::reports::Reports;
+use super::select::{Sections, Selector};
+use super::ssrcs::Ssrcs;
+use crate::address::{FlowId, Out, SocketId, Tuple};
+use crate::crypto::{SharedReceive, SharedSend};
+use crate::rule::{Accept, BlockReason, ClockRate};
+use crate::stats::{FlowStats, WorkerStats};
+use crate::verdict::Report;
+
+/// One flow.
+#[derive(Debug)]
+pub(super) struct Flow {
+    pub(super) id: FlowId,
+    pub(super) tuple: Tuple,
+    pub(super) socket: SocketId,
+    pub(super) accept: Accept,
+    /// A report of the first good packet is due.
+    pub(super) confirm: bool,
+    pub(super) unprotect: Option<SharedReceive>,
+    pub(super) routes: Vec<CompiledRoute>,
+    pub(super) sections: Sections,
+    pub(super) ssrcs: Ssrcs,
+    pub(super) rtp_flow: Option<FlowId>,
+    pub(super) clocks: Clocks,
+    pub(super) stats: Arc<FlowStats>,
+}
+
+/// A route with its sockets and contexts.
+#[derive(Debug)]
+pub(super) struct CompiledRoute {
+    pub(super) selector: Selector,
+    pub(super) rtp: Option<Target>,
+    pub(super) rtcp: Option<Target>,
+    pub(super) protect: Option<SharedSend>,
+    pub(super) block: Option<BlockReason>,
+}
+
+/// An output with its socket's number.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Target {
+    pub(super) out: Out,
+    pub(super) via: SocketId,
+    /// What a flow from the output's peer would be found by.
+    pub(super) back: Tuple,
+}
+
+impl Flow {
+    /// A good packet came: notes when, and reports the first.
+    #[inline]
+    pub(super) fn on_good_packet(&mut self, now: Tick, reports: &mut Reports, stats: &WorkerStats) {
+        self.stats.last_packet.set(now);
+        if self.confirm {
+            // Stays due if the queue is full.
+            self.confirm = !reports.push(Report::FlowConfirmed {
+                flow: self.id,
+                at: now,
+            });
+            stats.reports_delayed.add(self.confirm.into());
+        }
+    }
+}
+
+/// The clocks of a flow's payload types.
+#[derive(Debug)]
+pub(super) struct Clocks(Vec<ClockRate>);
+
+impl Clocks {
+    pub(super) fn new(rates: &[ClockRate]) -> Self {
+        Self(rates.to_vec())
+    }
+
+    /// The clock of a payload type in Hz: the rule's, or the one that a static payload type has; 0 if unknown.
+    pub(super) fn of(&self, payload_type: u8) -> u32 {
+        let given = self
+            .0
+            .iter()
+            .find(|rate| rate.payload_type == payload_type)
+            .map(|rate| rate.hertz);
+        given.or_else(|| static_clock_rate(payload_type)).unwrap_or(0)
+    }
+}

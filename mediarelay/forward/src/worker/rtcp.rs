@@ -1,0 +1,163 @@
+//! The path of an RTCP compound: authenticate, measure round trips, choose a route, protect.
+
+use viaduct_rtp::Tick;
+use viaduct_rtp::rtcp::{Compound, ReportBlock, RtcpPacket};
+
+use super::Worker;
+use super::flows::{FlowIndex, Flows};
+use crate::buffer::PacketBuf;
+use crate::crypto::lock;
+use crate::drop_reason::DropReason;
+use crate::limits::ROUTES_MAX;
+use crate::verdict::Verdict;
+
+/// How many sources of one compound are looked at: what one report can have. It bounds the work that a packet causes.
+const SOURCES_MAX: usize = 31;
+
+impl Worker {
+    pub(super) fn on_rtcp(
+        &mut self,
+        now: Tick,
+        at: FlowIndex,
+        buffer: &mut PacketBuf,
+    ) -> Result<Verdict, DropReason> {
+        let flow = &mut self.flows[at];
+        if !flow.accept.rtcp {
+            return Err(DropReason::NotAccepted);
+        }
+        let wire_len = buffer.len();
+        if let Some(context) = &flow.unprotect {
+            let len = lock(context).unprotect_rtcp(now, buffer.data_mut())?;
+            buffer.set_len(len);
+        }
+        let compound = Compound::parse(buffer.data()).map_err(|_| DropReason::MalformedRtcp)?;
+        flow.stats.rtcp.count(wire_len);
+        flow.on_good_packet(now, &mut self.reports, &self.stats);
+        let origins = self.flows.origins(at);
+        self.flows.measure_round_trips(now, at, &origins, &compound);
+        let route_at = self.flows.rtcp_route(at, &origins, &compound)?;
+        let flow = &self.flows[at];
+        let route = &flow.routes[route_at];
+        let target = route.rtcp.ok_or(DropReason::NoOutput)?;
+        if !self.sockets.is_bound(target.via) {
+            return Err(DropReason::OutputUnbound);
+        }
+        if let Some(context) = &route.protect {
+            let len = buffer.len();
+            let len = lock(context).protect_rtcp(now, buffer.with_room(), len)?;
+            buffer.set_len(len);
+        }
+        if let Some(sent) = flow.stats.routes.get(route_at) {
+            sent.rtcp.count(buffer.len());
+        }
+        Ok(Verdict::Forward {
+            out: target.out,
+            via: target.via,
+        })
+    }
+}
+
+/// For each route of a flow, the flow that brings media back from where the route leads: the sources that this flow's
+/// peer hears and reports on.
+type Origins = [Option<FlowIndex>; ROUTES_MAX];
+
+impl Flows {
+    /// The flow itself, or for an RTCP port of its own the flow of the RTP.
+    fn media_flow(&self, at: FlowIndex) -> FlowIndex {
+        self[at].rtp_flow.and_then(|id| self.by_id(id)).unwrap_or(at)
+    }
+
+    fn origins(&self, at: FlowIndex) -> Origins {
+        let mut origins = [None; ROUTES_MAX];
+        for (origin, route) in origins.iter_mut().zip(&self[at].routes) {
+            let back = |target: Option<super::flow::Target>| self.by_tuple(target?.back);
+            *origin = back(route.rtcp)
+                .or_else(|| back(route.rtp))
+                .map(|at| self.media_flow(at));
+        }
+        origins
+    }
+
+    /// A sender report is remembered with its source. A report block is an answer to one that went to this flow's peer,
+    /// from a source of another flow.
+    fn measure_round_trips(&mut self, now: Tick, at: FlowIndex, origins: &Origins, compound: &Compound<'_>) {
+        let media = self.media_flow(at);
+        for packet in compound.packets().take(SOURCES_MAX) {
+            if let RtcpPacket::SenderReport(report) = packet
+                && let Some((_, source)) = self[media].ssrcs.find_mut(report.ssrc)
+            {
+                source.round_trip.on_sender_report(now, &report.info);
+            }
+        }
+        for block in compound.report_blocks().take(SOURCES_MAX) {
+            for origin in origins.iter().flatten() {
+                self.on_report_block(now, *origin, &block);
+            }
+        }
+    }
+
+    fn on_report_block(&mut self, now: Tick, origin: FlowIndex, block: &ReportBlock) {
+        let flow = &mut self[origin];
+        let Some((place, source)) = flow.ssrcs.find_mut(block.ssrc) else {
+            return;
+        };
+        let Some(round_trip) = source.round_trip.on_report_block(now, block) else {
+            return;
+        };
+        if let Some(stats) = flow.stats.ssrcs.get(place) {
+            stats.publish_round_trip(round_trip);
+        }
+    }
+
+    /// See [`Select`](crate::Select), last paragraph.
+    fn rtcp_route(
+        &self,
+        at: FlowIndex,
+        origins: &Origins,
+        compound: &Compound<'_>,
+    ) -> Result<usize, DropReason> {
+        let flow = &self[at];
+        match flow.routes.len() {
+            0 => return Err(DropReason::NoRoute),
+            1 => return Ok(0),
+            _ => {}
+        }
+        if let Some(sender) = compound.sender_ssrc() {
+            let known = flow
+                .ssrcs
+                .position(sender)
+                .and_then(|place| flow.ssrcs.get(place));
+            if let Some(route) = known.and_then(|entry| entry.route) {
+                return Ok(route.into());
+            }
+            let section = known.and_then(|entry| entry.section);
+            if let Some(route) = flow.sections.rtcp_route(&flow.routes, section, sender) {
+                return Ok(route);
+            }
+        }
+        let heard_from = |ssrc: u32| {
+            origins
+                .iter()
+                .position(|origin| origin.is_some_and(|at| self[at].ssrcs.position(ssrc).is_some()))
+        };
+        let route = reported_sources(compound).take(SOURCES_MAX).find_map(heard_from);
+        Ok(route.unwrap_or(0))
+    }
+}
+
+/// The sources that a compound is about.
+fn reported_sources(compound: &Compound<'_>) -> impl Iterator<Item = u32> {
+    let feedback = compound.packets().filter_map(|packet| match packet {
+        RtcpPacket::TransportFeedback(feedback) | RtcpPacket::PayloadFeedback(feedback) => {
+            Some(feedback.media_ssrc)
+        }
+        RtcpPacket::SenderReport(_)
+        | RtcpPacket::ReceiverReport(_)
+        | RtcpPacket::Sdes(_)
+        | RtcpPacket::Bye(_)
+        | RtcpPacket::App(_)
+        | RtcpPacket::ExtendedReport(_)
+        | RtcpPacket::Other { .. } => None,
+    });
+    feedback.chain(compound.report_blocks().map(|block| block.ssrc))
+}
