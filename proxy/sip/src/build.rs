@@ -3,6 +3,9 @@
 mod request;
 mod response;
 
+use std::fmt;
+use std::io::Write as _;
+
 use bytes::Bytes;
 
 pub use self::request::RequestBuilder;
@@ -53,16 +56,22 @@ impl Writer {
     }
 
     /// Text from the caller: no line break may pass.
-    fn text(&mut self, text: &str) {
-        if text.contains(['\r', '\n']) {
+    fn text(&mut self, text: &[u8]) {
+        if memchr::memchr2(b'\r', b'\n', text).is_some() {
             self.fail(BuildError::LineBreak);
         }
-        self.octets.extend_from_slice(text.as_bytes());
+        self.octets.extend_from_slice(text);
     }
 
-    fn line(&mut self, name: NameRef<'_>, value: &str) {
-        let name = name.as_str();
-        if !is_whole_token(name.as_bytes()) {
+    /// Text of ours.
+    fn printed(&mut self, text: fmt::Arguments<'_>) {
+        // Writing to a Vec cannot fail.
+        let _ = self.octets.write_fmt(text);
+    }
+
+    fn line(&mut self, name: NameRef<'_>, value: &[u8]) {
+        let name = name.as_str().as_bytes();
+        if !is_whole_token(name) {
             self.fail(BuildError::BadToken);
         }
         self.text(name);
@@ -73,9 +82,15 @@ impl Writer {
 
     /// A value received from elsewhere, folds and all.
     fn received_line(&mut self, name: HeaderName, value: &[u8]) {
+        self.received_line_with(name, value, format_args!(""));
+    }
+
+    /// A received value and something of ours behind it.
+    fn received_line_with(&mut self, name: HeaderName, value: &[u8], more: fmt::Arguments<'_>) {
         self.octets.extend_from_slice(name.as_str().as_bytes());
         self.octets.extend_from_slice(b": ");
         self.octets.extend_from_slice(value);
+        self.printed(more);
         self.end_line();
     }
 
@@ -86,11 +101,14 @@ impl Writer {
     /// The headers of the body, the empty line and the body.
     fn finish(mut self, body: Option<&Body>) -> Result<Bytes, BuildError> {
         if let Some(body) = body {
-            self.line(HeaderName::ContentType.into(), &body.content_type);
+            self.line(HeaderName::ContentType.into(), body.content_type.as_bytes());
         }
         let octets = body.map_or(&[][..], |body| &body.octets);
-        self.line(HeaderName::ContentLength.into(), &octets.len().to_string());
-        self.end_line();
+        self.printed(format_args!(
+            "{}: {}\r\n\r\n",
+            HeaderName::ContentLength,
+            octets.len()
+        ));
         self.octets.extend_from_slice(octets);
         match self.fault {
             None => Ok(Bytes::from(self.octets)),

@@ -23,8 +23,10 @@ use crate::{HeaderName, Message, NameRef, StatusCode, Via};
 ///
 /// - Headers are spoken of as the message was received: a line put in is not seen by later calls, but a second
 ///   [`set`](Self::set) of a header replaces the first.
-/// - About one header line the last call wins, and a removed line is gone whatever else was asked of it.
-/// - Faults (a line break in a value, say) are kept and reported by `finish`.
+/// - About one header line the last call wins. What was asked of the values of a line is void once the line itself is
+///   replaced or removed.
+/// - Faults are kept and reported by `finish`. A line break in a value is one: a folded value from another message has to
+///   be [unfolded](crate::Header::unfolded) first.
 #[derive(Debug)]
 pub struct Edit<'m> {
     message: &'m Message,
@@ -99,7 +101,7 @@ impl<'m> Edit<'m> {
     pub fn new(message: &'m Message) -> Self {
         Self {
             message,
-            text: Vec::with_capacity(TEXT_OCTETS),
+            text: Vec::new(),
             start_line: None,
             lines: SmallVec::new(),
             lists: SmallVec::new(),
@@ -143,7 +145,7 @@ impl<'m> Edit<'m> {
     /// Puts a line in before the first of its name: on top of the list for Via, Route, Record-Route and Path. Called
     /// again, the later line is on top. Without such a line: Via goes before all headers, routing headers behind the
     /// Vias, anything else behind all headers.
-    pub fn prepend<'n>(&mut self, name: impl Into<NameRef<'n>>, value: &str) -> &mut Self {
+    pub fn prepend<'n>(&mut self, name: impl Into<NameRef<'n>>, value: impl AsRef<[u8]>) -> &mut Self {
         let name = name.into();
         let first = self.message.line_indices(name).next();
         let offset = first.map_or_else(
@@ -151,15 +153,15 @@ impl<'m> Edit<'m> {
             |index| self.message.line_range(index).start,
         );
         let order = -1 - self.insertions_made;
-        self.insert(name, value, offset, order, false);
+        self.insert(name, value.as_ref(), offset, order, false);
         self
     }
 
     /// Puts a line in behind all headers. Called again, the later line is behind.
-    pub fn append<'n>(&mut self, name: impl Into<NameRef<'n>>, value: &str) -> &mut Self {
+    pub fn append<'n>(&mut self, name: impl Into<NameRef<'n>>, value: impl AsRef<[u8]>) -> &mut Self {
         self.insert(
             name.into(),
-            value,
+            value.as_ref(),
             self.message.headers_end(),
             self.insertions_made,
             false,
@@ -169,15 +171,15 @@ impl<'m> Edit<'m> {
 
     /// Gives a header one line with this value: the first line's value is replaced (its name stays as written), any
     /// other line removed. A header that is not there is put in where [`prepend`](Self::prepend) would.
-    pub fn set<'n>(&mut self, name: impl Into<NameRef<'n>>, value: &str) -> &mut Self {
+    pub fn set<'n>(&mut self, name: impl Into<NameRef<'n>>, value: impl AsRef<[u8]>) -> &mut Self {
         let name = name.into();
         self.remove_all(name);
         let Some(first) = self.message.line_indices(name).next() else {
             let offset = self.place_for(name);
-            self.insert(name, value, offset, self.insertions_made, true);
+            self.insert(name, value.as_ref(), offset, self.insertions_made, true);
             return self;
         };
-        if let Some(piece) = self.add_line_text(&[value.as_bytes()]) {
+        if let Some(piece) = self.add_line_text(&[value.as_ref()]) {
             self.change_line(first, LineChange::Value(piece));
         }
         self
@@ -276,7 +278,7 @@ impl<'m> Edit<'m> {
         if let Some(content_type) = content_type {
             self.set(HeaderName::ContentType, content_type);
         }
-        self.set(HeaderName::ContentLength, &body.len().to_string());
+        self.set(HeaderName::ContentLength, body.len().to_string());
         self.body = Some(self.add_text(&[body]));
         self
     }
@@ -297,18 +299,18 @@ impl<'m> Edit<'m> {
     /// Puts Content-Length in when the message has none: streams need it (RFC 3261 section 18.3).
     pub fn ensure_content_length(&mut self) -> &mut Self {
         if self.body.is_none() && !self.message.has(HeaderName::ContentLength) {
-            self.set(HeaderName::ContentLength, &self.message.body().len().to_string());
+            self.set(HeaderName::ContentLength, self.message.body().len().to_string());
         }
         self
     }
 
     /// Replaces any piece of the message's head: a slice that a view gave out, a Contact's URI for example. It must not
     /// overlap another change; `finish` answers [`EditError::Overlap`] if it does.
-    pub fn replace(&mut self, piece: &'m [u8], text: &str) -> &mut Self {
+    pub fn replace(&mut self, piece: &'m [u8], text: impl AsRef<[u8]>) -> &mut Self {
         let Some(range) = self.range_of(piece) else {
             return self;
         };
-        if let Some(text) = self.add_line_text(&[text.as_bytes()]) {
+        if let Some(text) = self.add_line_text(&[text.as_ref()]) {
             self.pieces.push((range, text));
         }
         self
@@ -363,13 +365,13 @@ impl<'m> Edit<'m> {
         self
     }
 
-    fn insert(&mut self, name: NameRef<'_>, value: &str, offset: usize, order: isize, by_set: bool) {
+    fn insert(&mut self, name: NameRef<'_>, value: &[u8], offset: usize, order: isize, by_set: bool) {
         let name = name.as_str().as_bytes();
         if !is_whole_token(name) {
             self.fail(EditError::BadName);
             return;
         }
-        if let Some(value) = self.add_line_text(&[name, b": ", value.as_bytes()]) {
+        if let Some(value) = self.add_line_text(&[name, b": ", value]) {
             self.text.extend_from_slice(b"\r\n");
             let line = value.start..self.text.len();
             let set_name = by_set.then_some(name.len());
@@ -405,6 +407,9 @@ impl<'m> Edit<'m> {
     }
 
     fn add_text(&mut self, parts: &[&[u8]]) -> Piece {
+        if self.text.is_empty() {
+            self.text.reserve(TEXT_OCTETS);
+        }
         let start = self.text.len();
         parts.iter().for_each(|part| self.text.extend_from_slice(part));
         start..self.text.len()

@@ -84,7 +84,7 @@ pub enum ParseErrorKind {
     /// The octets end before the empty line that ends the headers.
     #[error("Header Section Not Ended")]
     HeadUnterminated,
-    /// A header that may occur once occurs again with another value.
+    /// A header that may occur once occurs again with another value; Content-Length with any.
     #[error("Repeated {0}")]
     HeaderRepeated(HeaderName),
     /// A stream message without Content-Length cannot be framed (RFC 3261 section 18.3).

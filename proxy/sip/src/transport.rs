@@ -56,7 +56,7 @@ impl Transport {
 
     /// The transport that a URI's `transport` parameter asks for. `secure` is true for a `sips` URI, which turns TCP
     /// into TLS and WebSocket into its TLS kind (RFC 5630 section 3.1.2, RFC 7118 section 5.2.4). `None` for an unknown
-    /// value, and for UDP asked for by `sips`.
+    /// value, for UDP asked for by `sips`, and for `local`: no URI from outside names a peer inside.
     pub fn from_uri_param(value: &str, secure: bool) -> Option<Self> {
         let is = |name: &str| value.eq_ignore_ascii_case(name);
         if is("ws") {
@@ -69,8 +69,6 @@ impl Transport {
             Some(Self::Tls)
         } else if is("udp") && !secure {
             Some(Self::Udp)
-        } else if is("local") {
-            Some(Self::Local)
         } else {
             None
         }
@@ -134,5 +132,9 @@ mod tests {
         assert_eq!(Transport::from_uri_param("tcp", true), Some(Transport::Tls));
         assert_eq!(Transport::from_uri_param("udp", true), None);
         assert_eq!(Transport::from_uri_param("sctp", false), None);
+        assert_eq!(
+            Transport::from_uri_param(Transport::Local.uri_param(), false),
+            None
+        );
     }
 }

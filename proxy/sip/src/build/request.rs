@@ -84,31 +84,31 @@ impl RequestBuilder {
     }
 
     /// A Via below those already given.
-    pub fn via(mut self, value: &str) -> Self {
-        self.vias.line(HeaderName::Via.into(), value);
+    pub fn via(mut self, value: impl AsRef<[u8]>) -> Self {
+        self.vias.line(HeaderName::Via.into(), value.as_ref());
         self
     }
 
     /// A Route below those already given.
-    pub fn route(mut self, value: &str) -> Self {
-        self.routes.line(HeaderName::Route.into(), value);
+    pub fn route(mut self, value: impl AsRef<[u8]>) -> Self {
+        self.routes.line(HeaderName::Route.into(), value.as_ref());
         self
     }
 
     /// From, with its tag.
-    pub fn from(mut self, value: &str) -> Self {
+    pub fn from(mut self, value: impl AsRef<[u8]>) -> Self {
         self.from = Some(given(HeaderName::From, value));
         self
     }
 
     /// To, with a tag inside a dialog.
-    pub fn to(mut self, value: &str) -> Self {
+    pub fn to(mut self, value: impl AsRef<[u8]>) -> Self {
         self.to = Some(given(HeaderName::To, value));
         self
     }
 
     /// Call-ID.
-    pub fn call_id(mut self, value: &str) -> Self {
+    pub fn call_id(mut self, value: impl AsRef<[u8]>) -> Self {
         self.call_id = Some(given(HeaderName::CallId, value));
         self
     }
@@ -126,8 +126,8 @@ impl RequestBuilder {
     }
 
     /// A further header.
-    pub fn header<'n>(mut self, name: impl Into<NameRef<'n>>, value: &str) -> Self {
-        self.headers.line(name.into(), value);
+    pub fn header<'n>(mut self, name: impl Into<NameRef<'n>>, value: impl AsRef<[u8]>) -> Self {
+        self.headers.line(name.into(), value.as_ref());
         self
     }
 
@@ -158,11 +158,11 @@ impl RequestBuilder {
             .map_or(0, |body| body.octets.len() + body.content_type.len());
         let mut out = Writer::with_capacity(512 + self.headers.octets.len() + body_octets);
         for part in [&self.method, " ", &self.uri, " SIP/2.0"] {
-            out.text(part);
+            out.text(part.as_bytes());
         }
         out.end_line();
-        let max_forwards = given(HeaderName::MaxForwards, &self.max_forwards.to_string());
-        let cseq = given(HeaderName::CSeq, &format!("{cseq} {}", self.method));
+        let max_forwards = given(HeaderName::MaxForwards, self.max_forwards.to_string());
+        let cseq = given(HeaderName::CSeq, format!("{cseq} {}", self.method));
         for part in [
             self.vias,
             max_forwards,
@@ -180,9 +180,9 @@ impl RequestBuilder {
     }
 }
 
-fn given(name: HeaderName, value: &str) -> Writer {
+fn given(name: HeaderName, value: impl AsRef<[u8]>) -> Writer {
     let mut writer = Writer::default();
-    writer.line(name.into(), value);
+    writer.line(name.into(), value.as_ref());
     writer
 }
 

@@ -74,8 +74,8 @@ impl<'m> ResponseBuilder<'m> {
     }
 
     /// A further header.
-    pub fn header<'n>(mut self, name: impl Into<NameRef<'n>>, value: &str) -> Self {
-        self.headers.line(name.into(), value);
+    pub fn header<'n>(mut self, name: impl Into<NameRef<'n>>, value: impl AsRef<[u8]>) -> Self {
+        self.headers.line(name.into(), value.as_ref());
         self
     }
 
@@ -98,10 +98,9 @@ impl<'m> ResponseBuilder<'m> {
             .as_ref()
             .map_or(0, |body| body.octets.len() + body.content_type.len());
         let mut out = Writer::with_capacity(self.request.octets().len() + body_octets + 256);
-        out.octets.extend_from_slice(b"SIP/2.0 ");
-        out.text(&self.status.to_string());
-        out.text(" ");
-        out.text(self.reason.as_deref().unwrap_or(self.status.default_reason()));
+        out.printed(format_args!("SIP/2.0 {} ", self.status));
+        let reason = self.reason.as_deref().unwrap_or(self.status.default_reason());
+        out.text(reason.as_bytes());
         out.end_line();
         self.vias(&mut out)?;
         if self.record_route {
@@ -156,7 +155,7 @@ impl<'m> ResponseBuilder<'m> {
                 if !is_whole_token(tag.as_bytes()) {
                     return Err(BuildError::BadToken);
                 }
-                out.received_line(HeaderName::To, &[to, b";tag=", tag.as_bytes()].concat());
+                out.received_line_with(HeaderName::To, to, format_args!(";tag={tag}"));
             }
             _ => out.received_line(HeaderName::To, to),
         }

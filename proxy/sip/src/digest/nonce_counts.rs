@@ -9,6 +9,9 @@ const WINDOW: u32 = 64;
 ///
 /// Bounded: when there are more nonces than fit, the oldest is forgotten, and from then on every nonce as old is refused
 /// as [`Forgotten`](CountVerdict::Forgotten) unless it is still remembered. So nothing is ever accepted twice.
+///
+/// Whoever accepts the same nonces must ask the same table: with one table for each of several threads a request could be
+/// replayed once on each, because the digest does not cover the Call-ID.
 #[derive(Debug, Clone)]
 pub struct NonceCounts {
     nonces_max: usize,

@@ -31,6 +31,45 @@ fn responses_match_the_rfc_examples() {
     }
 }
 
+/// Computed with OpenSSL: each algorithm with `auth`, in its session form, and with `auth-int`.
+#[test]
+fn every_algorithm_and_form_matches_another_implementation() {
+    for (algorithm, auth, session, auth_int) in [
+        (
+            Algorithm::Md5,
+            "df69084d96f02fdb081957145c40494a",
+            "d668211a4f7104774e46e54e4309b635",
+            "2127ef90dd7de7f5c1a037f5e151b67f",
+        ),
+        (
+            Algorithm::Sha256,
+            "9d222b5fc8c19c34b9572e7ba778e4c09c4952682f25867cc436c0518f9134bc",
+            "4549487d5468775a6d0b73e26a0474a539aa4840e7c26e7758d90a1704119b4b",
+            "f5f011c2cc2791738bd2ce858f6e1556d1d2b29a72508cb2ecdd6e4b8fe7bbb2",
+        ),
+        (
+            Algorithm::Sha512_256,
+            "77e1dcc8222a1b22f1d3e79783e45fd13841077bb35c24ad3fd691397876888a",
+            "0b4dd06b3b916845c630c83da6c5571622006598d637548ba4183a71f2ad1587",
+            "c8c1b82ac65d99916de03407dfa62d1899f126938fea04e576d7889b91d23088",
+        ),
+    ] {
+        let ha1 = Ha1::from_password(algorithm, "alice", "example.com", "secret");
+        for (suffix, qop, response) in [
+            ("", "auth", auth),
+            ("-sess", "auth", session),
+            ("", "auth-int", auth_int),
+        ] {
+            let value = format!(
+                "Digest username=\"alice\", realm=\"example.com\", uri=\"sip:bob@example.com\", nonce=n1, \
+                 algorithm={algorithm}{suffix}, nc=0000002a, cnonce=\"c1\", qop={qop}, response=\"{response}\""
+            );
+            let credentials = Credentials::parse(value.as_bytes()).unwrap();
+            assert!(credentials.prove(&ha1, Method::Invite, b"v=0\r\n"), "{value}");
+        }
+    }
+}
+
 /// RFC 2617 section 3.5, in the form of RFC 2069 as well (computed with another implementation).
 #[test]
 fn old_clients_without_qop_are_understood() {

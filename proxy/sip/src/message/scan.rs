@@ -10,9 +10,6 @@ use crate::list::Elements;
 use crate::text::{decimal, is_all_uri, is_blank, is_token};
 use crate::{HeaderName, Limits, Occurs, ParseErrorKind, StatusCode};
 
-/// The least octets of a Via value (`SIP/2.0/U h`). Fewer Via octets than this times a limit cannot pass the limit.
-const VIA_OCTETS_MIN: usize = 11;
-
 /// What a scan found.
 #[derive(Debug)]
 pub(crate) struct Scan {
@@ -115,6 +112,7 @@ struct Lines {
     /// One bit for each [`HeaderName`].
     seen: u128,
     content_length: Option<u64>,
+    /// Octets of all Via values, and one for each line.
     via_octets: usize,
 }
 
@@ -133,28 +131,31 @@ impl Lines {
                 let length = decimal(&head[line.value.range()]).ok_or(ParseErrorKind::BadContentLength)?;
                 self.content_length = Some(length);
             } else if name == HeaderName::Via {
-                self.via_octets += line.value.range().len();
+                self.via_octets += line.value.range().len() + 1;
             }
         }
         self.list.push(line);
         Ok(())
     }
 
-    /// The same header again is bearable only with the same value.
+    /// The same header again is bearable only with the same value, and Content-Length not at all: it decides where the
+    /// message ends, for readers that take the first as for those that take the last.
     fn check_once(&mut self, head: &[u8], line: Line, name: HeaderName) -> Result<(), ParseErrorKind> {
         if self.seen & name.bit() == 0 {
             self.seen |= name.bit();
             return Ok(());
         }
         let first = self.list.iter().find(|earlier| earlier.name == Some(name));
-        if first.is_some_and(|first| head[first.value.range()] != head[line.value.range()]) {
+        let differs = first.is_some_and(|first| head[first.value.range()] != head[line.value.range()]);
+        if differs || name == HeaderName::ContentLength {
             return Err(ParseErrorKind::HeaderRepeated(name));
         }
         Ok(())
     }
 
     fn check_vias(&self, head: &[u8], limits: &Limits) -> Result<(), ParseErrorKind> {
-        if self.via_octets / VIA_OCTETS_MIN <= limits.vias_max {
+        // An element has an octet at least and a comma or a line end: most messages need not be counted.
+        if self.via_octets / 2 <= limits.vias_max {
             return Ok(());
         }
         let vias = self.list.iter().filter(|line| line.name == Some(HeaderName::Via));

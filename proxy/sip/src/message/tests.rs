@@ -282,6 +282,7 @@ fn a_repeated_header_must_not_contradict_itself() {
         ("t: <sip:c@e>", HeaderName::To),
         ("CSeq: 2 INVITE", HeaderName::CSeq),
         ("l: 0\r\nContent-Length: 1", HeaderName::ContentLength),
+        ("l: 0\r\nContent-Length: 0", HeaderName::ContentLength),
         ("Expires: 1\r\nExpires: 2", HeaderName::Expires),
     ] {
         assert_eq!(
