@@ -11,7 +11,7 @@ use viaduct_sip::{
 };
 
 use crate::client::{self, CancelOutcome, Client, ClientState, Tell};
-use crate::effects::{Effects, Letter, Owner, Timer};
+use crate::effects::{Effects, Owner, Timer};
 use crate::key::{ClientKey, ServerKey};
 use crate::server::{self, Server, ServerState};
 use crate::{ClientId, Config, Counters, Flow, Hop, Output, ServerId, Timers};
@@ -190,7 +190,9 @@ impl Layer {
                 Owner::Server(server) => {
                     self.with_server(now, server, |state, fx| state.fired(fx, letter));
                 }
-                Owner::Client(client) => self.client_fired(now, client, letter),
+                Owner::Client(client) => {
+                    self.with_client(now, client, |state, fx| state.fired(fx, letter));
+                }
             }
         }
     }
@@ -366,18 +368,6 @@ impl Layer {
         (is_invite == (essentials.cseq.method == Method::Invite)).then_some(client)
     }
 
-    fn client_fired(&mut self, now: Instant, client: ClientId, letter: Letter) {
-        let is_own_cancel = self
-            .clients
-            .get(client)
-            .is_some_and(|client| client.is_own_cancel);
-        let tell = self.with_client(now, client, |state, fx| state.fired(fx, letter));
-        if tell == Tell::Timeout && !is_own_cancel {
-            self.counters.client_timeouts += 1;
-            self.outputs.push_back(Output::Timeout { client });
-        }
-    }
-
     /// Lets `step` take a server transaction from its state into the next. Nothing happens when it is gone.
     fn with_server(
         &mut self,
@@ -440,7 +430,12 @@ impl Layer {
         };
         let next = step(state, &mut fx);
         entry.state = next.state;
-        if entry.state.is_none() {
+        let (is_over, is_own_cancel) = (entry.state.is_none(), entry.is_own_cancel);
+        if next.tell == Tell::Timeout && !is_own_cancel {
+            self.counters.client_timeouts += 1;
+            self.outputs.push_back(Output::Timeout { client });
+        }
+        if is_over {
             self.remove_client(client);
         }
         next.tell

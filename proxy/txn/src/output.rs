@@ -26,7 +26,7 @@ pub enum Output {
     /// No final answer came to this request (timers B and F, or a cancelled INVITE that nobody ended). An INVITE counts
     /// as answered 408, other requests are left without an answer (RFC 4320 section 4.2).
     Timeout {
-        /// The request's transaction, already gone.
+        /// The request's transaction. Its [`ClientEnded`](Self::ClientEnded) follows.
         client: ClientId,
     },
     /// A server transaction is over; its key means nothing from here on.

@@ -21,8 +21,8 @@ fn an_unanswered_invite_is_sent_seven_times_and_times_out() {
             "7.5 INVITE",
             "15.5 INVITE",
             "31.5 INVITE",
-            "32 client ended",
-            "32 timeout"
+            "32 timeout",
+            "32 client ended"
         ]
     );
     assert!(bench.layer.is_empty());
@@ -33,7 +33,7 @@ fn an_unanswered_invite_over_a_stream_is_sent_once() {
     let mut bench = Bench::new();
     bench.send(Transport::Wss, &request("INVITE", "z9hG4bK1"));
     bench.did();
-    assert_eq!(bench.pass(40.0), ["32 client ended", "32 timeout"]);
+    assert_eq!(bench.pass(40.0), ["32 timeout", "32 client ended"]);
 }
 
 /// RFC 3261 17.1.1.2: a provisional answer stops A and B; the wait for the final one is the user's.
@@ -116,7 +116,7 @@ fn an_unanswered_request_is_repeated_up_to_every_four_seconds() {
             "11.5 MESSAGE"
         ]
     );
-    assert_eq!(told[told.len() - 2..], ["32 client ended", "32 timeout"]);
+    assert_eq!(told[told.len() - 2..], ["32 timeout", "32 client ended"]);
 }
 
 /// RFC 3261 17.1.2.2: after a provisional answer the request is repeated every T2.
@@ -185,7 +185,7 @@ fn a_cancelled_invite_that_nobody_ends_times_out() {
     bench.answer(&invite, 180);
     bench.cancel(client);
     bench.did();
-    assert_eq!(bench.pass(40.0), ["32 client ended", "32 timeout"]);
+    assert_eq!(bench.pass(40.0), ["32 timeout", "32 client ended"]);
 }
 
 #[test]

@@ -1,0 +1,108 @@
+//! All calls of one shard.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use slotmap::SlotMap;
+
+use crate::CallNumber;
+use crate::call::{Call, CallState, LegId};
+use crate::media::Party;
+
+slotmap::new_key_type! {
+    /// One call.
+    pub(crate) struct CallKey;
+}
+
+/// Calls by key and by Call-ID. A Call-ID is its maker's to choose, so more than one call may have it.
+#[derive(Debug, Default)]
+pub(crate) struct Calls {
+    calls: SlotMap<CallKey, Call>,
+    by_call_id: HashMap<Bytes, Vec<CallKey>>,
+    by_user: HashMap<String, usize>,
+    numbers: u64,
+}
+
+impl Calls {
+    /// A number that no other call of this shard has. Shards count in steps, so numbers are unique over all.
+    pub(crate) fn next_number(&mut self, shard: u64, shards: u64) -> CallNumber {
+        self.numbers += 1;
+        CallNumber((self.numbers - 1) * shards + shard + 1)
+    }
+
+    pub(crate) fn insert(&mut self, call: Call) -> CallKey {
+        let call_id = call.call_id.clone();
+        if let Some(user) = &call.caller_user {
+            *self.by_user.entry(user.clone()).or_default() += 1;
+        }
+        let key = self.calls.insert(call);
+        self.by_call_id.entry(call_id).or_default().push(key);
+        key
+    }
+
+    pub(crate) fn remove(&mut self, key: CallKey) -> Option<Call> {
+        let call = self.calls.remove(key)?;
+        if let Some(keys) = self.by_call_id.get_mut(&call.call_id) {
+            keys.retain(|&other| other != key);
+            if keys.is_empty() {
+                self.by_call_id.remove(&call.call_id);
+            }
+        }
+        if let Some(user) = &call.caller_user
+            && let Some(count) = self.by_user.get_mut(user)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.by_user.remove(user);
+            }
+        }
+        Some(call)
+    }
+
+    pub(crate) fn get(&self, key: CallKey) -> Option<&Call> {
+        self.calls.get(key)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: CallKey) -> Option<&mut Call> {
+        self.calls.get_mut(key)
+    }
+
+    /// The call, the leg and the sender of a message inside a dialog.
+    pub(crate) fn find(&self, call_id: &str, from_tag: &str, to_tag: &str) -> Option<(CallKey, LegId, Party)> {
+        let keys = self.by_call_id.get(call_id.as_bytes())?;
+        keys.iter().find_map(|&key| {
+            let (leg, sender) = self.calls.get(key)?.find_leg(from_tag, to_tag)?;
+            Some((key, leg, sender))
+        })
+    }
+
+    /// Every call with this Call-ID.
+    pub(crate) fn with_call_id(&self, call_id: &[u8]) -> Vec<CallKey> {
+        self.by_call_id.get(call_id).cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn with_number(&self, number: CallNumber) -> Option<CallKey> {
+        self.calls.iter().find(|(_, call)| call.number == number).map(|(key, _)| key)
+    }
+
+    /// How many calls this user has made that are not over.
+    pub(crate) fn of_user(&self, user: &str) -> usize {
+        self.by_user.get(user).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (CallKey, &Call)> {
+        self.calls.iter()
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (CallKey, &mut Call)> {
+        self.calls.iter_mut()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.calls.len()
+    }
+
+    pub(crate) fn answered(&self) -> usize {
+        self.calls.values().filter(|call| call.state == CallState::Answered).count()
+    }
+}

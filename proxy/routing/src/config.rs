@@ -1,0 +1,294 @@
+//! What a proxy is told at start.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use viaduct_sip::digest::Algorithm;
+use viaduct_sip::{Host, Transport, Uri};
+use viaduct_txn::Timing;
+
+use crate::media::MediaConfig;
+
+/// One address that this proxy listens on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// How octets come in.
+    pub transport: Transport,
+    /// The bound address. Unspecified (`0.0.0.0`, `::`) when every address of the machine is meant.
+    pub addr: SocketAddr,
+    /// The host to write into Via and Record-Route, IPv6 in brackets. `None` writes the address that the peer sent to.
+    pub advertised: Option<String>,
+}
+
+/// A route: what a dialled user part reaches. The first rule that matches decides; without a match a dialled name is
+/// looked up among the users.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteRule {
+    /// The dialled user part; a `*` at the end matches any rest.
+    pub to: String,
+    /// Only for calls from this user. `None` is anybody.
+    pub from_user: Option<String>,
+    /// All of these ring together.
+    pub send_to: Vec<Destination>,
+}
+
+/// One end of a route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// Every registered contact of this user.
+    User(String),
+    /// A service of this process.
+    Service(Service),
+}
+
+/// What answers inside this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Service {
+    /// A short tone pattern, then the caller's own audio.
+    Echo,
+    /// Music without end.
+    Music,
+}
+
+impl Service {
+    /// The user part of the service's URI.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Echo => "echo",
+            Self::Music => "music",
+        }
+    }
+
+    /// The service that a user part names.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "echo" => Some(Self::Echo),
+            "music" => Some(Self::Music),
+            _ => None,
+        }
+    }
+}
+
+/// The registrar's times, in seconds (RFC 3261 section 10.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RegistrarTimes {
+    /// Shorter is refused with 423. 60.
+    pub expires_min_s: u32,
+    /// Longer is cut. 7200.
+    pub expires_max_s: u32,
+    /// For contacts that name none. 600.
+    pub expires_default_s: u32,
+}
+
+impl Default for RegistrarTimes {
+    fn default() -> Self {
+        Self { expires_min_s: 60, expires_max_s: 7_200, expires_default_s: 600 }
+    }
+}
+
+/// How passwords are asked for.
+///
+/// The algorithms go out as one challenge each, in this order. JsSIP and SIP.js read only the last challenge and know
+/// only MD5; many phones read only the first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuthConfig {
+    /// Algorithms over WS and WSS. SHA-256, MD5.
+    pub websocket: Vec<Algorithm>,
+    /// Algorithms over UDP, TCP and TLS. MD5.
+    pub other: Vec<Algorithm>,
+    /// Let in clients of RFC 2069, which send no `qop` and cannot be protected from replay. False.
+    pub allow_without_qop: bool,
+}
+
+impl Default for AuthConfig {
+    fn default() -> Self {
+        Self {
+            websocket: vec![Algorithm::Sha256, Algorithm::Md5],
+            other: vec![Algorithm::Md5],
+            allow_without_qop: false,
+        }
+    }
+}
+
+/// Bounds. Each is counted where it is hit, see [`Counters`](crate::Counters).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Calls at a time in one shard; an INVITE beyond is answered 503. 10,000.
+    pub calls_max: usize,
+    /// Calls at a time that one user may have, as caller. 8; beyond 486.
+    pub calls_per_user_max: usize,
+    /// Contacts of one address of record; beyond, the one that was refreshed longest ago goes. 10.
+    pub contacts_per_aor_max: usize,
+    /// Registered contacts in all; beyond, a new one is answered 503. 100,000.
+    pub contacts_max: usize,
+    /// Contact values in one REGISTER; beyond 400. 20.
+    pub contacts_per_register_max: usize,
+    /// Octets of one Contact URI; beyond 400. 1,024.
+    pub contact_uri_octets_max: usize,
+    /// Branches of one request. 20.
+    pub branches_max: usize,
+    /// Answers of one branch that wait for the relay; beyond, provisional ones are dropped. 16.
+    pub answers_waiting_max: usize,
+    /// Requests that wait for the relay, the store or a name in one shard; beyond 503. 20,000.
+    pub requests_waiting_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            calls_max: 10_000,
+            calls_per_user_max: 8,
+            contacts_per_aor_max: 10,
+            contacts_max: 100_000,
+            contacts_per_register_max: 20,
+            contact_uri_octets_max: 1_024,
+            branches_max: 20,
+            answers_waiting_max: 16,
+            requests_waiting_max: 20_000,
+        }
+    }
+}
+
+/// How long things may take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Times {
+    /// The transaction timers.
+    pub timing: Timing,
+    /// Timer C: how long a branch may ring after its last provisional answer. 3 min (RFC 3261 section 16.6, step 11).
+    pub ringing_max: Duration,
+    /// The longest call. 4 h.
+    pub call_max: Duration,
+    /// How often a call is looked at after the connection of one side has gone. 2 s.
+    pub lost_flow_check: Duration,
+    /// A side whose connection has gone and that sent nothing for this long has left. 6 s.
+    pub lost_flow_silence: Duration,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self {
+            timing: Timing::default(),
+            ringing_max: Duration::from_secs(180),
+            call_max: Duration::from_secs(4 * 3_600),
+            lost_flow_check: Duration::from_secs(2),
+            lost_flow_silence: Duration::from_secs(6),
+        }
+    }
+}
+
+/// Everything that a [`Proxy`](crate::Proxy) is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The SIP domain: digest realm and host of every address of record.
+    pub domain: String,
+    /// Further hosts that mean this proxy: names and addresses, IPv6 without brackets, lower case.
+    pub aliases: Vec<String>,
+    /// Where it listens.
+    pub listeners: Vec<Listener>,
+    /// Dial rules, first match wins.
+    pub routes: Vec<RouteRule>,
+    /// Registration times.
+    pub registrar: RegistrarTimes,
+    /// How passwords are asked for.
+    pub auth: AuthConfig,
+    /// How media is bridged.
+    pub media: MediaConfig,
+    /// Bounds.
+    pub limits: Limits,
+    /// Times.
+    pub times: Times,
+    /// The Server header of answers that the proxy makes itself. `None` sends none.
+    pub server: Option<String>,
+}
+
+impl Config {
+    /// A configuration for a domain, with no listener yet and every default.
+    pub fn new(domain: &str) -> Self {
+        Self {
+            domain: domain.to_ascii_lowercase(),
+            aliases: Vec::new(),
+            listeners: Vec::new(),
+            routes: Vec::new(),
+            registrar: RegistrarTimes::default(),
+            auth: AuthConfig::default(),
+            media: MediaConfig::default(),
+            limits: Limits::default(),
+            times: Times::default(),
+            server: Some("Viaduct".to_owned()),
+        }
+    }
+
+    /// True when the host of a To, From or Request-URI is our domain, whatever the port.
+    pub fn is_our_host(&self, host: &Host<'_>) -> bool {
+        match host.ip() {
+            Some(ip) => self.is_our_ip(ip),
+            None => {
+                let name = host.as_str();
+                name.eq_ignore_ascii_case(&self.domain)
+                    || self.aliases.iter().any(|alias| name.eq_ignore_ascii_case(alias))
+                    || self.listeners.iter().any(|listener| listener.is_advertised_as(name))
+            }
+        }
+    }
+
+    /// True when a Route value names us: host and port of a listener (RFC 3261 section 16.4).
+    pub fn is_our_route(&self, uri: &Uri<'_>) -> bool {
+        let Some(host) = uri.host() else { return false };
+        if !self.is_our_host(&host) {
+            return false;
+        }
+        match uri.port() {
+            Some(port) => self.listeners.iter().any(|listener| listener.addr.port() == port),
+            // The default port of a transport is ours when we listen there; a bare name is ours in any case.
+            None => true,
+        }
+    }
+
+    /// The listener that a flow came in over, or that speaks the flow's transport.
+    pub fn listener_of(&self, transport: Transport, local: SocketAddr) -> Option<&Listener> {
+        let same = |listener: &&Listener| listener.transport == transport;
+        let family = |listener: &&Listener| listener.addr.is_ipv4() == local.is_ipv4();
+        let mut candidates = self.listeners.iter().filter(same);
+        candidates
+            .clone()
+            .find(|listener| listener.addr == local)
+            .or_else(|| candidates.clone().find(|listener| listener.addr.port() == local.port() && family(listener)))
+            .or_else(|| candidates.clone().find(family))
+            .or_else(|| candidates.next())
+    }
+
+    fn is_our_ip(&self, ip: IpAddr) -> bool {
+        let ip = ip.to_canonical();
+        self.aliases.iter().any(|alias| alias.parse::<IpAddr>().is_ok_and(|alias| alias == ip))
+            || self.listeners.iter().any(|listener| listener.addr.ip() == ip)
+            || self.listeners.iter().filter_map(|listener| listener.advertised.as_deref()).any(|advertised| {
+                advertised.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|advertised| advertised == ip)
+            })
+    }
+}
+
+impl Listener {
+    /// The host and port to write into Via and Record-Route for a peer that reaches us at `local`.
+    pub fn sent_by(&self, local: SocketAddr) -> String {
+        let ip = if self.addr.ip().is_unspecified() { local.ip() } else { self.addr.ip() };
+        match &self.advertised {
+            Some(host) => format!("{host}:{}", self.addr.port()),
+            None => SocketAddr::new(ip, self.addr.port()).to_string(),
+        }
+    }
+
+    fn is_advertised_as(&self, name: &str) -> bool {
+        self.advertised.as_ref().is_some_and(|advertised| advertised.eq_ignore_ascii_case(name))
+    }
+}
+
+impl RouteRule {
+    /// True when this rule is for what `from_user` dialled.
+    pub fn matches(&self, dialled: &str, from_user: &str) -> bool {
+        let is_to = match self.to.strip_suffix('*') {
+            Some(prefix) => dialled.starts_with(prefix),
+            None => self.to == dialled,
+        };
+        is_to && self.from_user.as_ref().is_none_or(|user| user == from_user)
+    }
+}

@@ -1,0 +1,231 @@
+//! The response context of one forwarded request (RFC 3261 section 16.7): its branches and what came back.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use viaduct_sip::{Message, StatusCode};
+use viaduct_txn::{ClientId, Flow, Hop, ServerId};
+
+use crate::call::LegId;
+use crate::calls::CallKey;
+use crate::config::Service;
+use crate::media::{Party, Profile};
+use crate::{Flags, Refusal, Ticket, User};
+
+slotmap::new_key_type! {
+    /// One forwarded request.
+    pub(crate) struct ContextId;
+}
+
+/// Where one copy of a request goes.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    /// The Request-URI, octet for octet.
+    pub(crate) uri: Arc<str>,
+    pub(crate) flow: Flow,
+    /// `DST_WS`.
+    pub(crate) flags: Flags,
+    pub(crate) user: Option<Arc<User>>,
+    pub(crate) service: Option<Service>,
+}
+
+impl Target {
+    /// What the endpoint speaks: what its account says, or what it registered over.
+    pub(crate) fn profile(&self) -> Profile {
+        let by_flow = if self.flags.has(crate::Flag::DstWs) { Profile::Web } else { Profile::Phone };
+        self.user.as_ref().and_then(|user| user.profile).unwrap_or(by_flow)
+    }
+
+    pub(crate) fn hop(&self) -> Hop {
+        Hop::Flow(self.flow)
+    }
+}
+
+/// What every copy of a request has changed in the same way.
+#[derive(Debug, Clone)]
+pub(crate) struct CommonEdits {
+    /// Route values of ours on top, to go.
+    pub(crate) own_routes: usize,
+    /// The last Route is the Request-URI and goes (strict router upstream).
+    pub(crate) drop_last_route: bool,
+    /// Header line with credentials for us, to go.
+    pub(crate) credentials_line: Option<usize>,
+    /// It may make a dialog, so we stay in the route.
+    pub(crate) record_route: bool,
+}
+
+/// One request on its way.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) server: ServerId,
+    pub(crate) request: Message,
+    pub(crate) flow: Flow,
+    pub(crate) is_invite: bool,
+    pub(crate) edits: CommonEdits,
+    pub(crate) media: Media,
+    pub(crate) branches: Vec<Branch>,
+    /// The best refusal so far.
+    pub(crate) best: Option<Best>,
+    /// A final answer was sent upstream.
+    pub(crate) answered: bool,
+    /// The caller gave up; the value of the CANCELs' Reason header.
+    pub(crate) cancelled: Option<Option<Arc<str>>>,
+    /// The server transaction is over.
+    pub(crate) server_ended: bool,
+}
+
+/// What a context has to do with media.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Media {
+    /// Nothing.
+    None,
+    /// It begins a call.
+    Begins(CallKey),
+    /// It belongs to a dialog that the relay carries media for.
+    Inside {
+        call: CallKey,
+        leg: LegId,
+        sender: Party,
+    },
+}
+
+impl Media {
+    pub(crate) fn call(self) -> Option<CallKey> {
+        match self {
+            Self::None => None,
+            Self::Begins(call) | Self::Inside { call, .. } => Some(call),
+        }
+    }
+}
+
+/// One copy of a request.
+#[derive(Debug)]
+pub(crate) struct Branch {
+    pub(crate) target: Target,
+    /// The branch of our Via, and the name of the branch at the relay.
+    pub(crate) via_branch: Bytes,
+    pub(crate) state: BranchState,
+    /// Its transaction, while there is one.
+    pub(crate) client: Option<ClientId>,
+    /// Answers that came while the relay was busy with one.
+    pub(crate) inbox: VecDeque<Message>,
+    /// Counts provisional answers, so that an old timer C is known as old.
+    pub(crate) ring: u32,
+}
+
+/// How far a copy got.
+#[derive(Debug)]
+pub(crate) enum BranchState {
+    /// The relay writes its SDP.
+    Offering(Ticket),
+    /// It is out.
+    Sent,
+    /// An answer came, and the relay writes its SDP.
+    Answering { ticket: Ticket, response: Message },
+    /// Nothing more comes of it, but for repeats of a 2xx while its transaction lives.
+    Done,
+}
+
+impl Branch {
+    pub(crate) fn new(target: Target, via_branch: Bytes) -> Self {
+        Self { target, via_branch, state: BranchState::Done, client: None, inbox: VecDeque::new(), ring: 0 }
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        matches!(self.state, BranchState::Done)
+    }
+}
+
+/// A refusal that may go upstream.
+#[derive(Debug, Clone)]
+pub(crate) enum Best {
+    /// As it came from downstream.
+    Received(Message),
+    /// Made here.
+    Local(Refusal),
+    /// No answer in time: 408.
+    Timeout,
+    /// The caller gave up and a branch never said 487 itself.
+    Terminated,
+}
+
+impl Best {
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            // A response always has a status.
+            Self::Received(response) => response.status().unwrap_or(StatusCode::SERVER_INTERNAL_ERROR),
+            Self::Local(refusal) => refusal.status(),
+            Self::Timeout => StatusCode::REQUEST_TIMEOUT,
+            Self::Terminated => StatusCode::REQUEST_TERMINATED,
+        }
+    }
+
+    /// The better of two (RFC 3261 section 16.7, step 6): 6xx first, then the lowest class; inside 4xx those that tell
+    /// the caller what to change. A timeout or an overload of one branch says least.
+    pub(crate) fn prefer(self, other: Self) -> Self {
+        if other.rank() < self.rank() { other } else { self }
+    }
+
+    fn rank(&self) -> (u8, u16) {
+        let status = self.status().get();
+        let class = match status {
+            600..=699 => 0,
+            408 => 7,
+            503 => 8,
+            300..=399 => 1,
+            400..=499 => 2,
+            _ => 3,
+        };
+        let inside = match status {
+            401 | 407 => 0,
+            415 | 420 | 484 => 1,
+            487 => 2,
+            480 => 4,
+            _ => 3,
+        };
+        (class, inside)
+    }
+}
+
+impl Context {
+    /// Every branch has come to its end.
+    pub(crate) fn all_done(&self) -> bool {
+        self.branches.iter().all(Branch::is_done)
+    }
+
+    /// Nothing refers to this context any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.server_ended && self.all_done() && self.branches.iter().all(|branch| branch.client.is_none())
+    }
+
+    pub(crate) fn refuse_with(&mut self, best: Best) {
+        self.best = Some(match self.best.take() {
+            Some(before) => before.prefer(best),
+            None => best,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn best(refusals: &[Refusal]) -> u16 {
+        let best = refusals.iter().cloned().map(Best::Local).reduce(Best::prefer);
+        best.unwrap().status().get()
+    }
+
+    /// RFC 3261 section 16.7 step 6.
+    #[test]
+    fn the_answer_that_helps_the_caller_most_wins() {
+        use Refusal::{BadHeader, FlowGone, NoDialog, Overload, UnknownUser};
+        assert_eq!(best(&[Overload("x"), UnknownUser]), 404, "503 never if there is another");
+        assert_eq!(best(&[NoDialog, Refusal::BadExtension { unsupported: vec![] }]), 420);
+        assert_eq!(best(&[FlowGone, BadHeader("To")]), 400, "a lost phone says less than a refusal");
+        assert_eq!(best(&[FlowGone, Refusal::UserBusy]), 486);
+        assert_eq!(best(&[Refusal::StoreFailed, UnknownUser]), 404, "the lowest class");
+        let timeout = Best::Timeout.prefer(Best::Local(FlowGone));
+        assert_eq!(timeout.status().get(), 480, "408 never if there is another");
+    }
+}

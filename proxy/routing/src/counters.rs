@@ -1,0 +1,64 @@
+/// What a shard has counted since it was made. All only rise.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Counters {
+    /// SIP messages received.
+    pub messages: u64,
+    /// Octets received that were no SIP message.
+    pub bad_messages: u64,
+    /// Requests dropped because nobody could recognise an answer, and responses that cannot be read.
+    pub dropped: u64,
+    /// Messages that could not be sent.
+    pub sends_failed: u64,
+    /// REGISTER requests that changed or told bindings.
+    pub registers: u64,
+    /// Requests that failed authentication with credentials.
+    pub auth_failures: u64,
+    /// Requests refused by the proxy itself, challenges not counted.
+    pub refusals: u64,
+    /// Calls begun.
+    pub calls: u64,
+    /// Calls answered.
+    pub calls_answered: u64,
+    /// Calls refused because of [`Limits::calls_max`](crate::Limits::calls_max).
+    pub calls_over_limit: u64,
+    /// Calls refused because of [`Limits::calls_per_user_max`](crate::Limits::calls_per_user_max).
+    pub calls_over_user_limit: u64,
+    /// Requests refused because of [`Limits::requests_waiting_max`](crate::Limits::requests_waiting_max).
+    pub waiting_over_limit: u64,
+    /// Targets left out because of [`Limits::branches_max`](crate::Limits::branches_max).
+    pub branches_over_limit: u64,
+    /// Answers dropped because of [`Limits::answers_waiting_max`](crate::Limits::answers_waiting_max).
+    pub answers_over_limit: u64,
+    /// Requests to the relay.
+    pub relay_requests: u64,
+    /// Requests to the relay that failed, or were refused.
+    pub relay_failures: u64,
+    /// Calls that the proxy ended.
+    pub calls_ended_by_proxy: u64,
+}
+
+impl std::ops::Add for Counters {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            messages: self.messages + other.messages,
+            bad_messages: self.bad_messages + other.bad_messages,
+            dropped: self.dropped + other.dropped,
+            sends_failed: self.sends_failed + other.sends_failed,
+            registers: self.registers + other.registers,
+            auth_failures: self.auth_failures + other.auth_failures,
+            refusals: self.refusals + other.refusals,
+            calls: self.calls + other.calls,
+            calls_answered: self.calls_answered + other.calls_answered,
+            calls_over_limit: self.calls_over_limit + other.calls_over_limit,
+            calls_over_user_limit: self.calls_over_user_limit + other.calls_over_user_limit,
+            waiting_over_limit: self.waiting_over_limit + other.waiting_over_limit,
+            branches_over_limit: self.branches_over_limit + other.branches_over_limit,
+            answers_over_limit: self.answers_over_limit + other.answers_over_limit,
+            relay_requests: self.relay_requests + other.relay_requests,
+            relay_failures: self.relay_failures + other.relay_failures,
+            calls_ended_by_proxy: self.calls_ended_by_proxy + other.calls_ended_by_proxy,
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! One shard of the proxy: its inputs and where they go.
+
+mod answer;
+mod arrival;
+mod cancel;
+mod dialog;
+mod forward;
+mod hangup;
+mod register;
+mod relay;
+mod response;
+mod watch;
+
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Instant;
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use slotmap::SlotMap;
+use viaduct_ng as ng;
+use viaduct_sip::{Message, ParseError, Transport};
+use viaduct_txn::{self as txn, ClientId, ConnId, Flow, Layer, ServerId, Timers};
+
+use self::register::PendingRegister;
+use self::relay::{Forgotten, RelayUse};
+use crate::call::{CallView, LegId};
+use crate::calls::{CallKey, Calls};
+use crate::context::{Context, ContextId};
+use crate::media::Party;
+use crate::token::Tokens;
+use crate::{
+    Authenticator, CallNumber, Config, Counters, Event, Location, Output, ProxyEnd, RelayFailure, SendId, Ticket, Users,
+    WallClock,
+};
+
+/// How the services of this process are reached: without leaving it. Nothing that comes from a socket has this transport.
+pub const SERVICE_FLOW: Flow = Flow {
+    transport: Transport::Local,
+    local: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
+    remote: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
+    conn: None,
+};
+
+/// What all shards of one proxy share.
+#[derive(Debug, Clone)]
+pub struct Shared {
+    /// Where users are.
+    pub location: Arc<Location>,
+    /// Who users are.
+    pub auth: Arc<Authenticator>,
+    /// The secret of flow tokens; kept over a restart, calls over UDP survive it.
+    pub token_secret: [u8; 32],
+}
+
+/// What makes one shard different from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shard {
+    /// Counts from 0.
+    pub index: u64,
+    /// How many there are.
+    pub count: u64,
+    /// Seeds this shard's random numbers.
+    pub seed: [u8; 32],
+    /// The time of day.
+    pub clock: WallClock,
+}
+
+/// One shard: transactions, calls and everything in between. See the [crate documentation](crate) for the contract.
+#[derive(Debug)]
+pub struct Proxy {
+    config: Arc<Config>,
+    users: Arc<Users>,
+    location: Arc<Location>,
+    auth: Arc<Authenticator>,
+    tokens: Tokens,
+    shard: Shard,
+    rng: StdRng,
+    layer: Layer,
+    contexts: SlotMap<ContextId, Context>,
+    by_server: HashMap<ServerId, ContextId>,
+    by_client: HashMap<ClientId, (ContextId, usize)>,
+    calls: Calls,
+    relay_waits: HashMap<Ticket, RelayUse>,
+    forgotten: HashMap<(CallKey, LegId), Forgotten>,
+    store_waits: HashMap<Ticket, PendingRegister>,
+    tickets: u64,
+    alarms: Timers<Alarm>,
+    outputs: VecDeque<Output>,
+    counters: Counters,
+}
+
+/// What a timer of this crate is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Alarm {
+    /// Timer C of a branch, set when its `ring`th provisional answer came.
+    Ringing { context: ContextId, branch: usize, ring: u32 },
+    /// The longest time of a call is over.
+    CallMax(CallKey),
+    /// Has the side whose connection went away left?
+    LostFlow { call: CallKey, party: Party },
+}
+
+impl Proxy {
+    /// A shard without calls.
+    pub fn new(config: Arc<Config>, users: Arc<Users>, shared: &Shared, shard: Shard) -> Self {
+        let layer = Layer::new(txn::Config { timing: config.times.timing.clone(), ..txn::Config::default() });
+        Self {
+            config,
+            users,
+            location: shared.location.clone(),
+            auth: shared.auth.clone(),
+            tokens: Tokens::new(&shared.token_secret),
+            rng: StdRng::from_seed(shard.seed),
+            shard,
+            layer,
+            contexts: SlotMap::with_key(),
+            by_server: HashMap::new(),
+            by_client: HashMap::new(),
+            calls: Calls::default(),
+            relay_waits: HashMap::new(),
+            forgotten: HashMap::new(),
+            store_waits: HashMap::new(),
+            tickets: 0,
+            alarms: Timers::default(),
+            outputs: VecDeque::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// A message came over a flow.
+    pub fn handle_message(&mut self, now: Instant, flow: Flow, message: &Message) {
+        self.counters.messages += 1;
+        if message.is_request() {
+            self.request_received(now, flow, message);
+        } else {
+            self.response_received(now, message);
+        }
+        self.drain_layer(now);
+    }
+
+    /// Octets came that are no message. A request that can be recognised is answered.
+    pub fn handle_bad_message(&mut self, now: Instant, flow: Flow, error: &ParseError) {
+        self.counters.bad_messages += 1;
+        self.outputs.push_back(Output::Event(Event::BadMessage { flow, fault: error.kind }));
+        if let Some(answer) = error.answer() {
+            self.answer_without_state(flow, answer);
+        }
+        self.drain_layer(now);
+    }
+
+    /// A connection is gone, with everything that was reached over it.
+    pub fn handle_connection_closed(&mut self, now: Instant, conn: ConnId) {
+        self.connection_closed(now, conn);
+        self.drain_layer(now);
+    }
+
+    /// A message with this id could not be sent.
+    pub fn handle_send_failed(&mut self, now: Instant, id: SendId) {
+        self.counters.sends_failed += 1;
+        self.send_failed(now, id.0);
+        self.drain_layer(now);
+    }
+
+    /// The relay answered, or did not.
+    pub fn handle_relay(&mut self, now: Instant, ticket: Ticket, reply: Result<ng::Reply, RelayFailure>) {
+        self.relay_answered(now, ticket, reply);
+        self.drain_layer(now);
+    }
+
+    /// The changes of a ticket are durable, or could not be written.
+    pub fn handle_stored(&mut self, now: Instant, ticket: Ticket, stored: bool) {
+        self.register_stored(now, ticket, stored);
+        self.drain_layer(now);
+    }
+
+    /// The relay says that no media has come from either side of a call for its time limit.
+    pub fn handle_media_timeout(&mut self, now: Instant, call_id: &[u8]) {
+        for call in self.calls.with_call_id(call_id) {
+            self.end_call(now, call, ProxyEnd::MediaTimeout);
+        }
+        self.drain_layer(now);
+    }
+
+    /// A timer may have fired.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.layer.handle_timeout(now);
+        self.drain_layer(now);
+        while let Some(alarm) = self.alarms.pop(now) {
+            match alarm {
+                Alarm::Ringing { context, branch, ring } => self.rang_too_long(now, context, branch, ring),
+                Alarm::CallMax(call) => self.end_call(now, call, ProxyEnd::TooLong),
+                Alarm::LostFlow { call, party } => self.check_lost_flow(now, call, party),
+            }
+            self.drain_layer(now);
+        }
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout).
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        [self.layer.poll_timeout(), self.alarms.next()].into_iter().flatten().min()
+    }
+
+    /// What to do next. Drain it after every call that takes `now`.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// Ends a call: BYE to both sides. False when there is no such call.
+    pub fn hang_up(&mut self, now: Instant, call: CallNumber) -> bool {
+        let Some(key) = self.calls.with_number(call) else { return false };
+        self.end_call(now, key, ProxyEnd::Operator);
+        self.drain_layer(now);
+        true
+    }
+
+    /// Works with another configuration and other users from here on. Calls go on as they began.
+    pub fn reconfigure(&mut self, config: Arc<Config>, users: Arc<Users>) {
+        self.config = config;
+        self.users = users;
+    }
+
+    /// The calls of this shard.
+    pub fn calls(&self, now: Instant) -> Vec<CallView> {
+        self.calls.iter().map(|(_, call)| call.view(now)).collect()
+    }
+
+    /// What exists in this shard right now.
+    pub fn gauges(&self) -> Gauges {
+        let (servers, clients) = self.layer.len();
+        Gauges {
+            calls: self.calls.len(),
+            calls_answered: self.calls.answered(),
+            server_transactions: servers,
+            client_transactions: clients,
+            forwarded_requests: self.contexts.len(),
+            relay_requests_waiting: self.relay_waits.len(),
+            store_requests_waiting: self.store_waits.len(),
+        }
+    }
+
+    /// What this shard has counted.
+    pub fn counters(&self) -> (Counters, txn::Counters) {
+        (self.counters, self.layer.counters())
+    }
+
+    /// Carries out what the transaction layer wants.
+    fn drain_layer(&mut self, now: Instant) {
+        while let Some(output) = self.layer.poll_output() {
+            match output {
+                txn::Output::Send { hop, octets, client } => {
+                    self.outputs.push_back(Output::Send { hop, octets, id: client.map(SendId) });
+                }
+                txn::Output::Timeout { client } => self.client_timed_out(now, client),
+                txn::Output::ServerEnded { server, .. } => self.server_ended(server),
+                txn::Output::ClientEnded { client } => self.client_ended(client),
+            }
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        self.outputs.push_back(Output::Event(event));
+    }
+
+    fn next_ticket(&mut self) -> Ticket {
+        self.tickets += 1;
+        Ticket(self.tickets)
+    }
+
+    /// Requests that wait for somebody else have a bound.
+    fn is_waiting_room_full(&self) -> bool {
+        self.relay_waits.len() + self.store_waits.len() >= self.config.limits.requests_waiting_max
+    }
+
+    /// Sixteen random octets as text that fits tags and branches.
+    fn random_token(&mut self) -> String {
+        viaduct_sip::token::random_token::<12>(|octets| self.rng.fill_bytes(octets))
+    }
+}
+
+/// What exists in a shard at one moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Gauges {
+    /// Calls, ringing and answered.
+    pub calls: usize,
+    /// Calls that were answered.
+    pub calls_answered: usize,
+    /// Server transactions.
+    pub server_transactions: usize,
+    /// Client transactions.
+    pub client_transactions: usize,
+    /// Requests on their way, with their branches.
+    pub forwarded_requests: usize,
+    /// Requests to the relay without a reply yet.
+    pub relay_requests_waiting: usize,
+    /// Registrations not yet durable.
+    pub store_requests_waiting: usize,
+}
+
+impl std::ops::Add for Gauges {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            calls: self.calls + other.calls,
+            calls_answered: self.calls_answered + other.calls_answered,
+            server_transactions: self.server_transactions + other.server_transactions,
+            client_transactions: self.client_transactions + other.client_transactions,
+            forwarded_requests: self.forwarded_requests + other.forwarded_requests,
+            relay_requests_waiting: self.relay_requests_waiting + other.relay_requests_waiting,
+            store_requests_waiting: self.store_requests_waiting + other.store_requests_waiting,
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! A request arrives: what it is, who sent it, whether it may go on, and where (RFC 3261 sections 16.3 to 16.5).
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::Instant;
+
+use viaduct_sip::{Aor, Essentials, Host, Message, Method, ResponseBuilder, Scheme, StatusCode, Uri};
+use viaduct_sip::HeaderName;
+use viaduct_txn::{Flow, Received, ServerId};
+
+use super::{Proxy, SERVICE_FLOW};
+use super::forward::Forward;
+use crate::auth::{Asking, Authenticated};
+use crate::config::{Destination, Service};
+use crate::context::{CommonEdits, Target};
+use crate::route::{self, Routing};
+use crate::{Flags, Refusal, User};
+
+/// A request that begins a transaction.
+pub(super) struct Arrival<'m> {
+    pub(super) server: ServerId,
+    pub(super) flow: Flow,
+    pub(super) request: &'m Message,
+    pub(super) essentials: Essentials<'m>,
+}
+
+impl Proxy {
+    pub(super) fn request_received(&mut self, now: Instant, flow: Flow, request: &Message) {
+        let essentials = match request.essentials() {
+            Ok(essentials) => essentials,
+            Err(error) => {
+                if request.method() == Some(Method::Ack) {
+                    self.counters.dropped += 1;
+                } else {
+                    let answer = ResponseBuilder::new(request, error.status()).reason(&error.to_string());
+                    self.answer_without_state(flow, answer);
+                }
+                return;
+            }
+        };
+        match self.layer.handle_request(now, flow, request, &essentials) {
+            Received::Absorbed => {}
+            Received::Ack => self.acknowledged(now, flow, request, &essentials),
+            Received::Cancel { server, invite } => self.cancel_received(now, flow, server, invite),
+            Received::New(server) => {
+                let arrival = Arrival { server, flow, request, essentials };
+                if let Err(refusal) = self.admit(now, &arrival) {
+                    self.refuse(now, server, flow, &refusal);
+                }
+            }
+        }
+    }
+
+    fn admit(&mut self, now: Instant, arrival: &Arrival<'_>) -> Result<(), Refusal> {
+        let Arrival { request, essentials, .. } = arrival;
+        self.check_hops(request, essentials)?;
+        check_proxy_require(request)?;
+        let routing = route::read(&self.config, &self.tokens, request)?;
+        if essentials.to_tag.is_some() {
+            return self.forward_in_dialog(now, arrival, &routing);
+        }
+        let text = routing.strict.as_deref().or(request.request_uri_text()).unwrap_or_default();
+        let uri = Uri::parse(text).map_err(|_| Refusal::BadHeader("Request-URI"))?;
+        if let Scheme::Other(_) = uri.scheme() {
+            return Err(Refusal::BadScheme);
+        }
+        let is_ours = uri.host().is_none_or(|host| self.config.is_our_host(&host));
+        if routing.foreign || !is_ours {
+            return Err(Refusal::RelayDenied);
+        }
+        match essentials.cseq.method {
+            Method::Register => self.register(now, arrival),
+            Method::Options if uri.user().is_none() && uri.number().is_none() => {
+                self.answer_options(now, arrival);
+                Ok(())
+            }
+            // Inside a dialog, or nowhere.
+            Method::Bye | Method::Prack | Method::Update => Err(Refusal::NoDialog),
+            _ => self.forward_to_user(now, arrival, &routing, &uri),
+        }
+    }
+
+    /// Max-Forwards and loops (RFC 3261 section 16.3 steps 3 and 4, RFC 5393 section 4.2).
+    fn check_hops(&self, request: &Message, essentials: &Essentials<'_>) -> Result<(), Refusal> {
+        if essentials.max_forwards == Some(0) {
+            return Err(Refusal::TooManyHops);
+        }
+        let mark = loop_mark(request);
+        for via in request.vias().filter_map(Result::ok) {
+            let came_by_us = via.branch().is_some_and(|branch| branch.ends_with(&mark));
+            if came_by_us && self.config.is_our_host(&via.host()) {
+                return Err(Refusal::Loop);
+            }
+        }
+        Ok(())
+    }
+
+    /// A request to somebody of ours, outside any dialog.
+    fn forward_to_user(
+        &mut self,
+        now: Instant,
+        arrival: &Arrival<'_>,
+        routing: &Routing,
+        uri: &Uri<'_>,
+    ) -> Result<(), Refusal> {
+        let Arrival { server, flow, request, essentials } = arrival;
+        let who = self.authenticate_caller(now, arrival)?;
+        let dialled = dialled(uri)?;
+        let method = essentials.cseq.method;
+        if matches!(method, Method::Subscribe | Method::Publish) && dialled == who.user().name {
+            // A phone that asks for its own voice mail or presence: nobody here keeps either.
+            return Err(Refusal::BadEvent);
+        }
+        let mut targets = self.targets(now, &dialled, who.user())?;
+        let excess = targets.len().saturating_sub(self.config.limits.branches_max);
+        if excess > 0 {
+            self.counters.branches_over_limit += excess as u64;
+            targets.truncate(self.config.limits.branches_max);
+        }
+        let edits = CommonEdits {
+            own_routes: routing.own,
+            drop_last_route: routing.strict.is_some(),
+            credentials_line: Some(who.line()),
+            record_route: method.makes_dialog(),
+        };
+        let is_invite = method == Method::Invite;
+        if is_invite {
+            self.check_call_limits(who.user())?;
+        }
+        let forward = Forward { server: *server, flow: *flow, request: (*request).clone(), edits };
+        if is_invite {
+            self.begin_call(now, forward, who.user(), &dialled, targets);
+        } else {
+            self.forward(now, forward, targets);
+        }
+        Ok(())
+    }
+
+    /// Every request outside a dialog must be some user's own (RFC 3261 section 22.3).
+    fn authenticate_caller(&mut self, now: Instant, arrival: &Arrival<'_>) -> Result<Authenticated, Refusal> {
+        let from = arrival.request.from().and_then(Result::ok).and_then(|from| from.uri().ok());
+        let from = from.ok_or(Refusal::BadHeader("From"))?;
+        let is_ours = from.host().is_some_and(|host| self.config.is_our_host(&host));
+        let name = self.user_name(&from).filter(|_| is_ours);
+        let who = self.authenticate(now, arrival.request, Asking::AsProxy, name.as_deref())?;
+        let may = match &name {
+            Some(name) => who.user().may_call_as(name),
+            // RFC 3323 section 4.1.1.3: the network knows who it is, the callee need not.
+            None => from.host().is_some_and(|host| host.as_str().eq_ignore_ascii_case("anonymous.invalid")),
+        };
+        if !may {
+            return Err(Refusal::NotYours { user: who.user().name.clone(), address: from.as_str().to_owned() });
+        }
+        Ok(who)
+    }
+
+    /// Who proves to have sent this request. `name` is whom it claims to be from, whose list of algorithms counts.
+    pub(super) fn authenticate(
+        &mut self,
+        now: Instant,
+        request: &Message,
+        asking: Asking,
+        name: Option<&str>,
+    ) -> Result<Authenticated, Refusal> {
+        let unix = self.shard.clock.unix(now);
+        let realm = &self.config.domain;
+        self.auth
+            .check(request, asking, realm, &self.users, &self.config.auth, unix)
+            .map_err(|failure| Refusal::Unauthenticated { asking, failure, user: name.map(str::to_owned) })
+    }
+
+    /// The user part of an address of ours as a user's name.
+    pub(super) fn user_name(&self, uri: &Uri<'_>) -> Option<String> {
+        Some(Aor::from_uri(uri)?.user()?.to_owned())
+    }
+
+    /// The address of record of a user.
+    pub(super) fn aor_of(&self, user: &str) -> Option<Aor> {
+        Some(Aor::new(user, &Host::parse(&self.config.domain).ok()?))
+    }
+
+    fn check_call_limits(&mut self, user: &User) -> Result<(), Refusal> {
+        let limits = &self.config.limits;
+        if self.calls.len() >= limits.calls_max {
+            self.counters.calls_over_limit += 1;
+            return Err(Refusal::Overload("Too many calls"));
+        }
+        if self.calls.of_user(&user.name) >= limits.calls_per_user_max {
+            self.counters.calls_over_user_limit += 1;
+            return Err(Refusal::UserBusy);
+        }
+        Ok(())
+    }
+
+    /// Where a dialled name leads.
+    fn targets(&self, now: Instant, dialled: &str, caller: &User) -> Result<Vec<Target>, Refusal> {
+        let rule = self.config.routes.iter().find(|rule| rule.matches(dialled, &caller.name));
+        let one = [Destination::User(dialled.to_owned())];
+        let destinations = rule.map_or(&one[..], |rule| &rule.send_to);
+        let mut targets = Vec::new();
+        let mut is_known = false;
+        for destination in destinations {
+            match destination {
+                Destination::Service(service) => targets.push(self.service_target(*service)),
+                Destination::User(name) => {
+                    let Some(user) = self.users.get(name) else { continue };
+                    is_known = true;
+                    let Some(aor) = self.aor_of(name) else { continue };
+                    let bindings = self.location.lookup(&aor, now);
+                    targets.extend(bindings.iter().map(|binding| Target {
+                        uri: binding.uri.clone(),
+                        flow: binding.flow,
+                        flags: binding.flags,
+                        user: Some(Arc::clone(user)),
+                        service: None,
+                    }));
+                }
+            }
+        }
+        match (targets.is_empty(), is_known) {
+            (false, _) => Ok(targets),
+            (true, true) => Err(Refusal::NotRegistered),
+            (true, false) => Err(Refusal::UnknownUser),
+        }
+    }
+
+    fn service_target(&self, service: Service) -> Target {
+        Target {
+            uri: format!("sip:{}@{}", service.name(), self.config.domain).into(),
+            flow: SERVICE_FLOW,
+            flags: Flags::NONE,
+            user: None,
+            service: Some(service),
+        }
+    }
+
+    fn answer_options(&mut self, now: Instant, arrival: &Arrival<'_>) {
+        let answer = self
+            .answer_builder(arrival.request, arrival.flow, StatusCode::OK)
+            .header(HeaderName::Allow, super::answer::ALLOW)
+            .header(HeaderName::Accept, "application/sdp")
+            .header(HeaderName::Supported, "path");
+        self.respond(now, arrival.server, StatusCode::OK, answer);
+    }
+}
+
+/// Proxy-Require names what every proxy must do: we have no extension of that kind (RFC 3261 section 16.3, step 5).
+fn check_proxy_require(request: &Message) -> Result<(), Refusal> {
+    let tags = request.values(HeaderName::ProxyRequire);
+    let unsupported: Vec<String> = tags.map(|tag| String::from_utf8_lossy(tag).into_owned()).collect();
+    if unsupported.is_empty() { Ok(()) } else { Err(Refusal::BadExtension { unsupported }) }
+}
+
+/// What was dialled: the user part, or the number of a `tel` URI without its visual separators.
+fn dialled(uri: &Uri<'_>) -> Result<String, Refusal> {
+    if let Some(number) = uri.number() {
+        return Ok(number.chars().filter(|c| !"-.()".contains(*c)).collect());
+    }
+    let user = Aor::from_uri(uri).and_then(|aor| aor.user().map(str::to_owned));
+    user.ok_or(Refusal::UnknownUser)
+}
+
+/// The end of a branch of ours: equal for requests that would be routed alike (RFC 5393 section 4.2.1).
+pub(super) fn loop_mark(request: &Message) -> String {
+    let mut hasher = DefaultHasher::new();
+    request.request_uri_text().hash(&mut hasher);
+    for name in [HeaderName::Route, HeaderName::ProxyRequire, HeaderName::ProxyAuthorization] {
+        request.values(name).for_each(|value| value.hash(&mut hasher));
+    }
+    for name in [HeaderName::From, HeaderName::To, HeaderName::CallId, HeaderName::CSeq] {
+        request.header(name).hash(&mut hasher);
+    }
+    format!("-{:016x}", hasher.finish())
+}

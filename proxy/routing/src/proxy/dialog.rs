@@ -1,0 +1,186 @@
+//! Requests inside a dialog, and the ACK of a 2xx (RFC 3261 sections 12.2 and 16.4).
+//!
+//! They go where our Record-Route token says. The call is looked up for media only.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use viaduct_sip::{Edit, Essentials, HeaderName, Message, Method, Via};
+use viaduct_txn::Flow;
+
+use super::Proxy;
+use super::arrival::Arrival;
+use super::forward::{Forward, new_branch};
+use super::relay::{RelayUse, Rewriting};
+use crate::body::SdpPart;
+use crate::call::LegId;
+use crate::calls::CallKey;
+use crate::context::{CommonEdits, Media, Target};
+use crate::media::Party;
+use crate::route::{self, Routing};
+use crate::{Flags, Output, ProxyEnd, Refusal};
+
+/// An ACK of a 2xx whose SDP the relay writes.
+#[derive(Debug)]
+pub(super) struct PendingAck {
+    request: Message,
+    flow: Flow,
+    routing: Routing,
+    to: Flow,
+}
+
+impl Proxy {
+    /// A request with a To tag begins a transaction.
+    pub(super) fn forward_in_dialog(
+        &mut self,
+        now: Instant,
+        arrival: &Arrival<'_>,
+        routing: &Routing,
+    ) -> Result<(), Refusal> {
+        let Arrival { server, flow, request, essentials } = arrival;
+        let method = essentials.cseq.method;
+        // Only a dialog that was made through here has our Route. There is no other way in: a request that comes
+        // without is either lost or after something.
+        let to = routing.flow.ok_or(Refusal::NoDialog)?;
+        let found = self.find_call(essentials);
+        let has_sdp = SdpPart::find(request).is_some();
+        let media = match found {
+            Some((call, leg, sender)) => {
+                self.heard_from(call, leg, sender, *flow, request, essentials);
+                Media::Inside { call, leg, sender }
+            }
+            None if has_sdp && matches!(method, Method::Invite | Method::Update | Method::Prack) => {
+                // Its SDP would reach the other side as it is, and nobody would hear anything.
+                return Err(Refusal::NoDialog);
+            }
+            None => Media::None,
+        };
+        let edits = in_dialog_edits(routing);
+        let forward = Forward { server: *server, flow: *flow, request: (*request).clone(), edits };
+        let target = self.dialog_target(request, routing, to);
+        self.forward_with(now, forward, vec![target], media);
+        Ok(())
+    }
+
+    /// An ACK of a 2xx: no transaction, no answer.
+    pub(super) fn acknowledged(&mut self, now: Instant, flow: Flow, request: &Message, essentials: &Essentials<'_>) {
+        let routing = route::read(&self.config, &self.tokens, request);
+        let Some((routing, to)) = routing.ok().and_then(|routing| Some((routing.clone(), routing.flow?))) else {
+            self.counters.dropped += 1;
+            return;
+        };
+        if essentials.max_forwards == Some(0) {
+            self.counters.dropped += 1;
+            return;
+        }
+        let ack = PendingAck { request: request.clone(), flow, routing, to };
+        let Some((call, leg, from)) = self.find_call(essentials) else {
+            return self.send_ack(&ack, None);
+        };
+        self.heard_from(call, leg, from, flow, request, essentials);
+        let sdp = SdpPart::find(request).map(|part| part.of(request));
+        let Some(entry) = self.calls.get_mut(call).and_then(|call| call.leg_mut(leg)) else { return };
+        let operation = entry.exchange.request(from, Method::Ack, sdp.is_some());
+        let (Some(operation), Some(received)) = (operation, sdp) else {
+            return self.send_ack(&ack, None);
+        };
+        if let Some(known) = entry.repeat(from, operation, &received).cloned() {
+            return self.send_ack(&ack, Some(&known));
+        }
+        let rewriting = Rewriting { call, leg, from, operation, received };
+        let asked = self.rewrite(now, rewriting, |rewriting| RelayUse::Ack { ack: Box::new(ack), rewriting });
+        if asked.is_err() {
+            self.end_call(now, call, ProxyEnd::RelayFailed);
+        }
+    }
+
+    /// The SDP of an ACK is ready. Without it the callee would have no media, so the call ends.
+    pub(super) fn ack_written(
+        &mut self,
+        now: Instant,
+        ack: &PendingAck,
+        call: CallKey,
+        sdp: Result<Bytes, Refusal>,
+    ) {
+        match sdp {
+            Ok(sdp) => self.send_ack(ack, Some(&sdp)),
+            Err(_) => {
+                self.send_ack(ack, None);
+                self.end_call(now, call, ProxyEnd::RelayFailed);
+            }
+        }
+    }
+
+    fn send_ack(&mut self, ack: &PendingAck, sdp: Option<&Bytes>) {
+        let PendingAck { request, flow, routing, to } = ack;
+        let branch = new_branch(&mut self.rng, request);
+        let edits = in_dialog_edits(routing);
+        let mut edit = Edit::new(request);
+        if let Some(uri) = &routing.strict {
+            edit.set_request_uri(uri);
+        }
+        let hops = request.max_forwards().and_then(Result::ok).map_or(70, |hops| hops.saturating_sub(1));
+        edit.set(HeaderName::MaxForwards, &hops.to_string());
+        edit.mark_source(flow.remote);
+        for _ in 0..edits.own_routes {
+            edit.remove_first(HeaderName::Route);
+        }
+        if edits.drop_last_route {
+            edit.remove_last(HeaderName::Route);
+        }
+        let via_branch = String::from_utf8_lossy(&branch);
+        edit.prepend(HeaderName::Via, &Via::value(to.transport, &self.sent_by(to), &via_branch));
+        if let (Some(sdp), Some(part)) = (sdp, SdpPart::find(request)) {
+            edit.set_body(None, &part.replace(request, sdp));
+        }
+        if to.transport.is_reliable() {
+            edit.ensure_content_length();
+        }
+        match edit.finish() {
+            Ok(octets) => self.outputs.push_back(Output::Send { hop: (*to).into(), octets, id: None }),
+            Err(_) => self.counters.dropped += 1,
+        }
+    }
+
+    /// The call that a message inside a dialog belongs to.
+    pub(super) fn find_call(&self, essentials: &Essentials<'_>) -> Option<(CallKey, LegId, Party)> {
+        self.calls.find(essentials.call_id, essentials.from_tag?, essentials.to_tag?)
+    }
+
+    /// One side of a call has sent a request: it is there, over this flow, and its CSeq has risen.
+    fn heard_from(
+        &mut self,
+        call: CallKey,
+        leg: LegId,
+        party: Party,
+        flow: Flow,
+        request: &Message,
+        essentials: &Essentials<'_>,
+    ) {
+        let refreshes = matches!(essentials.cseq.method, Method::Invite | Method::Update | Method::Subscribe);
+        let contact = if refreshes { crate::call::contact_uri(request) } else { None };
+        let Some(side) = self.calls.get_mut(call).and_then(|call| call.side_mut(leg, party)) else { return };
+        side.cseq = side.cseq.max(essentials.cseq.number);
+        if contact.is_some() {
+            side.contact = contact;
+        }
+        if side.flow != flow {
+            side.flow = flow;
+            side.lost = None;
+        }
+    }
+
+    fn dialog_target(&self, request: &Message, routing: &Routing, flow: Flow) -> Target {
+        let uri = routing.strict.as_deref().or(request.request_uri_text()).unwrap_or_default();
+        Target { uri: uri.into(), flow, flags: Flags::NONE, user: None, service: None }
+    }
+}
+
+fn in_dialog_edits(routing: &Routing) -> CommonEdits {
+    CommonEdits {
+        own_routes: routing.own,
+        drop_last_route: routing.strict.is_some(),
+        credentials_line: None,
+        record_route: false,
+    }
+}

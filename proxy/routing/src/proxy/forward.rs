@@ -1,0 +1,229 @@
+//! A request goes on: one copy for each target (RFC 3261 section 16.6).
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use rand::Rng;
+use viaduct_sip::{Edit, EditError, HeaderName, Message, StatusCode, Transport, Via};
+use viaduct_txn::{Flow, Request, ServerId};
+
+use super::arrival::loop_mark;
+use super::{Alarm, Proxy};
+use crate::body::SdpPart;
+use crate::call::{Call, NewCall, Side, address_without_tag, contact_uri};
+use crate::context::{Best, Branch, BranchState, CommonEdits, Context, ContextId, Media, Target};
+use crate::media::{Endpoint, Profile};
+use crate::{Event, Refusal, User};
+
+/// A request on its way out.
+pub(super) struct Forward {
+    pub(super) server: ServerId,
+    pub(super) flow: Flow,
+    pub(super) request: Message,
+    pub(super) edits: CommonEdits,
+}
+
+impl Proxy {
+    /// An INVITE outside any dialog: a call begins.
+    pub(super) fn begin_call(
+        &mut self,
+        now: Instant,
+        forward: Forward,
+        caller: &Arc<User>,
+        dialled: &str,
+        targets: Vec<Target>,
+    ) {
+        let request = &forward.request;
+        let number = self.calls.next_number(self.shard.index, self.shard.count);
+        let address = address_without_tag(request.header(HeaderName::From).unwrap_or_default());
+        let call_id = request.share(request.call_id().unwrap_or_default().as_bytes());
+        self.counters.calls += 1;
+        self.event(Event::CallStarted {
+            call: number,
+            call_id: String::from_utf8_lossy(&call_id).into_owned(),
+            from: caller.name.clone(),
+            to: dialled.to_owned(),
+        });
+        let side = Side {
+            endpoint: Endpoint { profile: caller_profile(&forward, caller), codecs: caller.codecs.clone() },
+            flow: forward.flow,
+            address,
+            tag: request.from().and_then(Result::ok).and_then(|from| from.tag()).map(|tag| request.share(tag.as_bytes())),
+            contact: contact_uri(request),
+            routes: route_set(request, &[]),
+            cseq: request.cseq().and_then(Result::ok).map_or(0, |cseq| cseq.number),
+            lost: None,
+        };
+        let call = self.calls.insert(Call::new(
+            NewCall { number, call_id, caller: side, caller_user: Some(caller.name.clone()), dialled: dialled.to_owned() },
+            now,
+        ));
+        self.alarms.set(now, self.config.times.call_max, Alarm::CallMax(call));
+        self.forward_with(now, forward, targets, Media::Begins(call));
+    }
+
+    /// A request without media of its own.
+    pub(super) fn forward(&mut self, now: Instant, forward: Forward, targets: Vec<Target>) {
+        self.forward_with(now, forward, targets, Media::None);
+    }
+
+    pub(super) fn forward_with(&mut self, now: Instant, forward: Forward, targets: Vec<Target>, media: Media) {
+        let Forward { server, flow, request, edits } = forward;
+        let is_invite = request.method() == Some(viaduct_sip::Method::Invite);
+        if is_invite {
+            let trying = viaduct_sip::ResponseBuilder::new(&request, StatusCode::TRYING).source(flow.remote);
+            self.respond(now, server, StatusCode::TRYING, trying);
+        }
+        let context = self.contexts.insert(Context {
+            server,
+            request,
+            flow,
+            is_invite,
+            edits,
+            media,
+            branches: Vec::new(),
+            best: None,
+            answered: false,
+            cancelled: None,
+            server_ended: false,
+        });
+        self.by_server.insert(server, context);
+        for target in targets {
+            self.start_branch(now, context, target);
+        }
+        self.finish_if_done(now, context);
+    }
+
+    /// Makes a copy for one target. It leaves at once, or when the relay has written its SDP.
+    fn start_branch(&mut self, now: Instant, id: ContextId, target: Target) {
+        let Some(context) = self.contexts.get(id) else { return };
+        let via_branch = new_branch(&mut self.rng, &context.request);
+        let index = context.branches.len();
+        let media = self.prepare_offer(now, (id, index), &target, &via_branch);
+        let Some(context) = self.contexts.get_mut(id) else { return };
+        let mut branch = Branch::new(target, via_branch);
+        let leaves = match media {
+            Ok(None) => true,
+            Ok(Some(ticket)) => {
+                branch.state = BranchState::Offering(ticket);
+                false
+            }
+            Err(refusal) => {
+                context.refuse_with(Best::Local(refusal));
+                false
+            }
+        };
+        context.branches.push(branch);
+        if leaves {
+            self.send_branch(now, id, index, None);
+        }
+    }
+
+    /// Sends a copy, with another SDP if the relay wrote one.
+    pub(super) fn send_branch(&mut self, now: Instant, id: ContextId, index: usize, sdp: Option<&Bytes>) {
+        let Some(context) = self.contexts.get(id) else { return };
+        let branch = &context.branches[index];
+        let octets = match self.copy_of(context, branch, sdp) {
+            Ok(octets) => octets,
+            // Edits of a message that was read before cannot contradict each other: a fault of ours, not of a peer.
+            Err(_) => return self.branch_failed(now, id, index, Best::Local(Refusal::Overload("Cannot edit request"))),
+        };
+        let request = Request {
+            octets,
+            branch: branch.via_branch.clone(),
+            is_invite: context.is_invite,
+            hop: branch.target.hop(),
+            patience: None,
+        };
+        match self.layer.request(now, request) {
+            Some(client) => {
+                self.by_client.insert(client, (id, index));
+                if let Some(context) = self.contexts.get_mut(id) {
+                    context.branches[index].state = BranchState::Sent;
+                    context.branches[index].client = Some(client);
+                }
+            }
+            None => self.branch_failed(now, id, index, Best::Local(Refusal::Overload("Too many transactions"))),
+        }
+    }
+
+    /// The request as it leaves on a branch.
+    fn copy_of(&self, context: &Context, branch: &Branch, sdp: Option<&Bytes>) -> Result<Bytes, EditError> {
+        let Context { request, flow, edits, .. } = context;
+        let target = &branch.target;
+        let mut edit = Edit::new(request);
+        if request.request_uri_text() != Some(&target.uri) {
+            edit.set_request_uri(&target.uri);
+        }
+        let hops = request.max_forwards().and_then(Result::ok);
+        edit.set(HeaderName::MaxForwards, &hops.map_or(70, |hops| hops.saturating_sub(1)).to_string());
+        edit.mark_source(flow.remote);
+        for _ in 0..edits.own_routes {
+            edit.remove_first(HeaderName::Route);
+        }
+        if edits.drop_last_route {
+            edit.remove_last(HeaderName::Route);
+        }
+        if let Some(line) = edits.credentials_line {
+            edit.remove_line(line);
+        }
+        if edits.record_route {
+            let call_id = request.call_id().unwrap_or_default().as_bytes();
+            // The callee's side on top (RFC 5658 section 5).
+            edit.prepend(HeaderName::RecordRoute, &self.record_route(call_id, flow));
+            edit.prepend(HeaderName::RecordRoute, &self.record_route(call_id, &target.flow));
+        }
+        let via_branch = String::from_utf8_lossy(&branch.via_branch);
+        edit.prepend(HeaderName::Via, &Via::value(target.flow.transport, &self.sent_by(&target.flow), &via_branch));
+        if let (Some(sdp), Some(part)) = (sdp, SdpPart::find(request)) {
+            edit.set_body(None, &part.replace(request, sdp));
+        }
+        if target.flow.transport.is_reliable() {
+            edit.ensure_content_length();
+        }
+        edit.finish()
+    }
+
+    /// Our Record-Route for the side that is reached over `flow`.
+    fn record_route(&self, call_id: &[u8], flow: &Flow) -> String {
+        let token = self.tokens.issue(call_id, flow);
+        let sent_by = self.sent_by(flow);
+        match flow.transport {
+            Transport::Udp | Transport::Local => format!("<sip:{token}@{sent_by};lr>"),
+            other => format!("<sip:{token}@{sent_by};transport={};lr>", other.uri_param()),
+        }
+    }
+
+    /// Host and port of ours as the peer of this flow may write them.
+    pub(super) fn sent_by(&self, flow: &Flow) -> String {
+        match self.config.listener_of(flow.transport, flow.local) {
+            Some(listener) => listener.sent_by(flow.local),
+            None => self.config.domain.clone(),
+        }
+    }
+}
+
+/// Routers between us and the sender of a message, nearest first: the Record-Route values in it that are not `ours`.
+pub(super) fn route_set(message: &Message, ours: &[String]) -> Vec<String> {
+    let values = message.values(HeaderName::RecordRoute);
+    let text = values.map(|value| String::from_utf8_lossy(value).into_owned());
+    text.filter(|value| !ours.contains(value)).collect()
+}
+
+/// A branch of ours: random, with the mark by which a loop is seen.
+pub(super) fn new_branch(rng: &mut impl Rng, request: &Message) -> Bytes {
+    let mut branch = viaduct_sip::token::random_branch::<9>(|octets| rng.fill_bytes(octets));
+    branch.push_str(&loop_mark(request));
+    branch.into()
+}
+
+/// What the caller speaks: what its account says, else what it offers, else what it came over.
+fn caller_profile(forward: &Forward, caller: &User) -> Profile {
+    let offered = || {
+        let sdp = SdpPart::find(&forward.request)?.of(&forward.request);
+        Profile::of_offer(&viaduct_sdp::Session::parse(&sdp).ok()?)
+    };
+    let by_flow = if forward.flow.transport.is_websocket() { Profile::Web } else { Profile::Phone };
+    caller.profile.or_else(offered).unwrap_or(by_flow)
+}

@@ -1,0 +1,133 @@
+//! Calls end: by their sides, or by the proxy.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use viaduct_sip::{HeaderName, Message, Method, RequestBuilder, Via};
+use viaduct_txn::Request;
+
+use super::Proxy;
+use crate::call::{CallState, LegId, Side};
+use crate::calls::CallKey;
+use crate::context::{ContextId, Media};
+use crate::media::Party;
+use crate::{CallEnd, Event, Output, ProxyEnd};
+
+impl Proxy {
+    /// One dialog of a call is over.
+    pub(super) fn leg_over(&mut self, now: Instant, call: CallKey, leg: LegId, end: CallEnd) {
+        self.forget_leg(call, leg);
+        if self.calls.get(call).is_some_and(|call| call.legs().is_empty()) {
+            self.call_over(now, call, end);
+        }
+    }
+
+    /// A call is over: the relay forgets it, and people are told.
+    pub(super) fn call_over(&mut self, now: Instant, key: CallKey, end: CallEnd) {
+        let Some(call) = self.calls.get(key) else { return };
+        let legs: Vec<LegId> = call.legs().iter().map(|leg| leg.id).collect();
+        for leg in legs {
+            self.forget_leg(key, leg);
+        }
+        let Some(call) = self.calls.remove(key) else { return };
+        let end = call.ending.clone().unwrap_or(end);
+        self.event(Event::CallEnded { call: call.number, end, talked: call.talked(now) });
+    }
+
+    /// The proxy ends a call: BYE to both sides of every dialog, or CANCEL while it rings.
+    pub(super) fn end_call(&mut self, now: Instant, key: CallKey, why: ProxyEnd) {
+        let Some(call) = self.calls.get_mut(key) else { return };
+        if call.state == CallState::Ending {
+            return;
+        }
+        let was_ringing = call.state == CallState::Ringing;
+        call.state = CallState::Ending;
+        call.ending = Some(CallEnd::ByProxy(why));
+        self.counters.calls_ended_by_proxy += 1;
+        if was_ringing {
+            if let Some(context) = self.context_of(key) {
+                return self.cancel_context(now, context, Some(Arc::from(why.reason_header())));
+            }
+        } else {
+            let legs: Vec<LegId> = call.legs().iter().map(|leg| leg.id).collect();
+            for leg in legs {
+                for party in [Party::Caller, Party::Callee] {
+                    self.send_bye(now, key, leg, party, why);
+                }
+            }
+        }
+        self.call_over(now, key, CallEnd::ByProxy(why));
+    }
+
+    /// Ends the dialog with one callee whose 2xx never reached the caller: ACK, then BYE.
+    pub(super) fn end_callee(&mut self, now: Instant, key: CallKey, leg: LegId, accepted: &Message, why: ProxyEnd) {
+        let Some(call) = self.calls.get(key) else { return };
+        let Some(entry) = call.leg(leg) else { return };
+        let cseq = accepted.cseq().and_then(Result::ok).map_or(1, |cseq| cseq.number);
+        let ack = self.request_between(Method::Ack, &call.caller, &entry.callee, &call.call_id, cseq, None);
+        if let Some((octets, _)) = ack {
+            self.outputs.push_back(Output::Send { hop: entry.callee.flow.into(), octets, id: None });
+        }
+        self.send_bye(now, key, leg, Party::Callee, why);
+    }
+
+    /// Sends a BYE to one side, in the name of the other.
+    fn send_bye(&mut self, now: Instant, key: CallKey, leg: LegId, to: Party, why: ProxyEnd) {
+        let Some(call) = self.calls.get(key) else { return };
+        let (Some(receiver), Some(sender)) = (call.side(leg, to), call.side(leg, to.other())) else { return };
+        if receiver.lost.is_some() {
+            return;
+        }
+        let reason = why.reason_header();
+        let hop = receiver.flow.into();
+        let bye = self.request_between(Method::Bye, sender, receiver, &call.call_id, sender.cseq + 1, Some(reason));
+        let Some((octets, branch)) = bye else { return };
+        // Nobody waits for the answer: the transaction repeats the BYE until there is one.
+        self.layer.request(now, Request { octets, branch, is_invite: false, hop, patience: None });
+    }
+
+    /// A request of a dialog as `sender` would send it, through us.
+    fn request_between(
+        &self,
+        method: Method<'_>,
+        sender: &Side,
+        receiver: &Side,
+        call_id: &Bytes,
+        cseq: u32,
+        reason: Option<&str>,
+    ) -> Option<(Bytes, Bytes)> {
+        let tagged = |side: &Side| {
+            let tag = side.tag.as_deref().map(String::from_utf8_lossy)?;
+            Some(format!("{};tag={tag}", side.address))
+        };
+        let seed = (call_id, sender.tag.as_deref(), cseq, method.as_str());
+        let branch = viaduct_sip::token::branch(&own_branch_octets(&seed));
+        let via = Via::value(receiver.flow.transport, &self.sent_by(&receiver.flow), &branch);
+        let mut builder = RequestBuilder::new(method, receiver.contact.as_deref()?)
+            .via(&via)
+            .from(&tagged(sender)?)
+            .to(&tagged(receiver)?)
+            .call_id(std::str::from_utf8(call_id).ok()?)
+            .cseq(cseq);
+        for route in &receiver.routes {
+            builder = builder.route(route);
+        }
+        if let Some(reason) = reason {
+            builder = builder.header(HeaderName::Reason, reason);
+        }
+        Some((builder.build().ok()?, branch.into()))
+    }
+
+    fn context_of(&self, call: CallKey) -> Option<ContextId> {
+        self.contexts.iter().find(|(_, context)| context.media == Media::Begins(call)).map(|(id, _)| id)
+    }
+}
+
+/// A branch that is unique because the dialog and its CSeq are.
+fn own_branch_octets(seed: &impl std::hash::Hash) -> [u8; 8] {
+    use std::hash::{DefaultHasher, Hasher};
+    let mut hasher = DefaultHasher::new();
+    seed.hash(&mut hasher);
+    hasher.finish().to_be_bytes()
+}

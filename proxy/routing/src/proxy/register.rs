@@ -1,0 +1,223 @@
+//! REGISTER, from arrival to the answer that leaves when the store has it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use viaduct_sip::{Aor, HeaderName, ResponseBuilder, StatusCode};
+use viaduct_txn::{ConnId, Flow, ServerId};
+
+use super::Proxy;
+use super::arrival::Arrival;
+use crate::auth::Asking;
+use crate::location::{Binding, Bindings};
+use crate::registrar::{Registrar, contact_value};
+use crate::{BindingRecord, Change, Event, Output, Refusal, UnregisterReason, WallClock};
+
+/// A REGISTER whose changes are not durable yet.
+#[derive(Debug)]
+pub(super) struct PendingRegister {
+    server: ServerId,
+    flow: Flow,
+    bindings: Bindings,
+}
+
+impl Proxy {
+    pub(super) fn register(&mut self, now: Instant, arrival: &Arrival<'_>) -> Result<(), Refusal> {
+        let Arrival { server, flow, request, .. } = arrival;
+        check_require(request)?;
+        let to = request.to().and_then(Result::ok).and_then(|to| to.uri().ok()).ok_or(Refusal::BadHeader("To"))?;
+        if !to.host().is_some_and(|host| self.config.is_our_host(&host)) {
+            return Err(Refusal::RelayDenied);
+        }
+        let name = self.user_name(&to).ok_or(Refusal::BadHeader("To"))?;
+        let who = self.authenticate(now, request, Asking::AsRegistrar, Some(&name))?;
+        if who.user().name != name {
+            return Err(Refusal::NotYours { user: who.user().name.clone(), address: to.as_str().to_owned() });
+        }
+        if self.is_waiting_room_full() {
+            self.counters.waiting_over_limit += 1;
+            return Err(Refusal::Overload("Too many requests wait"));
+        }
+        let aor = self.aor_of(&name).ok_or(Refusal::BadHeader("To"))?;
+        let known = self.location.lookup(&aor, now);
+        let config = Arc::clone(&self.config);
+        let registrar =
+            Registrar { times: &config.registrar, limits: &config.limits, contacts_max: who.user().contacts_max };
+        let done = registrar.register(&self.location, &aor, request, *flow, now)?;
+        self.counters.registers += 1;
+        self.tell_changes(&aor, &known, &done.kept, &done.removed);
+        let clock = self.shard.clock;
+        let put = done.kept.iter().map(|binding| Change::Put {
+            aor: aor.clone(),
+            record: BindingRecord::new(binding, now, clock),
+        });
+        let delete = done.removed.iter().map(|binding| Change::Delete { aor: aor.clone(), uri: binding.uri.clone() });
+        let changes: Vec<Change> = delete.chain(put).collect();
+        let pending = PendingRegister { server: *server, flow: *flow, bindings: done.bindings };
+        if changes.is_empty() {
+            self.answer_register(now, &pending);
+        } else {
+            let ticket = self.next_ticket();
+            self.store_waits.insert(ticket, pending);
+            self.outputs.push_back(Output::Store { ticket: Some(ticket), changes });
+        }
+        Ok(())
+    }
+
+    pub(super) fn register_stored(&mut self, now: Instant, ticket: crate::Ticket, stored: bool) {
+        let Some(pending) = self.store_waits.remove(&ticket) else { return };
+        if stored {
+            self.answer_register(now, &pending);
+        } else {
+            // The binding works until the next restart; the client must not believe that it survives one.
+            self.refuse(now, pending.server, pending.flow, &Refusal::StoreFailed);
+        }
+    }
+
+    fn answer_register(&mut self, now: Instant, pending: &PendingRegister) {
+        let Some(request) = self.layer.server_request(pending.server).cloned() else { return };
+        let mut answer: ResponseBuilder<'_> = self.answer_builder(&request, pending.flow, StatusCode::OK);
+        for binding in &pending.bindings {
+            answer = answer.header(HeaderName::Contact, &contact_value(binding, now));
+        }
+        let date = http_date(self.shard.clock.unix(now).as_secs());
+        self.respond(now, pending.server, StatusCode::OK, answer.header(HeaderName::Date, &date));
+    }
+
+    fn tell_changes(&mut self, aor: &Aor, known: &Bindings, kept: &Bindings, removed: &Bindings) {
+        for binding in kept.iter().filter(|binding| !known.iter().any(|before| before.is_same_contact(binding))) {
+            self.event(Event::Registered {
+                aor: aor.clone(),
+                uri: binding.uri.clone(),
+                flow: binding.flow,
+                user_agent: binding.user_agent.clone(),
+            });
+        }
+        for binding in removed {
+            self.tell_unregistered(aor, binding, UnregisterReason::Removed);
+        }
+    }
+
+    fn tell_unregistered(&mut self, aor: &Aor, binding: &Binding, reason: UnregisterReason) {
+        self.event(Event::Unregistered { aor: aor.clone(), uri: binding.uri.clone(), reason });
+    }
+
+    /// A connection is gone: what was registered over it is, too.
+    pub(super) fn unregister_connection(&mut self, now: Instant, conn: ConnId) {
+        let gone = self.location.connection_closed(conn, now);
+        self.forget_bindings(gone, UnregisterReason::ConnectionClosed);
+    }
+
+    /// Removes bindings that have ended. One shard does it for all, every few seconds.
+    pub fn expire_bindings(&mut self, now: Instant) {
+        let ended = self.location.expire(now);
+        self.forget_bindings(ended, UnregisterReason::Expired);
+    }
+
+    fn forget_bindings(&mut self, gone: Vec<(Aor, Arc<Binding>)>, reason: UnregisterReason) {
+        if gone.is_empty() {
+            return;
+        }
+        for (aor, binding) in &gone {
+            self.tell_unregistered(aor, binding, reason);
+        }
+        let delete = |(aor, binding): (Aor, Arc<Binding>)| Change::Delete { aor, uri: binding.uri.clone() };
+        let changes = gone.into_iter().map(delete).collect();
+        self.outputs.push_back(Output::Store { ticket: None, changes });
+    }
+}
+
+impl BindingRecord {
+    /// The binding with the time of day.
+    pub fn new(binding: &Binding, now: Instant, clock: WallClock) -> Self {
+        let unix = |instant: Instant| match instant.checked_duration_since(now) {
+            Some(ahead) => (clock.unix(now) + ahead).as_secs(),
+            None => clock.unix(now).saturating_sub(now - instant).as_secs(),
+        };
+        Self {
+            uri: binding.uri.to_string(),
+            q: binding.q,
+            expires_unix: unix(binding.expires_at),
+            since_unix: unix(binding.since),
+            call_id: binding.call_id.to_string(),
+            cseq: binding.cseq,
+            instance: binding.instance.as_deref().map(str::to_owned),
+            reg_id: binding.reg_id,
+            transport: binding.flow.transport.via_token().to_owned(),
+            local: binding.flow.local,
+            remote: binding.flow.remote,
+            flags: binding.flags,
+            user_agent: binding.user_agent.as_deref().map(str::to_owned),
+        }
+    }
+
+    /// The binding again, after a restart. `None` when its time is over, or when it was reached over a connection: that
+    /// is gone, and its client comes back by itself (RFC 5626 section 4.5).
+    pub fn restore(self, now: Instant, clock: WallClock) -> Option<Binding> {
+        let transport = viaduct_sip::Transport::from_via_token(&self.transport)?;
+        if transport != viaduct_sip::Transport::Udp {
+            return None;
+        }
+        let seconds = std::time::Duration::from_secs;
+        Some(Binding {
+            uri: self.uri.into(),
+            q: self.q,
+            expires_at: clock.instant(now, seconds(self.expires_unix))?,
+            call_id: self.call_id.into(),
+            cseq: self.cseq,
+            instance: self.instance.map(Into::into),
+            reg_id: self.reg_id,
+            flow: Flow { transport, local: self.local, remote: self.remote, conn: None },
+            flags: self.flags,
+            user_agent: self.user_agent.map(Into::into),
+            since: now,
+        })
+    }
+}
+
+/// A registrar must know every extension that a REGISTER requires (RFC 3261 section 10.3, step 2).
+fn check_require(request: &viaduct_sip::Message) -> Result<(), Refusal> {
+    /// Understood, or of no consequence to a registrar.
+    const KNOWN: [&[u8]; 2] = [b"path", b"outbound"];
+    let unknown = request.values(HeaderName::Require).filter(|tag| !KNOWN.iter().any(|k| k.eq_ignore_ascii_case(tag)));
+    let unsupported: Vec<String> = unknown.map(|tag| String::from_utf8_lossy(tag).into_owned()).collect();
+    if unsupported.is_empty() { Ok(()) } else { Err(Refusal::BadExtension { unsupported }) }
+}
+
+/// The time of day as the Date header writes it (RFC 3261 section 20.17).
+fn http_date(unix: u64) -> String {
+    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let days = unix / 86_400;
+    let (hour, minute, second) = (unix / 3_600 % 24, unix / 60 % 60, unix % 60);
+    // Days since 1 March of year 0, counted in eras of 400 years: leap days fall at the end of a year.
+    let shifted = days + 719_468;
+    let (era, of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let march_month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * march_month + 2) / 5 + 1;
+    let month = (march_month + 2) % 12;
+    let year = era * 400 + year_of_era + u64::from(month < 2);
+    let weekday = DAYS[(days % 7) as usize];
+    format!("{weekday}, {day:02} {} {year} {hour:02}:{minute:02}:{second:02} GMT", MONTHS[month as usize])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::http_date;
+
+    #[test]
+    fn dates_are_right_around_leap_days_and_new_years() {
+        for (unix, text) in [
+            (0, "Thu, 01 Jan 1970 00:00:00 GMT"),
+            (951_782_400, "Tue, 29 Feb 2000 00:00:00 GMT"),
+            (1_709_251_199, "Thu, 29 Feb 2024 23:59:59 GMT"),
+            (1_735_689_599, "Tue, 31 Dec 2024 23:59:59 GMT"),
+            (1_735_689_600, "Wed, 01 Jan 2025 00:00:00 GMT"),
+            (4_102_444_800, "Fri, 01 Jan 2100 00:00:00 GMT"),
+        ] {
+            assert_eq!(http_date(unix), text);
+        }
+    }
+}

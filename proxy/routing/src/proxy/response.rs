@@ -1,0 +1,431 @@
+//! Answers come back (RFC 3261 section 16.7).
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use viaduct_sip::{Edit, HeaderName, Message, Method, StatusCode};
+use viaduct_txn::{ClientId, ServerId};
+
+use super::relay::{RelayUse, Rewriting};
+use super::{Alarm, Proxy};
+use crate::body::SdpPart;
+use crate::call::{CallState, LegId};
+use crate::calls::CallKey;
+use crate::context::{Best, BranchState, ContextId, Media};
+use crate::media::Party;
+use crate::{CallEnd, Event, ProxyEnd, Refusal, Ticket};
+
+/// The Reason of a CANCEL to the branches that lost (RFC 3326): phones show no missed call.
+const ELSEWHERE: &str = "SIP;cause=200;text=\"Call completed elsewhere\"";
+
+impl Proxy {
+    pub(super) fn response_received(&mut self, now: Instant, response: &Message) {
+        let Ok(essentials) = response.essentials() else {
+            self.counters.dropped += 1;
+            return;
+        };
+        let Some(client) = self.layer.handle_response(now, response, &essentials) else { return };
+        let Some(&(id, index)) = self.by_client.get(&client) else { return };
+        let Some(branch) = self.contexts.get_mut(id).map(|context| &mut context.branches[index]) else { return };
+        if let BranchState::Answering { .. } = branch.state {
+            // Answers go on in the order in which they came.
+            if branch.inbox.len() < self.config.limits.answers_waiting_max {
+                branch.inbox.push_back(response.clone());
+            } else {
+                self.counters.answers_over_limit += 1;
+            }
+            return;
+        }
+        self.branch_answered(now, id, index, response);
+    }
+
+    /// One answer of a branch, none before it being under way.
+    fn branch_answered(&mut self, now: Instant, id: ContextId, index: usize, response: &Message) {
+        let Some(status) = response.status() else { return };
+        if status == StatusCode::TRYING {
+            return;
+        }
+        if status.is_provisional() {
+            self.restart_ringing(now, id, index);
+        }
+        if status.get() < 300 {
+            self.learn_callee(id, index, response);
+            match self.prepare_answer(now, id, index, response) {
+                Ok(Sdp::AsItIs) => {}
+                Ok(Sdp::Known(sdp)) => return self.deliver(now, id, index, response, Some(&sdp)),
+                Ok(Sdp::Asked(ticket)) => {
+                    if let Some(context) = self.contexts.get_mut(id) {
+                        let response = response.clone();
+                        context.branches[index].state = BranchState::Answering { ticket, response };
+                    }
+                    return;
+                }
+                Err(refusal) => return self.answer_lost(now, id, index, response, refusal),
+            }
+        }
+        self.deliver(now, id, index, response, None);
+    }
+
+    /// The SDP of an answer is ready, or will never be.
+    pub(super) fn answer_written(
+        &mut self,
+        now: Instant,
+        id: ContextId,
+        index: usize,
+        ticket: Ticket,
+        sdp: Result<Bytes, Refusal>,
+    ) {
+        let Some(branch) = self.contexts.get_mut(id).and_then(|context| context.branches.get_mut(index)) else { return };
+        let response = match &branch.state {
+            BranchState::Answering { ticket: waited, response } if *waited == ticket => response.clone(),
+            _ => return,
+        };
+        branch.state = BranchState::Sent;
+        match sdp {
+            Ok(sdp) => self.deliver(now, id, index, &response, Some(&sdp)),
+            Err(refusal) => self.answer_lost(now, id, index, &response, refusal),
+        }
+        self.drain_inbox(now, id, index);
+    }
+
+    /// Takes up the answers that came meanwhile, until one of them needs the relay again.
+    fn drain_inbox(&mut self, now: Instant, id: ContextId, index: usize) {
+        loop {
+            let Some(branch) = self.contexts.get_mut(id).and_then(|context| context.branches.get_mut(index)) else {
+                return;
+            };
+            if let BranchState::Answering { .. } | BranchState::Offering(_) = branch.state {
+                return;
+            }
+            let Some(next) = branch.inbox.pop_front() else { return };
+            self.branch_answered(now, id, index, &next);
+        }
+    }
+
+    /// Sends an answer upstream, or weighs it against others.
+    fn deliver(&mut self, now: Instant, id: ContextId, index: usize, response: &Message, sdp: Option<&Bytes>) {
+        let Some(status) = response.status() else { return };
+        let Some(context) = self.contexts.get(id) else { return };
+        if status.is_provisional() {
+            if !context.answered {
+                self.send_upstream(now, id, response, sdp);
+            }
+            return;
+        }
+        if status.is_success() {
+            let first = !context.answered;
+            if !first && !context.is_invite {
+                return self.branch_done(now, id, index);
+            }
+            self.send_upstream(now, id, response, sdp);
+            if let Some(context) = self.contexts.get_mut(id) {
+                context.answered = true;
+                context.branches[index].state = BranchState::Done;
+            }
+            if first {
+                self.cancel_others(now, id, index, Some(ELSEWHERE));
+                self.taken(now, id, index);
+            }
+            return self.finish_if_done(now, id);
+        }
+        if status.class() == 6 {
+            self.cancel_others(now, id, index, None);
+        }
+        self.branch_failed(now, id, index, Best::Received(response.clone()));
+    }
+
+    /// Removes our Via and hands the answer to the one before us.
+    fn send_upstream(&mut self, now: Instant, id: ContextId, response: &Message, sdp: Option<&Bytes>) {
+        let Some(context) = self.contexts.get(id) else { return };
+        let Some(status) = response.status() else { return };
+        let mut edit = Edit::new(response);
+        edit.remove_first(HeaderName::Via);
+        if let (Some(sdp), Some(part)) = (sdp, SdpPart::find(response)) {
+            edit.set_body(None, &part.replace(response, sdp));
+        }
+        if context.flow.transport.is_reliable() {
+            edit.ensure_content_length();
+        }
+        match edit.finish() {
+            Ok(octets) => self.layer.respond(now, context.server, status, octets),
+            Err(_) => self.counters.dropped += 1,
+        }
+    }
+
+    /// A branch ended without success. The relay forgets it, and the caller is told when it was the last.
+    pub(super) fn branch_failed(&mut self, now: Instant, id: ContextId, index: usize, best: Best) {
+        let Some(context) = self.contexts.get_mut(id) else { return };
+        context.refuse_with(best);
+        self.branch_done(now, id, index);
+    }
+
+    pub(super) fn branch_done(&mut self, now: Instant, id: ContextId, index: usize) {
+        let Some(context) = self.contexts.get_mut(id) else { return };
+        let branch = &mut context.branches[index];
+        branch.state = BranchState::Done;
+        branch.inbox.clear();
+        if let Media::Begins(call) = context.media {
+            let via_branch = context.branches[index].via_branch.clone();
+            if let Some(leg) = self.calls.get(call).and_then(|call| call.leg_of_branch(&via_branch)) {
+                self.forget_leg(call, leg);
+            }
+        }
+        self.finish_if_done(now, id);
+    }
+
+    /// When every branch is done: the best refusal goes upstream, and what the request meant for its call happens.
+    pub(super) fn finish_if_done(&mut self, now: Instant, id: ContextId) {
+        let Some(context) = self.contexts.get_mut(id) else { return };
+        if !context.all_done() {
+            return;
+        }
+        if !context.answered {
+            context.answered = true;
+            let best = match context.cancelled {
+                // The caller gave up: it is told so, unless somebody downstream said something stronger.
+                Some(_) if !context.best.as_ref().is_some_and(|best| best.status().class() == 6) => Best::Terminated,
+                _ => context.best.take().unwrap_or(Best::Timeout),
+            };
+            self.send_refusal(now, id, best);
+        }
+        self.request_over(now, id);
+        self.drop_if_over(id);
+    }
+
+    fn send_refusal(&mut self, now: Instant, id: ContextId, best: Best) {
+        let Some(context) = self.contexts.get(id) else { return };
+        let (server, flow, request) = (context.server, context.flow, context.request.clone());
+        let (media, is_invite, cancelled) = (context.media, context.is_invite, context.cancelled.is_some());
+        let status = best.status();
+        let mut reason = status.default_reason().to_owned();
+        match best {
+            Best::Received(response) => {
+                if let viaduct_sip::Start::Response { reason: text, .. } = response.start() {
+                    reason = String::from_utf8_lossy(text).into_owned();
+                }
+                self.send_received_refusal(now, id, &response);
+            }
+            Best::Local(refusal) => {
+                reason = refusal.to_string();
+                self.refuse(now, server, flow, &refusal);
+            }
+            // Nobody is told that a request other than INVITE timed out (RFC 4320 section 4.2).
+            Best::Timeout if !is_invite => {}
+            Best::Timeout | Best::Terminated => {
+                let answer = self.answer_builder(&request, flow, status);
+                self.respond(now, server, status, answer);
+            }
+        }
+        if let Media::Begins(call) = media {
+            let end = if cancelled { CallEnd::Cancelled } else { CallEnd::Failed { status: status.get(), reason } };
+            self.call_over(now, call, end);
+        }
+    }
+
+    /// A lone 503 would make the caller avoid this proxy, not the one behind it (RFC 3261 section 16.7, step 6).
+    fn send_received_refusal(&mut self, now: Instant, id: ContextId, response: &Message) {
+        if response.status() != Some(StatusCode::SERVICE_UNAVAILABLE) {
+            return self.send_upstream(now, id, response, None);
+        }
+        let Some(context) = self.contexts.get(id) else { return };
+        let (server, flow, request) = (context.server, context.flow, context.request.clone());
+        let status = StatusCode::SERVER_INTERNAL_ERROR;
+        let answer = self.answer_builder(&request, flow, status);
+        self.respond(now, server, status, answer);
+    }
+
+    /// What the end of a request means for the call that it belongs to.
+    fn request_over(&mut self, now: Instant, id: ContextId) {
+        let Some(context) = self.contexts.get(id) else { return };
+        let Media::Inside { call, leg, sender } = context.media else { return };
+        let gone = matches!(
+            context.best.as_ref().map(|best| best.status().get()),
+            Some(481 | 408) if context.is_invite || context.request.method() == Some(Method::Update)
+        );
+        if context.request.method() == Some(Method::Bye) {
+            let end = match sender {
+                Party::Caller => CallEnd::ByCaller,
+                Party::Callee => CallEnd::ByCallee,
+            };
+            self.leg_over(now, call, leg, end);
+        } else if gone {
+            // RFC 5057 section 5.1: the dialog is gone at that end.
+            self.end_call(now, call, ProxyEnd::DialogGone);
+        }
+    }
+
+    /// A 2xx came first from this branch: the call is taken.
+    fn taken(&mut self, now: Instant, id: ContextId, index: usize) {
+        let Some(context) = self.contexts.get(id) else { return };
+        let Media::Begins(key) = context.media else { return };
+        let via_branch = &context.branches[index].via_branch;
+        let Some(call) = self.calls.get_mut(key) else { return };
+        call.taken_by = call.leg_of_branch(via_branch);
+        call.state = CallState::Answered;
+        call.answered = Some(now);
+        let (number, after) = (call.number, now.saturating_duration_since(call.started));
+        self.counters.calls_answered += 1;
+        self.event(Event::CallAnswered { call: number, after });
+    }
+
+    /// An answer whose SDP cannot be written. A provisional one is not worth a call; without the final one there is no
+    /// media, so the callee is told that the call is over and the caller that it failed.
+    fn answer_lost(&mut self, now: Instant, id: ContextId, index: usize, response: &Message, refusal: Refusal) {
+        if response.status().is_none_or(StatusCode::is_provisional) {
+            return;
+        }
+        let Some(context) = self.contexts.get(id) else { return };
+        if let Media::Begins(call) = context.media {
+            let via_branch = context.branches[index].via_branch.clone();
+            if let Some(leg) = self.calls.get(call).and_then(|call| call.leg_of_branch(&via_branch)) {
+                self.end_callee(now, call, leg, response, ProxyEnd::RelayFailed);
+            }
+        }
+        self.branch_failed(now, id, index, Best::Local(refusal));
+    }
+
+    /// What an answer says about the endpoint that gave it.
+    fn learn_callee(&mut self, id: ContextId, index: usize, response: &Message) {
+        let Some(context) = self.contexts.get(id) else { return };
+        let found = match context.media {
+            Media::None => None,
+            Media::Begins(call) => {
+                let via_branch = &context.branches[index].via_branch;
+                self.calls.get(call).and_then(|entry| entry.leg_of_branch(via_branch)).map(|leg| (call, leg, Party::Callee))
+            }
+            Media::Inside { call, leg, sender } => Some((call, leg, sender.other())),
+        };
+        let Some((call, leg, party)) = found else { return };
+        let ours = &self.config;
+        let routes = response.values(HeaderName::RecordRoute).filter(|value| {
+            let uri = viaduct_sip::NameAddr::parse(value).ok().and_then(|addr| addr.uri().ok());
+            uri.is_some_and(|uri| !ours.is_our_route(&uri))
+        });
+        let mut routes: Vec<String> = routes.map(|value| String::from_utf8_lossy(value).into_owned()).collect();
+        routes.reverse();
+        let begins = matches!(context.media, Media::Begins(_));
+        let tag = response.to().and_then(Result::ok).and_then(|to| to.tag()).map(|tag| response.share(tag.as_bytes()));
+        let Some(side) = self.calls.get_mut(call).and_then(|call| call.side_mut(leg, party)) else { return };
+        if begins {
+            side.tag = tag.or_else(|| side.tag.take());
+            side.learn(response, routes);
+        } else if let Some(contact) = crate::call::contact_uri(response) {
+            // A target refresh (RFC 3261 section 12.2.1.2); the route set stays.
+            side.contact = Some(contact);
+        }
+    }
+
+    /// Asks the relay to write the SDP of an answer, unless it did so before.
+    fn prepare_answer(
+        &mut self,
+        now: Instant,
+        id: ContextId,
+        index: usize,
+        response: &Message,
+    ) -> Result<Sdp, Refusal> {
+        let Some(context) = self.contexts.get(id) else { return Ok(Sdp::AsItIs) };
+        let carries = matches!(context.request.method(), Some(Method::Invite | Method::Update | Method::Prack));
+        let (Some(part), true) = (SdpPart::find(response), carries) else { return Ok(Sdp::AsItIs) };
+        let Some((call, leg, from)) = self.leg_of(context.media, &context.branches[index].via_branch) else {
+            return Ok(Sdp::AsItIs);
+        };
+        let received = part.of(response);
+        let Some(entry) = self.calls.get_mut(call).and_then(|call| call.leg_mut(leg)) else { return Ok(Sdp::AsItIs) };
+        let operation = entry.exchange.response(from);
+        if let Some(known) = entry.repeat(from, operation, &received) {
+            return Ok(Sdp::Known(known.clone()));
+        }
+        let rewriting = Rewriting { call, leg, from, operation, received };
+        let ticket = self.rewrite(now, rewriting, |rewriting| RelayUse::Response { context: id, branch: index, rewriting })?;
+        Ok(Sdp::Asked(ticket))
+    }
+
+    /// Whose SDP an answer carries.
+    fn leg_of(&self, media: Media, via_branch: &[u8]) -> Option<(CallKey, LegId, Party)> {
+        match media {
+            Media::None => None,
+            Media::Begins(call) => {
+                Some((call, self.calls.get(call)?.leg_of_branch(via_branch)?, Party::Callee))
+            }
+            Media::Inside { call, leg, sender } => Some((call, leg, sender.other())),
+        }
+    }
+
+    /// A provisional answer restarts timer C (RFC 3261 section 16.7, step 2).
+    fn restart_ringing(&mut self, now: Instant, id: ContextId, index: usize) {
+        let Some(context) = self.contexts.get_mut(id).filter(|context| context.is_invite) else { return };
+        let branch = &mut context.branches[index];
+        branch.ring += 1;
+        let alarm = Alarm::Ringing { context: id, branch: index, ring: branch.ring };
+        self.alarms.set(now, self.config.times.ringing_max, alarm);
+    }
+
+    /// Timer C fired (RFC 3261 section 16.8).
+    pub(super) fn rang_too_long(&mut self, now: Instant, id: ContextId, index: usize, ring: u32) {
+        let Some(branch) = self.contexts.get(id).and_then(|context| context.branches.get(index)) else { return };
+        if branch.ring == ring
+            && !branch.is_done()
+            && let Some(client) = branch.client
+        {
+            self.layer.cancel(now, client, None);
+        }
+    }
+
+    pub(super) fn client_timed_out(&mut self, now: Instant, client: ClientId) {
+        let Some((id, index)) = self.by_client.get(&client).copied() else { return };
+        let Some(context) = self.contexts.get(id) else { return };
+        if !context.branches[index].is_done() {
+            let best = if context.cancelled.is_some() { Best::Terminated } else { Best::Timeout };
+            self.branch_failed(now, id, index, best);
+        }
+    }
+
+    /// The transport refused a copy: as if its target had answered 503 (RFC 3261 section 16.9). A flow that is gone
+    /// means that its user is.
+    pub(super) fn send_failed(&mut self, now: Instant, client: ClientId) {
+        let Some((id, index)) = self.by_client.get(&client).copied() else {
+            return self.layer.abandon(client);
+        };
+        let Some(branch) = self.contexts.get(id).map(|context| &context.branches[index]) else { return };
+        let (is_done, lost) = (branch.is_done(), branch.target.flow.conn);
+        self.layer.abandon(client);
+        if !is_done {
+            self.branch_failed(now, id, index, Best::Local(Refusal::FlowGone));
+        }
+        if let Some(conn) = lost {
+            self.unregister_connection(now, conn);
+        }
+    }
+
+    pub(super) fn server_ended(&mut self, server: ServerId) {
+        let Some(id) = self.by_server.remove(&server) else { return };
+        if let Some(context) = self.contexts.get_mut(id) {
+            context.server_ended = true;
+        }
+        self.drop_if_over(id);
+    }
+
+    pub(super) fn client_ended(&mut self, client: ClientId) {
+        let Some((id, index)) = self.by_client.remove(&client) else { return };
+        if let Some(context) = self.contexts.get_mut(id) {
+            context.branches[index].client = None;
+        }
+        self.drop_if_over(id);
+    }
+
+    fn drop_if_over(&mut self, id: ContextId) {
+        if self.contexts.get(id).is_some_and(crate::context::Context::is_over) {
+            self.contexts.remove(id);
+        }
+    }
+}
+
+/// What an answer's SDP needs.
+enum Sdp {
+    /// There is none, or none that is ours to change.
+    AsItIs,
+    /// The relay wrote it before.
+    Known(Bytes),
+    /// The relay is asked.
+    Asked(Ticket),
+}

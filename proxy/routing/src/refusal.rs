@@ -1,0 +1,138 @@
+//! Every way a request can be refused by the proxy itself, and the answer to each.
+
+use viaduct_sip::StatusCode;
+
+use crate::auth::{Asking, AuthFailure};
+use crate::media::NoCommonCodec;
+use crate::registrar::RegisterRefusal;
+
+/// Why a request goes no further.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Max-Forwards was 0 (RFC 3261 section 16.3, step 3).
+    #[error("Too Many Hops")]
+    TooManyHops,
+    /// The request was here before, unchanged (RFC 5393 section 4.2).
+    #[error("Loop Detected")]
+    Loop,
+    /// Proxy-Require, or Require to the registrar, names extensions that we do not have.
+    #[error("Bad Extension")]
+    BadExtension {
+        /// The option tags.
+        unsupported: Vec<String>,
+    },
+    /// The Request-URI is of a scheme that we do not route.
+    #[error("Unsupported URI Scheme")]
+    BadScheme,
+    /// The Request-URI, To or From cannot be read.
+    #[error("Bad {0}")]
+    BadHeader(&'static str),
+    /// Nobody has proven to be anybody: the answer is a challenge.
+    #[error("{failure}")]
+    Unauthenticated {
+        /// As registrar or as proxy.
+        asking: Asking,
+        /// What is wrong with the credentials.
+        failure: AuthFailure,
+        /// The user named in From or To, whose list of algorithms counts.
+        user: Option<String>,
+    },
+    /// The user is not the owner of the address it registers or calls from.
+    #[error("{user} may not use {address}")]
+    NotYours {
+        /// Who it is.
+        user: String,
+        /// What it wanted to use.
+        address: String,
+    },
+    /// A domain that is not ours.
+    #[error("Relaying denied")]
+    RelayDenied,
+    /// A Route of ours with a token that does not verify.
+    #[error("Flow token does not verify")]
+    TokenForged,
+    /// Nobody has this address.
+    #[error("Not Found")]
+    UnknownUser,
+    /// The user is known and has no contact.
+    #[error("Not registered")]
+    NotRegistered,
+    /// The connection to the target is gone.
+    #[error("Connection to the user is gone")]
+    FlowGone,
+    /// Inside no dialog that went through here.
+    #[error("Call/Transaction Does Not Exist")]
+    NoDialog,
+    /// A CANCEL for nothing.
+    #[error("Nothing to cancel")]
+    NothingToCancel,
+    /// The request makes no sense here.
+    #[error("Method Not Allowed")]
+    MethodNotAllowed,
+    /// Subscriptions and publications are nobody's here.
+    #[error("Bad Event")]
+    BadEvent,
+    /// No codec that both sides know.
+    #[error(transparent)]
+    NoCommonCodec(#[from] NoCommonCodec),
+    /// The body is no SDP that the relay can read.
+    #[error("Bad SDP")]
+    BadSdp,
+    /// The registrar says no.
+    #[error(transparent)]
+    Register(#[from] RegisterRefusal),
+    /// The user has as many calls as it may have.
+    #[error("Too many calls of this user")]
+    UserBusy,
+    /// A bound of this proxy is reached.
+    #[error("{0}")]
+    Overload(&'static str),
+    /// The relay does not answer, or cannot take the call.
+    #[error("Media relay unavailable")]
+    RelayUnavailable,
+    /// The store could not be written.
+    #[error("Registration could not be stored")]
+    StoreFailed,
+}
+
+impl Refusal {
+    /// The code of the answer.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::TooManyHops => StatusCode::TOO_MANY_HOPS,
+            Self::Loop => StatusCode::LOOP_DETECTED,
+            Self::BadExtension { .. } => StatusCode::BAD_EXTENSION,
+            Self::BadScheme => StatusCode::UNSUPPORTED_URI_SCHEME,
+            Self::BadHeader(_) => StatusCode::BAD_REQUEST,
+            Self::Unauthenticated { asking, .. } => asking.status(),
+            Self::NotYours { .. } | Self::RelayDenied | Self::TokenForged => StatusCode::FORBIDDEN,
+            Self::UnknownUser => StatusCode::NOT_FOUND,
+            Self::NotRegistered | Self::FlowGone => StatusCode::TEMPORARILY_UNAVAILABLE,
+            Self::NoDialog | Self::NothingToCancel => StatusCode::CALL_TRANSACTION_DOES_NOT_EXIST,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::BadEvent => StatusCode::BAD_EVENT,
+            Self::NoCommonCodec(_) | Self::BadSdp => StatusCode::NOT_ACCEPTABLE_HERE,
+            Self::Register(refusal) => refusal.status(),
+            Self::UserBusy => StatusCode::BUSY_HERE,
+            Self::Overload(_) | Self::RelayUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::StoreFailed => StatusCode::SERVER_INTERNAL_ERROR,
+        }
+    }
+
+    /// The Warning header that goes with the answer (RFC 3261 section 20.43): code and text.
+    pub fn warning(&self) -> Option<(u16, String)> {
+        match self {
+            Self::NoCommonCodec(no_codec) => Some((305, no_codec.to_string())),
+            Self::BadSdp => Some((399, "the media relay cannot read this SDP".to_owned())),
+            _ => None,
+        }
+    }
+
+    /// Seconds for Retry-After.
+    pub fn retry_after_s(&self) -> Option<u32> {
+        match self {
+            Self::Overload(_) | Self::RelayUnavailable | Self::Register(RegisterRefusal::Full) => Some(5),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Route handling (RFC 3261 sections 16.4 and 16.6): which Route values are ours, and where they lead.
+
+use viaduct_sip::{HeaderName, Message, NameAddr, Uri};
+use viaduct_txn::Flow;
+
+use crate::token::Tokens;
+use crate::{Config, Refusal};
+
+/// What the Route headers of a request mean to us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Routing {
+    /// How many Route values on top are ours and must go.
+    pub own: usize,
+    /// The flow that our last Route value names: the side that the request is for.
+    pub flow: Option<Flow>,
+    /// The Request-URI to go on with, when a strict router upstream put ours in its place: the last Route, which must
+    /// go too.
+    pub strict: Option<String>,
+    /// A Route of somebody else is left.
+    pub foreign: bool,
+}
+
+/// We stand in a call with two Record-Route values at most, one for each side.
+const OWN_ROUTES_MAX: usize = 2;
+
+/// Reads the Route headers of a request.
+pub fn read(config: &Config, tokens: &Tokens, request: &Message) -> Result<Routing, Refusal> {
+    let call_id = request.call_id().unwrap_or_default().as_bytes();
+    let uri = request.request_uri().and_then(Result::ok).ok_or(Refusal::BadHeader("Request-URI"))?;
+    let mut routing = Routing { own: 0, flow: None, strict: None, foreign: false };
+    let routes: Vec<&[u8]> = request.values(HeaderName::Route).collect();
+    let mut left = routes.as_slice();
+    // A strict router sends our Record-Route value as Request-URI (section 16.4).
+    if let Some(token) = own_token(config, &uri)
+        && let Some((last, rest)) = left.split_last()
+    {
+        routing.flow = Some(tokens.verify(call_id, token).map_err(|_| Refusal::TokenForged)?);
+        routing.strict = Some(uri_of(last)?.as_str().to_owned());
+        left = rest;
+    }
+    while let Some((first, rest)) = left.split_first() {
+        let route = uri_of(first)?;
+        if routing.own == OWN_ROUTES_MAX || !config.is_our_route(&route) {
+            routing.foreign = true;
+            break;
+        }
+        if let Some(token) = route.user() {
+            routing.flow = Some(tokens.verify(call_id, token).map_err(|_| Refusal::TokenForged)?);
+        }
+        routing.own += 1;
+        left = rest;
+    }
+    Ok(routing)
+}
+
+/// The user part of a URI that looks like one of our Record-Route values: ours, and loose.
+fn own_token<'u>(config: &Config, uri: &Uri<'u>) -> Option<&'u str> {
+    let token = uri.user()?;
+    (uri.is_loose_router() && config.is_our_route(uri)).then_some(token)
+}
+
+fn uri_of(route: &[u8]) -> Result<Uri<'_>, Refusal> {
+    let bad = Refusal::BadHeader("Route");
+    NameAddr::parse(route).map_err(|_| bad.clone())?.uri().map_err(|_| bad)
+}
+
+#[cfg(test)]
+mod tests {
+    use viaduct_sip::Transport;
+
+    use super::*;
+    use crate::Listener;
+    use crate::test::parse;
+
+    struct Desk {
+        config: Config,
+        tokens: Tokens,
+    }
+
+    impl Desk {
+        fn new() -> Self {
+            let mut config = Config::new("example.com");
+            for (transport, addr) in [(Transport::Udp, "192.0.2.1:5060"), (Transport::Ws, "192.0.2.1:8080")] {
+                config.listeners.push(Listener { transport, addr: addr.parse().unwrap(), advertised: None });
+            }
+            Self { config, tokens: Tokens::new(&[3; 32]) }
+        }
+
+        fn token(&self, call_id: &str, remote: &str) -> String {
+            self.tokens.issue(call_id.as_bytes(), &flow(remote))
+        }
+
+        fn read(&self, uri: &str, routes: &[String]) -> Result<Routing, Refusal> {
+            let routes: String = routes.iter().map(|route| format!("Route: {route}\r\n")).collect();
+            let request = parse(
+                format!(
+                    "BYE {uri} SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\n{routes}From: <sip:a@h>;tag=1\r\n\
+                     To: <sip:b@h>;tag=2\r\nCall-ID: call\r\nCSeq: 2 BYE\r\n\r\n"
+                )
+                .as_bytes(),
+            );
+            read(&self.config, &self.tokens, &request)
+        }
+    }
+
+    fn flow(remote: &str) -> Flow {
+        Flow {
+            transport: Transport::Udp,
+            local: "192.0.2.1:5060".parse().unwrap(),
+            remote: remote.parse().unwrap(),
+            conn: None,
+        }
+    }
+
+    /// RFC 5658 section 5: both of our values come back, whichever side sends.
+    #[test]
+    fn the_last_of_our_routes_names_the_side_that_the_request_is_for() {
+        let desk = Desk::new();
+        let (caller, callee) = (desk.token("call", "10.0.0.1:1"), desk.token("call", "10.0.0.2:2"));
+        let one_line = format!("<sip:{caller}@192.0.2.1:8080;transport=ws;lr>, <sip:{callee}@192.0.2.1:5060;lr>");
+        let routing = desk.read("sip:b@10.0.0.2", &[one_line]).unwrap();
+        assert_eq!((routing.own, routing.flow, routing.foreign), (2, Some(flow("10.0.0.2:2")), false));
+        let routes = [
+            format!("<sip:{callee}@192.0.2.1;lr>"),
+            format!("<sip:{caller}@192.0.2.1:8080;transport=ws;lr>"),
+            "<sip:other.example;lr>".to_owned(),
+        ];
+        let routing = desk.read("sip:a@x.invalid", &routes).unwrap();
+        assert_eq!((routing.own, routing.flow, routing.foreign), (2, Some(flow("10.0.0.1:1")), true));
+    }
+
+    #[test]
+    fn a_token_of_another_call_is_refused() {
+        let desk = Desk::new();
+        let route = format!("<sip:{}@192.0.2.1;lr>", desk.token("other call", "10.0.0.1:1"));
+        assert_eq!(desk.read("sip:b@10.0.0.2", &[route]), Err(Refusal::TokenForged));
+        assert_eq!(desk.read("sip:b@h", &["<sip:x@192.0.2.1;lr>".to_owned()]), Err(Refusal::TokenForged));
+    }
+
+    #[test]
+    fn a_route_of_somebody_else_is_left_alone() {
+        let desk = Desk::new();
+        for route in ["<sip:192.0.2.2;lr>", "<sip:192.0.2.1:5070;lr>", "<sip:other.example;lr>"] {
+            let routing = desk.read("sip:b@h", &[route.to_owned()]).unwrap();
+            assert_eq!((routing.own, routing.foreign), (0, true), "{route}");
+        }
+        let preloaded = desk.read("sip:b@h", &["<sip:example.com;lr>".to_owned()]).unwrap();
+        assert_eq!((preloaded.own, preloaded.flow, preloaded.foreign), (1, None, false));
+    }
+
+    /// RFC 3261 section 16.4: the Request-URI is our Record-Route value, the real one is the last Route.
+    #[test]
+    fn a_strict_router_upstream_is_understood() {
+        let desk = Desk::new();
+        let callee = desk.token("call", "10.0.0.2:2");
+        let routing = desk.read(&format!("sip:{callee}@192.0.2.1;lr"), &["<sip:b@10.0.0.2>".to_owned()]).unwrap();
+        assert_eq!(routing.strict.as_deref(), Some("sip:b@10.0.0.2"));
+        assert_eq!((routing.own, routing.flow), (0, Some(flow("10.0.0.2:2"))));
+    }
+
+    #[test]
+    fn routes_that_cannot_be_read_are_refused() {
+        let desk = Desk::new();
+        for route in ["<>", "<sip:192.0.2.1", "\"x"] {
+            assert!(matches!(desk.read("sip:b@h", &[route.to_owned()]), Err(Refusal::BadHeader(_))), "{route}");
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Who may use this proxy.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use viaduct_sip::digest::{Algorithm, Ha1};
+
+use crate::media::Profile;
+
+/// One account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// The user part of its address of record, and its name in digest credentials.
+    pub name: String,
+    /// The name that people see, may be empty.
+    pub display_name: String,
+    /// What proves the password, one for each algorithm that it can be checked with.
+    pub secrets: Vec<Ha1>,
+    /// Contacts that may be registered at a time. `None` is the registrar's limit.
+    pub contacts_max: Option<usize>,
+    /// Algorithms to challenge with, in the order of the headers. `None` is the listener's list.
+    pub challenge: Option<Vec<Algorithm>>,
+    /// What its endpoints speak. `None` decides by what each registered over and offers.
+    pub profile: Option<Profile>,
+    /// Audio codecs that its endpoints take, best first, as RTP names (`PCMA`). `None` is the profile's list.
+    pub codecs: Option<Vec<String>>,
+    /// Further names that it may use in From, besides its own.
+    pub identities: Vec<String>,
+}
+
+impl User {
+    /// An account with a password and every default.
+    pub fn with_password(name: &str, realm: &str, password: &str) -> Self {
+        let secret = |algorithm| Ha1::from_password(algorithm, name, realm, password);
+        Self {
+            name: name.to_owned(),
+            display_name: String::new(),
+            secrets: vec![secret(Algorithm::Md5), secret(Algorithm::Sha256)],
+            contacts_max: None,
+            challenge: None,
+            profile: None,
+            codecs: None,
+            identities: Vec::new(),
+        }
+    }
+
+    /// What proves the password with this algorithm.
+    pub fn secret(&self, algorithm: Algorithm) -> Option<&Ha1> {
+        self.secrets.iter().find(|secret| secret.algorithm() == algorithm)
+    }
+
+    /// True when the account may use this name in From.
+    pub fn may_call_as(&self, name: &str) -> bool {
+        self.name == name || self.identities.iter().any(|identity| identity == name)
+    }
+}
+
+/// All accounts, by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Users(HashMap<String, Arc<User>>);
+
+impl Users {
+    /// The account of this name.
+    pub fn get(&self, name: &str) -> Option<&Arc<User>> {
+        self.0.get(name)
+    }
+
+    /// Every account, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<User>> {
+        self.0.values()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// True when there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl FromIterator<User> for Users {
+    fn from_iter<I: IntoIterator<Item = User>>(users: I) -> Self {
+        Self(users.into_iter().map(|user| (user.name.clone(), Arc::new(user))).collect())
+    }
+}
