@@ -252,7 +252,7 @@ impl<'m> Edit<'m> {
             return self.fail(EditError::LineBreak);
         }
         let value = value.as_ref().map(|value| value as &dyn Display);
-        let param = ViaParam::new(&mut self.text, name, value);
+        let param = ViaParam::new(self.text_buffer(), name, value);
         self.add_via_param(param);
         self
     }
@@ -267,7 +267,7 @@ impl<'m> Edit<'m> {
         let Ok(via) = Via::parse(&self.message.octets()[range]) else {
             return self.fail(EditError::NoVia);
         };
-        for param in source_params(&via, source, &mut self.text) {
+        for param in source_params(&via, source, self.text_buffer()) {
             self.add_via_param(param);
         }
         self
@@ -407,12 +407,17 @@ impl<'m> Edit<'m> {
     }
 
     fn add_text(&mut self, parts: &[&[u8]]) -> Piece {
+        let text = self.text_buffer();
+        let start = text.len();
+        parts.iter().for_each(|part| text.extend_from_slice(part));
+        start..text.len()
+    }
+
+    fn text_buffer(&mut self) -> &mut Vec<u8> {
         if self.text.is_empty() {
             self.text.reserve(TEXT_OCTETS);
         }
-        let start = self.text.len();
-        parts.iter().for_each(|part| self.text.extend_from_slice(part));
-        start..self.text.len()
+        &mut self.text
     }
 
     fn change_line(&mut self, index: usize, change: LineChange) {
