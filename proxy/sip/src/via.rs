@@ -1,8 +1,9 @@
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use crate::text::{Cursor, ascii, is_token, is_whole_token};
-use crate::{Host, Param, Params, Transport, ValueError};
+use crate::{Host, Params, Transport, ValueError};
 
 /// The start of every branch made by RFC 3261 (section 8.1.1.7).
 pub const BRANCH_COOKIE: &str = "z9hG4bK";
@@ -113,9 +114,9 @@ impl<'a> Via<'a> {
         )
     }
 
-    /// The `maddr` parameter's host.
-    pub fn maddr(&self) -> Option<Param<'a>> {
-        self.params.get("maddr")
+    /// The `maddr` parameter.
+    pub fn maddr(&self) -> Option<Cow<'a, str>> {
+        self.params.text("maddr")
     }
 
     /// The value of a fresh Via that asks for `rport`. `sent_by` is a host, with brackets if IPv6, and a port where it
