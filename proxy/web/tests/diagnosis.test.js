@@ -21,9 +21,16 @@ const refused = (sip) => socket({ close: close(1006), probe: probe(200, sip) });
 
 const registering = (fields) => with_(idle, { registration: { since: ago(1000), ...fields } });
 const rejected = (code, more = {}) =>
-  registering({ phase: 'failed', failure: { code, cause: 'Rejected', reason: 'Because', algorithms: [], retryAt: null, ...more } });
+  registering({
+    phase: 'failed',
+    failure: { code, cause: 'Rejected', reason: 'Because', algorithms: [], retryAt: null, ...more },
+  });
 
-const ice = (fields) => with_({ ...talking, ice: { ...initialIce(ago(1000)), answered: true, localCandidates: 1, remoteCandidates: 1 } }, { ice: fields });
+const ice = (fields) =>
+  with_(
+    { ...talking, ice: { ...initialIce(ago(1000)), answered: true, localCandidates: 1, remoteCandidates: 1 } },
+    { ice: fields },
+  );
 const hopeless = (fields) => ice({ phase: 'checking', since: ago(9000), checksSent: 20, ...fields });
 
 const audio = (fields) => with_(talking, { audio: fields });
@@ -48,7 +55,11 @@ const TABLE = {
     ['ws-offline', 'red', socket({ close: close(1006), probe: probe(0, 0, false) })],
     ['ws-unreachable-tls', 'red', socket({ close: close(1006), probe: probe(0, 0) })],
     ['ws-unreachable', 'red', socket({ url: 'ws://localhost:8080/sip', close: close(1006), probe: probe(0, 0) })],
-    ['ws-unreachable', 'red', socket({ url: 'ws://localhost:8080/sip', close: close(1006, true, ago(100)), probe: probe(0, 0) })],
+    [
+      'ws-unreachable',
+      'red',
+      socket({ url: 'ws://localhost:8080/sip', close: close(1006, true, ago(100)), probe: probe(0, 0) }),
+    ],
     ['ws-backend', 'red', socket({ close: close(1006), probe: probe(502, 502) })],
     ['ws-backend', 'red', refused(503)],
     ['ws-not-gateway', 'red', socket({ close: close(1006), probe: probe(404, 404) })],
@@ -66,7 +77,11 @@ const TABLE = {
     ['ws-upgrade', 'red', refused(426)],
     ['ws-upgrade', 'red', refused(400)],
     ['ws-certificate', 'red', with_(refused(426), { environment: { appleBrowser: true } })],
-    ['ws-upgrade', 'red', with_(refused(426), { environment: { appleBrowser: true }, socket: { url: 'ws://localhost/sip' } })],
+    [
+      'ws-upgrade',
+      'red',
+      with_(refused(426), { environment: { appleBrowser: true }, socket: { url: 'ws://localhost/sip' } }),
+    ],
     ['ws-refused', 'red', refused(200)],
     // Trying once more does not wipe out what is known.
     ['ws-path', 'red', with_(refused(404), { socket: { phase: 'connecting' } })],
@@ -131,7 +146,11 @@ const TABLE = {
     ['audio-held-there', 'amber', with_(talking, { call: { heldThere: true }, audio: quiet })],
     ['audio-blocked', 'red', with_(talking, { playback: 'blocked' })],
     ['audio-starting', 'amber', { ...talking, audio: initialAudio(ago(500)) }],
-    ['audio-starting', 'amber', { ...talking, audio: { ...initialAudio(ago(1000)), received: 5, receivedAt: ago(10) } }],
+    [
+      'audio-starting',
+      'amber',
+      { ...talking, audio: { ...initialAudio(ago(1000)), received: 5, receivedAt: ago(10) } },
+    ],
     ['audio-both-ways', 'green', talking],
     ['audio-both-ways', 'green', with_(talking, { call: { muted: true } })],
     // Packets alone are not enough, and neither is a sound that was heard once.
@@ -168,7 +187,11 @@ for (const [light, rows] of Object.entries(TABLE)) {
 test('every verdict of every light has a row above', () => {
   for (const { name, table } of LIGHTS) {
     const tested = new Set(TABLE[name].map(([code]) => code));
-    assert.deepEqual(table.map(({ code }) => code).filter((code) => !tested.has(code)), [], name);
+    assert.deepEqual(
+      table.map(({ code }) => code).filter((code) => !tested.has(code)),
+      [],
+      name,
+    );
   }
 });
 
@@ -183,7 +206,8 @@ test('every verdict speaks in full sentences, and every red one says what to do'
       const verdict = judge(facts, NOW)[light];
       assert.match(verdict.summary, /\S/, code);
       for (const text of [verdict.seen, verdict.means]) assert.match(text, /^[A-Z].*[.!]$/, `${code}: ${text}`);
-      for (const text of [verdict.summary, verdict.seen, verdict.means, verdict.advice]) assert.doesNotMatch(text, /undefined|NaN|null|\[object/, code);
+      for (const text of [verdict.summary, verdict.seen, verdict.means, verdict.advice])
+        assert.doesNotMatch(text, /undefined|NaN|null|\[object/, code);
       if (state === 'red') assert.match(verdict.advice, /^[A-Z].*[.!]$/, code);
     }
   }
@@ -194,8 +218,18 @@ test('a blocked media path names the port to open', () => {
 });
 
 test('an insecure page leads to the secure one', () => {
-  const facts = with_(idle, { environment: { secure: false, mediaDevices: false, host: '192.168.1.20:8080', httpsUrl: 'https://192.168.1.20:8443/' } });
-  assert.deepEqual(judge(facts, NOW).audio.link, { href: 'https://192.168.1.20:8443/', text: 'https://192.168.1.20:8443/' });
+  const facts = with_(idle, {
+    environment: {
+      secure: false,
+      mediaDevices: false,
+      host: '192.168.1.20:8080',
+      httpsUrl: 'https://192.168.1.20:8443/',
+    },
+  });
+  assert.deepEqual(judge(facts, NOW).audio.link, {
+    href: 'https://192.168.1.20:8443/',
+    text: 'https://192.168.1.20:8443/',
+  });
 });
 
 test('a refused registration says when it is tried again', () => {
@@ -210,7 +244,13 @@ test('the first red light is the one to talk about, before any amber one', () =>
 });
 
 test('nothing is talked about while all is well or just begins', () => {
-  for (const facts of [idle, talking, initialFacts(ago(500)), ice({ phase: 'checking' }), with_(talking, { call: { heldHere: true } })]) {
+  for (const facts of [
+    idle,
+    talking,
+    initialFacts(ago(500)),
+    ice({ phase: 'checking' }),
+    with_(talking, { call: { heldHere: true } }),
+  ]) {
     assert.equal(firstTrouble(judge(facts, NOW)), null);
   }
 });

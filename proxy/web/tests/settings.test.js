@@ -8,7 +8,10 @@ const FULL = {
   sip_path: '/sip',
   demo: true,
   user: { name: '300', password: 'moss-tiger-17', display_name: 'Browser' },
-  dial: [{ number: '100', label: 'Echo' }, { number: '201', label: 'Desk phone' }],
+  dial: [
+    { number: '100', label: 'Echo' },
+    { number: '201', label: 'Desk phone' },
+  ],
   media: { udp_port: 3480 },
   desk_phone: { server: '192.168.1.20', port: 5060, transport: 'UDP', user: '201', password: 'kite-amber-42' },
   https_port: 8443,
@@ -20,7 +23,10 @@ test('settings are read', () => {
     sipPath: '/sip',
     demo: true,
     user: { name: '300', password: 'moss-tiger-17', displayName: 'Browser' },
-    dial: [{ number: '100', label: 'Echo' }, { number: '201', label: 'Desk phone' }],
+    dial: [
+      { number: '100', label: 'Echo' },
+      { number: '201', label: 'Desk phone' },
+    ],
     udpPort: 3480,
     deskPhone: { server: '192.168.1.20', port: 5060, transport: 'UDP', user: '201', password: 'kite-amber-42' },
     httpsPort: 8443,
@@ -29,7 +35,14 @@ test('settings are read', () => {
 
 test('only the site is needed', () => {
   assert.deepEqual(readSettings({ site: 'voice.example.com' }), {
-    site: 'voice.example.com', sipPath: '/sip', demo: false, user: null, dial: [], udpPort: null, deskPhone: null, httpsPort: null,
+    site: 'voice.example.com',
+    sipPath: '/sip',
+    demo: false,
+    user: null,
+    dial: [],
+    udpPort: null,
+    deskPhone: null,
+    httpsPort: null,
   });
 });
 
@@ -38,11 +51,23 @@ test('fields of later versions are ignored', () => {
 });
 
 for (const [field, value] of [
-  ['site', 5], ['site', ''], ['sip_path', 'sip'], ['user', 'alice'], ['user', { name: 'alice' }], ['dial', {}], ['dial', [{}]],
-  ['media', []], ['media', { udp_port: 70000 }], ['https_port', '8443'], ['desk_phone', { server: 'x' }],
+  ['site', 5],
+  ['site', ''],
+  ['sip_path', 'sip'],
+  ['user', 'alice'],
+  ['user', { name: 'alice' }],
+  ['dial', {}],
+  ['dial', [{}]],
+  ['media', []],
+  ['media', { udp_port: 70000 }],
+  ['https_port', '8443'],
+  ['desk_phone', { server: 'x' }],
 ]) {
   test(`${field} ${JSON.stringify(value)} is refused by name`, () => {
-    assert.throws(() => readSettings({ ...FULL, [field]: value }), (error) => error instanceof TypeError && error.message.startsWith(field));
+    assert.throws(
+      () => readSettings({ ...FULL, [field]: value }),
+      (error) => error instanceof TypeError && error.message.startsWith(field),
+    );
   });
 }
 
@@ -60,7 +85,11 @@ test('people are read', () => {
 });
 
 test('the directory lists services and people once, without ourselves', () => {
-  const dial = [{ number: '100', label: 'Echo' }, { number: '201', label: 'Desk phone' }, { number: '300', label: 'This browser' }];
+  const dial = [
+    { number: '100', label: 'Echo' },
+    { number: '201', label: 'Desk phone' },
+    { number: '300', label: 'This browser' },
+  ];
   const people = [
     { user: '201', label: 'Desk 201', registered: true },
     { user: '300', label: 'Browser 300', registered: true },

@@ -3,10 +3,21 @@ import { test } from 'node:test';
 
 import { HEARD_LEVEL, initialAudio, meter, observeAudio, sample } from '../assets/phone/stats.js';
 
-const report = (...entries) => new Map(entries.map((entry, index) => [entry.id ?? `entry${index}`, { id: `entry${index}`, ...entry }]));
+const report = (...entries) =>
+  new Map(entries.map((entry, index) => [entry.id ?? `entry${index}`, { id: `entry${index}`, ...entry }]));
 
 const CHROMIUM = report(
-  { type: 'inbound-rtp', kind: 'audio', packetsReceived: 100, packetsLost: 2, jitter: 0.0042, audioLevel: 0.1, totalAudioEnergy: 0.5, totalSamplesDuration: 2, codecId: 'c' },
+  {
+    type: 'inbound-rtp',
+    kind: 'audio',
+    packetsReceived: 100,
+    packetsLost: 2,
+    jitter: 0.0042,
+    audioLevel: 0.1,
+    totalAudioEnergy: 0.5,
+    totalSamplesDuration: 2,
+    codecId: 'c',
+  },
   { type: 'inbound-rtp', kind: 'video', packetsReceived: 9999 },
   { type: 'outbound-rtp', kind: 'audio', packetsSent: 110 },
   { type: 'media-source', kind: 'audio', audioLevel: 0.2, totalAudioEnergy: 0.9, totalSamplesDuration: 3 },
@@ -14,7 +25,16 @@ const CHROMIUM = report(
   { type: 'codec', id: 'c', mimeType: 'audio/PCMA' },
   { type: 'transport', selectedCandidatePairId: 'p2' },
   { type: 'candidate-pair', id: 'p1', requestsSent: 3, responsesReceived: 0 },
-  { type: 'candidate-pair', id: 'p2', requestsSent: 4, responsesReceived: 2, bytesReceived: 7000, currentRoundTripTime: 0.0123, localCandidateId: 'l', remoteCandidateId: 'r' },
+  {
+    type: 'candidate-pair',
+    id: 'p2',
+    requestsSent: 4,
+    responsesReceived: 2,
+    bytesReceived: 7000,
+    currentRoundTripTime: 0.0123,
+    localCandidateId: 'l',
+    remoteCandidateId: 'r',
+  },
   { type: 'local-candidate', id: 'l', candidateType: 'host' },
   { type: 'remote-candidate', id: 'r', protocol: 'udp', address: '192.0.2.1', port: 3480 },
 );
@@ -22,25 +42,57 @@ const CHROMIUM = report(
 const FIREFOX = report(
   { type: 'inbound-rtp', mediaType: 'audio', packetsReceived: 7, packetsLost: 0 },
   { type: 'outbound-rtp', mediaType: 'audio', packetsSent: 8 },
-  { type: 'candidate-pair', nominated: true, state: 'succeeded', selected: true, bytesReceived: 500, localCandidateId: 'l', remoteCandidateId: 'r' },
+  {
+    type: 'candidate-pair',
+    nominated: true,
+    state: 'succeeded',
+    selected: true,
+    bytesReceived: 500,
+    localCandidateId: 'l',
+    remoteCandidateId: 'r',
+  },
   { type: 'local-candidate', id: 'l', candidateType: 'host' },
   { type: 'remote-candidate', id: 'r', protocol: 'udp', address: 'fd00::1', port: 3480 },
 );
 
 test('a report is reduced to what matters', () => {
   assert.deepEqual(sample(CHROMIUM), {
-    received: 100, lost: 2, jitterMs: 4, sent: 110, bytesReceived: 7000,
-    farLevel: 0.1, farEnergy: 0.5, farDuration: 2, ownLevel: 0.2, ownEnergy: 0.9, ownDuration: 3,
-    farLoss: 0.25, codec: 'PCMA', localCandidates: 1, remoteCandidates: 1, checksSent: 7, checksAnswered: 2,
-    pair: 'host udp → 192.0.2.1:3480', roundTripMs: 12,
+    received: 100,
+    lost: 2,
+    jitterMs: 4,
+    sent: 110,
+    bytesReceived: 7000,
+    farLevel: 0.1,
+    farEnergy: 0.5,
+    farDuration: 2,
+    ownLevel: 0.2,
+    ownEnergy: 0.9,
+    ownDuration: 3,
+    farLoss: 0.25,
+    codec: 'PCMA',
+    localCandidates: 1,
+    remoteCandidates: 1,
+    checksSent: 7,
+    checksAnswered: 2,
+    pair: 'host udp → 192.0.2.1:3480',
+    roundTripMs: 12,
   });
 });
 
 test('a report without transport, levels and codec is understood as well', () => {
   const { received, sent, farLevel, farEnergy, codec, pair, roundTripMs } = sample(FIREFOX);
-  assert.deepEqual({ received, sent, farLevel, farEnergy, codec, pair, roundTripMs }, {
-    received: 7, sent: 8, farLevel: null, farEnergy: null, codec: null, pair: 'host udp → [fd00::1]:3480', roundTripMs: null,
-  });
+  assert.deepEqual(
+    { received, sent, farLevel, farEnergy, codec, pair, roundTripMs },
+    {
+      received: 7,
+      sent: 8,
+      farLevel: null,
+      farEnergy: null,
+      codec: null,
+      pair: 'host udp → [fd00::1]:3480',
+      roundTripMs: null,
+    },
+  );
 });
 
 test('an empty report counts nothing', () => {

@@ -24,8 +24,26 @@ export function callFacts() {
     { ...idleFacts(), ice: initialIce(ago(20_000)), audio: initialAudio(ago(20_000)) },
     {
       call: { phase: 'active', since: ago(20_000) },
-      ice: { phase: 'connected', transport: 'connected', answered: true, localCandidates: 2, remoteCandidates: 1, checksSent: 5, checksAnswered: 5, pair: 'host udp → 192.0.2.1:3480', roundTripMs: 12 },
-      audio: { received: 1000, sent: 1010, receivedAt: ago(100), sentAt: ago(100), farHeard: true, ownHeard: true, ownMeasured: true },
+      ice: {
+        phase: 'connected',
+        transport: 'connected',
+        answered: true,
+        localCandidates: 2,
+        remoteCandidates: 1,
+        checksSent: 5,
+        checksAnswered: 5,
+        pair: 'host udp → 192.0.2.1:3480',
+        roundTripMs: 12,
+      },
+      audio: {
+        received: 1000,
+        sent: 1010,
+        receivedAt: ago(100),
+        sentAt: ago(100),
+        farHeard: true,
+        ownHeard: true,
+        ownMeasured: true,
+      },
     },
   );
 }
@@ -34,7 +52,9 @@ export function callFacts() {
 export function with_(facts, changes) {
   const parts = Object.entries(changes).map(([part, fields]) => [
     part,
-    typeof fields === 'object' && fields !== null && typeof facts[part] === 'object' ? { ...facts[part], ...fields } : fields,
+    typeof fields === 'object' && fields !== null && typeof facts[part] === 'object'
+      ? { ...facts[part], ...fields }
+      : fields,
   ]);
   return { ...facts, ...Object.fromEntries(parts) };
 }

@@ -53,7 +53,10 @@ test('touch tones have the frequencies of Q.23', () => {
 });
 
 test('a cadence is tone and silence in turn', () => {
-  assert.deepEqual(bursts({ cadence: [0.5, 0.25, 0.5, 2] }), [{ start: 0, end: 0.5 }, { start: 0.75, end: 1.25 }]);
+  assert.deepEqual(bursts({ cadence: [0.5, 0.25, 0.5, 2] }), [
+    { start: 0, end: 0.5 },
+    { start: 0.75, end: 1.25 },
+  ]);
   for (const signal of Object.values(SIGNALS)) {
     assert.ok(bursts(signal).at(-1).end < period(signal));
     assert.equal(signal.cadence.length % 2, 0);

@@ -52,7 +52,8 @@ export class Call {
 
   /** Turns the call away because no microphone could be opened. */
   refuse() {
-    if (!this.#session.isEnded()) this.#session.terminate({ status_code: 480, reason_phrase: 'Microphone not available' });
+    if (!this.#session.isEnded())
+      this.#session.terminate({ status_code: 480, reason_phrase: 'Microphone not available' });
   }
 
   toggleMute() {

@@ -36,7 +36,8 @@ export class CallMedia {
     this.#connection = connection;
     this.levels = { own: 0, far: 0 };
     this.#store.set({ ice: initialIce(Date.now()), audio: null, playback: 'ok' });
-    const on = (event, act) => connection.addEventListener(event, (detail) => connection === this.#connection && act(detail));
+    const on = (event, act) =>
+      connection.addEventListener(event, (detail) => connection === this.#connection && act(detail));
     on('signalingstatechange', () => this.#answered());
     on('iceconnectionstatechange', () => this.#iceChanged());
     on('connectionstatechange', () => this.#transportChanged());

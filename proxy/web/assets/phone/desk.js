@@ -77,7 +77,8 @@ export class Desk {
   /** Hangs up, cancels or declines. */
   hangUp() {
     if (this.present?.call) this.present.call.end();
-    else if (this.present) this.#finish(this.present, { direction: 'outgoing', answered: false, by: 'local', cause: 'Canceled' });
+    else if (this.present)
+      this.#finish(this.present, { direction: 'outgoing', answered: false, by: 'local', cause: 'Canceled' });
   }
 
   toggleMute() {

@@ -61,7 +61,7 @@ export class Line {
    */
   stop() {
     this.#over = true;
-    clearTimeout(this.#retryTimer);
+    this.#forgetRetry();
     clearTimeout(this.#slowTimer);
     this.#ua.stop();
   }
@@ -75,7 +75,7 @@ export class Line {
   hurry() {
     if (this.#over) return;
     if (!this.#ua.isConnected()) this.#ua.transport.connect();
-    else if (!this.#ua.isRegistered()) this.#register();
+    else if (this.#retryTimer !== null) this.#register();
   }
 
   #listen(url) {
@@ -107,7 +107,7 @@ export class Line {
 
   #disconnected(code) {
     clearTimeout(this.#slowTimer);
-    clearTimeout(this.#retryTimer);
+    this.#forgetRetry();
     const wasOpen = this.#opened;
     this.#opened = false;
     const close = { code, wasOpen, at: Date.now() };
@@ -131,16 +131,27 @@ export class Line {
     this.#hooks.registration({
       phase: 'failed',
       since: Date.now(),
-      failure: { code, cause, reason: response?.reason_phrase ?? '', algorithms: algorithms(response), retryAt: final ? null : Date.now() + pause },
+      failure: {
+        code,
+        cause,
+        reason: response?.reason_phrase ?? '',
+        algorithms: algorithms(response),
+        retryAt: final ? null : Date.now() + pause,
+      },
     });
     if (final) this.#hooks.rejected(code);
     else if (this.#ua.isConnected()) this.#retryTimer = setTimeout(() => this.#register(), pause);
   }
 
   #register() {
-    clearTimeout(this.#retryTimer);
+    this.#forgetRetry();
     this.#hooks.registration({ phase: 'trying', since: Date.now() });
     this.#ua.register();
+  }
+
+  #forgetRetry() {
+    clearTimeout(this.#retryTimer);
+    this.#retryTimer = null;
   }
 }
 

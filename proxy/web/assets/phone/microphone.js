@@ -40,7 +40,9 @@ export async function watchPermission(changed) {
 export async function listDevices() {
   const all = (await navigator.mediaDevices?.enumerateDevices?.().catch(() => [])) ?? [];
   const named = (kind) =>
-    all.filter((device) => device.kind === kind && device.label && device.deviceId).map(({ deviceId, label }) => ({ id: deviceId, label }));
+    all
+      .filter((device) => device.kind === kind && device.label && device.deviceId)
+      .map(({ deviceId, label }) => ({ id: deviceId, label }));
   return { microphones: named('audioinput'), speakers: named('audiooutput') };
 }
 

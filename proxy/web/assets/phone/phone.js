@@ -185,7 +185,11 @@ export class Phone {
   }
 
   #canCall() {
-    const { registration, socket, environment: { mediaDevices, webrtc } } = this.#store.facts;
+    const {
+      registration,
+      socket,
+      environment: { mediaDevices, webrtc },
+    } = this.#store.facts;
     return socket.phase === 'open' && registration.phase === 'registered' && mediaDevices && webrtc;
   }
 

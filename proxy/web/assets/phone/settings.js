@@ -31,7 +31,11 @@ export function readPeople(json) {
  */
 export function directory(dial, people, ownUser) {
   const byUser = new Map(people.map((person) => [person.user, person]));
-  const listed = dial.map(({ number, label }) => ({ number, label, registered: byUser.get(number)?.registered ?? null }));
+  const listed = dial.map(({ number, label }) => ({
+    number,
+    label,
+    registered: byUser.get(number)?.registered ?? null,
+  }));
   const numbers = new Set(dial.map(({ number }) => number));
   const others = people
     .filter(({ user }) => !numbers.has(user))
@@ -42,7 +46,11 @@ export function directory(dial, people, ownUser) {
 function readUser(value) {
   const user = object(value, 'user');
   const name = text(user.name, 'user.name');
-  return { name, password: text(user.password, 'user.password'), displayName: user.display_name ? String(user.display_name) : name };
+  return {
+    name,
+    password: text(user.password, 'user.password'),
+    displayName: user.display_name ? String(user.display_name) : name,
+  };
 }
 
 function readDialEntry(value, where) {
@@ -63,7 +71,8 @@ function readDeskPhone(value) {
 }
 
 function object(value, where) {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new TypeError(`${where} is not an object`);
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new TypeError(`${where} is not an object`);
   return value;
 }
 

@@ -64,7 +64,8 @@ export class Sound {
     const frequencies = touchTone(key);
     this.context();
     const context = this.#context;
-    if (frequencies && context?.state === 'running') tone(context, frequencies, 0.05, context.currentTime, context.currentTime + 0.12);
+    if (frequencies && context?.state === 'running')
+      tone(context, frequencies, 0.05, context.currentTime, context.currentTime + 0.12);
   }
 }
 

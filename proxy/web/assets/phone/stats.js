@@ -81,7 +81,8 @@ export function observeAudio(audio, next, now, heard = {}) {
     sent: next.sent,
     receivedAt: next.received > audio.received ? now : audio.receivedAt,
     sentAt: next.sent > audio.sent ? now : audio.sentAt,
-    bytesPerSecond: before && elapsed > 0 ? (Math.max(0, next.bytesReceived - before.bytesReceived) * 1000) / elapsed : 0,
+    bytesPerSecond:
+      before && elapsed > 0 ? (Math.max(0, next.bytesReceived - before.bytesReceived) * 1000) / elapsed : 0,
     farHeard: audio.farHeard || farLevel >= HEARD_LEVEL,
     ownHeard: audio.ownHeard || ownLevel >= HEARD_LEVEL,
     ownMeasured: (next.ownLevel ?? next.ownEnergy ?? heard.own ?? null) !== null,

@@ -13,6 +13,8 @@ const CALL_STATES = {
   active: 'Connected',
 };
 
+const DEMO_IS_FULL = 'All demo users are in use. Close the page in another browser, or sign in as another user.';
+
 export class View {
   #document;
   #phone = null;
@@ -119,7 +121,7 @@ export class View {
     if (!shown) return;
     this.#show('sign-in-problem', signIn.refused);
     if (signIn.refused) this.#write('sign-in-problem', `${verdicts.registered.seen} ${verdicts.registered.advice}`);
-    if (signIn.demo) this.#write('sign-in-hint', 'All demo users are in use. Close the page in another browser, or sign in as another user.');
+    if (signIn.demo) this.#write('sign-in-hint', DEMO_IS_FULL);
     if (appeared) this.#element('sign-in-user').focus();
   }
 
@@ -128,7 +130,10 @@ export class View {
     this.#attribute(this.#element('call-echo'), 'aria-disabled', String(!canCall));
     const entry = directory.find(({ number }) => number === echo);
     this.#write('call-echo-note', `hear yourself, dials ${entry?.number ?? echo}`);
-    this.#directory(directory.filter(({ number }) => number !== echo), canCall);
+    this.#directory(
+      directory.filter(({ number }) => number !== echo),
+      canCall,
+    );
     const row = this.#element('last-call');
     this.#show('last-call', last !== null && !present);
     if (last) {
@@ -169,7 +174,12 @@ export class View {
     button.type = 'button';
     button.dataset.action = 'dial';
     button.dataset.number = number;
-    button.append(make('span', 'lamp'), make('span', 'entry-name', label), make('span', 'entry-number', number), make('span', 'icon icon-phone'));
+    button.append(
+      make('span', 'lamp'),
+      make('span', 'entry-name', label),
+      make('span', 'entry-number', number),
+      make('span', 'icon icon-phone'),
+    );
     const item = this.#document.createElement('li');
     item.append(button);
     return item;
@@ -216,7 +226,10 @@ export class View {
     const silent = call.heldHere;
     this.#level('meter-own', muted || silent ? 0 : (levels.own ?? 0));
     this.#level('meter-far', levels.far);
-    this.#write('meter-own-text', muted ? 'muted' : silent ? 'on hold' : levels.own === null && audio ? 'not measured' : '');
+    this.#write(
+      'meter-own-text',
+      muted ? 'muted' : silent ? 'on hold' : levels.own === null && audio ? 'not measured' : '',
+    );
     this.#write('meter-far-text', call.heldThere ? 'holding' : '');
     const parts = [
       audio?.codec,
@@ -278,7 +291,10 @@ export class View {
     this.#write('desk-server', `${deskPhone.server} port ${deskPhone.port}, ${deskPhone.transport}`);
     this.#write('desk-user', deskPhone.user);
     this.#write('desk-password', deskPhone.password);
-    this.#write('desk-state', deskPhoneRegistered ? `Registered: call it by dialling ${deskPhone.user}.` : 'Not registered yet.');
+    this.#write(
+      'desk-state',
+      deskPhoneRegistered ? `Registered: call it by dialling ${deskPhone.user}.` : 'Not registered yet.',
+    );
   }
 
   #title(present, state, now) {
@@ -293,8 +309,17 @@ export class View {
 
   /** A notification by the system, if the user has allowed it before; the page never asks. */
   #notify(who) {
-    if (!('Notification' in window) || Notification.permission !== 'granted' || this.#document.visibilityState === 'visible') return {};
-    const notification = new Notification('Incoming call', { body: who, icon: '/phone/icons/viaduct.svg', tag: 'viaduct-call' });
+    if (
+      !('Notification' in window) ||
+      Notification.permission !== 'granted' ||
+      this.#document.visibilityState === 'visible'
+    )
+      return {};
+    const notification = new Notification('Incoming call', {
+      body: who,
+      icon: '/phone/icons/viaduct.svg',
+      tag: 'viaduct-call',
+    });
     notification.addEventListener('click', () => window.focus());
     return notification;
   }
@@ -302,7 +327,10 @@ export class View {
   #announce({ present, facts, last, verdicts }) {
     const { phase, heldHere, muted } = facts.call;
     const who = present && party(present.number, present.name);
-    this.#write('alarm', phase === 'incoming' ? `${who} is calling you. Press Enter to answer, Escape to decline.` : '');
+    this.#write(
+      'alarm',
+      phase === 'incoming' ? `${who} is calling you. Press Enter to answer, Escape to decline.` : '',
+    );
     const words = [];
     if (present && phase !== 'incoming') words.push(`${CALL_STATES[phase]} ${who}`);
     if (heldHere) words.push('on hold');
@@ -382,7 +410,8 @@ export class View {
       return;
     }
     const field = this.#element('number');
-    const at = this.#document.activeElement === field ? (field.selectionStart ?? field.value.length) : field.value.length;
+    const at =
+      this.#document.activeElement === field ? (field.selectionStart ?? field.value.length) : field.value.length;
     field.setRangeText(digit, at, at, 'end');
   }
 

@@ -14,7 +14,8 @@ const at = (facts, now) => facts.audio.overAt ?? now;
 const missing = (facts, now, last) => at(facts, now) - Math.max(last ?? 0, audio(facts).since) >= QUIET_MS;
 const deaf = (facts, now) => missing(facts, now, audio(facts).receivedAt);
 const dumb = (facts, now) => missing(facts, now, audio(facts).sentAt);
-const flowing = (facts, now) => !deaf(facts, now) && !dumb(facts, now) && audio(facts).receivedAt !== null && audio(facts).sentAt !== null;
+const flowing = (facts, now) =>
+  !deaf(facts, now) && !dumb(facts, now) && audio(facts).receivedAt !== null && audio(facts).sentAt !== null;
 const settled = (facts, now) => flowing(facts, now) && at(facts, now) - audio(facts).since >= QUIET_MS;
 const packets = (facts) => `${audio(facts).received} packets received, ${audio(facts).sent} sent`;
 const port = (facts) => (facts.environment.udpPort ? `UDP ${facts.environment.udpPort}` : 'the media port');
@@ -23,13 +24,15 @@ const inCall = (facts) => facts.call.phase !== 'idle';
 export const audioTable = [
   row('audio-insecure', 'red', (facts) => !facts.environment.mediaDevices && !facts.environment.secure, {
     summary: 'microphone needs a secure page',
-    seen: (facts) => `This page was opened as http://${facts.environment.host}, and browsers give no microphone to such a page.`,
+    seen: (facts) =>
+      `This page was opened as http://${facts.environment.host}, and browsers give no microphone to such a page.`,
     means: 'Calls are not possible from here.',
     advice: (facts) =>
       facts.environment.httpsUrl
         ? 'Open the secure address of this page; accept its certificate once if the browser asks.'
         : 'Open this page through https, or as http://localhost on the machine of the server.',
-    link: (facts) => facts.environment.httpsUrl && { href: facts.environment.httpsUrl, text: facts.environment.httpsUrl },
+    link: (facts) =>
+      facts.environment.httpsUrl && { href: facts.environment.httpsUrl, text: facts.environment.httpsUrl },
   }),
   row('audio-unsupported', 'red', (facts) => !facts.environment.mediaDevices, {
     summary: 'browser gives no microphone',
@@ -84,25 +87,34 @@ export const audioTable = [
   }),
   row('audio-none', 'red', (facts, now) => deaf(facts, now) && dumb(facts, now), {
     summary: 'no audio in either direction',
-    seen: (facts, now) => `For ${seconds(lastHeard(facts), at(facts, now))} nothing arrived and nothing left (${packets(facts)}).`,
+    seen: (facts, now) =>
+      `For ${seconds(lastHeard(facts), at(facts, now))} nothing arrived and nothing left (${packets(facts)}).`,
     means: 'Both sides think that they need not send, or the media path was lost.',
     advice: 'Look at the ICE light; if it is green, compare the two halves of the call on the server.',
   }),
-  row('audio-unreadable', 'red', (facts, now) => deaf(facts, now) && audio(facts).bytesPerSecond >= MEDIA_BYTES_PER_SECOND, {
-    summary: 'arriving audio is unreadable',
-    seen: (facts) => `About ${Math.round(audio(facts).bytesPerSecond)} bytes arrive each second, but no audio packet among them could be unpacked.`,
-    means: 'The encryption keys of both sides differ, or the codec was never agreed on.',
-    advice: 'Hang up and call again; if it stays, look for SRTP errors in the relay log.',
-  }),
+  row(
+    'audio-unreadable',
+    'red',
+    (facts, now) => deaf(facts, now) && audio(facts).bytesPerSecond >= MEDIA_BYTES_PER_SECOND,
+    {
+      summary: 'arriving audio is unreadable',
+      seen: (facts) =>
+        `About ${Math.round(audio(facts).bytesPerSecond)} bytes arrive each second, but no audio packet among them could be unpacked.`,
+      means: 'The encryption keys of both sides differ, or the codec was never agreed on.',
+      advice: 'Hang up and call again; if it stays, look for SRTP errors in the relay log.',
+    },
+  ),
   row('audio-deaf', 'red', deaf, {
     summary: 'we receive nothing',
-    seen: (facts, now) => `No audio packet has arrived for ${seconds(lastReceived(facts), at(facts, now))}, while ours leave (${packets(facts)}).`,
+    seen: (facts, now) =>
+      `No audio packet has arrived for ${seconds(lastReceived(facts), at(facts, now))}, while ours leave (${packets(facts)}).`,
     means: 'The far side does not send, or its audio does not reach the gateway.',
     advice: 'Check the RTP ports between the phone and the gateway, and the address that the phone is told to send to.',
   }),
   row('audio-dumb', 'red', dumb, {
     summary: 'nothing leaves',
-    seen: (facts, now) => `The browser has sent no audio packet for ${seconds(lastSent(facts), at(facts, now))}, while others arrive (${packets(facts)}).`,
+    seen: (facts, now) =>
+      `The browser has sent no audio packet for ${seconds(lastSent(facts), at(facts, now))}, while others arrive (${packets(facts)}).`,
     means: 'The microphone stopped, or the far side asked for no audio.',
     advice: 'Check that the microphone is connected, then hang up and call again.',
   }),
@@ -117,12 +129,18 @@ export const audioTable = [
     seen: (facts) => `Packets flow both ways (${packets(facts)}) and the far side was heard.`,
     means: 'You hear each other.',
   }),
-  row('audio-both-silent', 'amber', (facts, now) => settled(facts, now) && audio(facts).ownMeasured && !audio(facts).ownHeard && !facts.call.muted, {
-    summary: 'connected, both sides silent',
-    seen: (facts) => `Packets flow both ways (${packets(facts)}), but your microphone has given no sound, and none came back.`,
-    means: 'The microphone is switched off or turned down, or the wrong one is used.',
-    advice: 'Speak, and watch the bar “You”. If it does not move, choose another microphone under Sound.',
-  }),
+  row(
+    'audio-both-silent',
+    'amber',
+    (facts, now) => settled(facts, now) && audio(facts).ownMeasured && !audio(facts).ownHeard && !facts.call.muted,
+    {
+      summary: 'connected, both sides silent',
+      seen: (facts) =>
+        `Packets flow both ways (${packets(facts)}), but your microphone has given no sound, and none came back.`,
+      means: 'The microphone is switched off or turned down, or the wrong one is used.',
+      advice: 'Speak, and watch the bar “You”. If it does not move, choose another microphone under Sound.',
+    },
+  ),
   row('audio-far-silent', 'amber', flowing, {
     summary: 'connected, far side silent',
     seen: (facts) => `Packets flow both ways (${packets(facts)}), but no sound has come from the far side.`,

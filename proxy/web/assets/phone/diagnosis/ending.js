@@ -64,13 +64,19 @@ export function describeEnd(end) {
   }
   if (end.direction === 'incoming') {
     if (end.by === 'local' && end.cause === 'Rejected') return { kind: 'ended', text: 'You declined.' };
-    if (end.cause === 'Canceled' || end.cause === 'Expires' || end.cause === 'No Answer' || end.cause === 'Terminated') {
+    if (
+      end.cause === 'Canceled' ||
+      end.cause === 'Expires' ||
+      end.cause === 'No Answer' ||
+      end.cause === 'Terminated'
+    ) {
       return { kind: 'missed', text: 'Missed call.' };
     }
     return { kind: 'failed', text: CAUSES[end.cause] ?? `The call failed: ${end.cause}.` };
   }
   if (end.by === 'local' && end.cause === 'Canceled') return { kind: 'ended', text: 'You hung up before an answer.' };
-  if (end.code) return { kind: 'failed', text: `${refusal(end.code, end.reason)} (${end.code})${warning(end.warning)}` };
+  if (end.code)
+    return { kind: 'failed', text: `${refusal(end.code, end.reason)} (${end.code})${warning(end.warning)}` };
   return { kind: 'failed', text: CAUSES[end.cause] ?? `The call failed: ${end.cause}.` };
 }
 

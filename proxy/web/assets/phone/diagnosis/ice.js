@@ -14,7 +14,8 @@ const failed = (facts) => ice(facts).phase === 'failed';
 // A browser that finds no path at first may call that "disconnected" before it calls it "failed".
 const trying = (facts) => ['new', 'checking', 'disconnected'].includes(ice(facts).phase) && !ice(facts).worked;
 const interrupted = (facts) => ['disconnected', 'failed', 'checking'].includes(ice(facts).phase) && ice(facts).worked;
-const hopeless = (facts, now) => (failed(facts) && !ice(facts).worked) || (trying(facts) && age(facts, now) >= HOPELESS_MS);
+const hopeless = (facts, now) =>
+  (failed(facts) && !ice(facts).worked) || (trying(facts) && age(facts, now) >= HOPELESS_MS);
 const port = (facts) => (facts.environment.udpPort ? `UDP ${facts.environment.udpPort}` : 'the media port');
 
 export const iceTable = [
@@ -34,12 +35,19 @@ export const iceTable = [
     seen: 'The call is not answered yet.',
     means: 'The far side has not said where to send audio.',
   }),
-  row('ice-dtls-failed', 'red', (facts, now) => connected(facts) && (ice(facts).transport === 'failed' || (ice(facts).transport !== 'connected' && age(facts, now) >= HOPELESS_MS)), {
-    summary: 'secure handshake failed',
-    seen: 'Packets go both ways, but the encryption (DTLS) was not agreed on.',
-    means: 'The fingerprint in the call setup is not that of the gateway, or a device in between changed it.',
-    advice: 'Look at the relay log; a second SIP device rewriting the call setup is the usual cause.',
-  }),
+  row(
+    'ice-dtls-failed',
+    'red',
+    (facts, now) =>
+      connected(facts) &&
+      (ice(facts).transport === 'failed' || (ice(facts).transport !== 'connected' && age(facts, now) >= HOPELESS_MS)),
+    {
+      summary: 'secure handshake failed',
+      seen: 'Packets go both ways, but the encryption (DTLS) was not agreed on.',
+      means: 'The fingerprint in the call setup is not that of the gateway, or a device in between changed it.',
+      advice: 'Look at the relay log; a second SIP device rewriting the call setup is the usual cause.',
+    },
+  ),
   row('ice-dtls', 'amber', (facts) => connected(facts) && ice(facts).transport !== 'connected', {
     summary: 'securing',
     seen: 'A path was found; both sides agree on encryption (DTLS).',
@@ -47,18 +55,25 @@ export const iceTable = [
   }),
   row('ice-connected', 'green', connected, {
     summary: 'connected',
-    seen: (facts) => `Media path: ${ice(facts).pair ?? 'established'}${ice(facts).roundTripMs === null ? '' : `, ${ice(facts).roundTripMs} ms there and back`}.`,
+    seen: (facts) =>
+      `Media path: ${ice(facts).pair ?? 'established'}${ice(facts).roundTripMs === null ? '' : `, ${ice(facts).roundTripMs} ms there and back`}.`,
     means: 'Browser and gateway exchange encrypted packets.',
   }),
-  row('ice-disconnected', 'amber', (facts, now) => interrupted(facts) && !failed(facts) && age(facts, now) < HOPELESS_MS, {
-    summary: 'interrupted',
-    seen: (facts, now) => `The gateway has not answered on the media path for ${seconds(facts.ice.since, now)}.`,
-    means: 'The network changed or loses packets.',
-    advice: 'Wait a moment; the browser tries to get the path back.',
-  }),
+  row(
+    'ice-disconnected',
+    'amber',
+    (facts, now) => interrupted(facts) && !failed(facts) && age(facts, now) < HOPELESS_MS,
+    {
+      summary: 'interrupted',
+      seen: (facts, now) => `The gateway has not answered on the media path for ${seconds(facts.ice.since, now)}.`,
+      means: 'The network changed or loses packets.',
+      advice: 'Wait a moment; the browser tries to get the path back.',
+    },
+  ),
   row('ice-lost', 'red', interrupted, {
     summary: 'media path lost',
-    seen: (facts, now) => `The media path worked and has been silent for ${seconds(facts.ice.since, facts.ice.overAt ?? now)}.`,
+    seen: (facts, now) =>
+      `The media path worked and has been silent for ${seconds(facts.ice.since, facts.ice.overAt ?? now)}.`,
     means: 'The network changed (another Wi-Fi, a VPN), or a firewall closed the path.',
     advice: 'Hang up and call again.',
   }),
@@ -76,15 +91,18 @@ export const iceTable = [
   }),
   row('ice-one-way', 'red', (facts, now) => hopeless(facts, now) && ice(facts).checksAnswered > 0, {
     summary: 'path not confirmed',
-    seen: (facts) => `The gateway answered ${ice(facts).checksAnswered} of ${ice(facts).checksSent} connection checks, but no path was agreed on.`,
+    seen: (facts) =>
+      `The gateway answered ${ice(facts).checksAnswered} of ${ice(facts).checksSent} connection checks, but no path was agreed on.`,
     means: 'Packets are lost on the way, or a firewall lets only some of them through.',
     advice: (facts) => `Open ${port(facts)} in both directions.`,
   }),
   row('ice-blocked', 'red', hopeless, {
     summary: 'no media path',
-    seen: (facts) => `The browser sent ${ice(facts).checksSent || 'its'} connection checks to the gateway; none was answered.`,
+    seen: (facts) =>
+      `The browser sent ${ice(facts).checksSent || 'its'} connection checks to the gateway; none was answered.`,
     means: 'A firewall blocks the way, or the gateway announces an address that cannot be reached from here.',
-    advice: (facts) => `Open ${port(facts)} on the firewall in front of the gateway, and check the public address in its settings.`,
+    advice: (facts) =>
+      `Open ${port(facts)} on the firewall in front of the gateway, and check the public address in its settings.`,
   }),
   row('ice-closed', 'grey', (facts) => ice(facts).phase === 'closed', {
     summary: 'no call',

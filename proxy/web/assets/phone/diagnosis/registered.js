@@ -35,12 +35,18 @@ export const registeredTable = [
     means: 'The server does not know whom to ring here.',
     advice: 'Sign in with a user name and password.',
   }),
-  row('reg-slow', 'amber', (facts, now) => facts.registration.phase === 'trying' && now - facts.registration.since >= PATIENCE_MS, {
-    summary: 'no answer yet',
-    seen: (facts, now) => `REGISTER for ${who(facts)} was sent ${seconds(facts.registration.since, now)} ago and has no answer.`,
-    means: 'The WebSocket is open, but nothing behind it answers SIP.',
-    advice: 'Look at the server log. The page gives up after 32 seconds and then tries again.',
-  }),
+  row(
+    'reg-slow',
+    'amber',
+    (facts, now) => facts.registration.phase === 'trying' && now - facts.registration.since >= PATIENCE_MS,
+    {
+      summary: 'no answer yet',
+      seen: (facts, now) =>
+        `REGISTER for ${who(facts)} was sent ${seconds(facts.registration.since, now)} ago and has no answer.`,
+      means: 'The WebSocket is open, but nothing behind it answers SIP.',
+      advice: 'Look at the server log. The page gives up after 32 seconds and then tries again.',
+    },
+  ),
   row('reg-trying', 'amber', (facts) => facts.registration.phase === 'trying', {
     summary: 'registering',
     seen: (facts) => `REGISTER for ${who(facts)} was sent.`,

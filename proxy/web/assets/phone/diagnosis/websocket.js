@@ -18,7 +18,10 @@ const tried = (facts) => `The browser tried ${facts.socket.url}`;
 
 const unreachable = (facts) => waiting(facts) && facts.socket.probe?.health === 0;
 const brokenBackend = (facts) =>
-  waiting(facts) && [facts.socket.probe?.health, alive(facts) && facts.socket.probe.sip].some((status) => [502, 503, 504].includes(status));
+  waiting(facts) &&
+  [facts.socket.probe?.health, alive(facts) && facts.socket.probe.sip].some((status) =>
+    [502, 503, 504].includes(status),
+  );
 
 export const websocketTable = [
   row('ws-open', 'green', (facts) => facts.socket.phase === 'open', {
@@ -49,12 +52,18 @@ export const websocketTable = [
     means: 'No server can be reached at the moment.',
     advice: 'Connect to a network. The page reconnects by itself.',
   }),
-  row('ws-unreachable-tls', 'red', (facts) => unreachable(facts) && facts.environment.secure && facts.socket.url.startsWith('wss:'), {
-    summary: 'server not reachable',
-    seen: (facts) => `${tried(facts)}, and neither that nor a plain HTTPS request got an answer.`,
-    means: 'Nothing is listening there any more, or the certificate changed and the browser does not accept it.',
-    advice: 'Check that the server runs. Then open this page in a new tab and accept the certificate if the browser asks.',
-  }),
+  row(
+    'ws-unreachable-tls',
+    'red',
+    (facts) => unreachable(facts) && facts.environment.secure && facts.socket.url.startsWith('wss:'),
+    {
+      summary: 'server not reachable',
+      seen: (facts) => `${tried(facts)}, and neither that nor a plain HTTPS request got an answer.`,
+      means: 'Nothing is listening there any more, or the certificate changed and the browser does not accept it.',
+      advice:
+        'Check that the server runs. Then open this page in a new tab and accept the certificate if the browser asks.',
+    },
+  ),
   row('ws-unreachable', 'red', unreachable, {
     summary: 'server not reachable',
     seen: (facts) => `${tried(facts)}, and neither that nor a plain HTTP request got an answer.`,
@@ -85,12 +94,17 @@ export const websocketTable = [
     means: 'One side received a message that it does not accept.',
     advice: 'Reload the page. If it happens again, please report it with the server log.',
   }),
-  row('ws-restarting', 'amber', (facts, now) => dropped(facts) && closeCode(facts, 1001, 1012) && now - facts.socket.close.at < RECONNECT_MS, {
-    summary: 'server is restarting',
-    seen: (facts) => `The server closed the WebSocket with code ${facts.socket.close.code} (going away).`,
-    means: 'The server is being restarted.',
-    advice: 'Wait; the page reconnects by itself.',
-  }),
+  row(
+    'ws-restarting',
+    'amber',
+    (facts, now) => dropped(facts) && closeCode(facts, 1001, 1012) && now - facts.socket.close.at < RECONNECT_MS,
+    {
+      summary: 'server is restarting',
+      seen: (facts) => `The server closed the WebSocket with code ${facts.socket.close.code} (going away).`,
+      means: 'The server is being restarted.',
+      advice: 'Wait; the page reconnects by itself.',
+    },
+  ),
   row('ws-dropped', 'amber', (facts, now) => dropped(facts) && now - facts.socket.close.at < RECONNECT_MS, {
     summary: 'connection lost, reconnecting',
     seen: 'The WebSocket was open and has been closed without a word.',
@@ -104,7 +118,8 @@ export const websocketTable = [
   }),
   row('ws-not-gateway', 'red', (facts) => !alive(facts), {
     summary: 'not the gateway',
-    seen: (facts) => `${tried(facts)}. A web server answers there, but HTTP ${facts.socket.probe.health} to the health check.`,
+    seen: (facts) =>
+      `${tried(facts)}. A web server answers there, but HTTP ${facts.socket.probe.health} to the health check.`,
     means: 'Another program or a reverse proxy answers at this address.',
     advice: 'Check that host and port are those of the gateway, and that a reverse proxy passes all paths.',
   }),
@@ -120,12 +135,18 @@ export const websocketTable = [
     means: 'SIP over WebSocket is switched off or has another path, or a reverse proxy does not pass it.',
     advice: 'Compare the path with the server settings and those of the reverse proxy.',
   }),
-  row('ws-certificate', 'red', (facts) => neverOpened(facts) && facts.environment.appleBrowser && facts.socket.url.startsWith('wss:'), {
-    summary: 'certificate not accepted',
-    seen: (facts) => `${tried(facts)}; the server runs, but this browser closed the secure connection.`,
-    means: 'Safari accepts a self-made certificate for the page, but not for its WebSockets.',
-    advice: 'Install the certificate as trusted on this device, or give the server a certificate from a public authority.',
-  }),
+  row(
+    'ws-certificate',
+    'red',
+    (facts) => neverOpened(facts) && facts.environment.appleBrowser && facts.socket.url.startsWith('wss:'),
+    {
+      summary: 'certificate not accepted',
+      seen: (facts) => `${tried(facts)}; the server runs, but this browser closed the secure connection.`,
+      means: 'Safari accepts a self-made certificate for the page, but not for its WebSockets.',
+      advice:
+        'Install the certificate as trusted on this device, or give the server a certificate from a public authority.',
+    },
+  ),
   row('ws-upgrade', 'red', (facts) => neverOpened(facts) && probed(facts, 400, 405, 426, 501), {
     summary: 'a proxy in between blocks WebSockets',
     seen: (facts) => `${tried(facts)}; the gateway answers at that path, but the connection never became a WebSocket.`,
@@ -134,7 +155,8 @@ export const websocketTable = [
   }),
   row('ws-refused', 'red', () => true, {
     summary: 'connection refused',
-    seen: (facts) => `${tried(facts)}, which failed (code ${facts.socket.close.code}), although the server answers plain HTTP.`,
+    seen: (facts) =>
+      `${tried(facts)}, which failed (code ${facts.socket.close.code}), although the server answers plain HTTP.`,
     means: 'The server or something in between does not allow this WebSocket.',
     advice: 'The server log says why. The page tries again by itself.',
   }),
