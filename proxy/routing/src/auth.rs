@@ -12,7 +12,7 @@ use viaduct_sip::{HeaderName, Message, StatusCode, Transport};
 use crate::{AuthConfig, User, Users};
 
 /// A user who has proven to be one. Only [`Authenticator::check`] makes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Authenticated {
     user: Arc<User>,
     /// The header line that held the proof: not for the next hop.
@@ -139,7 +139,7 @@ impl Authenticator {
         })?;
         let stamp = match verdict {
             NonceVerdict::Fresh(stamp) => stamp,
-            NonceVerdict::Stale => return Err(AuthFailure::Stale),
+            NonceVerdict::Stale(_) => return Err(AuthFailure::Stale),
             NonceVerdict::Forged => return Err(AuthFailure::Forged),
         };
         if let Some(count) = credentials.count() {
@@ -150,7 +150,10 @@ impl Authenticator {
                 CountVerdict::Forgotten => return Err(AuthFailure::Stale),
             }
         }
-        Ok(Authenticated { user: user.clone(), line: found.header.index() })
+        Ok(Authenticated {
+            user: user.clone(),
+            line: found.header.index(),
+        })
     }
 
     /// The values of the challenge headers, in their order. `unique` is any number that no other challenge gets.
@@ -174,7 +177,11 @@ impl Authenticator {
         };
         algorithms
             .iter()
-            .map(|&algorithm| Challenge::new(realm, Cow::Borrowed(&*nonce), algorithm).with_stale(stale).to_string())
+            .map(|&algorithm| {
+                Challenge::new(realm, Cow::Borrowed(&*nonce), algorithm)
+                    .with_stale(stale)
+                    .to_string()
+            })
             .collect()
     }
 }
@@ -194,7 +201,9 @@ impl AuthConfig {
 fn prove<'u>(credentials: &Credentials<'_>, request: &Message, users: &'u Users) -> Option<&'u Arc<User>> {
     let user = users.get(&credentials.username);
     let nobody = Ha1::unknown_user(credentials.algorithm);
-    let secret = user.and_then(|user| user.secret(credentials.algorithm)).unwrap_or(&nobody);
+    let secret = user
+        .and_then(|user| user.secret(credentials.algorithm))
+        .unwrap_or(&nobody);
     let method = request.method()?;
     let proven = credentials.prove(secret, method, request.body());
     user.filter(|_| proven)
@@ -221,18 +230,29 @@ mod tests {
         fn new() -> Self {
             Self {
                 auth: Authenticator::new([1; 32], Duration::from_secs(300)),
-                users: [User::with_password("alice", "example.com", "secret")].into_iter().collect(),
+                users: [User::with_password("alice", "example.com", "secret")]
+                    .into_iter()
+                    .collect(),
                 config: AuthConfig::default(),
             }
         }
 
         fn challenge(&self, algorithm: Algorithm, unix: Duration) -> String {
-            self.auth.challenges("example.com", &[algorithm], &AuthFailure::Missing, unix, 1).remove(0)
+            self.auth
+                .challenges("example.com", &[algorithm], &AuthFailure::Missing, unix, 1)
+                .remove(0)
         }
 
         fn check(&self, credentials: &str, unix: Duration) -> Result<Authenticated, AuthFailure> {
             let request = register(credentials);
-            self.auth.check(&request, Asking::AsRegistrar, "example.com", &self.users, &self.config, unix)
+            self.auth.check(
+                &request,
+                Asking::AsRegistrar,
+                "example.com",
+                &self.users,
+                &self.config,
+                unix,
+            )
         }
     }
 
@@ -252,16 +272,23 @@ mod tests {
     fn answer(challenge: &str, user: &str, password: &str, nc: u32) -> String {
         let challenge = Challenge::parse(challenge.as_bytes()).unwrap();
         let ha1 = Ha1::from_password(challenge.algorithm, user, "example.com", password);
-        let answer =
-            Answer { username: user, ha1: &ha1, method: Method::Register, uri: URI, cnonce: "x", nc, body: b"" };
+        let answer = Answer {
+            username: user,
+            ha1: &ha1,
+            method: Method::Register,
+            uri: URI,
+            cnonce: "x",
+            nc,
+            body: b"",
+        };
         challenge.answer(&answer).unwrap()
     }
 
     #[test]
     fn the_right_password_proves_the_user_with_either_algorithm() {
         let desk = Desk::new();
-        for algorithm in [Algorithm::Md5, Algorithm::Sha256] {
-            let credentials = answer(&desk.challenge(algorithm, NOW), "alice", "secret", 1);
+        for (nc, algorithm) in [(1, Algorithm::Md5), (2, Algorithm::Sha256)] {
+            let credentials = answer(&desk.challenge(algorithm, NOW), "alice", "secret", nc);
             assert_eq!(desk.check(&credentials, NOW).unwrap().user().name, "alice");
         }
     }
@@ -271,11 +298,21 @@ mod tests {
         let desk = Desk::new();
         let challenge = desk.challenge(Algorithm::Md5, NOW);
         for (user, password) in [("alice", "wrong"), ("nobody", "secret")] {
-            let failure = desk.check(&answer(&challenge, user, password, 1), NOW).unwrap_err();
-            assert_eq!(failure, AuthFailure::WrongSecret { name: user.to_owned() });
+            let failure = desk
+                .check(&answer(&challenge, user, password, 1), NOW)
+                .unwrap_err();
+            assert_eq!(
+                failure,
+                AuthFailure::WrongSecret {
+                    name: user.to_owned()
+                }
+            );
         }
         assert_eq!(desk.check("", NOW).unwrap_err(), AuthFailure::Missing);
-        assert!(matches!(desk.check("Digest realm=\"example.com\"", NOW), Err(AuthFailure::Unreadable(_))));
+        assert!(matches!(
+            desk.check("Digest realm=\"example.com\"", NOW),
+            Err(AuthFailure::Unreadable(_))
+        ));
     }
 
     #[test]
@@ -283,11 +320,18 @@ mod tests {
         let desk = Desk::new();
         let challenge = desk.challenge(Algorithm::Md5, NOW);
         let later = NOW + Duration::from_secs(301);
-        let failure = desk.check(&answer(&challenge, "alice", "secret", 1), later).unwrap_err();
+        let failure = desk
+            .check(&answer(&challenge, "alice", "secret", 1), later)
+            .unwrap_err();
         assert_eq!(failure, AuthFailure::Stale);
-        let again = desk.auth.challenges("example.com", &[Algorithm::Md5], &failure, later, 2).remove(0);
+        let again = desk
+            .auth
+            .challenges("example.com", &[Algorithm::Md5], &failure, later, 2)
+            .remove(0);
         assert!(Challenge::parse(again.as_bytes()).unwrap().stale);
-        let failure = desk.check(&answer(&challenge, "alice", "wrong", 1), later).unwrap_err();
+        let failure = desk
+            .check(&answer(&challenge, "alice", "wrong", 1), later)
+            .unwrap_err();
         assert!(matches!(failure, AuthFailure::WrongSecret { .. }));
     }
 
@@ -303,8 +347,12 @@ mod tests {
     fn a_nonce_of_another_server_is_refused() {
         let desk = Desk::new();
         let other = Authenticator::new([2; 32], Duration::from_secs(300));
-        let challenge = other.challenges("example.com", &[Algorithm::Md5], &AuthFailure::Missing, NOW, 1).remove(0);
-        let failure = desk.check(&answer(&challenge, "alice", "secret", 1), NOW).unwrap_err();
+        let challenge = other
+            .challenges("example.com", &[Algorithm::Md5], &AuthFailure::Missing, NOW, 1)
+            .remove(0);
+        let failure = desk
+            .check(&answer(&challenge, "alice", "secret", 1), NOW)
+            .unwrap_err();
         assert_eq!(failure, AuthFailure::Forged);
     }
 
@@ -319,10 +367,16 @@ mod tests {
     #[test]
     fn browsers_are_offered_md5_last_and_phones_md5_alone() {
         let config = AuthConfig::default();
-        assert_eq!(config.algorithms(Transport::Wss, None), [Algorithm::Sha256, Algorithm::Md5]);
+        assert_eq!(
+            config.algorithms(Transport::Wss, None),
+            [Algorithm::Sha256, Algorithm::Md5]
+        );
         assert_eq!(config.algorithms(Transport::Udp, None), [Algorithm::Md5]);
         let mut user = User::with_password("alice", "example.com", "secret");
         user.challenge = Some(vec![Algorithm::Sha256]);
-        assert_eq!(config.algorithms(Transport::Udp, Some(&user)), [Algorithm::Sha256]);
+        assert_eq!(
+            config.algorithms(Transport::Udp, Some(&user)),
+            [Algorithm::Sha256]
+        );
     }
 }

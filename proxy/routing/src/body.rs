@@ -20,10 +20,19 @@ impl SdpPart {
         let body = message.body();
         let kind = message.content_type()?.ok()?;
         let part = if kind.is("application", "sdp") {
-            Self { range: 0..body.len(), is_multipart: false }
-        } else if kind.is_type("multipart") {
-            let boundary = kind.params().text("boundary")?;
-            Self { range: find_part(body, &boundary)?, is_multipart: true }
+            Self {
+                range: 0..body.len(),
+                is_multipart: false,
+            }
+        } else if kind.kind.eq_ignore_ascii_case("multipart") {
+            let boundary = kind
+                .params
+                .text("boundary")
+                .filter(|boundary| !boundary.is_empty())?;
+            Self {
+                range: find_part(body, &boundary)?,
+                is_multipart: true,
+            }
         } else {
             return None;
         };
@@ -56,10 +65,14 @@ fn find_part(body: &[u8], boundary: &str) -> Option<Range<usize>> {
     let mut from = find(body, delimiter.as_bytes(), 0)? + delimiter.len();
     loop {
         let headers = find(body, b"\r\n", from)? + 2;
+        // A part without the delimiter behind it was cut off.
         let end = find(body, delimiter.as_bytes(), headers)?;
         let content = find(&body[..end], b"\r\n\r\n", headers.saturating_sub(2))? + 4;
         if is_sdp_head(&body[headers.min(content)..content]) {
-            let last = end.checked_sub(2).filter(|&at| &body[at..end] == b"\r\n").unwrap_or(end);
+            let last = end
+                .checked_sub(2)
+                .filter(|&at| &body[at..end] == b"\r\n")
+                .unwrap_or(end);
             return Some(content..last.max(content));
         }
         from = end + delimiter.len();
@@ -69,7 +82,9 @@ fn find_part(body: &[u8], boundary: &str) -> Option<Range<usize>> {
 fn is_sdp_head(head: &[u8]) -> bool {
     head.split(|&byte| byte == b'\n').any(|line| {
         let mut halves = line.splitn(2, |&byte| byte == b':');
-        let (Some(name), Some(value)) = (halves.next(), halves.next()) else { return false };
+        let (Some(name), Some(value)) = (halves.next(), halves.next()) else {
+            return false;
+        };
         let value = value.split(|&byte| byte == b';').next().unwrap_or_default();
         name.trim_ascii().eq_ignore_ascii_case(b"content-type")
             && value.trim_ascii().eq_ignore_ascii_case(b"application/sdp")
@@ -77,7 +92,10 @@ fn is_sdp_head(head: &[u8]) -> bool {
 }
 
 fn find(haystack: &[u8], needle: &[u8], from: usize) -> Option<usize> {
-    let at = haystack.get(from..)?.windows(needle.len()).position(|window| window == needle)?;
+    let at = haystack
+        .get(from..)?
+        .windows(needle.len())
+        .position(|window| window == needle)?;
     Some(from + at)
 }
 
@@ -105,7 +123,10 @@ mod tests {
     #[test]
     fn sdp_alone_is_the_whole_body() {
         assert_eq!(sdp_of("application/sdp", "v=0\r\n").as_deref(), Some("v=0\r\n"));
-        assert_eq!(sdp_of("Application/SDP;x=1", "v=0\r\n").as_deref(), Some("v=0\r\n"));
+        assert_eq!(
+            sdp_of("Application/SDP;x=1", "v=0\r\n").as_deref(),
+            Some("v=0\r\n")
+        );
         assert_eq!(sdp_of("application/sdp", ""), None);
         assert_eq!(sdp_of("text/plain", "v=0\r\n"), None);
     }
@@ -120,13 +141,22 @@ mod tests {
         let message = message(kind, PARTS);
         let part = SdpPart::find(&message).unwrap();
         let replaced = part.replace(&message, &Bytes::from_static(b"NEW\r\n"));
-        assert_eq!(std::str::from_utf8(&replaced).unwrap(), PARTS.replace("v=0\r\ns=-\r\n", "NEW\r\n"));
+        assert_eq!(
+            std::str::from_utf8(&replaced).unwrap(),
+            PARTS.replace("v=0\r\ns=-\r\n", "NEW\r\n")
+        );
     }
 
     #[test]
     fn broken_multiparts_have_no_sdp() {
         let kind = "multipart/mixed;boundary=b1";
-        for body in ["", "--b1", "--b1\r\n", "--b1\r\nContent-Type: application/sdp\r\n\r\nv=0", "--b1--\r\n--b1--"] {
+        for body in [
+            "",
+            "--b1",
+            "--b1\r\n",
+            "--b1\r\nContent-Type: application/sdp\r\n\r\nv=0",
+            "--b1--\r\n--b1--",
+        ] {
             assert_eq!(sdp_of(kind, body), None, "{body:?}");
         }
         assert_eq!(sdp_of("multipart/mixed", PARTS), None);

@@ -46,7 +46,7 @@ pub enum CallState {
 }
 
 /// Names a leg within its call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct LegId(u32);
 
 /// One branch of a call.
@@ -108,7 +108,13 @@ pub(crate) struct NewCall {
 
 impl Call {
     pub(crate) fn new(new: NewCall, now: Instant) -> Self {
-        let NewCall { number, call_id, caller, caller_user, dialled } = new;
+        let NewCall {
+            number,
+            call_id,
+            caller,
+            caller_user,
+            dialled,
+        } = new;
         Self {
             number,
             call_id,
@@ -135,10 +141,19 @@ impl Call {
         } else {
             return None;
         };
-        self.legs.iter().find(|leg| is(&leg.callee.tag, callee_tag)).map(|leg| (leg.id, party))
+        self.legs
+            .iter()
+            .find(|leg| is(&leg.callee.tag, callee_tag))
+            .map(|leg| (leg.id, party))
     }
 
-    pub(crate) fn add_leg(&mut self, via_branch: Bytes, callee: Side, callee_user: Option<String>, flags: Flags) -> LegId {
+    pub(crate) fn add_leg(
+        &mut self,
+        via_branch: Bytes,
+        callee: Side,
+        callee_user: Option<String>,
+        flags: Flags,
+    ) -> LegId {
         let id = LegId(self.legs_made);
         self.legs_made += 1;
         self.legs.push(Leg {
@@ -173,7 +188,10 @@ impl Call {
     }
 
     pub(crate) fn leg_of_branch(&self, via_branch: &[u8]) -> Option<LegId> {
-        self.legs.iter().find(|leg| leg.via_branch == via_branch).map(|leg| leg.id)
+        self.legs
+            .iter()
+            .find(|leg| leg.via_branch == via_branch)
+            .map(|leg| leg.id)
     }
 
     /// One side of the dialog with a leg.
@@ -203,20 +221,23 @@ impl Call {
     }
 
     pub(crate) fn talked(&self, now: Instant) -> Option<Duration> {
-        self.answered.map(|answered| now.saturating_duration_since(answered))
+        self.answered
+            .map(|answered| now.saturating_duration_since(answered))
     }
 }
 
 impl Leg {
     /// What the relay made of this SDP before, if it is a repeat.
     pub(crate) fn repeat(&self, from: Party, operation: Operation, sdp: &[u8]) -> Option<&Bytes> {
-        let same = |done: &&Rewritten| done.from == from && done.operation == operation && done.received == sdp;
+        let same =
+            |done: &&Rewritten| done.from == from && done.operation == operation && done.received == sdp;
         self.rewritten.iter().find(same).map(|done| &done.sent)
     }
 
     /// Remembers what the relay made of an SDP. One of each kind is enough: a newer one ends the older.
     pub(crate) fn remember(&mut self, rewritten: Rewritten) {
-        self.rewritten.retain(|done| (done.from, done.operation) != (rewritten.from, rewritten.operation));
+        self.rewritten
+            .retain(|done| (done.from, done.operation) != (rewritten.from, rewritten.operation));
         self.rewritten.push(rewritten);
     }
 }
@@ -240,7 +261,9 @@ pub(crate) fn contact_uri(message: &Message) -> Option<String> {
 
 /// A From or To value without its tag.
 pub(crate) fn address_without_tag(value: &[u8]) -> String {
-    let Ok(addr) = NameAddr::parse(value) else { return String::new() };
+    let Ok(addr) = NameAddr::parse(value) else {
+        return String::new();
+    };
     let uri = String::from_utf8_lossy(addr.uri_octets());
     match addr.display_name().as_deref().map(String::from_utf8_lossy) {
         Some(name) if !name.is_empty() => format!("{} <{uri}>", viaduct_sip::quoted::quote(&name)),
@@ -293,7 +316,11 @@ impl Call {
             profile: side.endpoint.profile,
             flow: side.flow.to_string(),
         };
-        let flags = self.legs.iter().flat_map(|leg| leg.flags.iter()).fold(Flags::NONE, |all, flag| all | flag);
+        let flags = self
+            .legs
+            .iter()
+            .flat_map(|leg| leg.flags.iter())
+            .fold(Flags::NONE, |all, flag| all | flag);
         CallView {
             call: self.number,
             call_id: String::from_utf8_lossy(&self.call_id).into_owned(),
@@ -304,7 +331,11 @@ impl Call {
             age_s: now.saturating_duration_since(self.started).as_secs(),
             talked_s: self.talked(now).map(|talked| talked.as_secs()),
             caller: end(&self.caller, &self.caller_user),
-            callees: self.legs.iter().map(|leg| end(&leg.callee, &leg.callee_user)).collect(),
+            callees: self
+                .legs
+                .iter()
+                .map(|leg| end(&leg.callee, &leg.callee_user))
+                .collect(),
             relayed: self.is_relayed(),
         }
     }

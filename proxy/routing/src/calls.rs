@@ -68,7 +68,12 @@ impl Calls {
     }
 
     /// The call, the leg and the sender of a message inside a dialog.
-    pub(crate) fn find(&self, call_id: &str, from_tag: &str, to_tag: &str) -> Option<(CallKey, LegId, Party)> {
+    pub(crate) fn find(
+        &self,
+        call_id: &str,
+        from_tag: &str,
+        to_tag: &str,
+    ) -> Option<(CallKey, LegId, Party)> {
         let keys = self.by_call_id.get(call_id.as_bytes())?;
         keys.iter().find_map(|&key| {
             let (leg, sender) = self.calls.get(key)?.find_leg(from_tag, to_tag)?;
@@ -82,7 +87,10 @@ impl Calls {
     }
 
     pub(crate) fn with_number(&self, number: CallNumber) -> Option<CallKey> {
-        self.calls.iter().find(|(_, call)| call.number == number).map(|(key, _)| key)
+        self.calls
+            .iter()
+            .find(|(_, call)| call.number == number)
+            .map(|(key, _)| key)
     }
 
     /// How many calls this user has made that are not over.
@@ -103,6 +111,9 @@ impl Calls {
     }
 
     pub(crate) fn answered(&self) -> usize {
-        self.calls.values().filter(|call| call.state == CallState::Answered).count()
+        self.calls
+            .values()
+            .filter(|call| call.state == CallState::Answered)
+            .count()
     }
 }

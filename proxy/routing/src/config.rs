@@ -82,7 +82,11 @@ pub struct RegistrarTimes {
 
 impl Default for RegistrarTimes {
     fn default() -> Self {
-        Self { expires_min_s: 60, expires_max_s: 7_200, expires_default_s: 600 }
+        Self {
+            expires_min_s: 60,
+            expires_max_s: 7_200,
+            expires_default_s: 600,
+        }
     }
 }
 
@@ -226,7 +230,10 @@ impl Config {
                 let name = host.as_str();
                 name.eq_ignore_ascii_case(&self.domain)
                     || self.aliases.iter().any(|alias| name.eq_ignore_ascii_case(alias))
-                    || self.listeners.iter().any(|listener| listener.is_advertised_as(name))
+                    || self
+                        .listeners
+                        .iter()
+                        .any(|listener| listener.is_advertised_as(name))
             }
         }
     }
@@ -252,25 +259,42 @@ impl Config {
         candidates
             .clone()
             .find(|listener| listener.addr == local)
-            .or_else(|| candidates.clone().find(|listener| listener.addr.port() == local.port() && family(listener)))
+            .or_else(|| {
+                candidates
+                    .clone()
+                    .find(|listener| listener.addr.port() == local.port() && family(listener))
+            })
             .or_else(|| candidates.clone().find(family))
             .or_else(|| candidates.next())
     }
 
     fn is_our_ip(&self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();
-        self.aliases.iter().any(|alias| alias.parse::<IpAddr>().is_ok_and(|alias| alias == ip))
+        self.aliases
+            .iter()
+            .any(|alias| alias.parse::<IpAddr>().is_ok_and(|alias| alias == ip))
             || self.listeners.iter().any(|listener| listener.addr.ip() == ip)
-            || self.listeners.iter().filter_map(|listener| listener.advertised.as_deref()).any(|advertised| {
-                advertised.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|advertised| advertised == ip)
-            })
+            || self
+                .listeners
+                .iter()
+                .filter_map(|listener| listener.advertised.as_deref())
+                .any(|advertised| {
+                    advertised
+                        .trim_matches(['[', ']'])
+                        .parse::<IpAddr>()
+                        .is_ok_and(|advertised| advertised == ip)
+                })
     }
 }
 
 impl Listener {
     /// The host and port to write into Via and Record-Route for a peer that reaches us at `local`.
     pub fn sent_by(&self, local: SocketAddr) -> String {
-        let ip = if self.addr.ip().is_unspecified() { local.ip() } else { self.addr.ip() };
+        let ip = if self.addr.ip().is_unspecified() {
+            local.ip()
+        } else {
+            self.addr.ip()
+        };
         match &self.advertised {
             Some(host) => format!("{host}:{}", self.addr.port()),
             None => SocketAddr::new(ip, self.addr.port()).to_string(),
@@ -278,7 +302,9 @@ impl Listener {
     }
 
     fn is_advertised_as(&self, name: &str) -> bool {
-        self.advertised.as_ref().is_some_and(|advertised| advertised.eq_ignore_ascii_case(name))
+        self.advertised
+            .as_ref()
+            .is_some_and(|advertised| advertised.eq_ignore_ascii_case(name))
     }
 }
 

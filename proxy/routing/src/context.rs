@@ -33,8 +33,15 @@ pub(crate) struct Target {
 impl Target {
     /// What the endpoint speaks: what its account says, or what it registered over.
     pub(crate) fn profile(&self) -> Profile {
-        let by_flow = if self.flags.has(crate::Flag::DstWs) { Profile::Web } else { Profile::Phone };
-        self.user.as_ref().and_then(|user| user.profile).unwrap_or(by_flow)
+        let by_flow = if self.flags.has(crate::Flag::DstWs) {
+            Profile::Web
+        } else {
+            Profile::Phone
+        };
+        self.user
+            .as_ref()
+            .and_then(|user| user.profile)
+            .unwrap_or(by_flow)
     }
 
     pub(crate) fn hop(&self) -> Hop {
@@ -69,8 +76,8 @@ pub(crate) struct Context {
     pub(crate) best: Option<Best>,
     /// A final answer was sent upstream.
     pub(crate) answered: bool,
-    /// The caller gave up; the value of the CANCELs' Reason header.
-    pub(crate) cancelled: Option<Option<Arc<str>>>,
+    /// The caller gave up.
+    pub(crate) cancelled: bool,
     /// The server transaction is over.
     pub(crate) server_ended: bool,
 }
@@ -88,15 +95,6 @@ pub(crate) enum Media {
         leg: LegId,
         sender: Party,
     },
-}
-
-impl Media {
-    pub(crate) fn call(self) -> Option<CallKey> {
-        match self {
-            Self::None => None,
-            Self::Begins(call) | Self::Inside { call, .. } => Some(call),
-        }
-    }
 }
 
 /// One copy of a request.
@@ -129,7 +127,14 @@ pub(crate) enum BranchState {
 
 impl Branch {
     pub(crate) fn new(target: Target, via_branch: Bytes) -> Self {
-        Self { target, via_branch, state: BranchState::Done, client: None, inbox: VecDeque::new(), ring: 0 }
+        Self {
+            target,
+            via_branch,
+            state: BranchState::Done,
+            client: None,
+            inbox: VecDeque::new(),
+            ring: 0,
+        }
     }
 
     pub(crate) fn is_done(&self) -> bool {
@@ -220,11 +225,26 @@ mod tests {
     #[test]
     fn the_answer_that_helps_the_caller_most_wins() {
         use Refusal::{BadHeader, FlowGone, NoDialog, Overload, UnknownUser};
-        assert_eq!(best(&[Overload("x"), UnknownUser]), 404, "503 never if there is another");
-        assert_eq!(best(&[NoDialog, Refusal::BadExtension { unsupported: vec![] }]), 420);
-        assert_eq!(best(&[FlowGone, BadHeader("To")]), 400, "a lost phone says less than a refusal");
+        assert_eq!(
+            best(&[Overload("x"), UnknownUser]),
+            404,
+            "503 never if there is another"
+        );
+        assert_eq!(
+            best(&[NoDialog, Refusal::BadExtension { unsupported: vec![] }]),
+            420
+        );
+        assert_eq!(
+            best(&[FlowGone, BadHeader("To")]),
+            400,
+            "a lost phone says less than a refusal"
+        );
         assert_eq!(best(&[FlowGone, Refusal::UserBusy]), 486);
-        assert_eq!(best(&[Refusal::StoreFailed, UnknownUser]), 404, "the lowest class");
+        assert_eq!(
+            best(&[Refusal::StoreFailed, UnknownUser]),
+            404,
+            "the lowest class"
+        );
         let timeout = Best::Timeout.prefer(Best::Local(FlowGone));
         assert_eq!(timeout.status().get(), 480, "408 never if there is another");
     }

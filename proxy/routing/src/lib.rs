@@ -69,7 +69,8 @@ pub use self::counters::Counters;
 pub use self::flags::{Flag, Flags};
 pub use self::location::{Binding, Bindings, Location};
 pub use self::output::{
-    BindingRecord, CallEnd, CallNumber, Change, Event, Output, ProxyEnd, RelayFailure, SendId, Ticket, UnregisterReason,
+    BindingRecord, CallEnd, CallNumber, Change, Event, Output, ProxyEnd, RelayFailure, SendId, Ticket,
+    UnregisterReason,
 };
 pub use self::proxy::{Gauges, Proxy, SERVICE_FLOW, Shard, Shared};
 pub use self::refusal::Refusal;

@@ -70,7 +70,9 @@ impl Binding {
 
     /// Time left, none when it is over.
     pub fn time_left(&self, now: Instant) -> Option<Duration> {
-        self.expires_at.checked_duration_since(now).filter(|left| !left.is_zero())
+        self.expires_at
+            .checked_duration_since(now)
+            .filter(|left| !left.is_zero())
     }
 }
 
@@ -101,7 +103,11 @@ impl Location {
     /// The live bindings of an address, the most preferred first, the most recent first among equals.
     pub fn lookup(&self, aor: &Aor, now: Instant) -> Bindings {
         let mut live: Bindings = match self.part(&self.by_aor, aor).get(aor) {
-            Some(bindings) => bindings.iter().filter(|binding| binding.time_left(now).is_some()).cloned().collect(),
+            Some(bindings) => bindings
+                .iter()
+                .filter(|binding| binding.time_left(now).is_some())
+                .cloned()
+                .collect(),
             None => return Bindings::new(),
         };
         live.sort_by(|a, b| b.q.cmp(&a.q).then(b.since.cmp(&a.since)));
@@ -202,10 +208,14 @@ impl Location {
 
     /// Keeps the way back from a connection to the addresses registered over it.
     fn index_connections(&self, aor: &Aor, before: &Bindings, after: &Bindings) {
-        let conns = |bindings: &Bindings| -> Vec<ConnId> { bindings.iter().filter_map(|b| b.flow.conn).collect() };
+        let conns =
+            |bindings: &Bindings| -> Vec<ConnId> { bindings.iter().filter_map(|b| b.flow.conn).collect() };
         let (before, after) = (conns(before), conns(after));
         for conn in after.iter().filter(|conn| !before.contains(conn)) {
-            self.part(&self.by_conn, conn).entry(*conn).or_default().push(aor.clone());
+            self.part(&self.by_conn, conn)
+                .entry(*conn)
+                .or_default()
+                .push(aor.clone());
         }
         for conn in before.iter().filter(|conn| !after.contains(conn)) {
             if let Entry::Occupied(mut entry) = self.part(&self.by_conn, conn).entry(*conn) {
@@ -263,8 +273,18 @@ mod tests {
     fn a_binding_is_found_until_it_ends() {
         let (location, now) = (Location::default(), base());
         add(&location, "alice", &binding("sip:a@192.0.2.2", 0, now, 60), now);
-        assert_eq!(location.lookup(&aor("alice"), now + Duration::from_secs(59)).len(), 1);
-        assert_eq!(location.lookup(&aor("alice"), now + Duration::from_secs(60)).len(), 0);
+        assert_eq!(
+            location
+                .lookup(&aor("alice"), now + Duration::from_secs(59))
+                .len(),
+            1
+        );
+        assert_eq!(
+            location
+                .lookup(&aor("alice"), now + Duration::from_secs(60))
+                .len(),
+            0
+        );
         assert_eq!(location.lookup(&aor("bob"), now).len(), 0);
         assert_eq!(location.len(), 1);
         let ended = location.expire(now + Duration::from_secs(60));
@@ -275,8 +295,16 @@ mod tests {
     fn the_preferred_and_the_younger_come_first() {
         let (location, now) = (Location::default(), base());
         let later = now + Duration::from_secs(5);
-        for (uri, q, since) in [("sip:1@h", 500, now), ("sip:2@h", 1000, now), ("sip:3@h", 1000, later)] {
-            let binding = Binding { q, since, ..(*binding(uri, 0, now, 60)).clone() };
+        for (uri, q, since) in [
+            ("sip:1@h", 500, now),
+            ("sip:2@h", 1000, now),
+            ("sip:3@h", 1000, later),
+        ] {
+            let binding = Binding {
+                q,
+                since,
+                ..(*binding(uri, 0, now, 60)).clone()
+            };
             add(&location, "alice", &Arc::new(binding), now);
         }
         let found = location.lookup(&aor("alice"), later);
@@ -291,11 +319,17 @@ mod tests {
         add(&location, "alice", &binding("sip:y@a.invalid", 2, now, 60), now);
         add(&location, "bob", &binding("sip:z@a.invalid", 1, now, 60), now);
         let conn = ConnId::new(1).unwrap();
-        let mut lost: Vec<String> =
-            location.connection_closed(conn, now).iter().map(|(_, binding)| binding.uri.to_string()).collect();
+        let mut lost: Vec<String> = location
+            .connection_closed(conn, now)
+            .iter()
+            .map(|(_, binding)| binding.uri.to_string())
+            .collect();
         lost.sort();
         assert_eq!(lost, ["sip:x@a.invalid", "sip:z@a.invalid"]);
-        assert_eq!((location.lookup(&aor("alice"), now).len(), location.len()), (1, 1));
+        assert_eq!(
+            (location.lookup(&aor("alice"), now).len(), location.len()),
+            (1, 1)
+        );
         assert!(location.connection_closed(conn, now).is_empty());
     }
 
@@ -303,10 +337,19 @@ mod tests {
     fn a_binding_that_moves_to_another_connection_survives_the_old_one() {
         let (location, now) = (Location::default(), base());
         add(&location, "alice", &binding("sip:x@a.invalid", 1, now, 60), now);
-        location.update(&aor("alice"), now, |bindings| bindings[0] = binding("sip:x@a.invalid", 2, now, 60));
-        assert!(location.connection_closed(ConnId::new(1).unwrap(), now).is_empty());
+        location.update(&aor("alice"), now, |bindings| {
+            bindings[0] = binding("sip:x@a.invalid", 2, now, 60);
+        });
+        assert!(
+            location
+                .connection_closed(ConnId::new(1).unwrap(), now)
+                .is_empty()
+        );
         assert_eq!(location.connection_closed(ConnId::new(2).unwrap(), now).len(), 1);
-        assert!(location.by_conn.iter().all(|part| lock(part).is_empty()), "the index keeps nothing");
+        assert!(
+            location.by_conn.iter().all(|part| lock(part).is_empty()),
+            "the index keeps nothing"
+        );
     }
 
     #[test]
@@ -318,9 +361,15 @@ mod tests {
             reg_id: Some(reg_id),
             ..(*binding(uri, 0, now, 60)).clone()
         };
-        assert!(plain.is_same_contact(&binding("sip:a@192.0.2.2", 0, now, 1)), "19.1.4: unknown parameters on one side");
+        assert!(
+            plain.is_same_contact(&binding("sip:a@192.0.2.2", 0, now, 1)),
+            "19.1.4: unknown parameters on one side"
+        );
         assert!(!plain.is_same_contact(&binding("sip:b@192.0.2.2", 0, now, 1)));
-        assert!(device("sip:a@h", 1).is_same_contact(&device("sip:b@h", 1)), "the page was loaded again");
+        assert!(
+            device("sip:a@h", 1).is_same_contact(&device("sip:b@h", 1)),
+            "the page was loaded again"
+        );
         assert!(!device("sip:a@h", 1).is_same_contact(&device("sip:a@h", 2)));
     }
 }

@@ -80,19 +80,38 @@ impl Table {
 impl MediaConfig {
     /// What the relay is asked with an offer that `sender` made and `reader` will read. `flags` are those of the call:
     /// `SRC_WS` of its caller, `DST_WS` of its callee; `from_caller` says which of the two offers.
-    pub fn offer(&self, sender: &Endpoint, reader: &Endpoint, flags: Flags, from_caller: bool) -> ng::Options {
+    pub fn offer(
+        &self,
+        sender: &Endpoint,
+        reader: &Endpoint,
+        flags: Flags,
+        from_caller: bool,
+    ) -> ng::Options {
         let needed = profile::offer(sender, reader, self.ice);
-        self.complete(needed, flags, |row| if from_caller { &row.offer } else { &row.answer })
+        self.complete(
+            needed,
+            flags,
+            |row| if from_caller { &row.offer } else { &row.answer },
+        )
     }
 
     /// What the relay is asked with an answer that `reader`, who made the offer, will read.
     pub fn answer(&self, sender: &Endpoint, reader: &Endpoint, flags: Flags, to_caller: bool) -> ng::Options {
         let needed = profile::answer(sender, reader);
-        self.complete(needed, flags, |row| if to_caller { &row.answer } else { &row.offer })
+        self.complete(
+            needed,
+            flags,
+            |row| if to_caller { &row.answer } else { &row.offer },
+        )
     }
 
     /// A row says what each side reads: its first half is for the callee, its second for the caller, whoever offers.
-    fn complete(&self, needed: ng::Options, flags: Flags, half: impl Fn(&Row) -> &ng::Options) -> ng::Options {
+    fn complete(
+        &self,
+        needed: ng::Options,
+        flags: Flags,
+        half: impl Fn(&Row) -> &ng::Options,
+    ) -> ng::Options {
         match &self.policy {
             Policy::Profiles => needed,
             Policy::Table(table) => merge(half(table.row(flags)), needed).0,

@@ -31,8 +31,8 @@ use crate::context::{Context, ContextId};
 use crate::media::Party;
 use crate::token::Tokens;
 use crate::{
-    Authenticator, CallNumber, Config, Counters, Event, Location, Output, ProxyEnd, RelayFailure, SendId, Ticket, Users,
-    WallClock,
+    Authenticator, CallNumber, Config, Counters, Event, Location, Output, ProxyEnd, RelayFailure, SendId,
+    Ticket, Users, WallClock,
 };
 
 /// How the services of this process are reached: without leaving it. Nothing that comes from a socket has this transport.
@@ -95,7 +95,11 @@ pub struct Proxy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Alarm {
     /// Timer C of a branch, set when its `ring`th provisional answer came.
-    Ringing { context: ContextId, branch: usize, ring: u32 },
+    Ringing {
+        context: ContextId,
+        branch: usize,
+        ring: u32,
+    },
     /// The longest time of a call is over.
     CallMax(CallKey),
     /// Has the side whose connection went away left?
@@ -105,7 +109,10 @@ enum Alarm {
 impl Proxy {
     /// A shard without calls.
     pub fn new(config: Arc<Config>, users: Arc<Users>, shared: &Shared, shard: Shard) -> Self {
-        let layer = Layer::new(txn::Config { timing: config.times.timing.clone(), ..txn::Config::default() });
+        let layer = Layer::new(txn::Config {
+            timing: config.times.timing.clone(),
+            ..txn::Config::default()
+        });
         Self {
             config,
             users,
@@ -143,7 +150,10 @@ impl Proxy {
     /// Octets came that are no message. A request that can be recognised is answered.
     pub fn handle_bad_message(&mut self, now: Instant, flow: Flow, error: &ParseError) {
         self.counters.bad_messages += 1;
-        self.outputs.push_back(Output::Event(Event::BadMessage { flow, fault: error.kind }));
+        self.outputs.push_back(Output::Event(Event::BadMessage {
+            flow,
+            fault: error.kind,
+        }));
         if let Some(answer) = error.answer() {
             self.answer_without_state(flow, answer);
         }
@@ -189,7 +199,11 @@ impl Proxy {
         self.drain_layer(now);
         while let Some(alarm) = self.alarms.pop(now) {
             match alarm {
-                Alarm::Ringing { context, branch, ring } => self.rang_too_long(now, context, branch, ring),
+                Alarm::Ringing {
+                    context,
+                    branch,
+                    ring,
+                } => self.rang_too_long(now, context, branch, ring),
                 Alarm::CallMax(call) => self.end_call(now, call, ProxyEnd::TooLong),
                 Alarm::LostFlow { call, party } => self.check_lost_flow(now, call, party),
             }
@@ -199,7 +213,10 @@ impl Proxy {
 
     /// When to call [`handle_timeout`](Self::handle_timeout).
     pub fn poll_timeout(&self) -> Option<Instant> {
-        [self.layer.poll_timeout(), self.alarms.next()].into_iter().flatten().min()
+        [self.layer.poll_timeout(), self.alarms.next()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// What to do next. Drain it after every call that takes `now`.
@@ -209,7 +226,9 @@ impl Proxy {
 
     /// Ends a call: BYE to both sides. False when there is no such call.
     pub fn hang_up(&mut self, now: Instant, call: CallNumber) -> bool {
-        let Some(key) = self.calls.with_number(call) else { return false };
+        let Some(key) = self.calls.with_number(call) else {
+            return false;
+        };
         self.end_call(now, key, ProxyEnd::Operator);
         self.drain_layer(now);
         true
@@ -250,7 +269,11 @@ impl Proxy {
         while let Some(output) = self.layer.poll_output() {
             match output {
                 txn::Output::Send { hop, octets, client } => {
-                    self.outputs.push_back(Output::Send { hop, octets, id: client.map(SendId) });
+                    self.outputs.push_back(Output::Send {
+                        hop,
+                        octets,
+                        id: client.map(SendId),
+                    });
                 }
                 txn::Output::Timeout { client } => self.client_timed_out(now, client),
                 txn::Output::ServerEnded { server, .. } => self.server_ended(server),

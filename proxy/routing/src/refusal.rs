@@ -108,7 +108,7 @@ impl Refusal {
             Self::NotYours { .. } | Self::RelayDenied | Self::TokenForged => StatusCode::FORBIDDEN,
             Self::UnknownUser => StatusCode::NOT_FOUND,
             Self::NotRegistered | Self::FlowGone => StatusCode::TEMPORARILY_UNAVAILABLE,
-            Self::NoDialog | Self::NothingToCancel => StatusCode::CALL_TRANSACTION_DOES_NOT_EXIST,
+            Self::NoDialog | Self::NothingToCancel => StatusCode::CALL_DOES_NOT_EXIST,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::BadEvent => StatusCode::BAD_EVENT,
             Self::NoCommonCodec(_) | Self::BadSdp => StatusCode::NOT_ACCEPTABLE_HERE,

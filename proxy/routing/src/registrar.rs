@@ -64,7 +64,7 @@ impl RegisterRefusal {
 
 /// What a registrar works with.
 #[derive(Debug, Clone, Copy)]
-pub struct Registrar<'c> {
+pub(crate) struct Registrar<'c> {
     /// Expiry times.
     pub times: &'c RegistrarTimes,
     /// Bounds.
@@ -86,7 +86,7 @@ enum Wish {
 
 impl Registrar<'_> {
     /// Applies a REGISTER that came over `flow` for `aor`.
-    pub fn register(
+    pub(crate) fn register(
         &self,
         location: &Location,
         aor: &Aor,
@@ -98,7 +98,9 @@ impl Registrar<'_> {
         let essentials = request.essentials().map_err(|_| RegisterRefusal::BadContact)?;
         let wish = self.wish(request, &essentials, flow, now)?;
         let room = self.limits.contacts_max.saturating_sub(location.len());
-        location.update(aor, now, |bindings| self.apply(bindings, wish, &essentials, room, now))
+        location.update(aor, now, |bindings| {
+            self.apply(bindings, wish, &essentials, room, now)
+        })
     }
 
     fn wish(
@@ -139,14 +141,22 @@ impl Registrar<'_> {
 
     /// The expiry granted for the one asked for. Never silently longer.
     fn expiry(&self, asked: Option<u32>) -> Result<u32, RegisterRefusal> {
-        match asked.unwrap_or(self.times.expires_default_s).min(self.times.expires_max_s) {
+        match asked
+            .unwrap_or(self.times.expires_default_s)
+            .min(self.times.expires_max_s)
+        {
             0 => Ok(0),
             seconds if seconds < self.times.expires_min_s => Err(RegisterRefusal::TooBrief),
             seconds => Ok(seconds),
         }
     }
 
-    fn binding(&self, addr: &NameAddr<'_>, origin: &Origin, seconds: u32) -> Result<Binding, RegisterRefusal> {
+    fn binding(
+        &self,
+        addr: &NameAddr<'_>,
+        origin: &Origin,
+        seconds: u32,
+    ) -> Result<Binding, RegisterRefusal> {
         let uri = addr.uri().map_err(|_| RegisterRefusal::BadContact)?;
         check_contact(&uri)?;
         if uri.as_str().len() > self.limits.contact_uri_octets_max {
@@ -160,7 +170,11 @@ impl Registrar<'_> {
             call_id: origin.call_id.clone(),
             cseq: origin.cseq,
             instance: instance.map(|text| text.trim_start_matches('<').trim_end_matches('>').into()),
-            reg_id: addr.params().text("reg-id").and_then(|text| text.parse().ok()).filter(|&id| id > 0),
+            reg_id: addr
+                .params()
+                .text("reg-id")
+                .and_then(|text| text.parse().ok())
+                .filter(|&id| id > 0),
             flow: origin.flow,
             flags: Flags::NONE.with(Flag::DstWs, origin.flow.transport.is_websocket()),
             user_agent: origin.user_agent.clone(),
@@ -183,7 +197,11 @@ impl Registrar<'_> {
                     return Err(RegisterRefusal::OutOfOrder);
                 }
                 let removed = std::mem::take(bindings);
-                return Ok(Registered { bindings: Vec::new(), kept: Vec::new(), removed });
+                return Ok(Registered {
+                    bindings: Vec::new(),
+                    kept: Vec::new(),
+                    removed,
+                });
             }
             Wish::Contacts(contacts) => contacts,
         };
@@ -214,13 +232,21 @@ impl Registrar<'_> {
         self.push_out(&mut next, &mut kept, &mut removed);
         bindings.clone_from(&next);
         next.retain(|binding| binding.time_left(now).is_some());
-        Ok(Registered { bindings: next, kept, removed })
+        Ok(Registered {
+            bindings: next,
+            kept,
+            removed,
+        })
     }
 
     /// Keeps the bound on contacts of one address: the ones refreshed longest ago go. A page that was loaded again has
     /// a new contact each time, so the newest is the one that matters.
     fn push_out(&self, next: &mut Bindings, kept: &mut Bindings, removed: &mut Bindings) {
-        let bound = self.contacts_max.unwrap_or(usize::MAX).min(self.limits.contacts_per_aor_max).max(1);
+        let bound = self
+            .contacts_max
+            .unwrap_or(usize::MAX)
+            .min(self.limits.contacts_per_aor_max)
+            .max(1);
         // Refreshing moves a binding to the end.
         let excess = next.len().saturating_sub(bound);
         for old in next.drain(..excess) {
@@ -247,8 +273,13 @@ impl Origin {
         Self {
             call_id: essentials.call_id.into(),
             cseq: essentials.cseq.number,
-            user_agent: user_agent
-                .map(|text| text.chars().take(USER_AGENT_CHARS_MAX).collect::<String>().as_str().into()),
+            user_agent: user_agent.map(|text| {
+                text.chars()
+                    .take(USER_AGENT_CHARS_MAX)
+                    .collect::<String>()
+                    .as_str()
+                    .into()
+            }),
             flow,
             now,
         }
@@ -276,7 +307,11 @@ pub(crate) fn contact_value(binding: &Binding, now: Instant) -> String {
 /// A registered contact is where calls go, so it must be an address that a call can go to.
 fn check_contact(uri: &Uri<'_>) -> Result<(), RegisterRefusal> {
     let is_sip = uri.scheme() == viaduct_sip::Scheme::Sip || uri.is_sips();
-    if is_sip && uri.host().is_some() && uri.headers().is_empty() { Ok(()) } else { Err(RegisterRefusal::BadContact) }
+    if is_sip && uri.host().is_some() && uri.headers().is_empty() {
+        Ok(())
+    } else {
+        Err(RegisterRefusal::BadContact)
+    }
 }
 
 fn is_out_of_order(stored: &Binding, essentials: &Essentials<'_>) -> bool {

@@ -8,7 +8,7 @@ use crate::{Config, Refusal};
 
 /// What the Route headers of a request mean to us.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Routing {
+pub(crate) struct Routing {
     /// How many Route values on top are ours and must go.
     pub own: usize,
     /// The flow that our last Route value names: the side that the request is for.
@@ -24,10 +24,18 @@ pub struct Routing {
 const OWN_ROUTES_MAX: usize = 2;
 
 /// Reads the Route headers of a request.
-pub fn read(config: &Config, tokens: &Tokens, request: &Message) -> Result<Routing, Refusal> {
+pub(crate) fn read(config: &Config, tokens: &Tokens, request: &Message) -> Result<Routing, Refusal> {
     let call_id = request.call_id().unwrap_or_default().as_bytes();
-    let uri = request.request_uri().and_then(Result::ok).ok_or(Refusal::BadHeader("Request-URI"))?;
-    let mut routing = Routing { own: 0, flow: None, strict: None, foreign: false };
+    let uri = request
+        .request_uri()
+        .and_then(Result::ok)
+        .ok_or(Refusal::BadHeader("Request-URI"))?;
+    let mut routing = Routing {
+        own: 0,
+        flow: None,
+        strict: None,
+        foreign: false,
+    };
     let routes: Vec<&[u8]> = request.values(HeaderName::Route).collect();
     let mut left = routes.as_slice();
     // A strict router sends our Record-Route value as Request-URI (section 16.4).
@@ -61,7 +69,10 @@ fn own_token<'u>(config: &Config, uri: &Uri<'u>) -> Option<&'u str> {
 
 fn uri_of(route: &[u8]) -> Result<Uri<'_>, Refusal> {
     let bad = Refusal::BadHeader("Route");
-    NameAddr::parse(route).map_err(|_| bad.clone())?.uri().map_err(|_| bad)
+    NameAddr::parse(route)
+        .map_err(|_| bad.clone())?
+        .uri()
+        .map_err(|_| bad)
 }
 
 #[cfg(test)]
@@ -80,10 +91,20 @@ mod tests {
     impl Desk {
         fn new() -> Self {
             let mut config = Config::new("example.com");
-            for (transport, addr) in [(Transport::Udp, "192.0.2.1:5060"), (Transport::Ws, "192.0.2.1:8080")] {
-                config.listeners.push(Listener { transport, addr: addr.parse().unwrap(), advertised: None });
+            for (transport, addr) in [
+                (Transport::Udp, "192.0.2.1:5060"),
+                (Transport::Ws, "192.0.2.1:8080"),
+            ] {
+                config.listeners.push(Listener {
+                    transport,
+                    addr: addr.parse().unwrap(),
+                    advertised: None,
+                });
             }
-            Self { config, tokens: Tokens::new(&[3; 32]) }
+            Self {
+                config,
+                tokens: Tokens::new(&[3; 32]),
+            }
         }
 
         fn token(&self, call_id: &str, remote: &str) -> String {
@@ -117,16 +138,23 @@ mod tests {
     fn the_last_of_our_routes_names_the_side_that_the_request_is_for() {
         let desk = Desk::new();
         let (caller, callee) = (desk.token("call", "10.0.0.1:1"), desk.token("call", "10.0.0.2:2"));
-        let one_line = format!("<sip:{caller}@192.0.2.1:8080;transport=ws;lr>, <sip:{callee}@192.0.2.1:5060;lr>");
+        let one_line =
+            format!("<sip:{caller}@192.0.2.1:8080;transport=ws;lr>, <sip:{callee}@192.0.2.1:5060;lr>");
         let routing = desk.read("sip:b@10.0.0.2", &[one_line]).unwrap();
-        assert_eq!((routing.own, routing.flow, routing.foreign), (2, Some(flow("10.0.0.2:2")), false));
+        assert_eq!(
+            (routing.own, routing.flow, routing.foreign),
+            (2, Some(flow("10.0.0.2:2")), false)
+        );
         let routes = [
             format!("<sip:{callee}@192.0.2.1;lr>"),
             format!("<sip:{caller}@192.0.2.1:8080;transport=ws;lr>"),
             "<sip:other.example;lr>".to_owned(),
         ];
         let routing = desk.read("sip:a@x.invalid", &routes).unwrap();
-        assert_eq!((routing.own, routing.flow, routing.foreign), (2, Some(flow("10.0.0.1:1")), true));
+        assert_eq!(
+            (routing.own, routing.flow, routing.foreign),
+            (2, Some(flow("10.0.0.1:1")), true)
+        );
     }
 
     #[test]
@@ -134,18 +162,30 @@ mod tests {
         let desk = Desk::new();
         let route = format!("<sip:{}@192.0.2.1;lr>", desk.token("other call", "10.0.0.1:1"));
         assert_eq!(desk.read("sip:b@10.0.0.2", &[route]), Err(Refusal::TokenForged));
-        assert_eq!(desk.read("sip:b@h", &["<sip:x@192.0.2.1;lr>".to_owned()]), Err(Refusal::TokenForged));
+        assert_eq!(
+            desk.read("sip:b@h", &["<sip:x@192.0.2.1;lr>".to_owned()]),
+            Err(Refusal::TokenForged)
+        );
     }
 
     #[test]
     fn a_route_of_somebody_else_is_left_alone() {
         let desk = Desk::new();
-        for route in ["<sip:192.0.2.2;lr>", "<sip:192.0.2.1:5070;lr>", "<sip:other.example;lr>"] {
+        for route in [
+            "<sip:192.0.2.2;lr>",
+            "<sip:192.0.2.1:5070;lr>",
+            "<sip:other.example;lr>",
+        ] {
             let routing = desk.read("sip:b@h", &[route.to_owned()]).unwrap();
             assert_eq!((routing.own, routing.foreign), (0, true), "{route}");
         }
-        let preloaded = desk.read("sip:b@h", &["<sip:example.com;lr>".to_owned()]).unwrap();
-        assert_eq!((preloaded.own, preloaded.flow, preloaded.foreign), (1, None, false));
+        let preloaded = desk
+            .read("sip:b@h", &["<sip:example.com;lr>".to_owned()])
+            .unwrap();
+        assert_eq!(
+            (preloaded.own, preloaded.flow, preloaded.foreign),
+            (1, None, false)
+        );
     }
 
     /// RFC 3261 section 16.4: the Request-URI is our Record-Route value, the real one is the last Route.
@@ -153,7 +193,12 @@ mod tests {
     fn a_strict_router_upstream_is_understood() {
         let desk = Desk::new();
         let callee = desk.token("call", "10.0.0.2:2");
-        let routing = desk.read(&format!("sip:{callee}@192.0.2.1;lr"), &["<sip:b@10.0.0.2>".to_owned()]).unwrap();
+        let routing = desk
+            .read(
+                &format!("sip:{callee}@192.0.2.1;lr"),
+                &["<sip:b@10.0.0.2>".to_owned()],
+            )
+            .unwrap();
         assert_eq!(routing.strict.as_deref(), Some("sip:b@10.0.0.2"));
         assert_eq!((routing.own, routing.flow), (0, Some(flow("10.0.0.2:2"))));
     }
@@ -162,7 +207,13 @@ mod tests {
     fn routes_that_cannot_be_read_are_refused() {
         let desk = Desk::new();
         for route in ["<>", "<sip:192.0.2.1", "\"x"] {
-            assert!(matches!(desk.read("sip:b@h", &[route.to_owned()]), Err(Refusal::BadHeader(_))), "{route}");
+            assert!(
+                matches!(
+                    desk.read("sip:b@h", &[route.to_owned()]),
+                    Err(Refusal::BadHeader(_))
+                ),
+                "{route}"
+            );
         }
     }
 }

@@ -19,25 +19,25 @@ const MAC_OCTETS: usize = 12;
 /// Makes and checks tokens. Two with the same secret understand each other, so a secret that is kept survives a
 /// restart, and calls over UDP with it.
 #[derive(Clone)]
-pub struct Tokens {
+pub(crate) struct Tokens {
     mac: Hmac<Sha256>,
 }
 
 /// The token was not made by us for this call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("flow token does not verify")]
-pub struct Forged;
+pub(crate) struct Forged;
 
 impl Tokens {
     /// A maker of tokens with this secret.
-    pub fn new(secret: &[u8; 32]) -> Self {
+    pub(crate) fn new(secret: &[u8; 32]) -> Self {
         #[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]
         let mac = Hmac::new_from_slice(secret).expect("any key length is right");
         Self { mac }
     }
 
     /// The token of one side of the call with this Call-ID: the side that is reached over `side`.
-    pub fn issue(&self, call_id: &[u8], side: &Flow) -> String {
+    pub(crate) fn issue(&self, call_id: &[u8], side: &Flow) -> String {
         let mut octets = vec![0; MAC_OCTETS];
         encode(side, &mut octets);
         let mac = self.sign(call_id, &octets[MAC_OCTETS..]);
@@ -46,10 +46,14 @@ impl Tokens {
     }
 
     /// Reads a token that came in a request with this Call-ID.
-    pub fn verify(&self, call_id: &[u8], token: &str) -> Result<Flow, Forged> {
+    pub(crate) fn verify(&self, call_id: &[u8], token: &str) -> Result<Flow, Forged> {
         let octets = URL_SAFE_NO_PAD.decode(token).map_err(|_| Forged)?;
         let (mac, said) = octets.split_at_checked(MAC_OCTETS).ok_or(Forged)?;
-        if bool::from(self.sign(call_id, said).ct_eq(mac)) { decode(said).ok_or(Forged) } else { Err(Forged) }
+        if bool::from(self.sign(call_id, said).ct_eq(mac)) {
+            decode(said).ok_or(Forged)
+        } else {
+            Err(Forged)
+        }
     }
 
     fn sign(&self, call_id: &[u8], said: &[u8]) -> [u8; MAC_OCTETS] {
@@ -72,7 +76,9 @@ impl std::fmt::Debug for Tokens {
 }
 
 fn encode(flow: &Flow, octets: &mut Vec<u8>) {
-    let position = Transport::ALL.iter().position(|&transport| transport == flow.transport);
+    let position = Transport::ALL
+        .iter()
+        .position(|&transport| transport == flow.transport);
     // Every transport is in ALL, which is far from 256 long.
     octets.push(position.unwrap_or_default() as u8);
     encode_addr(flow.local, octets);
@@ -105,14 +111,23 @@ fn decode(octets: &[u8]) -> Option<Flow> {
         [] => None,
         number => Some(ConnId::new(u64::from_be_bytes(number.try_into().ok()?))?),
     };
-    Some(Flow { transport, local, remote, conn })
+    Some(Flow {
+        transport,
+        local,
+        remote,
+        conn,
+    })
 }
 
 fn decode_addr(octets: &[u8]) -> Option<(SocketAddr, &[u8])> {
     let (family, rest) = octets.split_first()?;
     let (ip, rest): (IpAddr, &[u8]) = match family {
-        4 => rest.split_first_chunk::<4>().map(|(ip, rest)| ((*ip).into(), rest))?,
-        6 => rest.split_first_chunk::<16>().map(|(ip, rest)| ((*ip).into(), rest))?,
+        4 => rest
+            .split_first_chunk::<4>()
+            .map(|(ip, rest)| ((*ip).into(), rest))?,
+        6 => rest
+            .split_first_chunk::<16>()
+            .map(|(ip, rest)| ((*ip).into(), rest))?,
         _ => return None,
     };
     let (port, rest) = rest.split_first_chunk::<2>()?;
@@ -143,7 +158,12 @@ mod tests {
         for side in sides() {
             let token = tokens.issue(b"call", &side);
             assert_eq!(tokens.verify(b"call", &token), Ok(side));
-            assert!(token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)), "{token}");
+            assert!(
+                token
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)),
+                "{token}"
+            );
         }
     }
 
@@ -165,10 +185,16 @@ mod tests {
             for at in 0..token.len() {
                 let mut changed = token.clone();
                 changed[at] ^= 1;
-                assert_eq!(tokens.verify(b"call", &URL_SAFE_NO_PAD.encode(changed)), Err(Forged));
+                assert_eq!(
+                    tokens.verify(b"call", &URL_SAFE_NO_PAD.encode(changed)),
+                    Err(Forged)
+                );
             }
             for shorter in 0..token.len() {
-                assert_eq!(tokens.verify(b"call", &URL_SAFE_NO_PAD.encode(&token[..shorter])), Err(Forged));
+                assert_eq!(
+                    tokens.verify(b"call", &URL_SAFE_NO_PAD.encode(&token[..shorter])),
+                    Err(Forged)
+                );
             }
         }
         assert_eq!(tokens.verify(b"call", "not base64!"), Err(Forged));

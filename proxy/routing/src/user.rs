@@ -8,7 +8,7 @@ use viaduct_sip::digest::{Algorithm, Ha1};
 use crate::media::Profile;
 
 /// One account.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct User {
     /// The user part of its address of record, and its name in digest credentials.
     pub name: String,
@@ -56,7 +56,7 @@ impl User {
 }
 
 /// All accounts, by name.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Users(HashMap<String, Arc<User>>);
 
 impl Users {
@@ -83,6 +83,11 @@ impl Users {
 
 impl FromIterator<User> for Users {
     fn from_iter<I: IntoIterator<Item = User>>(users: I) -> Self {
-        Self(users.into_iter().map(|user| (user.name.clone(), Arc::new(user))).collect())
+        Self(
+            users
+                .into_iter()
+                .map(|user| (user.name.clone(), Arc::new(user)))
+                .collect(),
+        )
     }
 }

@@ -140,6 +140,10 @@ mod tests {
         assert_eq!(exchange.request(Caller, Method::Ack, true), None);
         exchange.request(Caller, Method::Invite, true);
         exchange.response(Callee);
-        assert_eq!(exchange.request(Caller, Method::Ack, true), None, "the offerer does not answer itself");
+        assert_eq!(
+            exchange.request(Caller, Method::Ack, true),
+            None,
+            "the offerer does not answer itself"
+        );
     }
 }

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 use viaduct_ng::{
-    Bundle, CodecOptions, DtlsRequest, Flag, Ice, IceLite, IceMode, MediaType, Options, Replace, RtcpMux, SdesWord,
-    SdpAttr, SdpSection, TransportProtocol,
+    Bundle, CodecOptions, DtlsRequest, Flag, Ice, IceLite, IceMode, MediaType, Options, Replace, RtcpMux,
+    SdesWord, SdpAttr, SdpSection, TransportProtocol,
 };
 use viaduct_sdp::Session;
 
@@ -43,13 +43,15 @@ impl Profile {
     pub fn of_offer(offer: &Session) -> Option<Self> {
         let media = offer.medias().find(|media| !media.is_rejected())?;
         let protocol = media.protocol();
-        Some(if protocol.names_dtls() || !media.effective_fingerprints().is_empty() {
-            Self::Web
-        } else if protocol.is_secure() && media.cryptos().next().is_some() {
-            Self::PhoneSdes
-        } else {
-            Self::Phone
-        })
+        Some(
+            if protocol.names_dtls() || !media.effective_fingerprints().is_empty() {
+                Self::Web
+            } else if protocol.is_secure() && media.cryptos().next().is_some() {
+                Self::PhoneSdes
+            } else {
+                Self::Phone
+            },
+        )
     }
 
     /// The codecs of audio that such an endpoint is offered when it has no list of its own.
@@ -73,7 +75,10 @@ pub struct Endpoint {
 impl Endpoint {
     /// An endpoint with the codecs of its profile.
     pub fn new(profile: Profile) -> Self {
-        Self { profile, codecs: None }
+        Self {
+            profile,
+            codecs: None,
+        }
     }
 
     /// The audio codecs that it takes.
@@ -86,8 +91,16 @@ impl Endpoint {
 }
 
 /// Attributes that only browsers understand. Phones have dropped calls over longer SDPs than they expected.
-const WEB_ATTRIBUTES: [&str; 8] =
-    ["msid", "ssrc", "ssrc-group", "rtcp-rsize", "extmap-allow-mixed", "rid", "simulcast", "rtcp-fb"];
+const WEB_ATTRIBUTES: [&str; 8] = [
+    "msid",
+    "ssrc",
+    "ssrc-group",
+    "rtcp-rsize",
+    "extmap-allow-mixed",
+    "rid",
+    "simulcast",
+    "rtcp-fb",
+];
 
 /// The same at session level.
 const WEB_SESSION_ATTRIBUTES: [&str; 2] = ["msid-semantic", "extmap-allow-mixed"];
@@ -131,11 +144,17 @@ pub(super) fn answer(sender: &Endpoint, reader: &Endpoint) -> Options {
 }
 
 fn common(sender: &Endpoint, reader: &Endpoint) -> Options {
-    let mut options = Options { replace: [Replace::Origin, Replace::SdpVersion].into(), ..Options::default() };
+    let mut options = Options {
+        replace: [Replace::Origin, Replace::SdpVersion].into(),
+        ..Options::default()
+    };
     match reader.profile {
         Profile::Web => {
             options.transport_protocol = Some(TransportProtocol::UdpTlsRtpSavpf);
-            options.ice = Ice { mode: Some(IceMode::Force), ..Ice::default() };
+            options.ice = Ice {
+                mode: Some(IceMode::Force),
+                ..Ice::default()
+            };
             options.rtcp_mux = [RtcpMux::Offer, RtcpMux::Require].into();
             options.sdes.words.insert(SdesWord::Off);
             options.flags.extend([Flag::GenerateMid, Flag::NoRtcpAttribute]);
@@ -182,7 +201,11 @@ fn codecs_for(reader: &Endpoint) -> CodecOptions {
         except.push("telephone-event/48000".to_owned());
     }
     except.extend(VIDEO_CODECS.map(str::to_owned));
-    CodecOptions { strip: vec!["all".to_owned()], except, ..CodecOptions::default() }
+    CodecOptions {
+        strip: vec!["all".to_owned()],
+        except,
+        ..CodecOptions::default()
+    }
 }
 
 #[cfg(test)]
@@ -205,7 +228,10 @@ mod tests {
             (format!("m=audio 4000 RTP/SAVP 0\r\n{key}"), Profile::PhoneSdes),
             ("m=audio 4000 RTP/AVP 0\r\n".to_owned(), Profile::Phone),
             (format!("m=audio 4000 RTP/AVP 0\r\n{key}"), Profile::Phone),
-            ("m=audio 0 RTP/AVP 0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\n".to_owned(), Profile::Web),
+            (
+                "m=audio 0 RTP/AVP 0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\n".to_owned(),
+                Profile::Web,
+            ),
         ] {
             assert_eq!(of(&format!("{HEAD}{media}")), Some(profile), "{media}");
         }
@@ -214,13 +240,26 @@ mod tests {
 
     #[test]
     fn a_browser_reads_what_browsers_demand() {
-        let options = offer(&Endpoint::new(Profile::Phone), &Endpoint::new(Profile::Web), IceRole::Lite);
-        assert_eq!(options.transport_protocol, Some(TransportProtocol::UdpTlsRtpSavpf));
-        assert_eq!((options.ice.mode, options.ice.lite), (Some(IceMode::Force), Some(IceLite::Forward)));
+        let options = offer(
+            &Endpoint::new(Profile::Phone),
+            &Endpoint::new(Profile::Web),
+            IceRole::Lite,
+        );
+        assert_eq!(
+            options.transport_protocol,
+            Some(TransportProtocol::UdpTlsRtpSavpf)
+        );
+        assert_eq!(
+            (options.ice.mode, options.ice.lite),
+            (Some(IceMode::Force), Some(IceLite::Forward))
+        );
         assert!(options.rtcp_mux.contains(RtcpMux::Require) && options.sdes.is_off());
         assert!(options.has(Flag::GenerateMid) && options.has(Flag::NoRtcpAttribute));
         assert!(options.sdp_media_remove.contains(MediaType::Image));
-        assert!(options.codec.is_empty(), "a browser skips codecs that it does not know");
+        assert!(
+            options.codec.is_empty(),
+            "a browser skips codecs that it does not know"
+        );
     }
 
     #[test]
@@ -228,11 +267,17 @@ mod tests {
         let web = Endpoint::new(Profile::Web);
         let options = offer(&web, &Endpoint::new(Profile::Phone), IceRole::Lite);
         assert_eq!(options.transport_protocol, Some(TransportProtocol::RtpAvp));
-        assert_eq!((options.ice.mode, options.ice.lite), (Some(IceMode::Remove), Some(IceLite::Backward)));
+        assert_eq!(
+            (options.ice.mode, options.ice.lite),
+            (Some(IceMode::Remove), Some(IceLite::Backward))
+        );
         assert_eq!(options.dtls_reverse, Some(DtlsRequest::Passive));
         assert!(options.has(Flag::StripExtmap));
         assert_eq!(options.codec.strip, ["all"]);
-        assert_eq!(options.codec.except[..4], ["PCMA", "PCMU", "G722", "telephone-event/8000"]);
+        assert_eq!(
+            options.codec.except[..4],
+            ["PCMA", "PCMU", "G722", "telephone-event/8000"]
+        );
         assert!(options.sdp_attr.iter().all(|attr| !attr.remove.is_empty()));
     }
 
@@ -240,7 +285,10 @@ mod tests {
     fn phones_among_themselves_keep_all_their_codecs() {
         let phone = Endpoint::new(Profile::Phone);
         assert!(offer(&phone, &phone, IceRole::Lite).codec.is_empty());
-        let picky = Endpoint { codecs: Some(vec!["PCMA".to_owned()]), ..phone.clone() };
+        let picky = Endpoint {
+            codecs: Some(vec!["PCMA".to_owned()]),
+            ..phone.clone()
+        };
         assert_eq!(offer(&phone, &picky, IceRole::Lite).codec.except[0], "PCMA");
     }
 
@@ -249,7 +297,11 @@ mod tests {
         let options = answer(&Endpoint::new(Profile::Phone), &Endpoint::new(Profile::Web));
         assert_eq!(options.dtls, Some(DtlsRequest::Passive));
         assert_eq!(options.ice.mode, Some(IceMode::Force));
-        let full = offer(&Endpoint::new(Profile::Web), &Endpoint::new(Profile::Web), IceRole::Full);
+        let full = offer(
+            &Endpoint::new(Profile::Web),
+            &Endpoint::new(Profile::Web),
+            IceRole::Full,
+        );
         assert_eq!(full.ice.lite, None);
     }
 }

@@ -21,9 +21,15 @@ pub struct NoCommonCodec {
 pub fn check_codecs(offer: &Session, reader: &Endpoint, reader_name: &str) -> Result<(), NoCommonCodec> {
     let taken = reader.audio_codecs();
     let mut offered = Vec::new();
-    for media in offer.medias().filter(|media| media.kind() == MediaKind::Audio && !media.is_rejected()) {
+    for media in offer
+        .medias()
+        .filter(|media| media.kind() == MediaKind::Audio && !media.is_rejected())
+    {
         for codec in media.codecs().iter().filter(|codec| !codec.is_supplemental()) {
-            if taken.iter().any(|name| name.eq_ignore_ascii_case(codec.encoding())) {
+            if taken
+                .iter()
+                .any(|name| name.eq_ignore_ascii_case(codec.encoding()))
+            {
                 return Ok(());
             }
             offered.push(codec.encoding().to_owned());
@@ -34,7 +40,11 @@ pub fn check_codecs(offer: &Session, reader: &Endpoint, reader_name: &str) -> Re
     }
     offered.dedup();
     let taken = taken.into_iter().map(str::to_owned).collect();
-    Err(NoCommonCodec { offered, reader: reader_name.to_owned(), taken })
+    Err(NoCommonCodec {
+        offered,
+        reader: reader_name.to_owned(),
+        taken,
+    })
 }
 
 #[cfg(test)]
@@ -60,15 +70,24 @@ mod tests {
     #[test]
     fn a_call_without_audio_is_no_matter_of_audio_codecs() {
         let phone = Endpoint::new(Profile::Phone);
-        assert_eq!(check("m=video 4000 RTP/AVP 96\r\na=rtpmap:96 VP8/90000\r\n", &phone), Ok(()));
+        assert_eq!(
+            check("m=video 4000 RTP/AVP 96\r\na=rtpmap:96 VP8/90000\r\n", &phone),
+            Ok(())
+        );
         assert_eq!(check("m=audio 0 RTP/AVP 18\r\n", &phone), Ok(()));
         assert_eq!(check("", &phone), Ok(()));
     }
 
     #[test]
     fn the_users_own_list_decides() {
-        let picky = Endpoint { codecs: Some(vec!["opus".to_owned()]), ..Endpoint::new(Profile::Phone) };
-        assert_eq!(check("m=audio 4000 RTP/AVP 96\r\na=rtpmap:96 OPUS/48000/2\r\n", &picky), Ok(()));
+        let picky = Endpoint {
+            codecs: Some(vec!["opus".to_owned()]),
+            ..Endpoint::new(Profile::Phone)
+        };
+        assert_eq!(
+            check("m=audio 4000 RTP/AVP 96\r\na=rtpmap:96 OPUS/48000/2\r\n", &picky),
+            Ok(())
+        );
         assert!(check("m=audio 4000 RTP/AVP 8\r\n", &picky).is_err());
     }
 }

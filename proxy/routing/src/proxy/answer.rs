@@ -16,7 +16,9 @@ pub(super) const ALLOW: &str =
 impl Proxy {
     /// Answers a request with a refusal, and says so.
     pub(super) fn refuse(&mut self, now: Instant, server: ServerId, flow: Flow, refusal: &Refusal) {
-        let Some(request) = self.layer.server_request(server).cloned() else { return };
+        let Some(request) = self.layer.server_request(server).cloned() else {
+            return;
+        };
         self.tell_refusal(flow, &request, refusal);
         let answer = self.refusal_builder(now, &request, flow, refusal);
         self.respond(now, server, refusal.status(), answer);
@@ -32,9 +34,17 @@ impl Proxy {
     ) -> ResponseBuilder<'m> {
         let mut answer = self.answer_builder(request, flow, refusal.status());
         match refusal {
-            Refusal::Unauthenticated { asking, failure, user } => {
+            Refusal::Unauthenticated {
+                asking,
+                failure,
+                user,
+            } => {
                 let user = user.as_deref().and_then(|name| self.users.get(name)).cloned();
-                let algorithms = self.config.auth.algorithms(flow.transport, user.as_deref()).to_vec();
+                let algorithms = self
+                    .config
+                    .auth
+                    .algorithms(flow.transport, user.as_deref())
+                    .to_vec();
                 let unix = self.shard.clock.unix(now);
                 let unique = rand::Rng::next_u64(&mut self.rng);
                 let realm = &self.config.domain;
@@ -43,7 +53,7 @@ impl Proxy {
                 }
             }
             Refusal::BadExtension { unsupported } => {
-                answer = answer.header(HeaderName::Unsupported, &unsupported.join(", "));
+                answer = answer.header(HeaderName::Unsupported, unsupported.join(", "));
             }
             Refusal::MethodNotAllowed => answer = answer.header(HeaderName::Allow, ALLOW),
             Refusal::Register(crate::RegisterRefusal::TooBrief) => {
@@ -53,11 +63,15 @@ impl Proxy {
             _ => {}
         }
         if let Some((code, text)) = refusal.warning() {
-            let warning = format!("{code} {} {}", self.config.domain, viaduct_sip::quoted::quote(&text));
+            let warning = format!(
+                "{code} {} {}",
+                self.config.domain,
+                viaduct_sip::quoted::quote(&text)
+            );
             answer = answer.header(HeaderName::Warning, &warning);
         }
         if let Some(seconds) = refusal.retry_after_s() {
-            answer = answer.header(HeaderName::RetryAfter, &seconds.to_string());
+            answer = answer.header(HeaderName::RetryAfter, seconds.to_string());
         }
         answer
     }
@@ -70,7 +84,10 @@ impl Proxy {
         status: StatusCode,
     ) -> ResponseBuilder<'m> {
         let tag = self.random_token();
-        let answer = ResponseBuilder::new(request, status).source(flow.remote).to_tag(&tag).record_route(false);
+        let answer = ResponseBuilder::new(request, status)
+            .source(flow.remote)
+            .to_tag(&tag)
+            .record_route(false);
         match &self.config.server {
             Some(server) => answer.header(HeaderName::Server, server),
             None => answer,
@@ -78,7 +95,13 @@ impl Proxy {
     }
 
     /// Sends an answer in a transaction. One that cannot be built is dropped and counted.
-    pub(super) fn respond(&mut self, now: Instant, server: ServerId, status: StatusCode, answer: ResponseBuilder<'_>) {
+    pub(super) fn respond(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        status: StatusCode,
+        answer: ResponseBuilder<'_>,
+    ) {
         match answer.build() {
             Ok(octets) => self.layer.respond(now, server, status, octets),
             Err(_) => self.counters.dropped += 1,
@@ -88,7 +111,11 @@ impl Proxy {
     /// Sends an answer to a request that has no transaction.
     pub(super) fn answer_without_state(&mut self, flow: Flow, answer: ResponseBuilder<'_>) {
         match answer.source(flow.remote).build() {
-            Ok(octets) => self.outputs.push_back(Output::Send { hop: Hop::Flow(flow), octets, id: None }),
+            Ok(octets) => self.outputs.push_back(Output::Send {
+                hop: Hop::Flow(flow),
+                octets,
+                id: None,
+            }),
             Err(_) => self.counters.dropped += 1,
         }
     }
@@ -96,16 +123,24 @@ impl Proxy {
     /// A challenge is no refusal worth telling; wrong credentials are.
     fn tell_refusal(&mut self, flow: Flow, request: &Message, refusal: &Refusal) {
         match refusal {
-            Refusal::Unauthenticated { failure: AuthFailure::Missing | AuthFailure::Stale, .. } => {}
+            Refusal::Unauthenticated {
+                failure: AuthFailure::Missing | AuthFailure::Stale,
+                ..
+            } => {}
             Refusal::Unauthenticated { failure, .. } => {
                 self.counters.auth_failures += 1;
-                self.event(Event::AuthFailed { flow, failure: failure.clone() });
+                self.event(Event::AuthFailed {
+                    flow,
+                    failure: failure.clone(),
+                });
             }
             _ => {
                 self.counters.refusals += 1;
                 self.event(Event::Refused {
                     flow,
-                    method: request.method().map_or_else(String::new, |method: Method<'_>| method.as_str().to_owned()),
+                    method: request
+                        .method()
+                        .map_or_else(String::new, |method: Method<'_>| method.as_str().to_owned()),
                     uri: request.request_uri_text().unwrap_or_default().to_owned(),
                     status: refusal.status().get(),
                     reason: refusal.to_string(),

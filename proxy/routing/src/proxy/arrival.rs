@@ -4,12 +4,12 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Instant;
 
-use viaduct_sip::{Aor, Essentials, Host, Message, Method, ResponseBuilder, Scheme, StatusCode, Uri};
 use viaduct_sip::HeaderName;
+use viaduct_sip::{Aor, Essentials, Host, Message, Method, ResponseBuilder, Scheme, StatusCode, Uri};
 use viaduct_txn::{Flow, Received, ServerId};
 
-use super::{Proxy, SERVICE_FLOW};
 use super::forward::Forward;
+use super::{Proxy, SERVICE_FLOW};
 use crate::auth::{Asking, Authenticated};
 use crate::config::{Destination, Service};
 use crate::context::{CommonEdits, Target};
@@ -43,7 +43,12 @@ impl Proxy {
             Received::Ack => self.acknowledged(now, flow, request, &essentials),
             Received::Cancel { server, invite } => self.cancel_received(now, flow, server, invite),
             Received::New(server) => {
-                let arrival = Arrival { server, flow, request, essentials };
+                let arrival = Arrival {
+                    server,
+                    flow,
+                    request,
+                    essentials,
+                };
                 if let Err(refusal) = self.admit(now, &arrival) {
                     self.refuse(now, server, flow, &refusal);
                 }
@@ -52,14 +57,20 @@ impl Proxy {
     }
 
     fn admit(&mut self, now: Instant, arrival: &Arrival<'_>) -> Result<(), Refusal> {
-        let Arrival { request, essentials, .. } = arrival;
+        let Arrival {
+            request, essentials, ..
+        } = arrival;
         self.check_hops(request, essentials)?;
         check_proxy_require(request)?;
         let routing = route::read(&self.config, &self.tokens, request)?;
         if essentials.to_tag.is_some() {
             return self.forward_in_dialog(now, arrival, &routing);
         }
-        let text = routing.strict.as_deref().or(request.request_uri_text()).unwrap_or_default();
+        let text = routing
+            .strict
+            .as_deref()
+            .or(request.request_uri_text())
+            .unwrap_or_default();
         let uri = Uri::parse(text).map_err(|_| Refusal::BadHeader("Request-URI"))?;
         if let Scheme::Other(_) = uri.scheme() {
             return Err(Refusal::BadScheme);
@@ -103,7 +114,12 @@ impl Proxy {
         routing: &Routing,
         uri: &Uri<'_>,
     ) -> Result<(), Refusal> {
-        let Arrival { server, flow, request, essentials } = arrival;
+        let Arrival {
+            server,
+            flow,
+            request,
+            essentials,
+        } = arrival;
         let who = self.authenticate_caller(now, arrival)?;
         let dialled = dialled(uri)?;
         let method = essentials.cseq.method;
@@ -127,7 +143,12 @@ impl Proxy {
         if is_invite {
             self.check_call_limits(who.user())?;
         }
-        let forward = Forward { server: *server, flow: *flow, request: (*request).clone(), edits };
+        let forward = Forward {
+            server: *server,
+            flow: *flow,
+            request: (*request).clone(),
+            edits,
+        };
         if is_invite {
             self.begin_call(now, forward, who.user(), &dialled, targets);
         } else {
@@ -138,7 +159,11 @@ impl Proxy {
 
     /// Every request outside a dialog must be some user's own (RFC 3261 section 22.3).
     fn authenticate_caller(&mut self, now: Instant, arrival: &Arrival<'_>) -> Result<Authenticated, Refusal> {
-        let from = arrival.request.from().and_then(Result::ok).and_then(|from| from.uri().ok());
+        let from = arrival
+            .request
+            .from()
+            .and_then(Result::ok)
+            .and_then(|from| from.uri().ok());
         let from = from.ok_or(Refusal::BadHeader("From"))?;
         let is_ours = from.host().is_some_and(|host| self.config.is_our_host(&host));
         let name = self.user_name(&from).filter(|_| is_ours);
@@ -146,10 +171,15 @@ impl Proxy {
         let may = match &name {
             Some(name) => who.user().may_call_as(name),
             // RFC 3323 section 4.1.1.3: the network knows who it is, the callee need not.
-            None => from.host().is_some_and(|host| host.as_str().eq_ignore_ascii_case("anonymous.invalid")),
+            None => from
+                .host()
+                .is_some_and(|host| host.as_str().eq_ignore_ascii_case("anonymous.invalid")),
         };
         if !may {
-            return Err(Refusal::NotYours { user: who.user().name.clone(), address: from.as_str().to_owned() });
+            return Err(Refusal::NotYours {
+                user: who.user().name.clone(),
+                address: from.as_str().to_owned(),
+            });
         }
         Ok(who)
     }
@@ -166,7 +196,11 @@ impl Proxy {
         let realm = &self.config.domain;
         self.auth
             .check(request, asking, realm, &self.users, &self.config.auth, unix)
-            .map_err(|failure| Refusal::Unauthenticated { asking, failure, user: name.map(str::to_owned) })
+            .map_err(|failure| Refusal::Unauthenticated {
+                asking,
+                failure,
+                user: name.map(str::to_owned),
+            })
     }
 
     /// The user part of an address of ours as a user's name.
@@ -194,7 +228,11 @@ impl Proxy {
 
     /// Where a dialled name leads.
     fn targets(&self, now: Instant, dialled: &str, caller: &User) -> Result<Vec<Target>, Refusal> {
-        let rule = self.config.routes.iter().find(|rule| rule.matches(dialled, &caller.name));
+        let rule = self
+            .config
+            .routes
+            .iter()
+            .find(|rule| rule.matches(dialled, &caller.name));
         let one = [Destination::User(dialled.to_owned())];
         let destinations = rule.map_or(&one[..], |rule| &rule.send_to);
         let mut targets = Vec::new();
@@ -203,7 +241,9 @@ impl Proxy {
             match destination {
                 Destination::Service(service) => targets.push(self.service_target(*service)),
                 Destination::User(name) => {
-                    let Some(user) = self.users.get(name) else { continue };
+                    let Some(user) = self.users.get(name) else {
+                        continue;
+                    };
                     is_known = true;
                     let Some(aor) = self.aor_of(name) else { continue };
                     let bindings = self.location.lookup(&aor, now);
@@ -247,8 +287,14 @@ impl Proxy {
 /// Proxy-Require names what every proxy must do: we have no extension of that kind (RFC 3261 section 16.3, step 5).
 fn check_proxy_require(request: &Message) -> Result<(), Refusal> {
     let tags = request.values(HeaderName::ProxyRequire);
-    let unsupported: Vec<String> = tags.map(|tag| String::from_utf8_lossy(tag).into_owned()).collect();
-    if unsupported.is_empty() { Ok(()) } else { Err(Refusal::BadExtension { unsupported }) }
+    let unsupported: Vec<String> = tags
+        .map(|tag| String::from_utf8_lossy(tag).into_owned())
+        .collect();
+    if unsupported.is_empty() {
+        Ok(())
+    } else {
+        Err(Refusal::BadExtension { unsupported })
+    }
 }
 
 /// What was dialled: the user part, or the number of a `tel` URI without its visual separators.
@@ -264,10 +310,19 @@ fn dialled(uri: &Uri<'_>) -> Result<String, Refusal> {
 pub(super) fn loop_mark(request: &Message) -> String {
     let mut hasher = DefaultHasher::new();
     request.request_uri_text().hash(&mut hasher);
-    for name in [HeaderName::Route, HeaderName::ProxyRequire, HeaderName::ProxyAuthorization] {
+    for name in [
+        HeaderName::Route,
+        HeaderName::ProxyRequire,
+        HeaderName::ProxyAuthorization,
+    ] {
         request.values(name).for_each(|value| value.hash(&mut hasher));
     }
-    for name in [HeaderName::From, HeaderName::To, HeaderName::CallId, HeaderName::CSeq] {
+    for name in [
+        HeaderName::From,
+        HeaderName::To,
+        HeaderName::CallId,
+        HeaderName::CSeq,
+    ] {
         request.header(name).hash(&mut hasher);
     }
     format!("-{:016x}", hasher.finish())

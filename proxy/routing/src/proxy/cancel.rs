@@ -21,30 +21,42 @@ impl Proxy {
         let Some(context) = invite.and_then(|invite| self.by_server.get(&invite)).copied() else {
             return self.refuse(now, cancel, flow, &Refusal::NothingToCancel);
         };
-        let Some(request) = self.layer.server_request(cancel).cloned() else { return };
+        let Some(request) = self.layer.server_request(cancel).cloned() else {
+            return;
+        };
         // Answered at once, whatever becomes of the INVITE.
         let answer = self.answer_builder(&request, flow, StatusCode::OK);
         self.respond(now, cancel, StatusCode::OK, answer);
         let reason = request.text(HeaderName::Reason).map(Arc::from);
-        self.cancel_context(now, context, reason);
+        self.cancel_context(now, context, reason.as_ref());
     }
 
     /// Cancels every branch of a request that has no final answer.
-    pub(super) fn cancel_context(&mut self, now: Instant, id: ContextId, reason: Option<Arc<str>>) {
-        let Some(context) = self.contexts.get_mut(id) else { return };
-        if context.answered || context.cancelled.is_some() {
+    pub(super) fn cancel_context(&mut self, now: Instant, id: ContextId, reason: Option<&Arc<str>>) {
+        let Some(context) = self.contexts.get_mut(id) else {
+            return;
+        };
+        if context.answered || context.cancelled {
             return;
         }
-        context.cancelled = Some(reason.clone());
+        context.cancelled = true;
         for index in 0..context.branches.len() {
-            self.cancel_branch(now, id, index, reason.as_ref());
+            self.cancel_branch(now, id, index, reason);
         }
         self.finish_if_done(now, id);
     }
 
     /// Cancels the branches that lost against `winner`.
-    pub(super) fn cancel_others(&mut self, now: Instant, id: ContextId, winner: usize, reason: Option<&'static str>) {
-        let Some(context) = self.contexts.get(id).filter(|context| context.is_invite) else { return };
+    pub(super) fn cancel_others(
+        &mut self,
+        now: Instant,
+        id: ContextId,
+        winner: usize,
+        reason: Option<&'static str>,
+    ) {
+        let Some(context) = self.contexts.get(id).filter(|context| context.is_invite) else {
+            return;
+        };
         let reason = reason.map(Arc::from);
         for index in (0..context.branches.len()).filter(|&index| index != winner) {
             self.cancel_branch(now, id, index, reason.as_ref());
@@ -53,7 +65,13 @@ impl Proxy {
 
     /// Cancels one branch. One that has not left yet never will; one that is out is over when it says so.
     fn cancel_branch(&mut self, now: Instant, id: ContextId, index: usize, reason: Option<&Arc<str>>) {
-        let Some(branch) = self.contexts.get(id).and_then(|context| context.branches.get(index)) else { return };
+        let Some(branch) = self
+            .contexts
+            .get(id)
+            .and_then(|context| context.branches.get(index))
+        else {
+            return;
+        };
         match (&branch.state, branch.client) {
             (BranchState::Offering(_), _) => self.branch_done(now, id, index),
             (BranchState::Sent | BranchState::Answering { .. }, Some(client)) => {

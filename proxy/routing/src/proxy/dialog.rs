@@ -37,7 +37,12 @@ impl Proxy {
         arrival: &Arrival<'_>,
         routing: &Routing,
     ) -> Result<(), Refusal> {
-        let Arrival { server, flow, request, essentials } = arrival;
+        let Arrival {
+            server,
+            flow,
+            request,
+            essentials,
+        } = arrival;
         let method = essentials.cseq.method;
         // Only a dialog that was made through here has our Route. There is no other way in: a request that comes
         // without is either lost or after something.
@@ -56,16 +61,30 @@ impl Proxy {
             None => Media::None,
         };
         let edits = in_dialog_edits(routing);
-        let forward = Forward { server: *server, flow: *flow, request: (*request).clone(), edits };
+        let forward = Forward {
+            server: *server,
+            flow: *flow,
+            request: (*request).clone(),
+            edits,
+        };
         let target = self.dialog_target(request, routing, to);
         self.forward_with(now, forward, vec![target], media);
         Ok(())
     }
 
     /// An ACK of a 2xx: no transaction, no answer.
-    pub(super) fn acknowledged(&mut self, now: Instant, flow: Flow, request: &Message, essentials: &Essentials<'_>) {
+    pub(super) fn acknowledged(
+        &mut self,
+        now: Instant,
+        flow: Flow,
+        request: &Message,
+        essentials: &Essentials<'_>,
+    ) {
         let routing = route::read(&self.config, &self.tokens, request);
-        let Some((routing, to)) = routing.ok().and_then(|routing| Some((routing.clone(), routing.flow?))) else {
+        let Some((routing, to)) = routing
+            .ok()
+            .and_then(|routing| Some((routing.clone(), routing.flow?)))
+        else {
             self.counters.dropped += 1;
             return;
         };
@@ -73,13 +92,20 @@ impl Proxy {
             self.counters.dropped += 1;
             return;
         }
-        let ack = PendingAck { request: request.clone(), flow, routing, to };
+        let ack = PendingAck {
+            request: request.clone(),
+            flow,
+            routing,
+            to,
+        };
         let Some((call, leg, from)) = self.find_call(essentials) else {
             return self.send_ack(&ack, None);
         };
         self.heard_from(call, leg, from, flow, request, essentials);
         let sdp = SdpPart::find(request).map(|part| part.of(request));
-        let Some(entry) = self.calls.get_mut(call).and_then(|call| call.leg_mut(leg)) else { return };
+        let Some(entry) = self.calls.get_mut(call).and_then(|call| call.leg_mut(leg)) else {
+            return;
+        };
         let operation = entry.exchange.request(from, Method::Ack, sdp.is_some());
         let (Some(operation), Some(received)) = (operation, sdp) else {
             return self.send_ack(&ack, None);
@@ -87,8 +113,17 @@ impl Proxy {
         if let Some(known) = entry.repeat(from, operation, &received).cloned() {
             return self.send_ack(&ack, Some(&known));
         }
-        let rewriting = Rewriting { call, leg, from, operation, received };
-        let asked = self.rewrite(now, rewriting, |rewriting| RelayUse::Ack { ack: Box::new(ack), rewriting });
+        let rewriting = Rewriting {
+            call,
+            leg,
+            from,
+            operation,
+            received,
+        };
+        let asked = self.rewrite(now, rewriting, |rewriting| RelayUse::Ack {
+            ack: Box::new(ack),
+            rewriting,
+        });
         if asked.is_err() {
             self.end_call(now, call, ProxyEnd::RelayFailed);
         }
@@ -112,15 +147,23 @@ impl Proxy {
     }
 
     fn send_ack(&mut self, ack: &PendingAck, sdp: Option<&Bytes>) {
-        let PendingAck { request, flow, routing, to } = ack;
+        let PendingAck {
+            request,
+            flow,
+            routing,
+            to,
+        } = ack;
         let branch = new_branch(&mut self.rng, request);
         let edits = in_dialog_edits(routing);
         let mut edit = Edit::new(request);
         if let Some(uri) = &routing.strict {
             edit.set_request_uri(uri);
         }
-        let hops = request.max_forwards().and_then(Result::ok).map_or(70, |hops| hops.saturating_sub(1));
-        edit.set(HeaderName::MaxForwards, &hops.to_string());
+        let hops = request
+            .max_forwards()
+            .and_then(Result::ok)
+            .map_or(70, |hops| hops.saturating_sub(1));
+        edit.set(HeaderName::MaxForwards, hops.to_string());
         edit.mark_source(flow.remote);
         for _ in 0..edits.own_routes {
             edit.remove_first(HeaderName::Route);
@@ -129,7 +172,10 @@ impl Proxy {
             edit.remove_last(HeaderName::Route);
         }
         let via_branch = String::from_utf8_lossy(&branch);
-        edit.prepend(HeaderName::Via, &Via::value(to.transport, &self.sent_by(to), &via_branch));
+        edit.prepend(
+            HeaderName::Via,
+            Via::value(to.transport, &self.sent_by(to), &via_branch),
+        );
         if let (Some(sdp), Some(part)) = (sdp, SdpPart::find(request)) {
             edit.set_body(None, &part.replace(request, sdp));
         }
@@ -137,14 +183,19 @@ impl Proxy {
             edit.ensure_content_length();
         }
         match edit.finish() {
-            Ok(octets) => self.outputs.push_back(Output::Send { hop: (*to).into(), octets, id: None }),
+            Ok(octets) => self.outputs.push_back(Output::Send {
+                hop: (*to).into(),
+                octets,
+                id: None,
+            }),
             Err(_) => self.counters.dropped += 1,
         }
     }
 
     /// The call that a message inside a dialog belongs to.
     pub(super) fn find_call(&self, essentials: &Essentials<'_>) -> Option<(CallKey, LegId, Party)> {
-        self.calls.find(essentials.call_id, essentials.from_tag?, essentials.to_tag?)
+        self.calls
+            .find(essentials.call_id, essentials.from_tag?, essentials.to_tag?)
     }
 
     /// One side of a call has sent a request: it is there, over this flow, and its CSeq has risen.
@@ -157,9 +208,22 @@ impl Proxy {
         request: &Message,
         essentials: &Essentials<'_>,
     ) {
-        let refreshes = matches!(essentials.cseq.method, Method::Invite | Method::Update | Method::Subscribe);
-        let contact = if refreshes { crate::call::contact_uri(request) } else { None };
-        let Some(side) = self.calls.get_mut(call).and_then(|call| call.side_mut(leg, party)) else { return };
+        let refreshes = matches!(
+            essentials.cseq.method,
+            Method::Invite | Method::Update | Method::Subscribe
+        );
+        let contact = if refreshes {
+            crate::call::contact_uri(request)
+        } else {
+            None
+        };
+        let Some(side) = self
+            .calls
+            .get_mut(call)
+            .and_then(|call| call.side_mut(leg, party))
+        else {
+            return;
+        };
         side.cseq = side.cseq.max(essentials.cseq.number);
         if contact.is_some() {
             side.contact = contact;
@@ -171,8 +235,18 @@ impl Proxy {
     }
 
     fn dialog_target(&self, request: &Message, routing: &Routing, flow: Flow) -> Target {
-        let uri = routing.strict.as_deref().or(request.request_uri_text()).unwrap_or_default();
-        Target { uri: uri.into(), flow, flags: Flags::NONE, user: None, service: None }
+        let uri = routing
+            .strict
+            .as_deref()
+            .or(request.request_uri_text())
+            .unwrap_or_default();
+        Target {
+            uri: uri.into(),
+            flow,
+            flags: Flags::NONE,
+            user: None,
+            service: None,
+        }
     }
 }
 

@@ -46,20 +46,34 @@ impl Proxy {
             to: dialled.to_owned(),
         });
         let side = Side {
-            endpoint: Endpoint { profile: caller_profile(&forward, caller), codecs: caller.codecs.clone() },
+            endpoint: Endpoint {
+                profile: caller_profile(&forward, caller),
+                codecs: caller.codecs.clone(),
+            },
             flow: forward.flow,
             address,
-            tag: request.from().and_then(Result::ok).and_then(|from| from.tag()).map(|tag| request.share(tag.as_bytes())),
+            tag: request
+                .from()
+                .and_then(Result::ok)
+                .and_then(|from| from.tag())
+                .map(|tag| request.share(tag.as_bytes())),
             contact: contact_uri(request),
             routes: route_set(request, &[]),
             cseq: request.cseq().and_then(Result::ok).map_or(0, |cseq| cseq.number),
             lost: None,
         };
         let call = self.calls.insert(Call::new(
-            NewCall { number, call_id, caller: side, caller_user: Some(caller.name.clone()), dialled: dialled.to_owned() },
+            NewCall {
+                number,
+                call_id,
+                caller: side,
+                caller_user: Some(caller.name.clone()),
+                dialled: dialled.to_owned(),
+            },
             now,
         ));
-        self.alarms.set(now, self.config.times.call_max, Alarm::CallMax(call));
+        self.alarms
+            .set(now, self.config.times.call_max, Alarm::CallMax(call));
         self.forward_with(now, forward, targets, Media::Begins(call));
     }
 
@@ -68,8 +82,19 @@ impl Proxy {
         self.forward_with(now, forward, targets, Media::None);
     }
 
-    pub(super) fn forward_with(&mut self, now: Instant, forward: Forward, targets: Vec<Target>, media: Media) {
-        let Forward { server, flow, request, edits } = forward;
+    pub(super) fn forward_with(
+        &mut self,
+        now: Instant,
+        forward: Forward,
+        targets: Vec<Target>,
+        media: Media,
+    ) {
+        let Forward {
+            server,
+            flow,
+            request,
+            edits,
+        } = forward;
         let is_invite = request.method() == Some(viaduct_sip::Method::Invite);
         if is_invite {
             let trying = viaduct_sip::ResponseBuilder::new(&request, StatusCode::TRYING).source(flow.remote);
@@ -85,7 +110,7 @@ impl Proxy {
             branches: Vec::new(),
             best: None,
             answered: false,
-            cancelled: None,
+            cancelled: false,
             server_ended: false,
         });
         self.by_server.insert(server, context);
@@ -97,11 +122,15 @@ impl Proxy {
 
     /// Makes a copy for one target. It leaves at once, or when the relay has written its SDP.
     fn start_branch(&mut self, now: Instant, id: ContextId, target: Target) {
-        let Some(context) = self.contexts.get(id) else { return };
+        let Some(context) = self.contexts.get(id) else {
+            return;
+        };
         let via_branch = new_branch(&mut self.rng, &context.request);
         let index = context.branches.len();
         let media = self.prepare_offer(now, (id, index), &target, &via_branch);
-        let Some(context) = self.contexts.get_mut(id) else { return };
+        let Some(context) = self.contexts.get_mut(id) else {
+            return;
+        };
         let mut branch = Branch::new(target, via_branch);
         let leaves = match media {
             Ok(None) => true,
@@ -122,12 +151,18 @@ impl Proxy {
 
     /// Sends a copy, with another SDP if the relay wrote one.
     pub(super) fn send_branch(&mut self, now: Instant, id: ContextId, index: usize, sdp: Option<&Bytes>) {
-        let Some(context) = self.contexts.get(id) else { return };
+        let Some(context) = self.contexts.get(id) else {
+            return;
+        };
         let branch = &context.branches[index];
-        let octets = match self.copy_of(context, branch, sdp) {
-            Ok(octets) => octets,
-            // Edits of a message that was read before cannot contradict each other: a fault of ours, not of a peer.
-            Err(_) => return self.branch_failed(now, id, index, Best::Local(Refusal::Overload("Cannot edit request"))),
+        // Edits of a message that was read before cannot contradict each other: a fault of ours, not of a peer.
+        let Ok(octets) = self.copy_of(context, branch, sdp) else {
+            return self.branch_failed(
+                now,
+                id,
+                index,
+                Best::Local(Refusal::Overload("Cannot edit request")),
+            );
         };
         let request = Request {
             octets,
@@ -144,20 +179,30 @@ impl Proxy {
                     context.branches[index].client = Some(client);
                 }
             }
-            None => self.branch_failed(now, id, index, Best::Local(Refusal::Overload("Too many transactions"))),
+            None => self.branch_failed(
+                now,
+                id,
+                index,
+                Best::Local(Refusal::Overload("Too many transactions")),
+            ),
         }
     }
 
     /// The request as it leaves on a branch.
     fn copy_of(&self, context: &Context, branch: &Branch, sdp: Option<&Bytes>) -> Result<Bytes, EditError> {
-        let Context { request, flow, edits, .. } = context;
+        let Context {
+            request, flow, edits, ..
+        } = context;
         let target = &branch.target;
         let mut edit = Edit::new(request);
         if request.request_uri_text() != Some(&target.uri) {
             edit.set_request_uri(&target.uri);
         }
         let hops = request.max_forwards().and_then(Result::ok);
-        edit.set(HeaderName::MaxForwards, &hops.map_or(70, |hops| hops.saturating_sub(1)).to_string());
+        edit.set(
+            HeaderName::MaxForwards,
+            hops.map_or(70, |hops| hops.saturating_sub(1)).to_string(),
+        );
         edit.mark_source(flow.remote);
         for _ in 0..edits.own_routes {
             edit.remove_first(HeaderName::Route);
@@ -171,11 +216,14 @@ impl Proxy {
         if edits.record_route {
             let call_id = request.call_id().unwrap_or_default().as_bytes();
             // The callee's side on top (RFC 5658 section 5).
-            edit.prepend(HeaderName::RecordRoute, &self.record_route(call_id, flow));
-            edit.prepend(HeaderName::RecordRoute, &self.record_route(call_id, &target.flow));
+            edit.prepend(HeaderName::RecordRoute, self.record_route(call_id, flow));
+            edit.prepend(HeaderName::RecordRoute, self.record_route(call_id, &target.flow));
         }
         let via_branch = String::from_utf8_lossy(&branch.via_branch);
-        edit.prepend(HeaderName::Via, &Via::value(target.flow.transport, &self.sent_by(&target.flow), &via_branch));
+        edit.prepend(
+            HeaderName::Via,
+            Via::value(target.flow.transport, &self.sent_by(&target.flow), &via_branch),
+        );
         if let (Some(sdp), Some(part)) = (sdp, SdpPart::find(request)) {
             edit.set_body(None, &part.replace(request, sdp));
         }
@@ -224,6 +272,10 @@ fn caller_profile(forward: &Forward, caller: &User) -> Profile {
         let sdp = SdpPart::find(&forward.request)?.of(&forward.request);
         Profile::of_offer(&viaduct_sdp::Session::parse(&sdp).ok()?)
     };
-    let by_flow = if forward.flow.transport.is_websocket() { Profile::Web } else { Profile::Phone };
+    let by_flow = if forward.flow.transport.is_websocket() {
+        Profile::Web
+    } else {
+        Profile::Phone
+    };
     caller.profile.or_else(offered).unwrap_or(by_flow)
 }

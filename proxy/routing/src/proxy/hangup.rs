@@ -30,14 +30,22 @@ impl Proxy {
         for leg in legs {
             self.forget_leg(key, leg);
         }
-        let Some(call) = self.calls.remove(key) else { return };
+        let Some(call) = self.calls.remove(key) else {
+            return;
+        };
         let end = call.ending.clone().unwrap_or(end);
-        self.event(Event::CallEnded { call: call.number, end, talked: call.talked(now) });
+        self.event(Event::CallEnded {
+            call: call.number,
+            end,
+            talked: call.talked(now),
+        });
     }
 
     /// The proxy ends a call: BYE to both sides of every dialog, or CANCEL while it rings.
     pub(super) fn end_call(&mut self, now: Instant, key: CallKey, why: ProxyEnd) {
-        let Some(call) = self.calls.get_mut(key) else { return };
+        let Some(call) = self.calls.get_mut(key) else {
+            return;
+        };
         if call.state == CallState::Ending {
             return;
         }
@@ -47,7 +55,7 @@ impl Proxy {
         self.counters.calls_ended_by_proxy += 1;
         if was_ringing {
             if let Some(context) = self.context_of(key) {
-                return self.cancel_context(now, context, Some(Arc::from(why.reason_header())));
+                return self.cancel_context(now, context, Some(&Arc::from(why.reason_header())));
             }
         } else {
             let legs: Vec<LegId> = call.legs().iter().map(|leg| leg.id).collect();
@@ -61,13 +69,31 @@ impl Proxy {
     }
 
     /// Ends the dialog with one callee whose 2xx never reached the caller: ACK, then BYE.
-    pub(super) fn end_callee(&mut self, now: Instant, key: CallKey, leg: LegId, accepted: &Message, why: ProxyEnd) {
+    pub(super) fn end_callee(
+        &mut self,
+        now: Instant,
+        key: CallKey,
+        leg: LegId,
+        accepted: &Message,
+        why: ProxyEnd,
+    ) {
         let Some(call) = self.calls.get(key) else { return };
         let Some(entry) = call.leg(leg) else { return };
         let cseq = accepted.cseq().and_then(Result::ok).map_or(1, |cseq| cseq.number);
-        let ack = self.request_between(Method::Ack, &call.caller, &entry.callee, &call.call_id, cseq, None);
+        let ack = self.request_between(
+            Method::Ack,
+            &call.caller,
+            &entry.callee,
+            &call.call_id,
+            cseq,
+            None,
+        );
         if let Some((octets, _)) = ack {
-            self.outputs.push_back(Output::Send { hop: entry.callee.flow.into(), octets, id: None });
+            self.outputs.push_back(Output::Send {
+                hop: entry.callee.flow.into(),
+                octets,
+                id: None,
+            });
         }
         self.send_bye(now, key, leg, Party::Callee, why);
     }
@@ -75,16 +101,34 @@ impl Proxy {
     /// Sends a BYE to one side, in the name of the other.
     fn send_bye(&mut self, now: Instant, key: CallKey, leg: LegId, to: Party, why: ProxyEnd) {
         let Some(call) = self.calls.get(key) else { return };
-        let (Some(receiver), Some(sender)) = (call.side(leg, to), call.side(leg, to.other())) else { return };
+        let (Some(receiver), Some(sender)) = (call.side(leg, to), call.side(leg, to.other())) else {
+            return;
+        };
         if receiver.lost.is_some() {
             return;
         }
         let reason = why.reason_header();
         let hop = receiver.flow.into();
-        let bye = self.request_between(Method::Bye, sender, receiver, &call.call_id, sender.cseq + 1, Some(reason));
+        let bye = self.request_between(
+            Method::Bye,
+            sender,
+            receiver,
+            &call.call_id,
+            sender.cseq + 1,
+            Some(reason),
+        );
         let Some((octets, branch)) = bye else { return };
         // Nobody waits for the answer: the transaction repeats the BYE until there is one.
-        self.layer.request(now, Request { octets, branch, is_invite: false, hop, patience: None });
+        self.layer.request(
+            now,
+            Request {
+                octets,
+                branch,
+                is_invite: false,
+                hop,
+                patience: None,
+            },
+        );
     }
 
     /// A request of a dialog as `sender` would send it, through us.
@@ -120,7 +164,10 @@ impl Proxy {
     }
 
     fn context_of(&self, call: CallKey) -> Option<ContextId> {
-        self.contexts.iter().find(|(_, context)| context.media == Media::Begins(call)).map(|(id, _)| id)
+        self.contexts
+            .iter()
+            .find(|(_, context)| context.media == Media::Begins(call))
+            .map(|(id, _)| id)
     }
 }
 

@@ -23,16 +23,28 @@ pub(super) struct PendingRegister {
 
 impl Proxy {
     pub(super) fn register(&mut self, now: Instant, arrival: &Arrival<'_>) -> Result<(), Refusal> {
-        let Arrival { server, flow, request, .. } = arrival;
+        let Arrival {
+            server,
+            flow,
+            request,
+            ..
+        } = arrival;
         check_require(request)?;
-        let to = request.to().and_then(Result::ok).and_then(|to| to.uri().ok()).ok_or(Refusal::BadHeader("To"))?;
+        let to = request
+            .to()
+            .and_then(Result::ok)
+            .and_then(|to| to.uri().ok())
+            .ok_or(Refusal::BadHeader("To"))?;
         if !to.host().is_some_and(|host| self.config.is_our_host(&host)) {
             return Err(Refusal::RelayDenied);
         }
         let name = self.user_name(&to).ok_or(Refusal::BadHeader("To"))?;
         let who = self.authenticate(now, request, Asking::AsRegistrar, Some(&name))?;
         if who.user().name != name {
-            return Err(Refusal::NotYours { user: who.user().name.clone(), address: to.as_str().to_owned() });
+            return Err(Refusal::NotYours {
+                user: who.user().name.clone(),
+                address: to.as_str().to_owned(),
+            });
         }
         if self.is_waiting_room_full() {
             self.counters.waiting_over_limit += 1;
@@ -41,8 +53,11 @@ impl Proxy {
         let aor = self.aor_of(&name).ok_or(Refusal::BadHeader("To"))?;
         let known = self.location.lookup(&aor, now);
         let config = Arc::clone(&self.config);
-        let registrar =
-            Registrar { times: &config.registrar, limits: &config.limits, contacts_max: who.user().contacts_max };
+        let registrar = Registrar {
+            times: &config.registrar,
+            limits: &config.limits,
+            contacts_max: who.user().contacts_max,
+        };
         let done = registrar.register(&self.location, &aor, request, *flow, now)?;
         self.counters.registers += 1;
         self.tell_changes(&aor, &known, &done.kept, &done.removed);
@@ -51,21 +66,33 @@ impl Proxy {
             aor: aor.clone(),
             record: BindingRecord::new(binding, now, clock),
         });
-        let delete = done.removed.iter().map(|binding| Change::Delete { aor: aor.clone(), uri: binding.uri.clone() });
+        let delete = done.removed.iter().map(|binding| Change::Delete {
+            aor: aor.clone(),
+            uri: binding.uri.clone(),
+        });
         let changes: Vec<Change> = delete.chain(put).collect();
-        let pending = PendingRegister { server: *server, flow: *flow, bindings: done.bindings };
+        let pending = PendingRegister {
+            server: *server,
+            flow: *flow,
+            bindings: done.bindings,
+        };
         if changes.is_empty() {
             self.answer_register(now, &pending);
         } else {
             let ticket = self.next_ticket();
             self.store_waits.insert(ticket, pending);
-            self.outputs.push_back(Output::Store { ticket: Some(ticket), changes });
+            self.outputs.push_back(Output::Store {
+                ticket: Some(ticket),
+                changes,
+            });
         }
         Ok(())
     }
 
     pub(super) fn register_stored(&mut self, now: Instant, ticket: crate::Ticket, stored: bool) {
-        let Some(pending) = self.store_waits.remove(&ticket) else { return };
+        let Some(pending) = self.store_waits.remove(&ticket) else {
+            return;
+        };
         if stored {
             self.answer_register(now, &pending);
         } else {
@@ -75,17 +102,27 @@ impl Proxy {
     }
 
     fn answer_register(&mut self, now: Instant, pending: &PendingRegister) {
-        let Some(request) = self.layer.server_request(pending.server).cloned() else { return };
+        let Some(request) = self.layer.server_request(pending.server).cloned() else {
+            return;
+        };
         let mut answer: ResponseBuilder<'_> = self.answer_builder(&request, pending.flow, StatusCode::OK);
         for binding in &pending.bindings {
-            answer = answer.header(HeaderName::Contact, &contact_value(binding, now));
+            answer = answer.header(HeaderName::Contact, contact_value(binding, now));
         }
         let date = http_date(self.shard.clock.unix(now).as_secs());
-        self.respond(now, pending.server, StatusCode::OK, answer.header(HeaderName::Date, &date));
+        self.respond(
+            now,
+            pending.server,
+            StatusCode::OK,
+            answer.header(HeaderName::Date, &date),
+        );
     }
 
     fn tell_changes(&mut self, aor: &Aor, known: &Bindings, kept: &Bindings, removed: &Bindings) {
-        for binding in kept.iter().filter(|binding| !known.iter().any(|before| before.is_same_contact(binding))) {
+        for binding in kept
+            .iter()
+            .filter(|binding| !known.iter().any(|before| before.is_same_contact(binding)))
+        {
             self.event(Event::Registered {
                 aor: aor.clone(),
                 uri: binding.uri.clone(),
@@ -99,7 +136,11 @@ impl Proxy {
     }
 
     fn tell_unregistered(&mut self, aor: &Aor, binding: &Binding, reason: UnregisterReason) {
-        self.event(Event::Unregistered { aor: aor.clone(), uri: binding.uri.clone(), reason });
+        self.event(Event::Unregistered {
+            aor: aor.clone(),
+            uri: binding.uri.clone(),
+            reason,
+        });
     }
 
     /// A connection is gone: what was registered over it is, too.
@@ -121,9 +162,15 @@ impl Proxy {
         for (aor, binding) in &gone {
             self.tell_unregistered(aor, binding, reason);
         }
-        let delete = |(aor, binding): (Aor, Arc<Binding>)| Change::Delete { aor, uri: binding.uri.clone() };
+        let delete = |(aor, binding): (Aor, Arc<Binding>)| Change::Delete {
+            aor,
+            uri: binding.uri.clone(),
+        };
         let changes = gone.into_iter().map(delete).collect();
-        self.outputs.push_back(Output::Store { ticket: None, changes });
+        self.outputs.push_back(Output::Store {
+            ticket: None,
+            changes,
+        });
     }
 }
 
@@ -167,7 +214,12 @@ impl BindingRecord {
             cseq: self.cseq,
             instance: self.instance.map(Into::into),
             reg_id: self.reg_id,
-            flow: Flow { transport, local: self.local, remote: self.remote, conn: None },
+            flow: Flow {
+                transport,
+                local: self.local,
+                remote: self.remote,
+                conn: None,
+            },
             flags: self.flags,
             user_agent: self.user_agent.map(Into::into),
             since: now,
@@ -179,15 +231,25 @@ impl BindingRecord {
 fn check_require(request: &viaduct_sip::Message) -> Result<(), Refusal> {
     /// Understood, or of no consequence to a registrar.
     const KNOWN: [&[u8]; 2] = [b"path", b"outbound"];
-    let unknown = request.values(HeaderName::Require).filter(|tag| !KNOWN.iter().any(|k| k.eq_ignore_ascii_case(tag)));
-    let unsupported: Vec<String> = unknown.map(|tag| String::from_utf8_lossy(tag).into_owned()).collect();
-    if unsupported.is_empty() { Ok(()) } else { Err(Refusal::BadExtension { unsupported }) }
+    let unknown = request
+        .values(HeaderName::Require)
+        .filter(|tag| !KNOWN.iter().any(|k| k.eq_ignore_ascii_case(tag)));
+    let unsupported: Vec<String> = unknown
+        .map(|tag| String::from_utf8_lossy(tag).into_owned())
+        .collect();
+    if unsupported.is_empty() {
+        Ok(())
+    } else {
+        Err(Refusal::BadExtension { unsupported })
+    }
 }
 
 /// The time of day as the Date header writes it (RFC 3261 section 20.17).
 fn http_date(unix: u64) -> String {
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
     let days = unix / 86_400;
     let (hour, minute, second) = (unix / 3_600 % 24, unix / 60 % 60, unix % 60);
     // Days since 1 March of year 0, counted in eras of 400 years: leap days fall at the end of a year.
@@ -200,7 +262,10 @@ fn http_date(unix: u64) -> String {
     let month = (march_month + 2) % 12;
     let year = era * 400 + year_of_era + u64::from(month < 2);
     let weekday = DAYS[(days % 7) as usize];
-    format!("{weekday}, {day:02} {} {year} {hour:02}:{minute:02}:{second:02} GMT", MONTHS[month as usize])
+    format!(
+        "{weekday}, {day:02} {} {year} {hour:02}:{minute:02}:{second:02} GMT",
+        MONTHS[month as usize]
+    )
 }
 
 #[cfg(test)]

@@ -20,11 +20,22 @@ use crate::{Event, Flag, Flags, Output, Refusal, RelayFailure, Ticket};
 #[derive(Debug)]
 pub(super) enum RelayUse {
     /// A copy of a request waits for its SDP.
-    Request { context: ContextId, branch: usize, rewriting: Rewriting },
+    Request {
+        context: ContextId,
+        branch: usize,
+        rewriting: Rewriting,
+    },
     /// An answer waits for its SDP.
-    Response { context: ContextId, branch: usize, rewriting: Rewriting },
+    Response {
+        context: ContextId,
+        branch: usize,
+        rewriting: Rewriting,
+    },
     /// An ACK waits for its SDP.
-    Ack { ack: Box<PendingAck>, rewriting: Rewriting },
+    Ack {
+        ack: Box<PendingAck>,
+        rewriting: Rewriting,
+    },
     /// When did this side last send anything?
     LastPacket { call: CallKey, party: Party },
 }
@@ -57,28 +68,50 @@ impl Proxy {
         target: &Target,
         via_branch: &Bytes,
     ) -> Result<Option<Ticket>, Refusal> {
-        let Some(entry) = self.contexts.get(context) else { return Ok(None) };
+        let Some(entry) = self.contexts.get(context) else {
+            return Ok(None);
+        };
         let (call, leg, from) = match entry.media {
             Media::None => return Ok(None),
             Media::Begins(call) => {
                 let request = entry.request.clone();
                 let flags = Flags::NONE.with(Flag::SrcWs, entry.flow.transport.is_websocket());
-                let Some(leg) = self.add_leg(call, target, via_branch, flags, &request) else { return Ok(None) };
+                let Some(leg) = self.add_leg(call, target, via_branch, flags, &request) else {
+                    return Ok(None);
+                };
                 (call, leg, Party::Caller)
             }
             Media::Inside { call, leg, sender } => (call, leg, sender),
         };
-        let Some(entry) = self.contexts.get(context) else { return Ok(None) };
+        let Some(entry) = self.contexts.get(context) else {
+            return Ok(None);
+        };
         let sdp = SdpPart::find(&entry.request).map(|part| part.of(&entry.request));
-        let Some(method) = entry.request.method() else { return Ok(None) };
-        let Some(leg_entry) = self.calls.get_mut(call).and_then(|call| call.leg_mut(leg)) else { return Ok(None) };
+        let Some(method) = entry.request.method() else {
+            return Ok(None);
+        };
+        let Some(leg_entry) = self.calls.get_mut(call).and_then(|call| call.leg_mut(leg)) else {
+            return Ok(None);
+        };
         let operation = leg_entry.exchange.request(from, method, sdp.is_some());
-        let (Some(operation), Some(sdp)) = (operation, sdp) else { return Ok(None) };
+        let (Some(operation), Some(sdp)) = (operation, sdp) else {
+            return Ok(None);
+        };
         if operation == Operation::Offer {
             self.check_offer(call, leg, from, &sdp)?;
         }
-        let rewriting = Rewriting { call, leg, from, operation, received: sdp };
-        let ticket = self.rewrite(now, rewriting, |rewriting| RelayUse::Request { context, branch, rewriting })?;
+        let rewriting = Rewriting {
+            call,
+            leg,
+            from,
+            operation,
+            received: sdp,
+        };
+        let ticket = self.rewrite(now, rewriting, |rewriting| RelayUse::Request {
+            context,
+            branch,
+            rewriting,
+        })?;
         Ok(Some(ticket))
     }
 
@@ -93,8 +126,14 @@ impl Proxy {
             self.counters.waiting_over_limit += 1;
             return Err(Refusal::Overload("Too many requests wait"));
         }
-        let Some(request) = self.relay_request(&rewriting) else { return Err(Refusal::NoDialog) };
-        if let Some(leg) = self.calls.get_mut(rewriting.call).and_then(|call| call.leg_mut(rewriting.leg)) {
+        let Some(request) = self.relay_request(&rewriting) else {
+            return Err(Refusal::NoDialog);
+        };
+        if let Some(leg) = self
+            .calls
+            .get_mut(rewriting.call)
+            .and_then(|call| call.leg_mut(rewriting.leg))
+        {
             leg.relayed = true;
             leg.asking += 1;
         }
@@ -115,7 +154,9 @@ impl Proxy {
         let (sender_tag, reader_tag) = (sender.tag.clone(), reader.tag.clone());
         let media = &self.config.media;
         let received_from = sender.flow.remote.ip().to_canonical();
-        let via_branch = self.names_branch(rewriting, leg).then(|| leg.via_branch.clone().into());
+        let via_branch = self
+            .names_branch(rewriting, leg)
+            .then(|| leg.via_branch.clone().into());
         let sdp = rewriting.received.clone().into();
         let call_id = call.call_id.clone().into();
         Some(match rewriting.operation {
@@ -125,14 +166,28 @@ impl Proxy {
                 options.received_from = Some(received_from);
                 let from_tag = sender_tag?.into();
                 let to_tag = reader_tag.map(Into::into);
-                ng::Request::Offer(Box::new(ng::Offer { sdp, call_id, from_tag, to_tag, via_branch, options }))
+                ng::Request::Offer(Box::new(ng::Offer {
+                    sdp,
+                    call_id,
+                    from_tag,
+                    to_tag,
+                    via_branch,
+                    options,
+                }))
             }
             Operation::Answer => {
                 let to_caller = rewriting.from == Party::Callee;
                 let mut options = media.answer(&sender.endpoint, &reader.endpoint, leg.flags, to_caller);
                 options.received_from = Some(received_from);
                 let (from_tag, to_tag) = (reader_tag?.into(), sender_tag?.into());
-                ng::Request::Answer(Box::new(ng::Answer { sdp, call_id, from_tag, to_tag, via_branch, options }))
+                ng::Request::Answer(Box::new(ng::Answer {
+                    sdp,
+                    call_id,
+                    from_tag,
+                    to_tag,
+                    via_branch,
+                    options,
+                }))
             }
         })
     }
@@ -141,7 +196,10 @@ impl Proxy {
     fn names_branch(&self, rewriting: &Rewriting, leg: &Leg) -> bool {
         let is_callers_offer = rewriting.from == Party::Caller && rewriting.operation == Operation::Offer;
         let is_callees_answer = rewriting.from == Party::Callee && rewriting.operation == Operation::Answer;
-        let taken = self.calls.get(rewriting.call).is_some_and(|call| call.taken_by == Some(leg.id));
+        let taken = self
+            .calls
+            .get(rewriting.call)
+            .is_some_and(|call| call.taken_by == Some(leg.id));
         !taken && (is_callers_offer || is_callees_answer)
     }
 
@@ -152,13 +210,23 @@ impl Proxy {
         reply: Result<ng::Reply, RelayFailure>,
     ) {
         // A ticket that nobody waits for any more: the branch was given up meanwhile.
-        let Some(use_of) = self.relay_waits.remove(&ticket) else { return };
+        let Some(use_of) = self.relay_waits.remove(&ticket) else {
+            return;
+        };
         match use_of {
-            RelayUse::Request { context, branch, rewriting } => {
+            RelayUse::Request {
+                context,
+                branch,
+                rewriting,
+            } => {
                 let sdp = self.rewritten(&rewriting, reply);
                 self.offer_written(now, context, branch, ticket, sdp);
             }
-            RelayUse::Response { context, branch, rewriting } => {
+            RelayUse::Response {
+                context,
+                branch,
+                rewriting,
+            } => {
                 let sdp = self.rewritten(&rewriting, reply);
                 self.answer_written(now, context, branch, ticket, sdp);
             }
@@ -171,25 +239,47 @@ impl Proxy {
     }
 
     /// The SDP in a reply, remembered for repeats, or the refusal that its absence means.
-    fn rewritten(&mut self, rewriting: &Rewriting, reply: Result<ng::Reply, RelayFailure>) -> Result<Bytes, Refusal> {
+    fn rewritten(
+        &mut self,
+        rewriting: &Rewriting,
+        reply: Result<ng::Reply, RelayFailure>,
+    ) -> Result<Bytes, Refusal> {
         self.asked_no_more(rewriting);
         let (refusal, reason) = match reply {
             Ok(ng::Reply::Ok(ok)) => match ok.sdp {
                 Some(sdp) => {
                     let sent: Bytes = sdp.into();
-                    if let Some(leg) = self.calls.get_mut(rewriting.call).and_then(|call| call.leg_mut(rewriting.leg)) {
-                        let Rewriting { from, operation, received, .. } = rewriting.clone();
-                        leg.remember(Rewritten { from, operation, received, sent: sent.clone() });
+                    if let Some(leg) = self
+                        .calls
+                        .get_mut(rewriting.call)
+                        .and_then(|call| call.leg_mut(rewriting.leg))
+                    {
+                        let Rewriting {
+                            from,
+                            operation,
+                            received,
+                            ..
+                        } = rewriting.clone();
+                        leg.remember(Rewritten {
+                            from,
+                            operation,
+                            received,
+                            sent: sent.clone(),
+                        });
                     }
                     return Ok(sent);
                 }
                 None => (Refusal::RelayUnavailable, "reply without SDP".to_owned()),
             },
-            Ok(ng::Reply::Error(error)) => {
-                let refusal = if error.blames_sdp() { Refusal::BadSdp } else { Refusal::RelayUnavailable };
-                (refusal, error.to_string())
+            Ok(ng::Reply::Error { reason }) => {
+                let refusal = if blames_sdp(&reason) {
+                    Refusal::BadSdp
+                } else {
+                    Refusal::RelayUnavailable
+                };
+                (refusal, reason.to_string())
             }
-            Ok(ng::Reply::LoadLimit(limit)) => (Refusal::RelayUnavailable, limit.to_string()),
+            Ok(ng::Reply::LoadLimit { message }) => (Refusal::RelayUnavailable, message.to_string()),
             Ok(other) => (Refusal::RelayUnavailable, format!("unexpected reply {other:?}")),
             Err(failure) => (Refusal::RelayUnavailable, failure.to_string()),
         };
@@ -210,7 +300,13 @@ impl Proxy {
         ticket: Ticket,
         sdp: Result<Bytes, Refusal>,
     ) {
-        let Some(branch) = self.contexts.get(id).and_then(|context| context.branches.get(index)) else { return };
+        let Some(branch) = self
+            .contexts
+            .get(id)
+            .and_then(|context| context.branches.get(index))
+        else {
+            return;
+        };
         if !matches!(branch.state, BranchState::Offering(waited) if waited == ticket) {
             return;
         }
@@ -232,7 +328,10 @@ impl Proxy {
         let to = request.header(viaduct_sip::HeaderName::To).unwrap_or_default();
         let codecs = target.user.as_ref().and_then(|user| user.codecs.clone());
         let callee = Side {
-            endpoint: Endpoint { profile: target.profile(), codecs },
+            endpoint: Endpoint {
+                profile: target.profile(),
+                codecs,
+            },
             flow: target.flow,
             address: address_without_tag(to),
             tag: None,
@@ -247,14 +346,22 @@ impl Proxy {
             (None, None) => None,
         };
         let flags = target.flags.iter().fold(flags, |all, flag| all | flag);
-        Some(self.calls.get_mut(call)?.add_leg(via_branch.clone(), callee, user, flags))
+        Some(
+            self.calls
+                .get_mut(call)?
+                .add_leg(via_branch.clone(), callee, user, flags),
+        )
     }
 
     /// Refuses an offer that its reader cannot take before anybody is bothered with it.
     fn check_offer(&self, call: CallKey, leg: LegId, from: Party, sdp: &Bytes) -> Result<(), Refusal> {
         let offer = Session::parse(sdp).map_err(|_| Refusal::BadSdp)?;
-        let Some(call) = self.calls.get(call) else { return Ok(()) };
-        let (Some(sender), Some(reader)) = (call.side(leg, from), call.side(leg, from.other())) else { return Ok(()) };
+        let Some(call) = self.calls.get(call) else {
+            return Ok(());
+        };
+        let (Some(sender), Some(reader)) = (call.side(leg, from), call.side(leg, from.other())) else {
+            return Ok(());
+        };
         // Two endpoints of one kind settle it between themselves, unless one of them is told what it takes.
         if sender.endpoint.profile == reader.endpoint.profile && reader.endpoint.codecs.is_none() {
             return Ok(());
@@ -263,15 +370,23 @@ impl Proxy {
             Party::Caller => call.leg(leg).and_then(|leg| leg.callee_user.clone()),
             Party::Callee => call.caller_user.clone(),
         };
-        check_codecs(&offer, &reader.endpoint, name.as_deref().unwrap_or("the other side"))?;
+        check_codecs(
+            &offer,
+            &reader.endpoint,
+            name.as_deref().unwrap_or("the other side"),
+        )?;
         Ok(())
     }
 
     /// The relay forgets a branch, and with the last one the call. While a request about the branch is under way, the
     /// word that it is over waits: it must not overtake a repeat of that request.
     pub(super) fn forget_leg(&mut self, call: CallKey, leg: LegId) {
-        let Some(entry) = self.calls.get_mut(call) else { return };
-        let Some(gone) = entry.remove_leg(leg).filter(|gone| gone.relayed) else { return };
+        let Some(entry) = self.calls.get_mut(call) else {
+            return;
+        };
+        let Some(gone) = entry.remove_leg(leg).filter(|gone| gone.relayed) else {
+            return;
+        };
         let is_last = !entry.is_relayed();
         let request = ng::Delete {
             call_id: entry.call_id.clone().into(),
@@ -284,7 +399,13 @@ impl Proxy {
         if gone.asking == 0 {
             self.ask_relay(None, ng::Request::Delete(request));
         } else {
-            self.forgotten.insert((call, leg), Forgotten { request, asking: gone.asking });
+            self.forgotten.insert(
+                (call, leg),
+                Forgotten {
+                    request,
+                    asking: gone.asking,
+                },
+            );
         }
     }
 
@@ -307,4 +428,12 @@ impl Proxy {
         self.counters.relay_requests += 1;
         self.outputs.push_back(Output::Relay { ticket, request });
     }
+}
+
+/// The relay could not make sense of the SDP: not its fault, and no other relay would do better.
+fn blames_sdp(reason: &ng::ErrorReason) -> bool {
+    matches!(
+        reason,
+        ng::ErrorReason::UnparsableSdp | ng::ErrorReason::IncompleteSdp | ng::ErrorReason::UnwritableSdp
+    )
 }

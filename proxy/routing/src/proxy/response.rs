@@ -24,9 +24,19 @@ impl Proxy {
             self.counters.dropped += 1;
             return;
         };
-        let Some(client) = self.layer.handle_response(now, response, &essentials) else { return };
-        let Some(&(id, index)) = self.by_client.get(&client) else { return };
-        let Some(branch) = self.contexts.get_mut(id).map(|context| &mut context.branches[index]) else { return };
+        let Some(client) = self.layer.handle_response(now, response, &essentials) else {
+            return;
+        };
+        let Some(&(id, index)) = self.by_client.get(&client) else {
+            return;
+        };
+        let Some(branch) = self
+            .contexts
+            .get_mut(id)
+            .map(|context| &mut context.branches[index])
+        else {
+            return;
+        };
         if let BranchState::Answering { .. } = branch.state {
             // Answers go on in the order in which they came.
             if branch.inbox.len() < self.config.limits.answers_waiting_max {
@@ -75,9 +85,18 @@ impl Proxy {
         ticket: Ticket,
         sdp: Result<Bytes, Refusal>,
     ) {
-        let Some(branch) = self.contexts.get_mut(id).and_then(|context| context.branches.get_mut(index)) else { return };
+        let Some(branch) = self
+            .contexts
+            .get_mut(id)
+            .and_then(|context| context.branches.get_mut(index))
+        else {
+            return;
+        };
         let response = match &branch.state {
-            BranchState::Answering { ticket: waited, response } if *waited == ticket => response.clone(),
+            BranchState::Answering {
+                ticket: waited,
+                response,
+            } if *waited == ticket => response.clone(),
             _ => return,
         };
         branch.state = BranchState::Sent;
@@ -91,21 +110,36 @@ impl Proxy {
     /// Takes up the answers that came meanwhile, until one of them needs the relay again.
     fn drain_inbox(&mut self, now: Instant, id: ContextId, index: usize) {
         loop {
-            let Some(branch) = self.contexts.get_mut(id).and_then(|context| context.branches.get_mut(index)) else {
+            let Some(branch) = self
+                .contexts
+                .get_mut(id)
+                .and_then(|context| context.branches.get_mut(index))
+            else {
                 return;
             };
             if let BranchState::Answering { .. } | BranchState::Offering(_) = branch.state {
                 return;
             }
-            let Some(next) = branch.inbox.pop_front() else { return };
+            let Some(next) = branch.inbox.pop_front() else {
+                return;
+            };
             self.branch_answered(now, id, index, &next);
         }
     }
 
     /// Sends an answer upstream, or weighs it against others.
-    fn deliver(&mut self, now: Instant, id: ContextId, index: usize, response: &Message, sdp: Option<&Bytes>) {
+    fn deliver(
+        &mut self,
+        now: Instant,
+        id: ContextId,
+        index: usize,
+        response: &Message,
+        sdp: Option<&Bytes>,
+    ) {
         let Some(status) = response.status() else { return };
-        let Some(context) = self.contexts.get(id) else { return };
+        let Some(context) = self.contexts.get(id) else {
+            return;
+        };
         if status.is_provisional() {
             if !context.answered {
                 self.send_upstream(now, id, response, sdp);
@@ -136,7 +170,9 @@ impl Proxy {
 
     /// Removes our Via and hands the answer to the one before us.
     fn send_upstream(&mut self, now: Instant, id: ContextId, response: &Message, sdp: Option<&Bytes>) {
-        let Some(context) = self.contexts.get(id) else { return };
+        let Some(context) = self.contexts.get(id) else {
+            return;
+        };
         let Some(status) = response.status() else { return };
         let mut edit = Edit::new(response);
         edit.remove_first(HeaderName::Via);
@@ -154,19 +190,27 @@ impl Proxy {
 
     /// A branch ended without success. The relay forgets it, and the caller is told when it was the last.
     pub(super) fn branch_failed(&mut self, now: Instant, id: ContextId, index: usize, best: Best) {
-        let Some(context) = self.contexts.get_mut(id) else { return };
+        let Some(context) = self.contexts.get_mut(id) else {
+            return;
+        };
         context.refuse_with(best);
         self.branch_done(now, id, index);
     }
 
     pub(super) fn branch_done(&mut self, now: Instant, id: ContextId, index: usize) {
-        let Some(context) = self.contexts.get_mut(id) else { return };
+        let Some(context) = self.contexts.get_mut(id) else {
+            return;
+        };
         let branch = &mut context.branches[index];
         branch.state = BranchState::Done;
         branch.inbox.clear();
         if let Media::Begins(call) = context.media {
             let via_branch = context.branches[index].via_branch.clone();
-            if let Some(leg) = self.calls.get(call).and_then(|call| call.leg_of_branch(&via_branch)) {
+            if let Some(leg) = self
+                .calls
+                .get(call)
+                .and_then(|call| call.leg_of_branch(&via_branch))
+            {
                 self.forget_leg(call, leg);
             }
         }
@@ -175,27 +219,39 @@ impl Proxy {
 
     /// When every branch is done: the best refusal goes upstream, and what the request meant for its call happens.
     pub(super) fn finish_if_done(&mut self, now: Instant, id: ContextId) {
-        let Some(context) = self.contexts.get_mut(id) else { return };
+        let Some(context) = self.contexts.get_mut(id) else {
+            return;
+        };
         if !context.all_done() {
             return;
         }
+        let mut refused = None;
         if !context.answered {
             context.answered = true;
-            let best = match context.cancelled {
-                // The caller gave up: it is told so, unless somebody downstream said something stronger.
-                Some(_) if !context.best.as_ref().is_some_and(|best| best.status().class() == 6) => Best::Terminated,
-                _ => context.best.take().unwrap_or(Best::Timeout),
+            // A caller who gave up is told so, unless somebody downstream said something stronger.
+            let best = context
+                .best
+                .take()
+                .filter(|best| !context.cancelled || best.status().class() == 6);
+            let otherwise = if context.cancelled {
+                Best::Terminated
+            } else {
+                Best::Timeout
             };
+            let best = best.unwrap_or(otherwise);
+            refused = Some(best.status().get());
             self.send_refusal(now, id, best);
         }
-        self.request_over(now, id);
+        self.request_over(now, id, refused);
         self.drop_if_over(id);
     }
 
     fn send_refusal(&mut self, now: Instant, id: ContextId, best: Best) {
-        let Some(context) = self.contexts.get(id) else { return };
+        let Some(context) = self.contexts.get(id) else {
+            return;
+        };
         let (server, flow, request) = (context.server, context.flow, context.request.clone());
-        let (media, is_invite, cancelled) = (context.media, context.is_invite, context.cancelled.is_some());
+        let (media, is_invite, cancelled) = (context.media, context.is_invite, context.cancelled);
         let status = best.status();
         let mut reason = status.default_reason().to_owned();
         match best {
@@ -217,7 +273,14 @@ impl Proxy {
             }
         }
         if let Media::Begins(call) = media {
-            let end = if cancelled { CallEnd::Cancelled } else { CallEnd::Failed { status: status.get(), reason } };
+            let end = if cancelled {
+                CallEnd::Cancelled
+            } else {
+                CallEnd::Failed {
+                    status: status.get(),
+                    reason,
+                }
+            };
             self.call_over(now, call, end);
         }
     }
@@ -227,7 +290,9 @@ impl Proxy {
         if response.status() != Some(StatusCode::SERVICE_UNAVAILABLE) {
             return self.send_upstream(now, id, response, None);
         }
-        let Some(context) = self.contexts.get(id) else { return };
+        let Some(context) = self.contexts.get(id) else {
+            return;
+        };
         let (server, flow, request) = (context.server, context.flow, context.request.clone());
         let status = StatusCode::SERVER_INTERNAL_ERROR;
         let answer = self.answer_builder(&request, flow, status);
@@ -235,13 +300,15 @@ impl Proxy {
     }
 
     /// What the end of a request means for the call that it belongs to.
-    fn request_over(&mut self, now: Instant, id: ContextId) {
-        let Some(context) = self.contexts.get(id) else { return };
-        let Media::Inside { call, leg, sender } = context.media else { return };
-        let gone = matches!(
-            context.best.as_ref().map(|best| best.status().get()),
-            Some(481 | 408) if context.is_invite || context.request.method() == Some(Method::Update)
-        );
+    fn request_over(&mut self, now: Instant, id: ContextId, refused: Option<u16>) {
+        let Some(context) = self.contexts.get(id) else {
+            return;
+        };
+        let Media::Inside { call, leg, sender } = context.media else {
+            return;
+        };
+        let is_target_refresh = matches!(context.request.method(), Some(Method::Invite | Method::Update));
+        let gone = is_target_refresh && matches!(refused, Some(481 | 408));
         if context.request.method() == Some(Method::Bye) {
             let end = match sender {
                 Party::Caller => CallEnd::ByCaller,
@@ -256,10 +323,14 @@ impl Proxy {
 
     /// A 2xx came first from this branch: the call is taken.
     fn taken(&mut self, now: Instant, id: ContextId, index: usize) {
-        let Some(context) = self.contexts.get(id) else { return };
+        let Some(context) = self.contexts.get(id) else {
+            return;
+        };
         let Media::Begins(key) = context.media else { return };
         let via_branch = &context.branches[index].via_branch;
-        let Some(call) = self.calls.get_mut(key) else { return };
+        let Some(call) = self.calls.get_mut(key) else {
+            return;
+        };
         call.taken_by = call.leg_of_branch(via_branch);
         call.state = CallState::Answered;
         call.answered = Some(now);
@@ -270,14 +341,27 @@ impl Proxy {
 
     /// An answer whose SDP cannot be written. A provisional one is not worth a call; without the final one there is no
     /// media, so the callee is told that the call is over and the caller that it failed.
-    fn answer_lost(&mut self, now: Instant, id: ContextId, index: usize, response: &Message, refusal: Refusal) {
+    fn answer_lost(
+        &mut self,
+        now: Instant,
+        id: ContextId,
+        index: usize,
+        response: &Message,
+        refusal: Refusal,
+    ) {
         if response.status().is_none_or(StatusCode::is_provisional) {
             return;
         }
-        let Some(context) = self.contexts.get(id) else { return };
+        let Some(context) = self.contexts.get(id) else {
+            return;
+        };
         if let Media::Begins(call) = context.media {
             let via_branch = context.branches[index].via_branch.clone();
-            if let Some(leg) = self.calls.get(call).and_then(|call| call.leg_of_branch(&via_branch)) {
+            if let Some(leg) = self
+                .calls
+                .get(call)
+                .and_then(|call| call.leg_of_branch(&via_branch))
+            {
                 self.end_callee(now, call, leg, response, ProxyEnd::RelayFailed);
             }
         }
@@ -286,26 +370,45 @@ impl Proxy {
 
     /// What an answer says about the endpoint that gave it.
     fn learn_callee(&mut self, id: ContextId, index: usize, response: &Message) {
-        let Some(context) = self.contexts.get(id) else { return };
+        let Some(context) = self.contexts.get(id) else {
+            return;
+        };
         let found = match context.media {
             Media::None => None,
             Media::Begins(call) => {
                 let via_branch = &context.branches[index].via_branch;
-                self.calls.get(call).and_then(|entry| entry.leg_of_branch(via_branch)).map(|leg| (call, leg, Party::Callee))
+                self.calls
+                    .get(call)
+                    .and_then(|entry| entry.leg_of_branch(via_branch))
+                    .map(|leg| (call, leg, Party::Callee))
             }
             Media::Inside { call, leg, sender } => Some((call, leg, sender.other())),
         };
         let Some((call, leg, party)) = found else { return };
         let ours = &self.config;
         let routes = response.values(HeaderName::RecordRoute).filter(|value| {
-            let uri = viaduct_sip::NameAddr::parse(value).ok().and_then(|addr| addr.uri().ok());
+            let uri = viaduct_sip::NameAddr::parse(value)
+                .ok()
+                .and_then(|addr| addr.uri().ok());
             uri.is_some_and(|uri| !ours.is_our_route(&uri))
         });
-        let mut routes: Vec<String> = routes.map(|value| String::from_utf8_lossy(value).into_owned()).collect();
+        let mut routes: Vec<String> = routes
+            .map(|value| String::from_utf8_lossy(value).into_owned())
+            .collect();
         routes.reverse();
         let begins = matches!(context.media, Media::Begins(_));
-        let tag = response.to().and_then(Result::ok).and_then(|to| to.tag()).map(|tag| response.share(tag.as_bytes()));
-        let Some(side) = self.calls.get_mut(call).and_then(|call| call.side_mut(leg, party)) else { return };
+        let tag = response
+            .to()
+            .and_then(Result::ok)
+            .and_then(|to| to.tag())
+            .map(|tag| response.share(tag.as_bytes()));
+        let Some(side) = self
+            .calls
+            .get_mut(call)
+            .and_then(|call| call.side_mut(leg, party))
+        else {
+            return;
+        };
         if begins {
             side.tag = tag.or_else(|| side.tag.take());
             side.learn(response, routes);
@@ -323,20 +426,39 @@ impl Proxy {
         index: usize,
         response: &Message,
     ) -> Result<Sdp, Refusal> {
-        let Some(context) = self.contexts.get(id) else { return Ok(Sdp::AsItIs) };
-        let carries = matches!(context.request.method(), Some(Method::Invite | Method::Update | Method::Prack));
-        let (Some(part), true) = (SdpPart::find(response), carries) else { return Ok(Sdp::AsItIs) };
+        let Some(context) = self.contexts.get(id) else {
+            return Ok(Sdp::AsItIs);
+        };
+        let carries = matches!(
+            context.request.method(),
+            Some(Method::Invite | Method::Update | Method::Prack)
+        );
+        let (Some(part), true) = (SdpPart::find(response), carries) else {
+            return Ok(Sdp::AsItIs);
+        };
         let Some((call, leg, from)) = self.leg_of(context.media, &context.branches[index].via_branch) else {
             return Ok(Sdp::AsItIs);
         };
         let received = part.of(response);
-        let Some(entry) = self.calls.get_mut(call).and_then(|call| call.leg_mut(leg)) else { return Ok(Sdp::AsItIs) };
+        let Some(entry) = self.calls.get_mut(call).and_then(|call| call.leg_mut(leg)) else {
+            return Ok(Sdp::AsItIs);
+        };
         let operation = entry.exchange.response(from);
         if let Some(known) = entry.repeat(from, operation, &received) {
             return Ok(Sdp::Known(known.clone()));
         }
-        let rewriting = Rewriting { call, leg, from, operation, received };
-        let ticket = self.rewrite(now, rewriting, |rewriting| RelayUse::Response { context: id, branch: index, rewriting })?;
+        let rewriting = Rewriting {
+            call,
+            leg,
+            from,
+            operation,
+            received,
+        };
+        let ticket = self.rewrite(now, rewriting, |rewriting| RelayUse::Response {
+            context: id,
+            branch: index,
+            rewriting,
+        })?;
         Ok(Sdp::Asked(ticket))
     }
 
@@ -344,25 +466,39 @@ impl Proxy {
     fn leg_of(&self, media: Media, via_branch: &[u8]) -> Option<(CallKey, LegId, Party)> {
         match media {
             Media::None => None,
-            Media::Begins(call) => {
-                Some((call, self.calls.get(call)?.leg_of_branch(via_branch)?, Party::Callee))
-            }
+            Media::Begins(call) => Some((
+                call,
+                self.calls.get(call)?.leg_of_branch(via_branch)?,
+                Party::Callee,
+            )),
             Media::Inside { call, leg, sender } => Some((call, leg, sender.other())),
         }
     }
 
     /// A provisional answer restarts timer C (RFC 3261 section 16.7, step 2).
     fn restart_ringing(&mut self, now: Instant, id: ContextId, index: usize) {
-        let Some(context) = self.contexts.get_mut(id).filter(|context| context.is_invite) else { return };
+        let Some(context) = self.contexts.get_mut(id).filter(|context| context.is_invite) else {
+            return;
+        };
         let branch = &mut context.branches[index];
         branch.ring += 1;
-        let alarm = Alarm::Ringing { context: id, branch: index, ring: branch.ring };
+        let alarm = Alarm::Ringing {
+            context: id,
+            branch: index,
+            ring: branch.ring,
+        };
         self.alarms.set(now, self.config.times.ringing_max, alarm);
     }
 
     /// Timer C fired (RFC 3261 section 16.8).
     pub(super) fn rang_too_long(&mut self, now: Instant, id: ContextId, index: usize, ring: u32) {
-        let Some(branch) = self.contexts.get(id).and_then(|context| context.branches.get(index)) else { return };
+        let Some(branch) = self
+            .contexts
+            .get(id)
+            .and_then(|context| context.branches.get(index))
+        else {
+            return;
+        };
         if branch.ring == ring
             && !branch.is_done()
             && let Some(client) = branch.client
@@ -372,10 +508,18 @@ impl Proxy {
     }
 
     pub(super) fn client_timed_out(&mut self, now: Instant, client: ClientId) {
-        let Some((id, index)) = self.by_client.get(&client).copied() else { return };
-        let Some(context) = self.contexts.get(id) else { return };
+        let Some((id, index)) = self.by_client.get(&client).copied() else {
+            return;
+        };
+        let Some(context) = self.contexts.get(id) else {
+            return;
+        };
         if !context.branches[index].is_done() {
-            let best = if context.cancelled.is_some() { Best::Terminated } else { Best::Timeout };
+            let best = if context.cancelled {
+                Best::Terminated
+            } else {
+                Best::Timeout
+            };
             self.branch_failed(now, id, index, best);
         }
     }
@@ -386,7 +530,9 @@ impl Proxy {
         let Some((id, index)) = self.by_client.get(&client).copied() else {
             return self.layer.abandon(client);
         };
-        let Some(branch) = self.contexts.get(id).map(|context| &context.branches[index]) else { return };
+        let Some(branch) = self.contexts.get(id).map(|context| &context.branches[index]) else {
+            return;
+        };
         let (is_done, lost) = (branch.is_done(), branch.target.flow.conn);
         self.layer.abandon(client);
         if !is_done {
@@ -398,7 +544,9 @@ impl Proxy {
     }
 
     pub(super) fn server_ended(&mut self, server: ServerId) {
-        let Some(id) = self.by_server.remove(&server) else { return };
+        let Some(id) = self.by_server.remove(&server) else {
+            return;
+        };
         if let Some(context) = self.contexts.get_mut(id) {
             context.server_ended = true;
         }
@@ -406,7 +554,9 @@ impl Proxy {
     }
 
     pub(super) fn client_ended(&mut self, client: ClientId) {
-        let Some((id, index)) = self.by_client.remove(&client) else { return };
+        let Some((id, index)) = self.by_client.remove(&client) else {
+            return;
+        };
         if let Some(context) = self.contexts.get_mut(id) {
             context.branches[index].client = None;
         }
@@ -414,7 +564,11 @@ impl Proxy {
     }
 
     fn drop_if_over(&mut self, id: ContextId) {
-        if self.contexts.get(id).is_some_and(crate::context::Context::is_over) {
+        if self
+            .contexts
+            .get(id)
+            .is_some_and(crate::context::Context::is_over)
+        {
             self.contexts.remove(id);
         }
     }

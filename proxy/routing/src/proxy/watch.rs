@@ -23,14 +23,22 @@ impl Proxy {
         self.fail_branches_to(now, conn);
         self.cancel_requests_from(now, conn);
         let mut lost = Vec::new();
-        for (key, call) in self.calls.iter_mut().filter(|(_, call)| call.state == CallState::Answered) {
+        for (key, call) in self
+            .calls
+            .iter_mut()
+            .filter(|(_, call)| call.state == CallState::Answered)
+        {
             for side in call.sides_mut().filter(|(_, side)| side.flow.conn == Some(conn)) {
                 side.1.lost = Some(now);
                 lost.push((key, side.0));
             }
         }
         for (call, party) in lost {
-            self.alarms.set(now, self.config.times.lost_flow_check, Alarm::LostFlow { call, party });
+            self.alarms.set(
+                now,
+                self.config.times.lost_flow_check,
+                Alarm::LostFlow { call, party },
+            );
         }
     }
 
@@ -38,14 +46,22 @@ impl Proxy {
     fn fail_branches_to(&mut self, now: Instant, conn: ConnId) {
         let open = |context: &crate::context::Context| -> Vec<usize> {
             let branches = context.branches.iter().enumerate();
-            let to_conn = branches.filter(|(_, branch)| branch.target.flow.conn == Some(conn) && !branch.is_done());
+            let to_conn =
+                branches.filter(|(_, branch)| branch.target.flow.conn == Some(conn) && !branch.is_done());
             to_conn.map(|(index, _)| index).collect()
         };
-        let affected: Vec<(ContextId, Vec<usize>)> =
-            self.contexts.iter().map(|(id, context)| (id, open(context))).filter(|(_, open)| !open.is_empty()).collect();
+        let affected: Vec<(ContextId, Vec<usize>)> = self
+            .contexts
+            .iter()
+            .map(|(id, context)| (id, open(context)))
+            .filter(|(_, open)| !open.is_empty())
+            .collect();
         for (id, indices) in affected {
             for index in indices {
-                let client = self.contexts.get(id).and_then(|context| context.branches[index].client);
+                let client = self
+                    .contexts
+                    .get(id)
+                    .and_then(|context| context.branches[index].client);
                 if let Some(client) = client {
                     self.layer.abandon(client);
                 }
@@ -59,17 +75,29 @@ impl Proxy {
         let gone = |context: &crate::context::Context| {
             context.flow.conn == Some(conn) && context.is_invite && matches!(context.media, Media::Begins(_))
         };
-        let ids: Vec<ContextId> =
-            self.contexts.iter().filter(|(_, context)| gone(context)).map(|(id, _)| id).collect();
+        let ids: Vec<ContextId> = self
+            .contexts
+            .iter()
+            .filter(|(_, context)| gone(context))
+            .map(|(id, _)| id)
+            .collect();
         for id in ids {
-            self.cancel_context(now, id, Some(ProxyEnd::FlowLost.reason_header().into()));
+            self.cancel_context(now, id, Some(&ProxyEnd::FlowLost.reason_header().into()));
         }
     }
 
     /// Asks the relay when a lost side was last heard.
     pub(super) fn check_lost_flow(&mut self, now: Instant, key: CallKey, party: Party) {
-        let Some(call) = self.calls.get(key).filter(|call| call.state == CallState::Answered) else { return };
-        let Some(side) = call.taken_by.and_then(|leg| call.side(leg, party)) else { return };
+        let Some(call) = self
+            .calls
+            .get(key)
+            .filter(|call| call.state == CallState::Answered)
+        else {
+            return;
+        };
+        let Some(side) = call.taken_by.and_then(|leg| call.side(leg, party)) else {
+            return;
+        };
         if side.lost.is_none() {
             return;
         }
@@ -77,9 +105,14 @@ impl Proxy {
             // Its media is nobody's to watch: without signalling the call is out of anybody's hands.
             return self.end_call(now, key, ProxyEnd::FlowLost);
         }
-        let query = ng::Query { call_id: call.call_id.clone().into(), from_tag: None, to_tag: None };
+        let query = ng::Query {
+            call_id: call.call_id.clone().into(),
+            from_tag: None,
+            to_tag: None,
+        };
         let ticket = self.next_ticket();
-        self.relay_waits.insert(ticket, RelayUse::LastPacket { call: key, party });
+        self.relay_waits
+            .insert(ticket, RelayUse::LastPacket { call: key, party });
         self.ask_relay(Some(ticket), ng::Request::Query(query));
     }
 
@@ -90,11 +123,19 @@ impl Proxy {
         party: Party,
         reply: Result<ng::Reply, RelayFailure>,
     ) {
-        let Some(call) = self.calls.get(key).filter(|call| call.state == CallState::Answered) else { return };
-        let Some(side) = call.taken_by.and_then(|leg| call.side(leg, party)) else { return };
+        let Some(call) = self
+            .calls
+            .get(key)
+            .filter(|call| call.state == CallState::Answered)
+        else {
+            return;
+        };
+        let Some(side) = call.taken_by.and_then(|leg| call.side(leg, party)) else {
+            return;
+        };
         let Some(lost) = side.lost else { return };
         let last = match reply {
-            Ok(ng::Reply::Ok(ok)) => side.tag.as_deref().and_then(|tag| ok.last_packet(tag)),
+            Ok(ng::Reply::Ok(ok)) => side.tag.as_deref().and_then(|tag| last_packet(&ok, tag)),
             // No such call: its media is over.
             Ok(_) => Some(0),
             // The relay is silent: it may come back, and media may flow meanwhile.
@@ -109,7 +150,22 @@ impl Proxy {
         if silence.min(now.saturating_duration_since(lost)) >= self.config.times.lost_flow_silence {
             self.end_call(now, key, ProxyEnd::FlowLost);
         } else {
-            self.alarms.set(now, self.config.times.lost_flow_check, Alarm::LostFlow { call: key, party });
+            self.alarms.set(
+                now,
+                self.config.times.lost_flow_check,
+                Alarm::LostFlow { call: key, party },
+            );
         }
     }
+}
+
+/// When a party last sent anything, in seconds since 1970. `None` when the reply does not say.
+fn last_packet(reply: &ng::OkReply, tag: &[u8]) -> Option<u64> {
+    let report = reply.call.as_ref()?.tags.get(tag)?;
+    report
+        .medias
+        .iter()
+        .flat_map(|media| &media.streams)
+        .map(|stream| stream.last_packet)
+        .max()
 }

@@ -14,7 +14,12 @@ struct Desk {
 
 impl Desk {
     fn new() -> Self {
-        Self { location: Location::default(), limits: Limits::default(), now: base(), cseq: 0 }
+        Self {
+            location: Location::default(),
+            limits: Limits::default(),
+            now: base(),
+            cseq: 0,
+        }
     }
 
     fn register(&mut self, headers: &str) -> Result<Registered, RegisterRefusal> {
@@ -22,7 +27,12 @@ impl Desk {
         self.register_as("call-1", self.cseq, headers)
     }
 
-    fn register_as(&mut self, call_id: &str, cseq: u32, headers: &str) -> Result<Registered, RegisterRefusal> {
+    fn register_as(
+        &mut self,
+        call_id: &str,
+        cseq: u32,
+        headers: &str,
+    ) -> Result<Registered, RegisterRefusal> {
         let request = parse(
             format!(
                 "REGISTER sip:example.com SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\n\
@@ -32,7 +42,11 @@ impl Desk {
             .as_bytes(),
         );
         let times = RegistrarTimes::default();
-        let registrar = Registrar { times: &times, limits: &self.limits, contacts_max: None };
+        let registrar = Registrar {
+            times: &times,
+            limits: &self.limits,
+            contacts_max: None,
+        };
         registrar.register(&self.location, &aor(), &request, flow(), self.now)
     }
 
@@ -61,13 +75,21 @@ fn flow() -> Flow {
 #[test]
 fn a_contact_is_bound_to_the_flow_it_was_registered_over() {
     let mut desk = Desk::new();
-    let done = desk.register("Contact: <sip:alice@10.0.0.5:5062;ob>;q=0.5\r\nExpires: 120\r\n").unwrap();
+    let done = desk
+        .register("Contact: <sip:alice@10.0.0.5:5062;ob>;q=0.5\r\nExpires: 120\r\n")
+        .unwrap();
     let binding = &done.bindings[0];
     assert_eq!(&*binding.uri, "sip:alice@10.0.0.5:5062;ob");
-    assert_eq!((binding.q, binding.flow, binding.flags), (500, flow(), Flags::NONE));
+    assert_eq!(
+        (binding.q, binding.flow, binding.flags),
+        (500, flow(), Flags::NONE)
+    );
     assert_eq!(binding.time_left(desk.now), Some(120 * SECOND));
     assert_eq!(binding.user_agent.as_deref(), Some("Desk"));
-    assert_eq!(contact_value(binding, desk.now), "<sip:alice@10.0.0.5:5062;ob>;expires=120;q=0.500");
+    assert_eq!(
+        contact_value(binding, desk.now),
+        "<sip:alice@10.0.0.5:5062;ob>;expires=120;q=0.500"
+    );
 }
 
 /// RFC 3261 10.3 step 7: expires of the contact, else the header, else ours; cut, never raised.
@@ -83,7 +105,10 @@ fn the_expiry_is_the_contacts_own_or_the_headers_or_the_default() {
     assert_eq!(left("Contact: <sip:a@h>\r\n"), 600);
     assert_eq!(left("Contact: <sip:a@h>;expires=4294967295\r\n"), 7_200);
     assert_eq!(left("Contact: <sip:a@h>;expires=99999999999999\r\n"), 7_200);
-    assert_eq!(desk.register("Contact: <sip:a@h>;expires=59\r\n"), Err(RegisterRefusal::TooBrief));
+    assert_eq!(
+        desk.register("Contact: <sip:a@h>;expires=59\r\n"),
+        Err(RegisterRefusal::TooBrief)
+    );
 }
 
 /// RFC 3261 10.2.3 and 10.3: no Contact changes nothing, whatever Expires says.
@@ -92,7 +117,10 @@ fn a_register_without_contact_asks_only() {
     let mut desk = Desk::new();
     desk.register("Contact: <sip:a@h>, <sip:b@h>\r\n").unwrap();
     let told = desk.register("Expires: 0\r\n").unwrap();
-    assert_eq!((told.bindings.len(), told.kept.len(), told.removed.len()), (2, 0, 0));
+    assert_eq!(
+        (told.bindings.len(), told.kept.len(), told.removed.len()),
+        (2, 0, 0)
+    );
 }
 
 /// RFC 3261 10.2.2 and 10.3 step 6.
@@ -100,7 +128,11 @@ fn a_register_without_contact_asks_only() {
 fn a_wildcard_removes_everything_and_only_alone_with_expires_0() {
     let mut desk = Desk::new();
     desk.register("Contact: <sip:a@h>, <sip:b@h>\r\n").unwrap();
-    for bad in ["Contact: *\r\n", "Contact: *\r\nExpires: 60\r\n", "Contact: *, <sip:a@h>\r\nExpires: 0\r\n"] {
+    for bad in [
+        "Contact: *\r\n",
+        "Contact: *\r\nExpires: 60\r\n",
+        "Contact: *, <sip:a@h>\r\nExpires: 0\r\n",
+    ] {
         assert_eq!(desk.register(bad), Err(RegisterRefusal::BadWildcard), "{bad}");
     }
     assert_eq!(desk.uris(), ["sip:a@h", "sip:b@h"]);
@@ -112,7 +144,8 @@ fn a_wildcard_removes_everything_and_only_alone_with_expires_0() {
 #[test]
 fn one_contact_of_several_can_be_removed() {
     let mut desk = Desk::new();
-    desk.register("Contact: <sip:a@h>\r\nContact: <sip:b@h>\r\n").unwrap();
+    desk.register("Contact: <sip:a@h>\r\nContact: <sip:b@h>\r\n")
+        .unwrap();
     let done = desk.register("Contact: <sip:a@h>;expires=0\r\n").unwrap();
     assert_eq!((done.bindings.len(), done.removed.len()), (1, 1));
     assert_eq!(desk.uris(), ["sip:b@h"]);
@@ -130,10 +163,15 @@ fn a_late_request_of_the_same_call_changes_nothing() {
         (4, "Contact: <sip:a@h>;expires=0\r\n"),
         (4, "Contact: *\r\nExpires: 0\r\n"),
     ] {
-        assert_eq!(desk.register_as("x", cseq, headers), Err(RegisterRefusal::OutOfOrder), "{headers}");
+        assert_eq!(
+            desk.register_as("x", cseq, headers),
+            Err(RegisterRefusal::OutOfOrder),
+            "{headers}"
+        );
     }
     assert_eq!(desk.uris(), ["sip:a@h"]);
-    desk.register_as("another", 1, "Contact: <sip:a@h>;expires=0\r\n").unwrap();
+    desk.register_as("another", 1, "Contact: <sip:a@h>;expires=0\r\n")
+        .unwrap();
     assert!(desk.location.is_empty());
 }
 
@@ -143,10 +181,19 @@ fn one_bad_contact_leaves_every_binding_as_it_was() {
     let mut desk = Desk::new();
     desk.register("Contact: <sip:a@h>\r\n").unwrap();
     for (headers, refusal) in [
-        ("Contact: <sip:b@h>, <sip:c@h>;expires=5\r\n", RegisterRefusal::TooBrief),
+        (
+            "Contact: <sip:b@h>, <sip:c@h>;expires=5\r\n",
+            RegisterRefusal::TooBrief,
+        ),
         ("Contact: <sip:b@h>, <tel:+1>\r\n", RegisterRefusal::BadContact),
-        ("Contact: <sip:b@h>, \"x <sip:c@h>\r\n", RegisterRefusal::BadContact),
-        ("Contact: <sip:b@h?Route=%3Csip:evil%3E>\r\n", RegisterRefusal::BadContact),
+        (
+            "Contact: <sip:b@h>, \"x <sip:c@h>\r\n",
+            RegisterRefusal::BadContact,
+        ),
+        (
+            "Contact: <sip:b@h?Route=%3Csip:evil%3E>\r\n",
+            RegisterRefusal::BadContact,
+        ),
     ] {
         assert_eq!(desk.register(headers), Err(refusal), "{headers}");
     }
@@ -177,10 +224,21 @@ fn the_contact_refreshed_longest_ago_is_pushed_out() {
     desk.register("Contact: <sip:a@h>, <sip:b@h>\r\n").unwrap();
     desk.register("Contact: <sip:a@h>\r\n").unwrap();
     let done = desk.register("Contact: <sip:c@h>\r\n").unwrap();
-    assert_eq!(done.removed.iter().map(|binding| &*binding.uri).collect::<Vec<_>>(), ["sip:b@h"]);
+    assert_eq!(
+        done.removed
+            .iter()
+            .map(|binding| &*binding.uri)
+            .collect::<Vec<_>>(),
+        ["sip:b@h"]
+    );
     assert_eq!(desk.uris(), ["sip:a@h", "sip:c@h"]);
-    let done = desk.register("Contact: <sip:1@h>, <sip:2@h>, <sip:3@h>\r\n").unwrap();
-    assert_eq!((done.kept.len(), done.removed.len(), desk.uris().len()), (2, 3, 2));
+    let done = desk
+        .register("Contact: <sip:1@h>, <sip:2@h>, <sip:3@h>\r\n")
+        .unwrap();
+    assert_eq!(
+        (done.kept.len(), done.removed.len(), desk.uris().len()),
+        (2, 3, 2)
+    );
 }
 
 #[test]
@@ -188,10 +246,16 @@ fn a_full_registrar_refuses_new_contacts_and_refreshes_old_ones() {
     let mut desk = Desk::new();
     desk.limits.contacts_max = 1;
     desk.register("Contact: <sip:a@h>\r\n").unwrap();
-    assert_eq!(desk.register("Contact: <sip:b@h>\r\n"), Err(RegisterRefusal::Full));
+    assert_eq!(
+        desk.register("Contact: <sip:b@h>\r\n"),
+        Err(RegisterRefusal::Full)
+    );
     desk.register("Contact: <sip:a@h>\r\n").unwrap();
     desk.limits.contacts_per_register_max = 1;
-    assert_eq!(desk.register("Contact: <sip:a@h>, <sip:b@h>\r\n"), Err(RegisterRefusal::TooLarge));
+    assert_eq!(
+        desk.register("Contact: <sip:a@h>, <sip:b@h>\r\n"),
+        Err(RegisterRefusal::TooLarge)
+    );
 }
 
 #[test]
@@ -203,8 +267,18 @@ fn a_websocket_contact_carries_its_branch_flag() {
           Contact: <sip:k3@x.invalid;transport=ws>\r\n\r\n",
     );
     let times = RegistrarTimes::default();
-    let registrar = Registrar { times: &times, limits: &desk.limits, contacts_max: None };
-    let flow = Flow { transport: Transport::Wss, conn: viaduct_txn::ConnId::new(3), ..flow() };
-    let done = registrar.register(&desk.location, &aor(), &request, flow, desk.now).unwrap();
+    let registrar = Registrar {
+        times: &times,
+        limits: &desk.limits,
+        contacts_max: None,
+    };
+    let flow = Flow {
+        transport: Transport::Wss,
+        conn: viaduct_txn::ConnId::new(3),
+        ..flow()
+    };
+    let done = registrar
+        .register(&desk.location, &aor(), &request, flow, desk.now)
+        .unwrap();
     assert!(done.bindings[0].flags.has(Flag::DstWs));
 }
