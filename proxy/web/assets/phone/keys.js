@@ -6,7 +6,8 @@ const DIGIT = /^[\d*#+]$/;
  * The action of a key press, or null if the browser should do what it always does.
  *
  * `press`: { key, modified, repeat, target } where `target` is what has the focus:
- *          number (the number field) | text (another field) | control (button, link, slider …) | page
+ *          number (the number field) | text (another field) | callControl (a button of the call) |
+ *          control (another button, link, slider …) | page
  * `call`:  phase of the call, as in facts.js
  * `panel`: whether an explanation is open
  *
@@ -36,7 +37,7 @@ function escape(call, panel) {
 }
 
 function enter(target, call) {
-  if (target === 'control' || target === 'text') return null;
+  if (target === 'callControl' || target === 'text') return null;
   if (call === 'incoming') return { action: 'answer' };
-  return call === 'idle' ? { action: 'call' } : null;
+  return call === 'idle' && target !== 'control' ? { action: 'call' } : null;
 }

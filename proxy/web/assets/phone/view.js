@@ -394,7 +394,8 @@ export class View {
   #focused(element) {
     if (element.id === 'number') return 'number';
     if (element.matches('input:not([type=range], [type=checkbox]), textarea')) return 'text';
-    return element.matches('button, a, summary, select, input') ? 'control' : 'page';
+    if (!element.matches('button, a, summary, select, input')) return 'page';
+    return this.#element('call-panel').contains(element) ? 'callControl' : 'control';
   }
 
   #closeExplanation() {
