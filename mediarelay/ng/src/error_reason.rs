@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn texts_are_letter_exact() {
-        // NG reference, section 9, in its order.
+        // As rtpengine spells them: what a message lacks, calls, limits, selectors, single commands.
         let expected = [
             "Could not decode bencode dictionary",
             "Failed to parse JSON document",

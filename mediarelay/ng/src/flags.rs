@@ -1,5 +1,5 @@
-//! Flag strings, as OpenSIPS and Kamailio take them in `rtpengine_offer("…")` (NG reference, sections 11 and
-//! 12), to the same typed options as a request, with diagnostics; and options back to a readable string.
+//! Flag strings, as OpenSIPS and Kamailio take them in `rtpengine_offer("…")`: to the same typed options as
+//! a request, with diagnostics; and options back to a readable string.
 //!
 //! ```
 //! use viaduct_ng::{DtlsRequest, IceMode, flags};
@@ -77,7 +77,8 @@ pub enum ViaBranch {
     Text(ByteString),
 }
 
-/// A flag string as it was read. Whatever could be understood is in [`flags`](Self::flags), diagnostics or not.
+/// A flag string as it was read. Whatever could be understood is in [`flags`](Self::flags), diagnostics or
+/// not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParsedFlags {
     /// What the string says.

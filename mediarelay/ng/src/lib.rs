@@ -1,12 +1,12 @@
 //! NG, the control protocol between a SIP proxy and its media relay, as rtpengine speaks it.
 //!
-//! **What it is.** Both ends of the protocol: bencode and JSON to a tree of [`Value`]s within [`Limits`]; typed
-//! [`Request`]s and [`Reply`]s; the [`ReplyCache`] of the answering side; the [`Client`] of the asking side; and
-//! the [`flags`] strings in which operators of OpenSIPS and Kamailio write options. In one process the two sides
-//! exchange the typed values; over UDP, octets.
+//! **What it is.** Both ends of the protocol: bencode and JSON to a tree of [`Value`]s within [`Limits`];
+//! typed [`Request`]s and [`Reply`]s; the [`ReplyCache`] of the answering side; the [`Client`] of the asking
+//! side; and the [`flags`] strings in which operators of OpenSIPS and Kamailio write options. In one process
+//! the two sides exchange the typed values; over UDP, octets.
 //!
-//! **What it refuses to do.** It knows no SIP and reads no SDP, decides nothing about calls, opens no socket and
-//! reads no clock.
+//! **What it refuses to do.** It knows no SIP and reads no SDP, decides nothing about calls, opens no socket
+//! and reads no clock.
 //!
 //! **Contract: what a client of rtpengine may send is read without error, what is written is understood by
 //! rtpengine 10.5 and by the newest, and `Request::from_value(&request.to_value())` gives back `request`.**
@@ -15,7 +15,8 @@
 //! use viaduct_ng::{Limits, Packet, Reply, Request};
 //!
 //! let limits = Limits::default();
-//! let packet = Packet::split(b"5_7 d7:command5:offer7:call-id1:c8:from-tag1:f3:sdp4:v=0\n3:ICE5:forcee", &limits).unwrap();
+//! let datagram = b"5_7 d7:command5:offer7:call-id1:c8:from-tag1:f3:sdp4:v=0\n3:ICE5:forcee";
+//! let packet = Packet::split(datagram, &limits).unwrap();
 //! let received = packet.request(&limits).unwrap();
 //! let Request::Offer(offer) = received.request else { panic!("an offer") };
 //! assert_eq!((offer.call_id, offer.options.ice.mode), ("c".into(), Some(viaduct_ng::IceMode::Force)));

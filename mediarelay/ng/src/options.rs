@@ -1,4 +1,4 @@
-//! What an offer or answer asks for beside its SDP (NG reference, sections 5.1 to 5.7 and 5.9).
+//! What an offer or answer asks for beside its SDP: NG keys and flags.
 
 mod codec;
 mod flag;
@@ -112,7 +112,7 @@ impl Options {
         self.dtls.or(self.dtls_reverse)
     }
 
-    /// Writes out the shorthand flag `WebRTC` (NG reference, section 5.9) and takes the flag away: DTLS-SRTP with
+    /// Writes out the shorthand flag `WebRTC` and takes the flag away: DTLS-SRTP with
     /// feedback, our own ICE with trickle, RTCP on the same port, no `a=rtcp`, no SDES, `a=mid`, BUNDLE. What
     /// the request says itself about transport and ICE stays. rtpengine 10.5 does not know the flag.
     pub fn expand_webrtc(&mut self) {

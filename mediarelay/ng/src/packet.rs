@@ -1,4 +1,4 @@
-//! One message on the wire: a cookie, a space, a body (NG reference, section 1).
+//! One message on the wire: a cookie, a space, a body.
 
 use std::fmt;
 

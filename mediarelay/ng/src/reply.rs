@@ -1,4 +1,4 @@
-//! Replies: the result of a request, with typed content (NG reference, sections 7 to 9).
+//! Replies: the result of a request, with typed content.
 
 mod call;
 mod record;

@@ -1,4 +1,4 @@
-//! Answers kept for requests that come again (NG reference, section 1).
+//! Answers kept for requests that come again.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

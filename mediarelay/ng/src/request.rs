@@ -20,7 +20,7 @@ use crate::value::{Dict, Value};
 use crate::words::{Word, WordSet};
 use reader::Reader;
 
-/// A request (NG reference, section 3).
+/// A request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
     /// `ping`

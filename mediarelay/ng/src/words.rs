@@ -49,7 +49,10 @@ pub(crate) fn names<W: Word>() -> String {
 
 /// Declares an enum of words: `Variant = "name" ["alias", …]`.
 macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$member_doc:meta])* $member:ident = $text:literal $([$($alias:literal),*])?;)* }) => {
+    (
+        $(#[$doc:meta])*
+        $name:ident { $($(#[$member_doc:meta])* $member:ident = $text:literal $([$($alias:literal),*])?;)* }
+    ) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum $name {

@@ -130,7 +130,7 @@ impl<'a> Attributes<'a> {
     }
 }
 
-/// True for the attributes a relay reads and writes anew (NG reference, section 6): addresses, keys, ICE,
+/// True for the attributes a relay reads and writes anew: addresses, keys, ICE,
 /// grouping, direction and all that depends on the format list. Everything else belongs to the endpoints.
 pub fn is_consumed(name: &str) -> bool {
     matches!(

@@ -1,5 +1,6 @@
 //! Does an answer fit its offer? (RFC 3264 section 6, RFC 9143 section 7.3.)
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::media::Media;
@@ -140,12 +141,10 @@ pub fn check_answer(offer: &Session, answer: &Session) -> Vec<AnswerProblem> {
     for (offered, answered) in offer.medias().zip(answer.medias()) {
         check_media(offered, answered, &mut problems);
     }
-    let offered_groups = offer.bundle_groups();
-    for mid in answer.bundle_groups().into_iter().flat_map(|group| group.mids) {
-        if !offered_groups.iter().any(|group| group.mids.contains(&mid)) {
-            problems.push(AnswerProblem::UnofferedBundle { mid });
-        }
-    }
+    let mids = |session: &Session| session.bundle_groups().into_iter().flat_map(|group| group.mids);
+    let bundled: BTreeSet<String> = mids(offer).collect();
+    let unoffered = mids(answer).filter(|mid| !bundled.contains(mid));
+    problems.extend(unoffered.map(|mid| AnswerProblem::UnofferedBundle { mid }));
     problems
 }
 

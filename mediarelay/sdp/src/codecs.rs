@@ -72,7 +72,7 @@ impl Codec {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CodecList(pub Vec<Codec>);
 
-/// NG's `codec` key as far as it is SDP editing (NG reference, section 5.6).
+/// NG's `codec` key as far as it is SDP editing: members `strip`, `mask`, `except`, `offer`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CodecRules {
     /// Removed.

@@ -17,10 +17,18 @@ pub struct Edits<'a> {
 
 #[derive(Debug, Clone, Default)]
 struct Change {
-    /// `None`: the line stays. `Some(None)`: it goes. `Some(Some(text))`: it becomes the text.
-    line: Option<Option<Vec<u8>>>,
+    line: Fate,
     /// New lines below it, in order.
     below: Vec<Vec<u8>>,
+}
+
+/// What becomes of a line.
+#[derive(Debug, Clone, Default)]
+enum Fate {
+    #[default]
+    Stays,
+    Goes,
+    Becomes(Vec<u8>),
 }
 
 impl<'a> Edits<'a> {
@@ -34,13 +42,13 @@ impl<'a> Edits<'a> {
 
     /// Takes a line out.
     pub fn remove(&mut self, line: usize) -> &mut Self {
-        self.changes.entry(line).or_default().line = Some(None);
+        self.changes.entry(line).or_default().line = Fate::Goes;
         self
     }
 
     /// Puts `text` in the place of a line. The line keeps its end.
     pub fn replace(&mut self, line: usize, text: impl AsRef<[u8]>) -> &mut Self {
-        self.changes.entry(line).or_default().line = Some(Some(one_line(text.as_ref())));
+        self.changes.entry(line).or_default().line = Fate::Becomes(one_line(text.as_ref()));
         self
     }
 
@@ -67,9 +75,9 @@ impl<'a> Edits<'a> {
             copied = range.end;
             let end = &source[content_end..range.end];
             match &change.line {
-                None => out.extend_from_slice(&source[range]),
-                Some(None) => {}
-                Some(Some(text)) => {
+                Fate::Stays => out.extend_from_slice(&source[range]),
+                Fate::Goes => {}
+                Fate::Becomes(text) => {
                     out.extend_from_slice(text);
                     out.extend_from_slice(end);
                 }

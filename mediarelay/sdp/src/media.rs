@@ -1,5 +1,6 @@
 //! One media description: an `m=` line and what belongs to it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::attribute::{
@@ -204,19 +205,16 @@ impl<'a> Media<'a> {
         }))
     }
 
-    /// ICE options of this media and of the session together (RFC 8839 section 5.6 allows both levels).
+    /// ICE options of this media and of the session together (RFC 8839 section 5.6 allows both levels),
+    /// each once.
     pub fn effective_ice_options(&self) -> IceOptions {
-        let mut options = IceOptions::default();
-        for level in [self.attributes(), self.session.attributes()] {
-            for more in level.all::<IceOptions>().flatten() {
-                for option in more.0 {
-                    if !options.0.contains(&option) {
-                        options.0.push(option);
-                    }
-                }
-            }
-        }
-        options
+        let levels = [self.attributes(), self.session.attributes()];
+        let found = levels
+            .into_iter()
+            .flat_map(|level| level.all::<IceOptions>().flatten())
+            .flat_map(|line| line.0);
+        let mut seen = BTreeSet::new();
+        IceOptions(found.filter(|option| seen.insert(option.clone())).collect())
     }
 
     /// `a=candidate` lines in their order.

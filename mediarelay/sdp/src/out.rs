@@ -1,4 +1,4 @@
-//! Writing a document for the other side, in the order of lines rtpengine uses (NG reference, section 6).
+//! Writing a document for the other side, in the order of lines that rtpengine uses since mr13.1.
 
 mod media;
 mod writer;

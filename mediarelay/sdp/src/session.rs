@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use memchr::memchr;
+use memchr::{memchr, memchr2};
 
 use crate::attribute::{Attributes, Group, read_value};
 use crate::connection::{Bandwidth, Connection, Origin};
@@ -267,11 +267,9 @@ fn index_lines(source: &[u8], limits: &Limits) -> Result<Vec<Span>, ParseError> 
         if content.is_empty() {
             break;
         }
-        if let Some(&octet) = content.iter().find(|octet| matches!(**octet, 0 | b'\r')) {
-            return Err(ParseError {
-                line: number,
-                fault: ParseFault::ForbiddenOctet { octet },
-            });
+        if let Some(at) = memchr2(0, b'\r', content) {
+            let fault = ParseFault::ForbiddenOctet { octet: content[at] };
+            return Err(ParseError { line: number, fault });
         }
         if lines.len() == limits.lines_max {
             let fault = ParseFault::TooManyLines {

@@ -1,8 +1,5 @@
 //! The documents of `tests/data`: each comes out as it went in, and says what its sender meant.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a failed expectation in a helper is a failed test"
-)]
+#![expect(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
 
 use viaduct_sdp::{
     AddressFamily, CandidateAddress, Connection, CryptoSuite, Direction, Extmap, Fmtp, Label, MediaKind,

@@ -1,9 +1,6 @@
 //! `sdp-types` as an independent judge: what both read they read alike; where they differ, the difference
 //! is listed here with what RFC 8866 says.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a failed expectation in a helper is a failed test"
-)]
+#![expect(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
 
 use viaduct_sdp as ours;
 

@@ -128,8 +128,8 @@ impl fmt::Display for Problem {
     }
 }
 
-/// The candidate that `text` is most likely a misspelling of: at most two edits away, and at most a third of its
-/// letters.
+/// The candidate that `text` is most likely a misspelling of: at most two edits away, and at most a third of
+/// its letters.
 pub(super) fn suggest(
     text: &str,
     candidates: &mut dyn Iterator<Item = &'static str>,

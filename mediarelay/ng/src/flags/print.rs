@@ -6,10 +6,10 @@ use super::{ModuleFlags, ViaBranch};
 use crate::options::{Flag, Options, SdpAttr, Tos, escape};
 use crate::words::{Word, WordSet};
 
-/// Writes a flag string that [`parse_opensips`](super::parse_opensips) reads as `flags`: transport first, then ICE
-/// and encryption, then the rest. In codecs, header extensions and SDP attributes `=` and space are written `--`
-/// and `..`. Other texts are written as they are: one with a space or a bracket in it cannot be said in a flag
-/// string.
+/// Writes a flag string that [`parse_opensips`](super::parse_opensips) reads as `flags`: transport first, then
+/// ICE and encryption, then the rest. In codecs, header extensions and SDP attributes `=` and space are written
+/// `--` and `..`. Other texts are written as they are: one with a space or a bracket in it cannot be said in a
+/// flag string.
 pub fn print(flags: &ModuleFlags) -> String {
     let mut out = Words(Vec::new());
     let options = &flags.options;

@@ -1,5 +1,5 @@
-//! Every row of the token tables of NG reference sections 11 and 12, their worked examples, the diagnostics,
-//! and printing.
+//! Every token that the modules of OpenSIPS and Kamailio treat by itself, worked examples, diagnostics, and
+//! printing.
 
 use super::*;
 use crate::options::{
@@ -31,7 +31,7 @@ fn complaints(parsed: &ParsedFlags) -> Vec<String> {
     parsed.diagnostics.iter().map(ToString::to_string).collect()
 }
 
-/// The options that a JSON object, as in the reference's examples, stands for.
+/// The options that a JSON object, as a module would send it, stands for.
 fn dictionary(json: &str) -> Options {
     let value = crate::json::decode(json.as_bytes(), &crate::Limits::default()).unwrap();
     let mut reader = Reader::default();

@@ -3,8 +3,8 @@
 use crate::words::words;
 
 words! {
-    /// An element of `flags`. Flags that are another way to write a key ([`Options`](super::Options) says which)
-    /// have no member here.
+    /// An element of `flags`. Flags that are another way to write a key ([`Options`](super::Options) says
+    /// which) have no member here.
     Flag {
         /// In other commands: every party
         All = "all";

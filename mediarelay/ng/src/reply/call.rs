@@ -1,4 +1,4 @@
-//! The content of `query` and `delete` (NG reference, section 8).
+//! The content of `query` and `delete`.
 
 use super::record::{Entries, FlagList, record};
 use crate::byte_string::ByteString;

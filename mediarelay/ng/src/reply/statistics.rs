@@ -1,4 +1,4 @@
-//! The content of `statistics` (NG reference, section 7). What differs between releases is kept as it came.
+//! The content of `statistics`. What differs between releases is kept as it came.
 
 use super::record::record;
 use crate::byte_string::ByteString;

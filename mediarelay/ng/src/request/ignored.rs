@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A part of a message that was read past (NG reference, section 2: never an error).
+/// A part of a message that was read past (in NG never an error).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ignored {
     /// The key, as written. `flags` for a flag.

@@ -5,7 +5,7 @@ use crate::value::Dict;
 use crate::words::{Word, words};
 
 words! {
-    /// A known command that is passed on as it came (NG reference, section 3).
+    /// A known command that is passed on as it came.
     OtherCommand {
         /// `start recording`
         StartRecording = "start recording";

@@ -1,4 +1,4 @@
-//! Keys and flags into typed fields: the folding rules of NG reference, section 2.
+//! Keys and flags into typed fields, in every spelling that clients of rtpengine use.
 
 mod flag;
 pub(crate) mod known;

@@ -1,4 +1,4 @@
-//! Every rule of NG reference sections 2, 3 and 5 by name: what a message says and what is made of it.
+//! Every command, key and flag by name: what a message says and what is made of it.
 
 mod commands;
 mod folding;

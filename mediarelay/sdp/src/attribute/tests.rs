@@ -156,7 +156,7 @@ fn fingerprints_have_the_length_of_their_hash() {
     let sha1 = ["AB"; 20].join(":");
     let fingerprint = keeps::<Fingerprint>(&format!("sha-1 {sha1}"));
     assert_eq!(fingerprint.digest(), [0xab; 20]);
-    // NG reference, section 6: 59 characters for SHA-1 and 95 for SHA-256.
+    // rtpengine's tests expect 59 characters for SHA-1 and 95 for SHA-256.
     assert_eq!((sha1.len(), ["00"; 32].join(":").len()), (59, 95));
     for (name, octets) in [("sha-224", 28), ("sha-256", 32), ("sha-384", 48), ("sha-512", 64)] {
         keeps::<Fingerprint>(&format!("{name} {}", vec!["0F"; octets].join(":")));
@@ -210,7 +210,7 @@ fn crypto_lines() {
 
 #[test]
 fn keys_have_the_lengths_the_upstream_suites_expect() {
-    // NG reference, section 6: characters of unpadded base64 by cipher.
+    // rtpengine's tests count the characters of unpadded base64 by cipher.
     let lengths: Vec<_> = CryptoSuite::KNOWN
         .iter()
         .map(|suite| {
@@ -329,6 +329,23 @@ fn remote_candidates() {
     assert_eq!(remote.0.len(), 2);
     refuses::<RemoteCandidates>("", Reason::Missing("component"));
     refuses::<RemoteCandidates>("1 192.0.2.3", Reason::Missing("port"));
+}
+
+#[test]
+fn long_lists_are_read_in_time() {
+    let words: Vec<String> = (0..8_000).map(|number| number.to_string()).collect();
+    let words = words.join(" ");
+    let text = format!("v=0\r\na=group:BUNDLE {words}\r\nm=audio 9 RTP/AVP 0\r\na=ice-options:{words}\r\n");
+    let session = Session::parse_within(
+        text.as_bytes(),
+        &crate::Limits {
+            octets_max: 1 << 20,
+            ..Default::default()
+        },
+    );
+    let session = session.unwrap();
+    assert_eq!(session.media(0).unwrap().effective_ice_options().0.len(), 8_000);
+    assert_eq!(crate::check_answer(&session, &session), []);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::fmt;
 use super::Codec;
 use crate::attribute::number;
 
-/// A codec as NG names it (NG reference, section 5.6). Trailing parts may be absent; an absent or empty
+/// A codec as NG names it (key `codec`). Trailing parts may be absent; an absent or empty
 /// part matches anything.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CodecPattern {
