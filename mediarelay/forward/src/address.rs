@@ -46,13 +46,23 @@ pub struct Out {
 ///
 /// IPv4 is written as mapped into IPv6, so a dual-stack socket's view and control's are equal. Flow label and scope of
 /// IPv6 do not count: the socket already says which link a link-local peer is on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Tuple {
     ip: [u64; 2],
     socket_and_port: u64,
 }
 
 impl Tuple {
+    /// Not after any other, and not before any other: the ends of a range.
+    pub(crate) const FIRST: Self = Self {
+        ip: [0; 2],
+        socket_and_port: 0,
+    };
+    pub(crate) const LAST: Self = Self {
+        ip: [u64::MAX; 2],
+        socket_and_port: u64::MAX,
+    };
+
     pub(crate) fn new(socket: SocketId, remote: SocketAddr) -> Self {
         let ip = match remote.ip() {
             IpAddr::V4(ip) => [0, 0xffff_0000_0000 | u64::from(u32::from(ip))],
@@ -65,6 +75,10 @@ impl Tuple {
             ip,
             socket_and_port: u64::from(socket.0) << 16 | u64::from(remote.port()),
         }
+    }
+
+    pub(crate) fn socket(self) -> SocketId {
+        SocketId((self.socket_and_port >> 16) as u32)
     }
 }
 

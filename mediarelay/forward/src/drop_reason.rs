@@ -1,6 +1,7 @@
 //! Every way out that is not forward, reply or control.
 
 use viaduct_rtp::srtp::{ProtectError, UnprotectError};
+use viaduct_stun::{Class, lite};
 
 use crate::rule::BlockReason;
 
@@ -116,7 +117,6 @@ impl DropReason {
 }
 
 impl From<UnprotectError> for DropReason {
-    /// For RTP; what is not RTCP is told apart by the caller.
     fn from(error: UnprotectError) -> Self {
         match error {
             UnprotectError::Rtp(_) => Self::MalformedRtp,
@@ -141,6 +141,18 @@ impl From<ProtectError> for DropReason {
             ProtectError::IndexTooOld => Self::SendIndexTooOld,
             ProtectError::TooManySsrcs => Self::SendSsrcLimit,
             ProtectError::KeyExhausted => Self::SendKeyExhausted,
+        }
+    }
+}
+
+impl From<lite::DropReason> for DropReason {
+    /// For messages that are no answers; those are another matter.
+    fn from(reason: lite::DropReason) -> Self {
+        match reason {
+            lite::DropReason::Malformed(_) | lite::DropReason::NotBinding => Self::MalformedStun,
+            lite::DropReason::Fingerprint(_) => Self::StunFingerprint,
+            lite::DropReason::NotRequest(Class::Success | Class::Error) => Self::UnexpectedStun,
+            lite::DropReason::NotRequest(Class::Indication | Class::Request) => Self::StunIndication,
         }
     }
 }

@@ -63,6 +63,8 @@ pub enum Report {
     FlowConfirmed {
         /// Which.
         flow: FlowId,
+        /// Whose.
+        leg: LegId,
         /// When.
         at: Tick,
     },

@@ -4,6 +4,7 @@ mod compile;
 mod flow;
 mod flows;
 mod legs;
+mod raw;
 mod reports;
 mod rtcp;
 mod rtp;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use viaduct_rtp::Tick;
 use viaduct_rtp::stats::{Counters, ReceptionSnapshot};
 
-use super::{Gauge, LastTick};
+use super::{Gauge, LastTick, Places, SmallGauge};
 use crate::drop_reason::DropReason;
 use crate::limits::Limits;
 
@@ -42,27 +42,27 @@ pub(crate) struct RouteStats {
 /// One measured SSRC. The fields are those of [`SsrcSnapshot`].
 #[derive(Debug, Default)]
 pub(crate) struct SsrcStats {
-    ssrc: Gauge,
-    payload_type: Gauge,
     traffic: Traffic,
     expected: Gauge,
     received: Gauge,
-    duplicates: Gauge,
-    reordered: Gauge,
-    restarts: Gauge,
-    highest_sequence: Gauge,
-    last_timestamp: Gauge,
-    jitter: Gauge,
-    clock_rate: Gauge,
     last_packet: LastTick,
-    /// Microseconds plus one; 0 while unknown.
-    round_trip: Gauge,
+    ssrc: SmallGauge,
+    payload_type: SmallGauge,
+    duplicates: SmallGauge,
+    reordered: SmallGauge,
+    restarts: SmallGauge,
+    highest_sequence: SmallGauge,
+    last_timestamp: SmallGauge,
+    jitter: SmallGauge,
+    clock_rate: SmallGauge,
+    /// Microseconds plus one; 0 while unknown. The estimator takes nothing above half a minute.
+    round_trip: SmallGauge,
 }
 
 impl SsrcStats {
     /// Gives the place to another SSRC.
     pub(crate) fn begin(&self, ssrc: u32) {
-        self.ssrc.set(ssrc.into());
+        self.ssrc.set(ssrc);
         self.traffic.packets.set(0);
         self.traffic.octets.set(0);
         self.round_trip.set(0);
@@ -70,22 +70,22 @@ impl SsrcStats {
 
     #[inline]
     pub(crate) fn publish(&self, now: Tick, octets: usize, payload_type: u8, reception: &ReceptionSnapshot) {
-        self.payload_type.set(payload_type.into());
         self.traffic.count(octets);
         self.expected.set(reception.expected);
         self.received.set(reception.received);
-        self.duplicates.set(reception.duplicates);
-        self.reordered.set(reception.reordered);
-        self.restarts.set(reception.restarts.into());
-        self.highest_sequence.set(reception.highest_sequence.into());
-        self.last_timestamp.set(reception.last_timestamp.into());
-        self.jitter.set(reception.jitter.into());
-        self.clock_rate.set(reception.clock_rate.into());
         self.last_packet.set(now);
+        self.payload_type.set(payload_type.into());
+        self.duplicates.set(reception.duplicates as u32);
+        self.reordered.set(reception.reordered as u32);
+        self.restarts.set(reception.restarts);
+        self.highest_sequence.set(reception.highest_sequence);
+        self.last_timestamp.set(reception.last_timestamp);
+        self.jitter.set(reception.jitter);
+        self.clock_rate.set(reception.clock_rate);
     }
 
     pub(crate) fn publish_round_trip(&self, round_trip: Duration) {
-        self.round_trip.set(round_trip.as_micros() as u64 + 1);
+        self.round_trip.set(round_trip.as_micros() as u32 + 1);
     }
 
     /// `None` while the place is unused.
@@ -93,23 +93,27 @@ impl SsrcStats {
         let last_packet = self.last_packet.get()?;
         let traffic = self.traffic.snapshot();
         Some(SsrcSnapshot {
-            ssrc: self.ssrc.get() as u32,
+            ssrc: self.ssrc.get(),
             payload_type: self.payload_type.get() as u8,
             packets: traffic.packets,
             octets: traffic.octets,
             reception: ReceptionSnapshot {
                 expected: self.expected.get(),
                 received: self.received.get(),
-                duplicates: self.duplicates.get(),
-                reordered: self.reordered.get(),
-                restarts: self.restarts.get() as u32,
-                highest_sequence: self.highest_sequence.get() as u32,
-                last_timestamp: self.last_timestamp.get() as u32,
-                jitter: self.jitter.get() as u32,
-                clock_rate: self.clock_rate.get() as u32,
+                duplicates: self.duplicates.get().into(),
+                reordered: self.reordered.get().into(),
+                restarts: self.restarts.get(),
+                highest_sequence: self.highest_sequence.get(),
+                last_timestamp: self.last_timestamp.get(),
+                jitter: self.jitter.get(),
+                clock_rate: self.clock_rate.get(),
             },
             last_packet,
-            round_trip: self.round_trip.get().checked_sub(1).map(Duration::from_micros),
+            round_trip: self
+                .round_trip
+                .get()
+                .checked_sub(1)
+                .map(|micros| Duration::from_micros(micros.into())),
         })
     }
 }
@@ -123,9 +127,9 @@ pub struct FlowStats {
     pub(crate) last_packet: LastTick,
     pub(crate) last_consent: LastTick,
     pub(crate) untracked: Gauge,
-    pub(crate) routes: Box<[RouteStats]>,
-    pub(crate) ssrcs: Box<[SsrcStats]>,
-    drops: [Gauge; DropReason::COUNT],
+    pub(crate) routes: Places<RouteStats>,
+    pub(crate) ssrcs: Places<SsrcStats>,
+    drops: [SmallGauge; DropReason::COUNT],
 }
 
 impl FlowStats {
@@ -137,11 +141,9 @@ impl FlowStats {
             last_packet: LastTick::default(),
             last_consent: LastTick::default(),
             untracked: Gauge::default(),
-            routes: (0..limits.routes_per_flow)
-                .map(|_| RouteStats::default())
-                .collect(),
-            ssrcs: (0..limits.ssrcs_per_flow).map(|_| SsrcStats::default()).collect(),
-            drops: std::array::from_fn(|_| Gauge::default()),
+            routes: Places::new(limits.routes_per_flow),
+            ssrcs: Places::new(limits.ssrcs_per_flow),
+            drops: std::array::from_fn(|_| SmallGauge::default()),
         }
     }
 
@@ -166,7 +168,7 @@ impl FlowStats {
     pub fn snapshot(&self) -> FlowSnapshot {
         let drops: Vec<_> = DropReason::ALL
             .iter()
-            .map(|reason| (*reason, self.drops[reason.index()].get()))
+            .map(|reason| (*reason, u64::from(self.drops[reason.index()].get())))
             .filter(|(_, count)| *count > 0)
             .collect();
         let errors: u64 = drops.iter().map(|(_, count)| count).sum();

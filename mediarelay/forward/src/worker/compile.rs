@@ -1,19 +1,14 @@
 //! From a rule to a flow: everything that a packet would otherwise have to look up.
 
-use viaduct_rtp::Tick;
-
 use super::Worker;
 use super::flow::{Clocks, CompiledRoute, Flow, Target};
 use super::flows::FlowIndex;
 use super::select::{Sections, Selector};
 use super::ssrcs::Ssrcs;
 use crate::address::{FlowId, Out, Tuple};
-use crate::buffer::PacketBuf;
 use crate::command::CommandError;
-use crate::drop_reason::DropReason;
 use crate::limits::ROUTES_MAX;
 use crate::rule::{FlowRule, Route, Select};
-use crate::verdict::Verdict;
 
 impl Worker {
     /// Puts a flow in or gives a known one another rule; checks everything before anything changes.
@@ -49,6 +44,7 @@ impl Worker {
         };
         self.flows.put(Flow {
             id: rule.flow,
+            leg: rule.leg,
             tuple,
             socket,
             accept: rule.accept,
@@ -135,33 +131,6 @@ impl Worker {
             out,
             via,
             back: Tuple::new(via, out.remote),
-        })
-    }
-
-    /// Forwards what is neither RTP nor RTCP as it is.
-    pub(super) fn forward_raw(
-        &mut self,
-        now: Tick,
-        at: FlowIndex,
-        buffer: &PacketBuf,
-    ) -> Result<Verdict, DropReason> {
-        let flow = &mut self.flows[at];
-        flow.stats.raw.count(buffer.len());
-        flow.on_good_packet(now, &mut self.reports, &self.stats);
-        let route = flow.routes.first().ok_or(DropReason::NoRoute)?;
-        if let Some(reason) = route.block {
-            return Err(reason.into());
-        }
-        let target = route.rtp.ok_or(DropReason::NoOutput)?;
-        if !self.sockets.is_bound(target.via) {
-            return Err(DropReason::OutputUnbound);
-        }
-        if let Some(sent) = flow.stats.routes.first() {
-            sent.rtp.count(buffer.len());
-        }
-        Ok(Verdict::Forward {
-            out: target.out,
-            via: target.via,
         })
     }
 }

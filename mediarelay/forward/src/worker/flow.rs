@@ -7,7 +7,7 @@ use viaduct_rtp::{Tick, static_clock_rate};
 use super::reports::Reports;
 use super::select::{Sections, Selector};
 use super::ssrcs::Ssrcs;
-use crate::address::{FlowId, Out, SocketId, Tuple};
+use crate::address::{FlowId, LegId, Out, SocketId, Tuple};
 use crate::crypto::{SharedReceive, SharedSend};
 use crate::rule::{Accept, BlockReason, ClockRate};
 use crate::stats::{FlowStats, WorkerStats};
@@ -17,6 +17,7 @@ use crate::verdict::Report;
 #[derive(Debug)]
 pub(super) struct Flow {
     pub(super) id: FlowId,
+    pub(super) leg: LegId,
     pub(super) tuple: Tuple,
     pub(super) socket: SocketId,
     pub(super) accept: Accept,
@@ -57,10 +58,12 @@ impl Flow {
         self.stats.last_packet.set(now);
         if self.confirm {
             // Stays due if the queue is full.
-            self.confirm = !reports.push(Report::FlowConfirmed {
+            let report = Report::FlowConfirmed {
                 flow: self.id,
+                leg: self.leg,
                 at: now,
-            });
+            };
+            self.confirm = !reports.push(report);
             stats.reports_delayed.add(self.confirm.into());
         }
     }

@@ -1,6 +1,6 @@
 //! What a worker knows of legs: ICE credentials, validated addresses, who may send DTLS, awaited STUN answers.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use viaduct_rtp::Tick;
@@ -35,7 +35,11 @@ pub(super) struct Leg {
     named: usize,
     /// How many of its username fragments belong to a full agent.
     full_agents: usize,
-    pub(super) limiter: RateWindow,
+    /// What validated addresses cause: DTLS, and reports about good checks.
+    pub(super) validated: RateWindow,
+    /// What anybody causes who knows a username fragment: checks for a full agent. A flood of these must not keep the
+    /// handshake from control.
+    unvalidated: RateWindow,
     pub(super) selected: Option<Tuple>,
     pub(super) tuples: Vec<ValidTuple>,
     pub(super) stats: Arc<LegStats>,
@@ -89,12 +93,13 @@ struct Awaited {
     until: Tick,
 }
 
-/// All legs of a worker. Every leg that `ufrags` or `dtls` names is in `legs`.
+/// All legs of a worker. Every leg that `ufrags` or `dtls` names is in `legs`; `dtls_by_socket` has the keys of `dtls`.
 #[derive(Debug)]
 pub(super) struct Legs {
     legs: HashMap<LegId, Leg, Seed>,
     ufrags: HashMap<Box<str>, Ufrag, Seed>,
     dtls: HashMap<Tuple, LegId, Seed>,
+    dtls_by_socket: BTreeSet<(SocketId, Tuple)>,
     awaited: HashMap<TransactionId, Awaited, Seed>,
 }
 
@@ -104,6 +109,7 @@ impl Legs {
             legs: HashMap::with_hasher(seed),
             ufrags: HashMap::with_hasher(seed),
             dtls: HashMap::with_hasher(seed),
+            dtls_by_socket: BTreeSet::new(),
             awaited: HashMap::with_hasher(seed),
         }
     }
@@ -175,6 +181,7 @@ impl Legs {
         }
         self.enter(leg, stats);
         self.dtls.insert(tuple, leg);
+        self.dtls_by_socket.insert((tuple.socket(), tuple));
         if let Some(known) = known {
             self.leave(known, false);
         }
@@ -183,7 +190,16 @@ impl Legs {
 
     pub(super) fn revoke_dtls(&mut self, tuple: Tuple) {
         if let Some(leg) = self.dtls.remove(&tuple) {
+            self.dtls_by_socket.remove(&(tuple.socket(), tuple));
             self.leave(leg, false);
+        }
+    }
+
+    /// The socket is gone: nothing comes from its addresses any more.
+    pub(super) fn forget_socket(&mut self, socket: SocketId) {
+        let of_socket = (socket, Tuple::FIRST)..=(socket, Tuple::LAST);
+        while let Some((_, tuple)) = self.dtls_by_socket.range(of_socket.clone()).next().copied() {
+            self.revoke_dtls(tuple);
         }
     }
 
@@ -229,18 +245,30 @@ impl Legs {
         per_second: u32,
     ) -> Result<Verdict, DropReason> {
         let leg = *self.dtls.get(&tuple).ok_or(DropReason::DtlsNotAllowed)?;
-        self.permit(now, leg, per_second)?;
-        Ok(Verdict::ToControl(ToControl::Dtls { leg }))
-    }
-
-    /// Counts one datagram that a leg's peers cause control to read.
-    pub(super) fn permit(&mut self, now: Tick, leg: LegId, per_second: u32) -> Result<(), DropReason> {
         let allowed = self
             .legs
             .get_mut(&leg)
-            .is_some_and(|leg| leg.limiter.permit(now, per_second));
+            .is_some_and(|leg| leg.validated.permit(now, per_second));
         if allowed {
-            Ok(())
+            Ok(Verdict::ToControl(ToControl::Dtls { leg }))
+        } else {
+            Err(DropReason::ControlLimited)
+        }
+    }
+
+    /// STUN for a leg with a full agent goes to control, whoever sent it: only the agent can tell.
+    pub(super) fn on_agent_stun(
+        &mut self,
+        now: Tick,
+        leg: LegId,
+        per_second: u32,
+    ) -> Result<Verdict, DropReason> {
+        let allowed = self
+            .legs
+            .get_mut(&leg)
+            .is_some_and(|leg| leg.unvalidated.permit(now, per_second));
+        if allowed {
+            Ok(Verdict::ToControl(ToControl::Stun { leg }))
         } else {
             Err(DropReason::ControlLimited)
         }
@@ -261,7 +289,8 @@ impl Legs {
         let leg = self.legs.entry(id).or_insert_with(|| Leg {
             named: 0,
             full_agents: 0,
-            limiter: RateWindow::default(),
+            validated: RateWindow::default(),
+            unvalidated: RateWindow::default(),
             selected: None,
             tuples: Vec::new(),
             stats: stats.enter_leg(id),

@@ -134,6 +134,7 @@ impl Worker {
     pub(super) fn unbind_socket(&mut self, id: SocketId) -> Result<(), CommandError> {
         self.sockets.unbind(id)?;
         self.flows.remove_all_of(id);
+        self.legs.forget_socket(id);
         self.stats.flows.set(self.flows.len() as u64);
         Ok(())
     }

@@ -20,7 +20,8 @@ pub(super) struct Ssrc {
     pub(super) round_trip: RttEstimator,
 }
 
-/// Up to so many SSRCs, without allocation after the table is made.
+/// Up to so many SSRCs. There is room for one from the beginning, since most flows have one; room for all is made when
+/// the second shows itself.
 #[derive(Debug)]
 pub(super) struct Ssrcs {
     entries: Vec<Ssrc>,
@@ -113,6 +114,9 @@ impl Ssrcs {
             round_trip: RttEstimator::default(),
         };
         if self.entries.len() < self.max {
+            if self.entries.len() == self.entries.capacity() {
+                self.entries.reserve_exact(self.max - self.entries.len());
+            }
             self.entries.push(entry);
             self.recent = self.entries.len() - 1;
             return Entry::New(self.recent);

@@ -29,13 +29,7 @@ impl Worker {
             Err(lite::DropReason::NotRequest(Class::Success | Class::Error)) => {
                 return self.on_stun_answer(now, socket, buffer);
             }
-            Err(lite::DropReason::NotRequest(Class::Indication | Class::Request)) => {
-                return Err(DropReason::StunIndication);
-            }
-            Err(lite::DropReason::Fingerprint(_)) => return Err(DropReason::StunFingerprint),
-            Err(lite::DropReason::Malformed(_) | lite::DropReason::NotBinding) => {
-                return Err(DropReason::MalformedStun);
-            }
+            Err(reason) => return Err(reason.into()),
         };
         let port_leg = self.sockets.get(socket).and_then(|port| port.leg);
         let local = self.sockets.local(socket).ok_or(DropReason::UnknownSocket)?;
@@ -47,10 +41,7 @@ impl Worker {
         }
         let credentials = match &owner.agent {
             Agent::Lite(credentials) => credentials,
-            Agent::Full => {
-                self.legs.permit(now, id, self.limits.control_per_leg)?;
-                return Ok(Verdict::ToControl(ToControl::Stun { leg: id }));
-            }
+            Agent::Full => return self.legs.on_agent_stun(now, id, self.limits.control_per_leg),
         };
         let mut answer = [0; RESPONSE_MAX];
         let (len, result) = match request.respond(credentials, from, &mut answer) {
@@ -95,8 +86,7 @@ impl Worker {
         let leg = leg
             .filter(|leg| self.legs.has_full_agent(*leg))
             .ok_or(DropReason::UnexpectedStun)?;
-        self.legs.permit(now, leg, self.limits.control_per_leg)?;
-        Ok(Verdict::ToControl(ToControl::Stun { leg }))
+        self.legs.on_agent_stun(now, leg, self.limits.control_per_leg)
     }
 }
 
@@ -167,7 +157,8 @@ impl Checked<'_> {
 
     /// Whether the report is on its way; if not, its occasion comes again with the next check.
     fn report(&mut self, leg: &mut Leg, report: Report) -> bool {
-        let reported = leg.limiter.permit(self.now, self.limits.control_per_leg) && self.reports.push(report);
+        let reported =
+            leg.validated.permit(self.now, self.limits.control_per_leg) && self.reports.push(report);
         self.stats.reports_delayed.add((!reported).into());
         reported
     }

@@ -1,6 +1,6 @@
 //! A browser behind DTLS-SRTP and a phone in the clear hear each other.
 
-use viaduct_forward::{Command, FlowId, Report, SrtpProfile};
+use viaduct_forward::{Command, FlowId, FlowRule, Limits, Report, Route, Shared, SrtpProfile, Tick};
 
 use crate::peers::*;
 
@@ -70,6 +70,7 @@ fn the_first_good_packet_is_reported_once() {
     }
     let confirmed = Report::FlowConfirmed {
         flow: FlowId(FROM_BROWSER),
+        leg: BROWSER_LEG,
         at: relay.now,
     };
     assert_eq!(relay.reports(), [confirmed]);
@@ -78,6 +79,35 @@ fn the_first_good_packet_is_reported_once() {
     let protected = browser.protect_rtp(&rtp(BROWSER_SSRC, 9));
     relay.forwards(BROWSER, SHARED, &protected, out(AUDIO, PHONE));
     assert_eq!(relay.reports(), [confirmed]);
+}
+
+#[test]
+fn a_confirmation_waits_for_room_in_the_queue() {
+    let limits = Limits {
+        reports_queued: 1,
+        ..Limits::default()
+    };
+    let mut relay = Relay::with(limits, Shared::default());
+    for (flow, remote) in [(1, PHONE), (2, STRANGER)] {
+        let routes = vec![Route::to(out(VIDEO, PHONE_VIDEO))];
+        let rule = FlowRule::new(FlowId(flow), key(AUDIO, remote), PHONE_LEG, routes);
+        relay.install(FlowRule {
+            confirm: true,
+            ..rule
+        });
+    }
+    for from in [PHONE, STRANGER] {
+        relay.forwards(from, AUDIO, &rtp(1, 1), out(VIDEO, PHONE_VIDEO));
+    }
+    let confirmed = |flow| Report::FlowConfirmed {
+        flow: FlowId(flow),
+        leg: PHONE_LEG,
+        at: Tick::from_micros(1_000_000),
+    };
+    assert_eq!(relay.reports(), [confirmed(1)]);
+    relay.forwards(STRANGER, AUDIO, &rtp(1, 2), out(VIDEO, PHONE_VIDEO));
+    assert_eq!(relay.reports(), [confirmed(2)]);
+    assert_eq!(relay.worker.stats().snapshot().reports_delayed, 1);
 }
 
 #[test]

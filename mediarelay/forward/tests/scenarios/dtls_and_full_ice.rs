@@ -87,6 +87,42 @@ fn a_dtls_permission_can_move_to_another_leg() {
 }
 
 #[test]
+fn a_gone_socket_takes_its_permissions_along() {
+    let mut relay = Relay::with(
+        Limits {
+            dtls_tuples: 2,
+            ..Limits::default()
+        },
+        Shared::default(),
+    );
+    let allow = |local, remote| Command::AllowDtls {
+        tuple: key(local, remote),
+        leg: BROWSER_LEG,
+    };
+    relay.command(allow(AUDIO, BROWSER));
+    relay.command(allow(VIDEO, BROWSER));
+    let socket = relay.socket(AUDIO);
+    relay.command(Command::UnbindSocket { socket });
+    let select = Command::SelectTuple {
+        leg: BROWSER_LEG,
+        tuple: None,
+    };
+    relay.command(select.clone());
+    relay.command(Command::RevokeDtls {
+        tuple: key(VIDEO, BROWSER),
+    });
+    assert_eq!(relay.refused(select), CommandError::UnknownLeg(BROWSER_LEG));
+    // The number may come back for another port, with room in the table and without the old permission.
+    relay.command(Command::BindSocket {
+        socket,
+        local: addr(AUDIO),
+    });
+    relay.drops(BROWSER, AUDIO, CLIENT_HELLO, DropReason::DtlsNotAllowed);
+    relay.command(allow(SHARED, BROWSER));
+    relay.command(allow(SHARED, STRANGER));
+}
+
+#[test]
 fn checks_for_a_full_agent_go_to_control_untouched() {
     let mut relay = Relay::new();
     let full = IceRule {
@@ -101,6 +137,31 @@ fn checks_for_a_full_agent_go_to_control_untouched() {
         relay.receive(BROWSER, SHARED, &request),
         (TO_BROWSER_LEG, request)
     );
+}
+
+/// Whoever knows the username fragment can send checks; the handshake must get through all the same.
+#[test]
+fn a_flood_of_checks_does_not_keep_the_handshake_out() {
+    let mut relay = Relay::new();
+    let agent = IceAgent::Full;
+    let full = IceRule {
+        ufrag: "full".into(),
+        leg: BROWSER_LEG,
+        remote_ufrag: None,
+        agent,
+    };
+    relay.command(Command::SetIce(full));
+    relay.command(Command::AllowDtls {
+        tuple: key(SHARED, BROWSER),
+        leg: BROWSER_LEG,
+    });
+    let request = stun(Class::Request, 1, Some("full:peer"));
+    for _ in 0..500 {
+        relay.receive(STRANGER, SHARED, &request);
+    }
+    assert_eq!(relay.dropped(DropReason::ControlLimited), 300);
+    let to_control = Verdict::ToControl(ToControl::Dtls { leg: BROWSER_LEG });
+    assert_eq!(relay.receive(BROWSER, SHARED, CLIENT_HELLO).0, to_control);
 }
 
 #[test]

@@ -348,6 +348,7 @@ fn the_addresses_of_a_leg_are_bounded_and_the_selected_one_stays() {
         "200 reports a second, one of them before"
     );
     assert_eq!(relay.worker.stats().snapshot().reports_delayed, 801);
+    relay.wait(1000);
     answer(&mut relay, BROWSER, &check(NOMINATING));
     assert_eq!(
         relay.reports(),
@@ -355,6 +356,25 @@ fn the_addresses_of_a_leg_are_bounded_and_the_selected_one_stays() {
         "the selected address is neither new nor a new nomination"
     );
     assert_eq!(relay.shared.stats.consents(BROWSER_LEG).len(), 16);
+}
+
+#[test]
+fn the_address_checked_longest_ago_is_forgotten_first() {
+    let limits = Limits {
+        tuples_per_leg: 2,
+        ..Limits::default()
+    };
+    let mut relay = Relay::with(limits, Shared::default());
+    relay.command(Command::SetIce(lite(BROWSER_LEG, "ours")));
+    for from in [BROWSER, MOBILE, BROWSER, PHONE] {
+        relay.wait(100);
+        answer(&mut relay, from, &check(PLAIN));
+    }
+    relay.reports();
+    answer(&mut relay, BROWSER, &check(PLAIN));
+    assert_eq!(relay.reports(), [], "checked in between");
+    answer(&mut relay, MOBILE, &check(PLAIN));
+    assert_eq!(relay.reports(), [validated(key(SHARED, MOBILE), false, &relay)]);
 }
 
 #[test]
