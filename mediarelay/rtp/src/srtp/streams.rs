@@ -138,6 +138,15 @@ impl Streams {
         if let Some(known) = known {
             self.retired.swap_remove(known);
         }
+        if self.live.len() == self.live.capacity() {
+            // One, then all: nearly every leg has one SSRC at a time, and thousands of contexts should be small.
+            let further = if self.live.is_empty() {
+                1
+            } else {
+                self.limits.live_ssrcs - self.live.len()
+            };
+            self.live.reserve_exact(further);
+        }
         self.recent = self.live.len();
         Ok(self.live.push_mut(stream))
     }
@@ -210,6 +219,22 @@ mod tests {
         assert_eq!(use_index(&mut streams, at(16), 1, 600), Ok(false));
         assert_eq!(use_index(&mut streams, at(16), 1, 701), Ok(true));
         assert_eq!(streams.refused(), 0);
+    }
+
+    #[test]
+    fn a_stream_that_comes_and_goes_is_remembered_as_it_was_last() {
+        let mut streams = Streams::new(LIMITS);
+        for round in 0..4_u64 {
+            let now = 100 * round;
+            assert_eq!(use_index(&mut streams, at(now), 1, 10 * round), Ok(true));
+            assert_eq!(use_index(&mut streams, at(now), 1, 10 * round), Ok(false));
+            // Two others take both places in turn.
+            assert_eq!(use_index(&mut streams, at(now + 20), 2, round), Ok(true));
+            assert_eq!(use_index(&mut streams, at(now + 40), 3, round), Ok(true));
+        }
+        for index in 0..=30 {
+            assert_eq!(use_index(&mut streams, at(500), 1, index), Ok(false));
+        }
     }
 
     #[test]

@@ -128,6 +128,29 @@ fn a_single_stray_packet_changes_nothing() {
 }
 
 #[test]
+fn strays_apart_from_each_other_do_not_begin_anew() {
+    let (reception, arrivals) = sequences(&[100, 101, 40_000, 102, 40_001, 103]);
+    assert_eq!(
+        arrivals[1..],
+        [Arrival::Stray, Arrival::InOrder, Arrival::Stray, Arrival::InOrder]
+    );
+    assert_eq!(reception.snapshot().highest_sequence, 103);
+}
+
+#[test]
+fn a_new_beginning_makes_no_jitter() {
+    let mut reception = stream(0, &[0; 50]);
+    for n in 0..3_u16 {
+        let at = Tick::from_micros(2_000_000 + 20_000 * u64::from(n));
+        reception.on_packet(at, 30_000 + n, 0x8000_0000 + 160 * u32::from(n), RATE);
+    }
+    assert_eq!(
+        (reception.snapshot().restarts, reception.snapshot().jitter),
+        (1, 0)
+    );
+}
+
+#[test]
 fn two_in_a_row_after_a_jump_begin_anew() {
     let (reception, arrivals) = sequences(&[100, 101, 103, 40_000, 40_001, 40_002]);
     assert_eq!(
