@@ -15,6 +15,14 @@ pub struct IceCredentials {
     pub pwd: String,
 }
 
+impl IceCredentials {
+    /// True when both have the length RFC 8839 section 5.4 asks for: 24 and 128 bits of randomness. Browsers
+    /// refuse shorter passwords; some gateways send them.
+    pub fn is_strong(&self) -> bool {
+        self.ufrag.len() >= 4 && self.pwd.len() >= 22
+    }
+}
+
 impl fmt::Debug for IceCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("IceCredentials")
@@ -23,11 +31,11 @@ impl fmt::Debug for IceCredentials {
     }
 }
 
-/// `a=ice-ufrag:` 4 to 256 characters (RFC 8839 section 5.4).
+/// `a=ice-ufrag:` at most 256 characters, of which RFC 8839 section 5.4 asks for 4.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IceUfrag(pub String);
 
-/// `a=ice-pwd:` 22 to 256 characters (RFC 8839 section 5.4). `Debug` does not show it.
+/// `a=ice-pwd:` at most 256 characters, of which RFC 8839 section 5.4 asks for 22. `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct IcePwd(pub String);
 
@@ -41,7 +49,7 @@ impl TypedAttribute for IceUfrag {
     const NAME: &'static str = "ice-ufrag";
 
     fn parse_value(value: &str) -> Result<Self, Reason> {
-        Ok(Self(secret(value, 4, "ice-ufrag")?))
+        Ok(Self(secret(value, "ice-ufrag")?))
     }
 }
 
@@ -55,7 +63,7 @@ impl TypedAttribute for IcePwd {
     const NAME: &'static str = "ice-pwd";
 
     fn parse_value(value: &str) -> Result<Self, Reason> {
-        Ok(Self(secret(value, 22, "ice-pwd")?))
+        Ok(Self(secret(value, "ice-pwd")?))
     }
 }
 
@@ -66,12 +74,16 @@ impl fmt::Display for IcePwd {
 }
 
 /// The RFC allows letters, digits, `+` and `/`; agents in the field also use `=`, `-` and `_`. Any visible
-/// character is taken, because the text is only ever compared and used as a key.
-fn secret(value: &str, min_len: usize, name: &'static str) -> Result<String, Reason> {
+/// character is taken, because the text is only ever compared and used as a key. Too short ones are left to
+/// [`IceCredentials::is_strong`].
+fn secret(value: &str, name: &'static str) -> Result<String, Reason> {
     if !value.bytes().all(|octet| octet.is_ascii_graphic()) {
         return Err(Reason::Malformed(name));
     }
-    if !(min_len..=256).contains(&value.len()) {
+    if value.is_empty() {
+        return Err(Reason::Missing(name));
+    }
+    if value.len() > 256 {
         return Err(Reason::OutOfRange(name));
     }
     Ok(value.to_owned())

@@ -242,11 +242,24 @@ fn keys_do_not_show_in_debug() {
 #[test]
 fn ice_credentials_and_options() {
     keeps::<IceUfrag>("8hhY");
-    refuses::<IceUfrag>("abc", Reason::OutOfRange("ice-ufrag"));
+    keeps::<IceUfrag>("a");
+    refuses::<IceUfrag>("", Reason::Missing("ice-ufrag"));
     refuses::<IceUfrag>(&"a".repeat(257), Reason::OutOfRange("ice-ufrag"));
     refuses::<IceUfrag>("a b c", Reason::Malformed("ice-ufrag"));
     keeps::<IcePwd>("asd88fgpdd777uzjYhagZg");
-    refuses::<IcePwd>("asd88fgpdd777uzjYhagZ", Reason::OutOfRange("ice-pwd"));
+    keeps::<IcePwd>("bd5e8b");
+    refuses::<IcePwd>(&"a".repeat(257), Reason::OutOfRange("ice-pwd"));
+    refuses::<IcePwd>("aé", Reason::Malformed("ice-pwd"));
+    let strong = |ufrag: &str, pwd: &str| {
+        IceCredentials {
+            ufrag: ufrag.into(),
+            pwd: pwd.into(),
+        }
+        .is_strong()
+    };
+    assert!(strong("8hhY", "asd88fgpdd777uzjYhagZg"));
+    assert!(!strong("8hhY", "asd88fgpdd777uzjYhagZ"));
+    assert!(!strong("8hh", "asd88fgpdd777uzjYhagZg"));
     let options = keeps::<IceOptions>("trickle ice2");
     assert!(options.trickle() && options.has("ice2") && !options.has("rtp+ecn"));
 }
