@@ -23,7 +23,7 @@ pub enum Command {
     },
     /// What a port is for; replaces an earlier rule.
     SetPort(PortRule),
-    /// The port belongs to no leg any more.
+    /// The port belongs to no leg.
     ClearPort {
         /// Which.
         local: LocalAddr,
@@ -37,7 +37,7 @@ pub enum Command {
     },
     /// An ICE username fragment, or other data for a known one.
     SetIce(IceRule),
-    /// The fragment is no longer ours.
+    /// The fragment is given up: checks for it go unanswered.
     RemoveIce {
         /// Which.
         ufrag: String,

@@ -129,7 +129,7 @@ impl Route {
 /// So a route without MID before the others takes its payload types out of every section: how DTMF is blocked.
 ///
 /// RTCP goes where its sender's SSRC was found to belong, else to the route towards a flow of this worker from which
-/// one of the sources it reports on comes, else to the first route.
+/// one of the sources it reports on comes, else to the first route; routes without `rtcp_out` are passed over.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Select {
     /// Payload types, 0 to 127.

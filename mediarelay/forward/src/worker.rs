@@ -1,6 +1,7 @@
 //! One media worker: its tables, and which of its parts a datagram goes to.
 
 mod compile;
+mod emit;
 mod flow;
 mod flows;
 mod legs;
@@ -178,7 +179,7 @@ impl Worker {
         let flow = self.flows.find(&mut port.recent_flow, tuple);
         *found = flow;
         if let Some(at) = flow.filter(|at| self.flows[*at].accept.raw) {
-            return self.forward_raw(now, at, buffer);
+            return self.on_raw(now, at, buffer);
         }
         match (classify(buffer.data()), flow) {
             (Kind::Rtp, Some(at)) => self.on_rtp(now, at, buffer),

@@ -38,8 +38,9 @@ impl Worker {
             None => None,
         };
         let (routes, sections) = self.compile_routes(&rule.routes)?;
+        let clocks = Clocks::new(&rule.clock_rates);
         let ssrcs = match known {
-            Some(at) => self.take_over_ssrcs(at, &sections),
+            Some(at) => self.take_over_ssrcs(at, &sections, &clocks),
             None => Ssrcs::new(self.limits.ssrcs_per_flow),
         };
         self.flows.put(Flow {
@@ -54,7 +55,7 @@ impl Worker {
             sections,
             ssrcs,
             rtp_flow: rule.rtp_flow,
-            clocks: Clocks::new(&rule.clock_rates),
+            clocks,
             stats: self.shared.stats.enter_flow(rule.flow, &self.limits),
         });
         self.stats.flows.set(self.flows.len() as u64);
@@ -68,10 +69,11 @@ impl Worker {
     }
 
     /// The measurements of a flow whose rule is about to be replaced.
-    fn take_over_ssrcs(&mut self, at: FlowIndex, sections: &Sections) -> Ssrcs {
+    fn take_over_ssrcs(&mut self, at: FlowIndex, sections: &Sections, clocks: &Clocks) -> Ssrcs {
         let flow = &mut self.flows[at];
         let mut ssrcs = std::mem::replace(&mut flow.ssrcs, Ssrcs::new(0));
-        ssrcs.on_new_rule(|section| sections.successor(&flow.sections, section));
+        let successor = |section| sections.successor(&flow.sections, section);
+        ssrcs.on_new_rule(successor, |payload_type| clocks.of(payload_type));
         ssrcs
     }
 

@@ -195,7 +195,7 @@ impl Legs {
         }
     }
 
-    /// The socket is gone: nothing comes from its addresses any more.
+    /// The socket is gone: nothing can come in by it.
     pub(super) fn forget_socket(&mut self, socket: SocketId) {
         let of_socket = (socket, Tuple::FIRST)..=(socket, Tuple::LAST);
         while let Some((_, tuple)) = self.dtls_by_socket.range(of_socket.clone()).next().copied() {
@@ -222,7 +222,7 @@ impl Legs {
         Ok(())
     }
 
-    /// Whose answer this is, if it is awaited at this socket. It is no longer afterwards.
+    /// Whose answer this is, if it is awaited at this socket. It is awaited once.
     pub(super) fn take_awaited(
         &mut self,
         now: Tick,

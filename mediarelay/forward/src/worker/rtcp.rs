@@ -4,6 +4,7 @@ use viaduct_rtp::Tick;
 use viaduct_rtp::rtcp::{Compound, ReportBlock, RtcpPacket};
 
 use super::Worker;
+use super::emit::Packet;
 use super::flows::{FlowIndex, Flows};
 use crate::buffer::PacketBuf;
 use crate::crypto::lock;
@@ -35,25 +36,8 @@ impl Worker {
         flow.on_good_packet(now, &mut self.reports, &self.stats);
         let origins = self.flows.origins(at);
         self.flows.measure_round_trips(now, at, &origins, &compound);
-        let route_at = self.flows.rtcp_route(at, &origins, &compound)?;
-        let flow = &self.flows[at];
-        let route = &flow.routes[route_at];
-        let target = route.rtcp.ok_or(DropReason::NoOutput)?;
-        if !self.sockets.is_bound(target.via) {
-            return Err(DropReason::OutputUnbound);
-        }
-        if let Some(context) = &route.protect {
-            let len = buffer.len();
-            let len = lock(context).protect_rtcp(now, buffer.with_room(), len)?;
-            buffer.set_len(len);
-        }
-        if let Some(sent) = flow.stats.routes.get(route_at) {
-            sent.rtcp.count(buffer.len());
-        }
-        Ok(Verdict::Forward {
-            out: target.out,
-            via: target.via,
-        })
+        let route_at = self.flows.rtcp_route(at, &origins, &compound);
+        self.emit(now, at, route_at, Packet::Rtcp, buffer)
     }
 }
 
@@ -109,39 +93,37 @@ impl Flows {
         }
     }
 
-    /// See [`Select`](crate::Select), last paragraph.
-    fn rtcp_route(
-        &self,
-        at: FlowIndex,
-        origins: &Origins,
-        compound: &Compound<'_>,
-    ) -> Result<usize, DropReason> {
+    /// See [`Select`](crate::Select), last paragraph. Routes without an output for RTCP are passed over, so that one which
+    /// only takes payload types out does not swallow reports.
+    fn rtcp_route(&self, at: FlowIndex, origins: &Origins, compound: &Compound<'_>) -> usize {
         let flow = &self[at];
-        match flow.routes.len() {
-            0 => return Err(DropReason::NoRoute),
-            1 => return Ok(0),
-            _ => {}
+        if flow.routes.len() < 2 {
+            return 0;
         }
-        if let Some(sender) = compound.sender_ssrc() {
+        let takes_rtcp = |route: &usize| flow.routes[*route].rtcp.is_some();
+        let by_sender = || {
+            let sender = compound.sender_ssrc()?;
             let known = flow
                 .ssrcs
                 .position(sender)
                 .and_then(|place| flow.ssrcs.get(place));
-            if let Some(route) = known.and_then(|entry| entry.route) {
-                return Ok(route.into());
-            }
             let section = known.and_then(|entry| entry.section);
-            if let Some(route) = flow.sections.rtcp_route(&flow.routes, section, sender) {
-                return Ok(route);
-            }
-        }
+            let taken = || known?.route.map(usize::from).filter(takes_rtcp);
+            flow.sections
+                .rtcp_route(&flow.routes, section, sender)
+                .or_else(taken)
+        };
         let heard_from = |ssrc: u32| {
+            let from = |at: FlowIndex| self[at].ssrcs.position(ssrc).is_some();
             origins
                 .iter()
-                .position(|origin| origin.is_some_and(|at| self[at].ssrcs.position(ssrc).is_some()))
+                .position(|origin| origin.is_some_and(from))
+                .filter(takes_rtcp)
         };
-        let route = reported_sources(compound).take(SOURCES_MAX).find_map(heard_from);
-        Ok(route.unwrap_or(0))
+        by_sender()
+            .or_else(|| reported_sources(compound).take(SOURCES_MAX).find_map(heard_from))
+            .or_else(|| (0..flow.routes.len()).find(takes_rtcp))
+            .unwrap_or(0)
     }
 }
 

@@ -3,6 +3,7 @@
 use viaduct_rtp::{RtpHeader, RtpPacket, Tick};
 
 use super::Worker;
+use super::emit::Packet;
 use super::flow::Flow;
 use super::flows::FlowIndex;
 use super::ssrcs::Entry;
@@ -32,26 +33,7 @@ impl Worker {
         flow.stats.rtp.count(wire_len);
         flow.on_good_packet(now, &mut self.reports, &self.stats);
         let route_at = flow.measure_and_route(now, packet.header(), wire_len, &self.limits)?;
-        let route = &flow.routes[route_at];
-        if let Some(reason) = route.block {
-            return Err(reason.into());
-        }
-        let target = route.rtp.ok_or(DropReason::NoOutput)?;
-        if !self.sockets.is_bound(target.via) {
-            return Err(DropReason::OutputUnbound);
-        }
-        if let Some(context) = &route.protect {
-            let len = buffer.len();
-            let len = lock(context).protect_rtp(now, buffer.with_room(), len)?;
-            buffer.set_len(len);
-        }
-        if let Some(sent) = flow.stats.routes.get(route_at) {
-            sent.rtp.count(buffer.len());
-        }
-        Ok(Verdict::Forward {
-            out: target.out,
-            via: target.via,
-        })
+        self.emit(now, at, route_at, Packet::Rtp, buffer)
     }
 }
 

@@ -143,7 +143,7 @@ impl Sections {
         Ok((at.ok_or(DropReason::NoRoute)?, section))
     }
 
-    /// The first route that an SSRC known to belong to a section, or listed by a route, takes for RTCP.
+    /// The first route with an output for RTCP that belongs to the sender's section or lists its SSRC.
     pub(super) fn rtcp_route(
         &self,
         routes: &[CompiledRoute],
@@ -151,8 +151,9 @@ impl Sections {
         ssrc: u32,
     ) -> Option<usize> {
         let of_section = |selector: &Selector| section.is_some() && selector.section == section;
-        routes
-            .iter()
-            .position(|r| of_section(&r.selector) || r.selector.ssrcs.contains(&ssrc))
+        routes.iter().position(|route| {
+            let selector = &route.selector;
+            route.rtcp.is_some() && (of_section(selector) || selector.ssrcs.contains(&ssrc))
+        })
     }
 }

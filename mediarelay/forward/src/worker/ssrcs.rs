@@ -43,7 +43,7 @@ pub(super) enum Entry {
 impl Ssrcs {
     pub(super) fn new(max: usize) -> Self {
         Self {
-            entries: Vec::with_capacity(max),
+            entries: Vec::with_capacity(max.min(1)),
             max,
             recent: 0,
         }
@@ -136,9 +136,14 @@ impl Ssrcs {
         }
     }
 
-    /// The rule has changed: routes must be found again, and sections may have other numbers.
-    pub(super) fn on_new_rule(&mut self, successor: impl Fn(u8) -> Option<u8>) {
+    /// The rule has changed: routes must be found again, sections may have other numbers, payload types other clocks.
+    pub(super) fn on_new_rule(
+        &mut self,
+        successor: impl Fn(u8) -> Option<u8>,
+        clock_rate: impl Fn(u8) -> u32,
+    ) {
         for entry in &mut self.entries {
+            entry.clock_rate = clock_rate(entry.payload_type);
             entry.route = None;
             entry.section = entry.section.and_then(&successor);
         }

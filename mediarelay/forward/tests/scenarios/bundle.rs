@@ -158,12 +158,19 @@ fn a_route_without_mid_blocks_its_payload_type_in_every_section() {
             ..Select::default()
         },
         block: Some(BlockReason::Dtmf),
-        ..Route::to(out(AUDIO, PHONE))
+        rtp_out: None,
+        rtcp_out: None,
+        protect: None,
     };
     rule.routes.insert(0, blocked);
     relay.install(rule);
     let digit = browser.protect_rtp(&rtp_with_mid(AUDIO_SSRC, 1, 126, MID_EXTENSION, "0"));
     relay.drops(BROWSER, SHARED, &digit, DropReason::BlockedDtmf);
+    // Reports of the stream that the digit belongs to, and of anybody else, go on.
+    for sender in [AUDIO_SSRC, 0x99] {
+        let report = browser.protect_rtcp(&receiver_report(sender, &[]));
+        relay.forwards(BROWSER, SHARED, &report, out(AUDIO, PHONE));
+    }
     let speech = rtp_with_mid(AUDIO_SSRC, 2, 0, MID_EXTENSION, "0");
     assert!(goes_to_audio(&mut relay, &mut browser, &speech));
 }

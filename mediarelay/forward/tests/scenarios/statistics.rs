@@ -73,6 +73,32 @@ fn a_dynamic_payload_type_has_the_clock_of_the_rule() {
     assert_eq!(rates, [48_000, 0]);
 }
 
+#[test]
+fn a_new_rule_can_correct_a_clock() {
+    let mut relay = Relay::new();
+    let rule = |hertz| {
+        let routes = vec![Route::to(out(VIDEO, PHONE_VIDEO))];
+        let rule = FlowRule::new(FlowId(1), key(AUDIO, PHONE), PHONE_LEG, routes);
+        FlowRule {
+            clock_rates: vec![ClockRate {
+                payload_type: 111,
+                hertz,
+            }],
+            ..rule
+        }
+    };
+    for (sequence, hertz) in [(1, 8_000), (2, 48_000)] {
+        relay.install(rule(hertz));
+        relay.forwards(
+            PHONE,
+            AUDIO,
+            &rtp_of_type(7, sequence, 111),
+            out(VIDEO, PHONE_VIDEO),
+        );
+        assert_eq!(relay.flow(1).ssrcs[0].reception.clock_rate, hertz);
+    }
+}
+
 /// The middle 32 bits of a sender report's NTP time, as `peers::sender_report` writes it.
 fn middle(ntp: u64) -> u32 {
     (ntp >> 16) as u32

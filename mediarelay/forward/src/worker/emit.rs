@@ -1,0 +1,67 @@
+//! The end of every packet's path: out by its route, protected if the receiver wants that.
+
+use viaduct_rtp::Tick;
+
+use super::Worker;
+use super::flows::FlowIndex;
+use crate::buffer::PacketBuf;
+use crate::crypto::lock;
+use crate::drop_reason::DropReason;
+use crate::verdict::Verdict;
+
+/// What goes out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Packet {
+    Rtp,
+    Rtcp,
+    /// As it came in; no key is applied.
+    Raw,
+}
+
+impl Worker {
+    /// Sends what is in the buffer by a route of a flow.
+    #[inline]
+    pub(super) fn emit(
+        &self,
+        now: Tick,
+        at: FlowIndex,
+        route_at: usize,
+        packet: Packet,
+        buffer: &mut PacketBuf,
+    ) -> Result<Verdict, DropReason> {
+        let flow = &self.flows[at];
+        let route = flow.routes.get(route_at).ok_or(DropReason::NoRoute)?;
+        let target = match packet {
+            Packet::Rtp | Packet::Raw => {
+                if let Some(reason) = route.block {
+                    return Err(reason.into());
+                }
+                route.rtp
+            }
+            Packet::Rtcp => route.rtcp,
+        };
+        let target = target.ok_or(DropReason::NoOutput)?;
+        if !self.sockets.is_bound(target.via) {
+            return Err(DropReason::OutputUnbound);
+        }
+        if let Some(context) = &route.protect {
+            let len = buffer.len();
+            let len = match packet {
+                Packet::Rtp => lock(context).protect_rtp(now, buffer.with_room(), len)?,
+                Packet::Rtcp => lock(context).protect_rtcp(now, buffer.with_room(), len)?,
+                Packet::Raw => len,
+            };
+            buffer.set_len(len);
+        }
+        if let Some(sent) = flow.stats.routes.get(route_at) {
+            match packet {
+                Packet::Rtp | Packet::Raw => sent.rtp.count(buffer.len()),
+                Packet::Rtcp => sent.rtcp.count(buffer.len()),
+            }
+        }
+        Ok(Verdict::Forward {
+            out: target.out,
+            via: target.via,
+        })
+    }
+}
