@@ -7,6 +7,7 @@ use ctr::CtrCore;
 use ctr::flavors::Ctr128BE;
 
 use super::keys::SrtpKeyMaterial;
+use super::profile::SrtpProfile;
 
 /// What a session key is for (RFC 3711, section 4.3.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,12 +27,16 @@ pub(super) fn derive<const N: usize>(master: &SrtpKeyMaterial, label: Label) -> 
     iv[..14].copy_from_slice(master.padded_salt());
     iv[7] ^= label as u8;
     let mut out = [0; N];
-    if let Ok(key) = <&[u8; 16]>::try_from(master.master_key()) {
-        key_stream(&Aes128Enc::new(key.into()), iv, &mut out);
-    } else if let Ok(key) = <&[u8; 32]>::try_from(master.master_key()) {
-        key_stream(&Aes256Enc::new(key.into()), iv, &mut out);
-    } else {
-        unreachable!("every profile has a key of 16 or 32 octets");
+    match master.profile() {
+        SrtpProfile::AeadAes256Gcm => {
+            let key = master.padded_key();
+            key_stream(&Aes256Enc::new(key.into()), iv, &mut out);
+        }
+        SrtpProfile::Aes128CmSha1_80 | SrtpProfile::Aes128CmSha1_32 | SrtpProfile::AeadAes128Gcm => {
+            let mut key = [0; 16];
+            key.copy_from_slice(&master.padded_key()[..16]);
+            key_stream(&Aes128Enc::new(&key.into()), iv, &mut out);
+        }
     }
     out
 }
@@ -49,7 +54,6 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::srtp::SrtpProfile;
     use crate::srtp::tests::hex;
 
     /// RFC 3711, appendix B.2: first and last blocks of the sample key stream.

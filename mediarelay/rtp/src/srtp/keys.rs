@@ -116,6 +116,11 @@ impl SrtpKeyMaterial {
         &self.salt[..self.profile.salt_len()]
     }
 
+    /// The key with zeros up to 32 octets.
+    pub(super) fn padded_key(&self) -> &[u8; KEY_MAX] {
+        &self.key
+    }
+
     /// The salt with zeros up to 14 octets, as key derivation takes it.
     pub(super) fn padded_salt(&self) -> &[u8; SALT_MAX] {
         &self.salt
