@@ -234,10 +234,13 @@ impl Leg {
         self.rewritten.iter().find(same).map(|done| &done.sent)
     }
 
-    /// Remembers what the relay made of an SDP. One of each kind is enough: a newer one ends the older.
+    /// Remembers what the relay made of an SDP. An offer begins a new exchange, so what was remembered of the one before
+    /// means nothing any more.
     pub(crate) fn remember(&mut self, rewritten: Rewritten) {
-        self.rewritten
-            .retain(|done| (done.from, done.operation) != (rewritten.from, rewritten.operation));
+        match rewritten.operation {
+            Operation::Offer => self.rewritten.clear(),
+            Operation::Answer => self.rewritten.retain(|done| done.operation == Operation::Offer),
+        }
         self.rewritten.push(rewritten);
     }
 }

@@ -183,6 +183,18 @@ impl Layer {
         self.remove_client(client);
     }
 
+    /// Ends a server transaction that will never be answered: a request other than INVITE that got no answer itself
+    /// (RFC 4320 section 4.2).
+    pub fn leave_unanswered(&mut self, server: ServerId) {
+        if let Some(entry) = self.servers.remove(server) {
+            self.by_request.remove(&entry.key);
+            self.outputs.push_back(Output::ServerEnded {
+                server,
+                acknowledged: true,
+            });
+        }
+    }
+
     /// A timer may have fired.
     pub fn handle_timeout(&mut self, now: Instant) {
         while let Some(Timer { owner, letter }) = self.timers.pop(now) {

@@ -266,7 +266,7 @@ impl Proxy {
                 self.refuse(now, server, flow, &refusal);
             }
             // Nobody is told that a request other than INVITE timed out (RFC 4320 section 4.2).
-            Best::Timeout if !is_invite => {}
+            Best::Timeout if !is_invite => self.layer.leave_unanswered(server),
             Best::Timeout | Best::Terminated => {
                 let answer = self.answer_builder(&request, flow, status);
                 self.respond(now, server, status, answer);

@@ -135,7 +135,8 @@ impl Proxy {
         };
         let Some(lost) = side.lost else { return };
         let last = match reply {
-            Ok(ng::Reply::Ok(ok)) => side.tag.as_deref().and_then(|tag| last_packet(&ok, tag)),
+            // A party that the relay does not know was never heard.
+            Ok(ng::Reply::Ok(ok)) => side.tag.as_deref().map(|tag| last_packet(&ok, tag).unwrap_or(0)),
             // No such call: its media is over.
             Ok(_) => Some(0),
             // The relay is silent: it may come back, and media may flow meanwhile.

@@ -219,3 +219,14 @@ fn requests_beyond_the_limit_are_refused_without_state() {
         ((1, 0), 1)
     );
 }
+
+/// RFC 4320 4.2: nobody is told that a request other than INVITE timed out.
+#[test]
+fn a_request_left_unanswered_is_forgotten_without_a_word() {
+    let mut bench = Bench::new();
+    let server = bench.begin(Transport::Udp, &request("MESSAGE", "z9hG4bK1"));
+    bench.layer.leave_unanswered(server);
+    assert_eq!(bench.did(), ["server ended"]);
+    assert!(bench.layer.is_empty());
+    bench.begin(Transport::Udp, &request("MESSAGE", "z9hG4bK1"));
+}

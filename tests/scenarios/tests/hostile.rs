@@ -1,0 +1,243 @@
+//! Nothing from the network hijacks a call, relays for strangers, or keeps anything.
+
+use proptest::prelude::*;
+use viaduct_sim::{BROWSER_OFFER, PHONE_ANSWER, PHONE_OFFER, World};
+use viaduct_sip::{HeaderName, Method};
+
+fn text(message: &viaduct_sip::Message) -> String {
+    String::from_utf8(message.octets().to_vec()).unwrap()
+}
+
+#[test]
+fn nobody_calls_without_a_password_or_in_anothers_name() {
+    let mut world = World::new();
+    let (phone, victim) = (world.phone("201"), world.phone("202"));
+    world.register(victim);
+    let invite = world
+        .request(phone, Method::Invite, "202")
+        .body("application/sdp", PHONE_OFFER)
+        .build()
+        .unwrap();
+    world.send(phone, invite);
+    world.expect(phone, "407");
+    let forged = world
+        .request(phone, Method::Invite, "202")
+        .from("<sip:300@example.com>;tag=x");
+    world.send_with_password(phone, forged.body("application/sdp", PHONE_OFFER));
+    world.expect(phone, "403");
+    let foreign = world
+        .request(phone, Method::Invite, "202")
+        .from("<sip:boss@bank.example>;tag=x");
+    world.send_with_password(phone, foreign.body("application/sdp", PHONE_OFFER));
+    world.expect(phone, "403");
+    world.expect_nothing(victim);
+    assert!(world.relay.asked.is_empty());
+}
+
+#[test]
+fn a_withheld_number_needs_a_password_all_the_same() {
+    let mut world = World::new();
+    let (phone, callee) = (world.phone("201"), world.phone("202"));
+    world.register(callee);
+    let hidden = world
+        .request(phone, Method::Invite, "202")
+        .from("\"Anonymous\" <sip:anonymous@anonymous.invalid>;tag=x");
+    world.send_with_password(phone, hidden.body("application/sdp", PHONE_OFFER));
+    world.expect(phone, "100");
+    world.expect(callee, "INVITE");
+}
+
+#[test]
+fn the_proxy_relays_for_nobody() {
+    let mut world = World::new();
+    let phone = world.phone("201");
+    for (uri, route) in [
+        ("sip:victim@bank.example", ""),
+        ("sip:201@example.com", "Route: <sip:bank.example;lr>\r\n"),
+        ("sip:+491234@198.51.100.1;transport=tcp", ""),
+    ] {
+        let request = world.request(phone, Method::Invite, "201").build().unwrap();
+        let octets = String::from_utf8(request.to_vec()).unwrap();
+        let octets = octets.replacen("sip:201@example.com", uri, 1).replacen(
+            "\r\nFrom",
+            &format!("\r\n{route}From"),
+            1,
+        );
+        world.send(phone, octets.into_bytes());
+        world.expect(phone, "403");
+    }
+}
+
+#[test]
+fn unknown_schemes_and_extensions_are_named() {
+    let mut world = World::new();
+    let phone = world.phone("201");
+    let request = world.request(phone, Method::Invite, "201").build().unwrap();
+    let octets =
+        String::from_utf8(request.to_vec())
+            .unwrap()
+            .replacen("sip:201@example.com", "mailto:a@b.c", 1);
+    world.send(phone, octets.into_bytes());
+    world.expect(phone, "416");
+    let request = world
+        .request(phone, Method::Invite, "202")
+        .header(HeaderName::ProxyRequire, "x-magic")
+        .build();
+    world.send(phone, request.unwrap());
+    let answer = world.expect(phone, "420");
+    assert_eq!(answer.text(HeaderName::Unsupported), Some("x-magic"));
+    let request = world
+        .register_request(phone)
+        .header(HeaderName::Require, "x-magic")
+        .build()
+        .unwrap();
+    world.send(phone, request);
+    world.expect(phone, "420");
+}
+
+#[test]
+fn too_many_hops_and_loops_end_here() {
+    let mut world = World::new();
+    let (browser, phone) = (world.browser("300"), world.phone("201"));
+    world.register(browser);
+    world.register(phone);
+    let request = world
+        .request(browser, Method::Invite, "201")
+        .max_forwards(0)
+        .build()
+        .unwrap();
+    world.send(browser, request);
+    world.expect(browser, "483");
+    // The phone sends the INVITE that it got straight back.
+    world.call(browser, "201", Some(BROWSER_OFFER));
+    let invite = world.expect(phone, "INVITE");
+    let back = text(&invite).replacen(&*world.contact(phone), "sip:201@example.com", 1);
+    let back = back
+        .lines()
+        .filter(|line| !line.starts_with("Route") && !line.starts_with("Record-Route"));
+    let back: String = back.map(|line| format!("{line}\r\n")).collect();
+    let back = back.replacen(
+        "Via: ",
+        "Via: SIP/2.0/UDP 10.0.0.2;branch=z9hG4bKback\r\nVia: ",
+        1,
+    );
+    world.send(phone, back.into_bytes());
+    let answer = world.take(phone);
+    assert!(
+        matches!(answer.status().map(viaduct_sip::StatusCode::get), Some(407 | 482)),
+        "{answer:?}"
+    );
+}
+
+/// Somebody who knows Call-ID and tags, but not our token, cannot touch the call.
+#[test]
+fn a_request_of_a_call_without_our_token_is_nobodys() {
+    let mut world = World::new();
+    let (browser, phone, thief) = (world.browser("300"), world.phone("201"), world.phone("202"));
+    for end in [browser, phone, thief] {
+        world.register(end);
+    }
+    let (caller, _) = world.answered(browser, phone, BROWSER_OFFER, PHONE_ANSWER);
+    let mut stolen = viaduct_sim::Dialog {
+        end: thief,
+        routes: Vec::new(),
+        ..caller.clone()
+    };
+    world.send_in(&mut stolen, Method::Bye, None);
+    world.expect(thief, "481");
+    stolen.routes = caller
+        .routes
+        .iter()
+        .map(|route| route.replacen("sip:", "sip:A", 1))
+        .collect();
+    world.send_in(&mut stolen, Method::Bye, None);
+    world.expect(thief, "403");
+    // A token of another call of the thief's own is no better.
+    world.answered(thief, phone, PHONE_OFFER, PHONE_ANSWER);
+    world.clear(thief);
+    assert_eq!(world.relay.sessions().len(), 2);
+    world.expect_nothing(browser);
+}
+
+#[test]
+fn a_cancel_of_nothing_is_481_and_a_bye_outside_a_dialog_too() {
+    let mut world = World::new();
+    let phone = world.phone("201");
+    let invite = world.request(phone, Method::Invite, "202").build().unwrap();
+    let invite = viaduct_sip::Message::parse_frame(invite, &viaduct_sip::Limits::default()).unwrap();
+    world.cancel(phone, &invite);
+    world.expect(phone, "481");
+    let bye = world.request(phone, Method::Bye, "202").build().unwrap();
+    world.send(phone, bye);
+    world.expect(phone, "481");
+}
+
+#[test]
+fn broken_requests_are_answered_when_they_can_be() {
+    let mut world = World::new();
+    let phone = world.phone("201");
+    let good = world.request(phone, Method::Options, "202").build().unwrap();
+    let good = String::from_utf8(good.to_vec()).unwrap();
+    for (from, to, status) in [
+        ("CSeq: 1 OPTIONS", "CSeq: 1 INVITE", "400"),
+        ("SIP/2.0\r\n", "SIP/7.0\r\n", "505"),
+        ("Max-Forwards: 70", "Max-Forwards: many", "400"),
+        (
+            "Max-Forwards: 70",
+            "Max-Forwards: 70\r\nContent-Length: 1\r\nContent-Length: 2",
+            "400",
+        ),
+    ] {
+        assert!(good.contains(from), "{good}");
+        world.send(phone, good.replacen(from, to, 1).into_bytes());
+        world.expect(phone, status);
+    }
+    // Nobody could recognise an answer to this one.
+    world.send(phone, good.replace("Call-ID", "X-ID").into_bytes());
+    world.expect_nothing(phone);
+    world.expect_clean();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    /// Whatever is done to the octets of a call's messages, nothing panics and the call of others goes on.
+    #[test]
+    fn garbage_leaves_other_calls_alone(
+        seed in proptest::collection::vec((0usize..2_000, any::<u8>()), 1..40),
+        cut in 0usize..2_000,
+    ) {
+        let mut world = World::new();
+        let (browser, phone, stranger) = (world.browser("300"), world.phone("201"), world.phone("202"));
+        for end in [browser, phone, stranger] {
+            world.register(end);
+        }
+        let (mut caller, _) = world.answered(browser, phone, BROWSER_OFFER, PHONE_ANSWER);
+        let asked = world_message(&mut world, stranger);
+        let samples = [
+            world.request(stranger, Method::Invite, "201").body("application/sdp", PHONE_OFFER).build().unwrap(),
+            world.in_dialog(&caller, Method::Invite, Some(BROWSER_OFFER)).octets().clone(),
+            world.response(stranger, &asked, 200, Some(PHONE_ANSWER)),
+        ];
+        for sample in samples {
+            let mut octets = sample.to_vec();
+            for &(at, byte) in &seed {
+                let at = at % octets.len();
+                octets[at] = byte;
+            }
+            octets.truncate(octets.len().max(1).min(cut.max(1)));
+            world.send(stranger, octets);
+        }
+        world.clear(browser);
+        world.clear(phone);
+        world.send_in(&mut caller, Method::Info, None);
+        let info = world.expect(phone, "INFO");
+        world.respond(phone, &info, 200, None);
+        world.expect(browser, "200");
+    }
+}
+
+fn world_message(world: &mut World, end: viaduct_sim::EndId) -> viaduct_sip::Message {
+    let octets = world.request(end, Method::Invite, "201").build().unwrap();
+    viaduct_sip::Message::parse_frame(octets, &viaduct_sip::Limits::default()).unwrap()
+}
