@@ -156,6 +156,12 @@ impl Authenticator {
         })
     }
 
+    /// The user's name in credentials for our realm, proven or not.
+    pub fn claimed_user(request: &Message, asking: Asking, realm: &str) -> Option<String> {
+        let found = Credentials::find(request, asking.credentials_header(), realm)?.ok()?;
+        Some(found.credentials.username.into_owned())
+    }
+
     /// The values of the challenge headers, in their order. `unique` is any number that no other challenge gets.
     pub fn challenges(
         &self,

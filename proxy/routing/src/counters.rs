@@ -15,6 +15,11 @@ pub struct Counters {
     pub auth_failures: u64,
     /// Requests refused by the proxy itself, challenges not counted.
     pub refusals: u64,
+    /// Requests refused because their source sends more than
+    /// [`GuardLimits::requests`](crate::GuardLimits::requests).
+    pub requests_over_rate: u64,
+    /// Passwords not looked at because too many before were wrong.
+    pub passwords_paused: u64,
     /// Calls begun.
     pub calls: u64,
     /// Calls answered.
@@ -49,6 +54,8 @@ impl std::ops::Add for Counters {
             registers: self.registers + other.registers,
             auth_failures: self.auth_failures + other.auth_failures,
             refusals: self.refusals + other.refusals,
+            requests_over_rate: self.requests_over_rate + other.requests_over_rate,
+            passwords_paused: self.passwords_paused + other.passwords_paused,
             calls: self.calls + other.calls,
             calls_answered: self.calls_answered + other.calls_answered,
             calls_over_limit: self.calls_over_limit + other.calls_over_limit,

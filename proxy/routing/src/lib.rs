@@ -12,7 +12,7 @@
 //! # #[expect(clippy::disallowed_methods, reason = "an example is a shell")]
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use std::{sync::Arc, time::{Duration, Instant}};
-//! use viaduct_routing::{Authenticator, Config, Location, Output, Proxy, Shard, Shared, User, WallClock};
+//! use viaduct_routing::{Authenticator, Config, Guard, GuardLimits, Location, Output, Proxy, Shard, Shared, User, WallClock};
 //! use viaduct_sip::{Limits, Message, Transport};
 //! use viaduct_txn::Flow;
 //!
@@ -20,6 +20,7 @@
 //! let shared = Shared {
 //!     location: Arc::new(Location::default()),
 //!     auth: Arc::new(Authenticator::new([1; 32], Duration::from_secs(300))),
+//!     guard: Arc::new(Guard::new(GuardLimits::default())),
 //!     token_secret: [2; 32],
 //! };
 //! let now = Instant::now();
@@ -47,6 +48,7 @@ mod config;
 mod context;
 mod counters;
 mod flags;
+mod guard;
 mod location;
 pub mod media;
 mod output;
@@ -67,6 +69,7 @@ pub use self::config::{
 };
 pub use self::counters::Counters;
 pub use self::flags::{Flag, Flags};
+pub use self::guard::{Guard, GuardLimits, Rate};
 pub use self::location::{Binding, Bindings, Location};
 pub use self::output::{
     BindingRecord, CallEnd, CallNumber, Change, Event, Output, ProxyEnd, RelayFailure, SendId, Ticket,

@@ -137,6 +137,8 @@ pub enum Event {
         flow: Flow,
         /// What is wrong with them.
         failure: AuthFailure,
+        /// How long the next ones will not be looked at.
+        pause: Option<Duration>,
     },
     /// A request was refused by the proxy itself.
     Refused {

@@ -31,8 +31,8 @@ use crate::context::{Context, ContextId};
 use crate::media::Party;
 use crate::token::Tokens;
 use crate::{
-    Authenticator, CallNumber, Config, Counters, Event, Location, Output, ProxyEnd, RelayFailure, SendId,
-    Ticket, Users, WallClock,
+    Authenticator, CallNumber, Config, Counters, Event, Guard, Location, Output, ProxyEnd, RelayFailure,
+    SendId, Ticket, Users, WallClock,
 };
 
 /// How the services of this process are reached: without leaving it. Nothing that comes from a socket has this transport.
@@ -50,6 +50,8 @@ pub struct Shared {
     pub location: Arc<Location>,
     /// Who users are.
     pub auth: Arc<Authenticator>,
+    /// How much each source asks.
+    pub guard: Arc<Guard>,
     /// The secret of flow tokens; kept over a restart, calls over UDP survive it.
     pub token_secret: [u8; 32],
 }
@@ -74,6 +76,7 @@ pub struct Proxy {
     users: Arc<Users>,
     location: Arc<Location>,
     auth: Arc<Authenticator>,
+    guard: Arc<Guard>,
     tokens: Tokens,
     shard: Shard,
     rng: StdRng,
@@ -118,6 +121,7 @@ impl Proxy {
             users,
             location: shared.location.clone(),
             auth: shared.auth.clone(),
+            guard: shared.guard.clone(),
             tokens: Tokens::new(&shared.token_secret),
             rng: StdRng::from_seed(shard.seed),
             shard,

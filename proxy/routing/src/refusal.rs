@@ -37,6 +37,23 @@ pub enum Refusal {
         /// The user named in From or To, whose list of algorithms counts.
         user: Option<String>,
     },
+    /// Too many wrong passwords before: no further one is looked at for a while.
+    #[error("Too Many Wrong Passwords")]
+    Paused {
+        /// Whole seconds left, at least 1.
+        seconds: u32,
+    },
+    /// The source sends more than it may.
+    #[error("Too Many Requests")]
+    TooFast,
+    /// The user may not use this transport.
+    #[error("{user} may not use {transport}")]
+    WrongTransport {
+        /// Who it is.
+        user: String,
+        /// What it came over.
+        transport: viaduct_sip::Transport,
+    },
     /// The user is not the owner of the address it registers or calls from.
     #[error("{user} may not use {address}")]
     NotYours {
@@ -105,7 +122,9 @@ impl Refusal {
             Self::BadScheme => StatusCode::UNSUPPORTED_URI_SCHEME,
             Self::BadHeader(_) => StatusCode::BAD_REQUEST,
             Self::Unauthenticated { asking, .. } => asking.status(),
-            Self::NotYours { .. } | Self::RelayDenied | Self::TokenForged => StatusCode::FORBIDDEN,
+            Self::NotYours { .. } | Self::WrongTransport { .. } | Self::RelayDenied | Self::TokenForged => {
+                StatusCode::FORBIDDEN
+            }
             Self::UnknownUser => StatusCode::NOT_FOUND,
             Self::NotRegistered | Self::FlowGone => StatusCode::TEMPORARILY_UNAVAILABLE,
             Self::NoDialog | Self::NothingToCancel => StatusCode::CALL_DOES_NOT_EXIST,
@@ -114,7 +133,9 @@ impl Refusal {
             Self::NoCommonCodec(_) | Self::BadSdp => StatusCode::NOT_ACCEPTABLE_HERE,
             Self::Register(refusal) => refusal.status(),
             Self::UserBusy => StatusCode::BUSY_HERE,
-            Self::Overload(_) | Self::RelayUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Overload(_) | Self::RelayUnavailable | Self::Paused { .. } | Self::TooFast => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::StoreFailed => StatusCode::SERVER_INTERNAL_ERROR,
         }
     }
@@ -131,6 +152,8 @@ impl Refusal {
     /// Seconds for Retry-After.
     pub fn retry_after_s(&self) -> Option<u32> {
         match self {
+            Self::Paused { seconds } => Some(*seconds),
+            Self::TooFast => Some(1),
             Self::Overload(_) | Self::RelayUnavailable | Self::Register(RegisterRefusal::Full) => Some(5),
             _ => None,
         }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use viaduct_sip::Transport;
 use viaduct_sip::digest::{Algorithm, Ha1};
 
 use crate::media::Profile;
@@ -18,6 +19,8 @@ pub struct User {
     pub secrets: Vec<Ha1>,
     /// Contacts that may be registered at a time. `None` is the registrar's limit.
     pub contacts_max: Option<usize>,
+    /// Transports that it may register and call over. `None` is all.
+    pub transports: Option<Vec<Transport>>,
     /// Algorithms to challenge with, in the order of the headers. `None` is the listener's list.
     pub challenge: Option<Vec<Algorithm>>,
     /// What its endpoints speak. `None` decides by what each registered over and offers.
@@ -37,6 +40,7 @@ impl User {
             display_name: String::new(),
             secrets: vec![secret(Algorithm::Md5), secret(Algorithm::Sha256)],
             contacts_max: None,
+            transports: None,
             challenge: None,
             profile: None,
             codecs: None,

@@ -241,3 +241,59 @@ fn world_message(world: &mut World, end: viaduct_sim::EndId) -> viaduct_sip::Mes
     let octets = world.request(end, Method::Invite, "201").build().unwrap();
     viaduct_sip::Message::parse_frame(octets, &viaduct_sip::Limits::default()).unwrap()
 }
+
+/// The clock of an attacker who guesses passwords runs slower and slower; the owner elsewhere notices nothing.
+#[test]
+fn guessing_passwords_costs_time_that_grows() {
+    let mut world = World::with(|_, users| {
+        users.iter_mut().find(|user| user.name == "201").unwrap().secrets =
+            viaduct_routing::User::with_password("201", "example.com", "another").secrets;
+    });
+    let thief = world.phone("201");
+    let mut waits = Vec::new();
+    for _ in 0..14 {
+        let request = world.register_request(thief);
+        world.send_with_password(thief, request);
+        let answer = world.take(thief);
+        match answer.status().map(viaduct_sip::StatusCode::get) {
+            Some(401) => {}
+            Some(503) => {
+                let seconds: u32 = answer.text(HeaderName::RetryAfter).unwrap().parse().unwrap();
+                waits.push(seconds);
+                world.pass(f64::from(seconds));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(waits, [1, 2], "every further guess is paid for");
+    assert!(world.proxy().counters().0.passwords_paused >= 2);
+}
+
+#[test]
+fn a_source_that_floods_is_slowed_and_others_are_not() {
+    let mut world = World::new();
+    let (flooder, phone) = (world.phone("202"), world.phone("201"));
+    let mut answers = std::collections::BTreeMap::new();
+    for _ in 0..600 {
+        let request = world.register_request(flooder).build().unwrap();
+        world.send(flooder, request);
+        *answers
+            .entry(world.take(flooder).status().unwrap().get())
+            .or_insert(0) += 1;
+    }
+    assert_eq!(answers, [(401, 500), (503, 100)].into());
+    world.register(phone);
+    assert_eq!(world.proxy().counters().0.requests_over_rate, 100);
+}
+
+#[test]
+fn a_user_bound_to_a_transport_may_not_use_another() {
+    let mut world = World::with(|_, users| {
+        let user = users.iter_mut().find(|user| user.name == "201").unwrap();
+        user.transports = Some(vec![viaduct_sip::Transport::Wss]);
+    });
+    let phone = world.phone("201");
+    let request = world.register_request(phone);
+    world.send_with_password(phone, request);
+    world.expect(phone, "403");
+}

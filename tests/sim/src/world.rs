@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use viaduct_routing::{
-    Authenticator, Config, Event, Listener, Location, Output, Proxy, RelayFailure, Shard, Shared, Ticket,
-    User, Users, WallClock,
+    Authenticator, Config, Event, Guard, GuardLimits, Listener, Location, Output, Proxy, RelayFailure, Shard,
+    Shared, Ticket, User, Users, WallClock,
 };
 use viaduct_sip::digest::{Algorithm, Answer, Challenge, Ha1};
 use viaduct_sip::{
@@ -81,6 +81,7 @@ impl World {
         let shared = Shared {
             location: Arc::new(Location::default()),
             auth: Arc::new(Authenticator::new([1; 32], Duration::from_secs(300))),
+            guard: Arc::new(Guard::new(GuardLimits::default())),
             token_secret: [2; 32],
         };
         let start = Instant::now();

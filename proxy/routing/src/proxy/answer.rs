@@ -2,11 +2,10 @@
 
 use std::time::Instant;
 
-use viaduct_sip::{HeaderName, Message, Method, ResponseBuilder, StatusCode};
+use viaduct_sip::{HeaderName, Message, ResponseBuilder, StatusCode};
 use viaduct_txn::{Flow, Hop, ServerId};
 
 use super::Proxy;
-use crate::auth::AuthFailure;
 use crate::{Event, Output, Refusal};
 
 /// What passes through this proxy, for Allow.
@@ -120,32 +119,20 @@ impl Proxy {
         }
     }
 
-    /// A challenge is no refusal worth telling; wrong credentials are.
+    /// A challenge is no refusal worth telling: what is wrong with credentials is told where they are checked.
     fn tell_refusal(&mut self, flow: Flow, request: &Message, refusal: &Refusal) {
-        match refusal {
-            Refusal::Unauthenticated {
-                failure: AuthFailure::Missing | AuthFailure::Stale,
-                ..
-            } => {}
-            Refusal::Unauthenticated { failure, .. } => {
-                self.counters.auth_failures += 1;
-                self.event(Event::AuthFailed {
-                    flow,
-                    failure: failure.clone(),
-                });
-            }
-            _ => {
-                self.counters.refusals += 1;
-                self.event(Event::Refused {
-                    flow,
-                    method: request
-                        .method()
-                        .map_or_else(String::new, |method: Method<'_>| method.as_str().to_owned()),
-                    uri: request.request_uri_text().unwrap_or_default().to_owned(),
-                    status: refusal.status().get(),
-                    reason: refusal.to_string(),
-                });
-            }
+        if let Refusal::Unauthenticated { .. } = refusal {
+            return;
         }
+        self.counters.refusals += 1;
+        self.event(Event::Refused {
+            flow,
+            method: request
+                .method()
+                .map_or_else(String::new, |method| method.as_str().to_owned()),
+            uri: request.request_uri_text().unwrap_or_default().to_owned(),
+            status: refusal.status().get(),
+            reason: refusal.to_string(),
+        });
     }
 }

@@ -2,7 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use viaduct_sip::HeaderName;
 use viaduct_sip::{Aor, Essentials, Host, Message, Method, ResponseBuilder, Scheme, StatusCode, Uri};
@@ -10,11 +10,11 @@ use viaduct_txn::{Flow, Received, ServerId};
 
 use super::forward::Forward;
 use super::{Proxy, SERVICE_FLOW};
-use crate::auth::{Asking, Authenticated};
+use crate::auth::{Asking, AuthFailure, Authenticated, Authenticator};
 use crate::config::{Destination, Service};
 use crate::context::{CommonEdits, Target};
 use crate::route::{self, Routing};
-use crate::{Flags, Refusal, User};
+use crate::{Event, Flags, Refusal, User};
 
 /// A request that begins a transaction.
 pub(super) struct Arrival<'m> {
@@ -65,6 +65,10 @@ impl Proxy {
         let routing = route::read(&self.config, &self.tokens, request)?;
         if essentials.to_tag.is_some() {
             return self.forward_in_dialog(now, arrival, &routing);
+        }
+        if !self.guard.admit(now, arrival.flow.remote.ip()) {
+            self.counters.requests_over_rate += 1;
+            return Err(Refusal::TooFast);
         }
         let text = routing
             .strict
@@ -167,7 +171,12 @@ impl Proxy {
         let from = from.ok_or(Refusal::BadHeader("From"))?;
         let is_ours = from.host().is_some_and(|host| self.config.is_our_host(&host));
         let name = self.user_name(&from).filter(|_| is_ours);
-        let who = self.authenticate(now, arrival.request, Asking::AsProxy, name.as_deref())?;
+        let who = self.authenticate(
+            now,
+            (arrival.request, arrival.flow),
+            Asking::AsProxy,
+            name.as_deref(),
+        )?;
         let may = match &name {
             Some(name) => who.user().may_call_as(name),
             // RFC 3323 section 4.1.1.3: the network knows who it is, the callee need not.
@@ -188,19 +197,59 @@ impl Proxy {
     pub(super) fn authenticate(
         &mut self,
         now: Instant,
-        request: &Message,
+        (request, flow): (&Message, Flow),
         asking: Asking,
         name: Option<&str>,
     ) -> Result<Authenticated, Refusal> {
-        let unix = self.shard.clock.unix(now);
+        let ip = flow.remote.ip();
         let realm = &self.config.domain;
-        self.auth
-            .check(request, asking, realm, &self.users, &self.config.auth, unix)
-            .map_err(|failure| Refusal::Unauthenticated {
-                asking,
-                failure,
-                user: name.map(str::to_owned),
-            })
+        let claimed = Authenticator::claimed_user(request, asking, realm);
+        if let Some(pause) = claimed
+            .as_deref()
+            .and_then(|user| self.guard.pause(now, ip, user))
+        {
+            self.counters.passwords_paused += 1;
+            return Err(Refusal::Paused {
+                seconds: whole_seconds(pause),
+            });
+        }
+        let unix = self.shard.clock.unix(now);
+        let checked = self
+            .auth
+            .check(request, asking, realm, &self.users, &self.config.auth, unix);
+        match checked {
+            Ok(who) => {
+                self.guard.succeeded(ip, &who.user().name);
+                let allowed = who.user().transports.as_ref();
+                if allowed.is_some_and(|allowed| !allowed.contains(&flow.transport)) {
+                    let user = who.user().name.clone();
+                    return Err(Refusal::WrongTransport {
+                        user,
+                        transport: flow.transport,
+                    });
+                }
+                Ok(who)
+            }
+            Err(failure) => {
+                let pause = match &failure {
+                    AuthFailure::WrongSecret { name } => self.guard.failed(now, ip, name),
+                    _ => None,
+                };
+                if pause.is_some() || !matches!(failure, AuthFailure::Missing | AuthFailure::Stale) {
+                    self.counters.auth_failures += 1;
+                    self.event(Event::AuthFailed {
+                        flow,
+                        failure: failure.clone(),
+                        pause,
+                    });
+                }
+                Err(Refusal::Unauthenticated {
+                    asking,
+                    failure,
+                    user: name.map(str::to_owned),
+                })
+            }
+        }
     }
 
     /// The user part of an address of ours as a user's name.
@@ -282,6 +331,11 @@ impl Proxy {
             .header(HeaderName::Supported, "path");
         self.respond(now, arrival.server, StatusCode::OK, answer);
     }
+}
+
+/// A pause as Retry-After says it: a second begun is a second.
+fn whole_seconds(pause: Duration) -> u32 {
+    u32::try_from(pause.as_millis().div_ceil(1_000)).unwrap_or(u32::MAX)
 }
 
 /// Proxy-Require names what every proxy must do: we have no extension of that kind (RFC 3261 section 16.3, step 5).

@@ -39,7 +39,7 @@ impl Proxy {
             return Err(Refusal::RelayDenied);
         }
         let name = self.user_name(&to).ok_or(Refusal::BadHeader("To"))?;
-        let who = self.authenticate(now, request, Asking::AsRegistrar, Some(&name))?;
+        let who = self.authenticate(now, (request, *flow), Asking::AsRegistrar, Some(&name))?;
         if who.user().name != name {
             return Err(Refusal::NotYours {
                 user: who.user().name.clone(),
