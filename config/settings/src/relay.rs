@@ -103,7 +103,8 @@ section! {
             numbered(listen_url::<RelayScheme>(), LISTENERS_MAX),
             "[ng+udp://127.0.0.1:2223, http://127.0.0.1:9101]"
         );
-        /// Address of this machine as the internet sees it. With `auto` a STUN server is asked at start.
+        /// Address of this machine as the internet sees it. With `auto`, the machine's own addresses are told: right
+        /// unless it is behind a NAT.
         public_ip: PublicIp = default(PublicIpForm, "auto");
         /// The media side.
         media: MediaSettings = flatten;

@@ -10,13 +10,19 @@ use crate::form::{count, duration, or_word, rate, size};
 section! {
     /// How much of everything the gateway takes on. Each limit is counted when it is hit.
     pub struct LimitSettings {
-        /// Calls at the same time; further ones get 503.
+        /// Calls at the same time; further ones get 503. Divided evenly among the signalling threads.
         calls: u32 = default(count(1..=1_000_000), "1000");
-        /// Calls at the same time from or to one user; further ones get 486.
+        /// Calls at the same time that one user has made; further ones get 486.
         calls_per_user: u32 = default(count(1..=10_000), "4");
         /// Contacts (devices) that one user may register; a further one replaces the oldest. `devices` of a user
         /// overrides it.
         contacts_per_user: u32 = default(count(1..=1_000), "10");
+        /// Registered contacts in all; a further one gets 503.
+        contacts: u32 = default(count(1..=10_000_000), "100000");
+        /// Contacts in one REGISTER; more get 400.
+        contacts_per_register: u32 = default(count(1..=1_000), "20");
+        /// Size of one Contact URI; a longer one gets 400.
+        contact_uri: usize = default(size(64, 16 << 10), "1KiB");
         /// Targets that one call may ring at the same time.
         branches: u32 = default(count(1..=100), "16");
         /// How long a call may ring before it ends with 408 (Timer C, RFC 3261 16.6).
@@ -29,6 +35,12 @@ section! {
         headers: u32 = default(count(32..=10_000), "256");
         /// SIP transactions in progress; further requests get 503.
         transactions: u32 = default(count(100..=10_000_000), "100000");
+        /// Requests that wait for the relay or the store, in one signalling thread; further ones get 503.
+        requests_waiting: u32 = default(count(10..=1_000_000), "20000");
+        /// Answers of one phone that wait for the relay; further provisional ones are dropped.
+        answers_waiting: u32 = default(count(2..=1_000), "16");
+        /// Calls of one signalling thread to the echo and music services; further ones get 486.
+        service_calls: u32 = default(count(1..=10_000), "256");
         /// Connections (TCP, TLS, WebSocket, HTTP) at the same time.
         connections: u32 = default(count(1..=1_000_000), "20000");
         /// Connections from one source address. Many users may sit behind one address of a carrier.

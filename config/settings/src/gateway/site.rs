@@ -12,7 +12,8 @@ section! {
     pub struct SiteSettings {
         /// Name of the site: SIP realm, domain of the users, name of the page and of the certificate.
         domain: String = default(host(), "localhost");
-        /// Address of this machine as the internet sees it. With `auto` a STUN server is asked at start.
+        /// Address of this machine as the internet sees it. With `auto`, the machine's own addresses are told: right
+        /// unless it is behind a NAT.
         public_ip: PublicIp = default(PublicIpForm, "auto");
         /// Folder for registrations, certificates and counters; it is made if it does not exist.
         state_dir: String = default(path(), "state");

@@ -94,8 +94,6 @@ choices! {
         Phone = "phone",
         /// RTP/SAVP with keys in the SDP (SDES); use it over TLS only.
         PhoneSdes = "phone-sdes",
-        /// RTP/AVP with keys offered beside it (OSRTP, RFC 8643).
-        PhoneBestEffort = "phone-best-effort",
     }
 }
 
