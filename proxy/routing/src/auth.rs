@@ -195,10 +195,12 @@ impl Authenticator {
 impl AuthConfig {
     /// The algorithms to challenge with: the user's own list, or that of the transport.
     pub fn algorithms<'c>(&'c self, transport: Transport, user: Option<&'c User>) -> &'c [Algorithm] {
-        match user.and_then(|user| user.challenge.as_deref()) {
-            Some(own) => own,
-            None if transport.is_websocket() => &self.websocket,
-            None => &self.other,
+        let own = user.and_then(|user| user.challenge.as_ref());
+        match (own, transport.is_websocket()) {
+            (Some(own), true) => &own.websocket,
+            (Some(own), false) => &own.other,
+            (None, true) => &self.websocket,
+            (None, false) => &self.other,
         }
     }
 }
@@ -221,6 +223,7 @@ mod tests {
     use viaduct_sip::{Method, RequestBuilder};
 
     use super::*;
+    use crate::UserChallenge;
     use crate::test::parse;
 
     const NOW: Duration = Duration::from_secs(1_700_000_000);
@@ -379,7 +382,10 @@ mod tests {
         );
         assert_eq!(config.algorithms(Transport::Udp, None), [Algorithm::Md5]);
         let mut user = User::with_password("alice", "example.com", "secret");
-        user.challenge = Some(vec![Algorithm::Sha256]);
+        user.challenge = Some(UserChallenge {
+            websocket: vec![Algorithm::Md5],
+            other: vec![Algorithm::Sha256],
+        });
         assert_eq!(
             config.algorithms(Transport::Udp, Some(&user)),
             [Algorithm::Sha256]

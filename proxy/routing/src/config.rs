@@ -135,6 +135,8 @@ pub struct Limits {
     pub answers_waiting_max: usize,
     /// Requests that wait for the relay, the store or a name in one shard; beyond 503. 20,000.
     pub requests_waiting_max: usize,
+    /// Server transactions of one shard; a request beyond is answered 503 without state. 100,000.
+    pub server_transactions_max: usize,
 }
 
 impl Default for Limits {
@@ -149,6 +151,7 @@ impl Default for Limits {
             branches_max: 20,
             answers_waiting_max: 16,
             requests_waiting_max: 20_000,
+            server_transactions_max: 100_000,
         }
     }
 }

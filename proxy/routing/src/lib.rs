@@ -78,4 +78,4 @@ pub use self::output::{
 pub use self::proxy::{Gauges, Proxy, SERVICE_FLOW, Shard, Shared};
 pub use self::refusal::Refusal;
 pub use self::registrar::{RegisterRefusal, Registered};
-pub use self::user::{User, Users};
+pub use self::user::{User, UserChallenge, Users};

@@ -112,8 +112,16 @@ enum Alarm {
 impl Proxy {
     /// A shard without calls.
     pub fn new(config: Arc<Config>, users: Arc<Users>, shared: &Shared, shard: Shard) -> Self {
+        let most = config.limits.server_transactions_max;
+        let limits = txn::Limits {
+            server_transactions_max: most,
+            // Every request may fork.
+            client_transactions_max: most.saturating_mul(config.limits.branches_max),
+            ..txn::Limits::default()
+        };
         let layer = Layer::new(txn::Config {
             timing: config.times.timing.clone(),
+            limits,
             ..txn::Config::default()
         });
         Self {

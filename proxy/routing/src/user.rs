@@ -8,6 +8,15 @@ use viaduct_sip::digest::{Algorithm, Ha1};
 
 use crate::media::Profile;
 
+/// The algorithms that one user is challenged with, in the order of the headers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserChallenge {
+    /// Over WS and WSS.
+    pub websocket: Vec<Algorithm>,
+    /// Over UDP, TCP and TLS.
+    pub other: Vec<Algorithm>,
+}
+
 /// One account.
 #[derive(Debug, Clone)]
 pub struct User {
@@ -21,8 +30,8 @@ pub struct User {
     pub contacts_max: Option<usize>,
     /// Transports that it may register and call over. `None` is all.
     pub transports: Option<Vec<Transport>>,
-    /// Algorithms to challenge with, in the order of the headers. `None` is the listener's list.
-    pub challenge: Option<Vec<Algorithm>>,
+    /// Algorithms to challenge it with. `None` is the listener's lists.
+    pub challenge: Option<UserChallenge>,
     /// What its endpoints speak. `None` decides by what each registered over and offers.
     pub profile: Option<Profile>,
     /// Audio codecs that its endpoints take, best first, as RTP names (`PCMA`). `None` is the profile's list.

@@ -33,7 +33,11 @@ fn browsers_are_challenged_with_md5_last_and_phones_with_md5_alone() {
 fn a_user_may_have_a_list_of_algorithms_of_its_own() {
     let mut world = World::with(|_, users| {
         let user = users.iter_mut().find(|user| user.name == "201").unwrap();
-        user.challenge = Some(vec![Algorithm::Sha256, Algorithm::Md5]);
+        let both = vec![Algorithm::Sha256, Algorithm::Md5];
+        user.challenge = Some(viaduct_routing::UserChallenge {
+            websocket: both.clone(),
+            other: both,
+        });
     });
     let phone = world.phone("201");
     assert_eq!(algorithms(&mut world, phone), [Algorithm::Sha256, Algorithm::Md5]);
