@@ -1,1 +1,8 @@
-//! The media relay: NG listener, media workers, sockets.
+//! The media relay.
+#![allow(dead_code)]
+mod counter;
+mod limits;
+mod socket;
+mod worker;
+
+pub use limits::ShellLimits;

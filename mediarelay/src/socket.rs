@@ -1,0 +1,171 @@
+//! Media sockets: bound to one address, never blocking, shared by whoever sends through them.
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use socket2::{Domain, Protocol, SockFilter, Socket, Type};
+
+/// What a media socket is set to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SocketOptions {
+    /// `SO_RCVBUF`, in octets.
+    pub(crate) receive_buffer: usize,
+    /// `SO_SNDBUF`, in octets.
+    pub(crate) send_buffer: usize,
+    /// DSCP and ECN byte of what is sent.
+    pub(crate) tos: u8,
+}
+
+/// How a socket shares its address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sharing {
+    /// The address is this socket's alone.
+    Alone,
+    /// Several workers have a socket each on the address, and the kernel spreads the peers over them
+    /// (`SO_REUSEPORT`).
+    AmongWorkers,
+}
+
+/// A bound UDP socket. Its worker reads from it; every thread may send through it.
+#[derive(Debug)]
+pub(crate) struct MediaSocket {
+    udp: UdpSocket,
+    local: SocketAddr,
+    sharing: Sharing,
+}
+
+impl MediaSocket {
+    /// Binds a socket. `local` names a concrete address, so that what is sent has it as its source.
+    pub(crate) fn bind(local: SocketAddr, sharing: Sharing, options: &SocketOptions) -> io::Result<Self> {
+        let socket = Socket::new(
+            Domain::for_address(local),
+            Type::DGRAM.nonblocking(),
+            Some(Protocol::UDP),
+        )?;
+        match local {
+            SocketAddr::V4(_) => socket.set_tos_v4(options.tos.into())?,
+            SocketAddr::V6(_) => {
+                socket.set_only_v6(true)?;
+                socket.set_tclass_v6(options.tos.into())?;
+            }
+        }
+        socket.set_recv_buffer_size(options.receive_buffer)?;
+        socket.set_send_buffer_size(options.send_buffer)?;
+        match sharing {
+            Sharing::Alone => {}
+            Sharing::AmongWorkers => socket.set_reuse_port(true)?,
+        }
+        socket.bind(&local.into())?;
+        let udp = UdpSocket::from(socket);
+        Ok(Self {
+            local: udp.local_addr()?,
+            udp,
+            sharing,
+        })
+    }
+
+    /// Lets the kernel throw away what comes in, so that a port that waits for its call collects nothing that the call
+    /// would have to read.
+    pub(crate) fn close_ears(&self) -> io::Result<()> {
+        // A classic filter of one instruction: BPF_RET | BPF_K with 0 octets to keep.
+        const DROP_EVERYTHING: SockFilter = SockFilter::new(0x06, 0, 0, 0);
+        socket2::SockRef::from(&self.udp).attach_filter(&[DROP_EVERYTHING])
+    }
+
+    /// The opposite of [`close_ears`](Self::close_ears).
+    pub(crate) fn open_ears(&self) -> io::Result<()> {
+        socket2::SockRef::from(&self.udp).detach_filter()
+    }
+
+    /// Sets the DSCP and ECN byte of what is sent from here on.
+    pub(crate) fn set_tos(&self, tos: u8) -> io::Result<()> {
+        let socket = socket2::SockRef::from(&self.udp);
+        match self.local {
+            SocketAddr::V4(_) => socket.set_tos_v4(tos.into()),
+            SocketAddr::V6(_) => socket.set_tclass_v6(tos.into()),
+        }
+    }
+
+    /// The size of the receive buffer that the kernel granted, without the part that it takes for itself.
+    pub(crate) fn receive_buffer(&self) -> io::Result<usize> {
+        // Linux doubles what was asked for and reports the double (socket(7)).
+        Ok(socket2::SockRef::from(&self.udp).recv_buffer_size()? / 2)
+    }
+
+    #[inline]
+    pub(crate) fn udp(&self) -> &UdpSocket {
+        &self.udp
+    }
+
+    pub(crate) fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    pub(crate) fn sharing(&self) -> Sharing {
+        self.sharing
+    }
+}
+
+impl AsFd for MediaSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.udp.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OPTIONS: SocketOptions = SocketOptions {
+        receive_buffer: 64 << 10,
+        send_buffer: 64 << 10,
+        tos: 184,
+    };
+
+    fn bind(local: &str, sharing: Sharing) -> io::Result<MediaSocket> {
+        MediaSocket::bind(local.parse().unwrap(), sharing, &OPTIONS)
+    }
+
+    #[test]
+    fn a_socket_has_the_buffers_and_the_byte_it_was_asked_for() {
+        for local in ["127.0.0.1:0", "[::1]:0"] {
+            let socket = bind(local, Sharing::Alone).unwrap();
+            let raw = socket2::SockRef::from(socket.udp());
+            let tos = if socket.local().is_ipv4() {
+                raw.tos_v4()
+            } else {
+                raw.tclass_v6()
+            };
+            assert_eq!(tos.unwrap(), 184);
+            assert_eq!(socket.receive_buffer().unwrap(), 64 << 10);
+            socket.set_tos(0).unwrap();
+        }
+    }
+
+    #[test]
+    fn an_address_is_shared_only_by_those_who_say_so() {
+        let first = bind("127.0.0.1:0", Sharing::AmongWorkers).unwrap();
+        let second = MediaSocket::bind(first.local(), Sharing::AmongWorkers, &OPTIONS).unwrap();
+        assert_eq!(second.local(), first.local());
+        let alone = MediaSocket::bind(first.local(), Sharing::Alone, &OPTIONS);
+        assert_eq!(alone.unwrap_err().kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[test]
+    fn a_socket_with_closed_ears_hears_only_what_comes_after_they_open() {
+        let socket = bind("127.0.0.1:0", Sharing::Alone).unwrap();
+        let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.close_ears().unwrap();
+        peer.send_to(b"early", socket.local()).unwrap();
+        socket.open_ears().unwrap();
+        // On loopback a datagram is in the receive queue when `send_to` returns.
+        peer.send_to(b"on time", socket.local()).unwrap();
+        let mut buffer = [0; 16];
+        let (len, from) = socket.udp().recv_from(&mut buffer).unwrap();
+        assert_eq!(
+            (&buffer[..len], from),
+            (&b"on time"[..], peer.local_addr().unwrap())
+        );
+    }
+}

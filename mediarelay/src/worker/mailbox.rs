@@ -1,0 +1,233 @@
+//! How control tells a worker something, and how a worker tells control.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, OnceLock};
+use std::thread::Thread;
+use std::time::Duration;
+
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use viaduct_forward::{Command, CommandError, Report, SocketId, Tick, ToControl};
+
+use crate::socket::MediaSocket;
+
+/// What control wants of a worker.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// There is a socket.
+    Open {
+        id: SocketId,
+        socket: Arc<MediaSocket>,
+        /// Whether this worker reads from it.
+        listen: bool,
+    },
+    /// The socket is given up.
+    Close { id: SocketId },
+    /// A change of the forwarding tables.
+    Apply(Command),
+    /// A datagram is to be treated as if it had just come by this socket.
+    Inject {
+        socket: SocketId,
+        from: SocketAddr,
+        datagram: Box<[u8]>,
+    },
+    /// The thread ends.
+    Stop,
+}
+
+/// What a worker tells control.
+#[derive(Debug)]
+pub(crate) enum Notice {
+    /// A datagram that is control's business.
+    Datagram {
+        what: ToControl,
+        socket: SocketId,
+        from: SocketAddr,
+        at: Tick,
+        data: Box<[u8]>,
+    },
+    /// Something happened.
+    Report { worker: usize, report: Report },
+    /// An order could not be carried out.
+    Failed { worker: usize, fault: OrderFault },
+}
+
+/// Why an order could not be carried out.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OrderFault {
+    #[error("{command}: {error}")]
+    Command {
+        command: &'static str,
+        error: CommandError,
+    },
+    #[error("watching socket {}: {error}", .id.0)]
+    Socket { id: SocketId, error: io::Error },
+}
+
+/// A worker's queue of orders, seen from control.
+#[derive(Debug)]
+pub(crate) struct Mailbox {
+    queue: SyncSender<Order>,
+    bell: Arc<Bell>,
+}
+
+/// The same, seen from the worker.
+#[derive(Debug)]
+pub(crate) struct MailboxReader {
+    queue: Receiver<Order>,
+    bell: Arc<Bell>,
+}
+
+/// Wakes a worker: a descriptor that it waits for beside its sockets. Rung once however many orders wait.
+#[derive(Debug)]
+pub(crate) struct Bell {
+    event: EventFd,
+    rung: AtomicBool,
+}
+
+/// A queue of at most so many orders.
+pub(crate) fn mailbox(capacity: usize) -> io::Result<(Mailbox, MailboxReader)> {
+    let (queue, reader) = sync_channel(capacity);
+    let flags = EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC;
+    let bell = Arc::new(Bell {
+        event: EventFd::from_flags(flags)?,
+        rung: AtomicBool::new(false),
+    });
+    let mailbox = Mailbox {
+        queue,
+        bell: Arc::clone(&bell),
+    };
+    Ok((mailbox, MailboxReader { queue: reader, bell }))
+}
+
+impl Mailbox {
+    /// Puts an order in; gives it back if there is no room. Call [`ring`](Self::ring) after the last one.
+    pub(crate) fn put(&self, order: Order) -> Result<(), Order> {
+        self.queue.try_send(order).map_err(|error| match error {
+            // A worker that has ended takes no orders; that it has ended is told elsewhere.
+            TrySendError::Full(order) | TrySendError::Disconnected(order) => order,
+        })
+    }
+
+    /// Wakes the worker, unless it is already told.
+    pub(crate) fn ring(&self) {
+        if !self.bell.rung.swap(true, Ordering::AcqRel) {
+            // The counter of an eventfd cannot be full: it is read whenever it was written.
+            let _ = self.bell.event.write(1);
+        }
+    }
+}
+
+impl MailboxReader {
+    /// Notes that the bell was heard. What is put in from here on rings it again.
+    pub(super) fn heard(&self) {
+        let _ = self.bell.event.read();
+        self.bell.rung.swap(false, Ordering::AcqRel);
+    }
+
+    pub(super) fn next(&self) -> Option<Order> {
+        self.queue.try_recv().ok()
+    }
+
+    pub(super) fn bell(&self) -> Arc<Bell> {
+        Arc::clone(&self.bell)
+    }
+}
+
+impl AsFd for Bell {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.event.as_fd()
+    }
+}
+
+/// Wakes a thread that waits by parking. A handle: clones wake the same thread.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Nudge {
+    inner: Arc<NudgeInner>,
+}
+
+#[derive(Debug, Default)]
+struct NudgeInner {
+    rung: AtomicBool,
+    sleeper: OnceLock<Thread>,
+}
+
+impl Nudge {
+    /// Wakes the thread, unless it is already told.
+    pub(crate) fn ring(&self) {
+        if !self.inner.rung.swap(true, Ordering::AcqRel)
+            && let Some(sleeper) = self.inner.sleeper.get()
+        {
+            sleeper.unpark();
+        }
+    }
+
+    /// Waits until somebody rings, at most so long; not at all if somebody has since the last wait. Always called by
+    /// the same thread, which looks at all its queues afterwards.
+    pub(crate) fn wait(&self, at_most: Option<Duration>) {
+        self.inner.sleeper.get_or_init(std::thread::current);
+        if !self.inner.rung.load(Ordering::Acquire) {
+            match at_most {
+                Some(duration) => std::thread::park_timeout(duration),
+                None => std::thread::park(),
+            }
+        }
+        self.inner.rung.swap(false, Ordering::AcqRel);
+    }
+}
+
+/// A worker's way to control.
+#[derive(Debug, Clone)]
+pub(crate) struct NoticeSender {
+    pub(crate) queue: SyncSender<Notice>,
+    pub(crate) nudge: Nudge,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_mailbox_gives_the_order_back() {
+        let (mailbox, reader) = mailbox(1).unwrap();
+        assert!(mailbox.put(Order::Stop).is_ok());
+        assert!(matches!(mailbox.put(Order::Stop), Err(Order::Stop)));
+        assert!(matches!(reader.next(), Some(Order::Stop)));
+        assert!(reader.next().is_none());
+        drop(reader);
+        assert!(mailbox.put(Order::Stop).is_err());
+    }
+
+    #[test]
+    fn a_bell_is_rung_once_until_it_is_heard() {
+        let (mailbox, reader) = mailbox(4).unwrap();
+        for _ in 0..3 {
+            mailbox.ring();
+        }
+        assert_eq!(reader.bell.event.read().unwrap(), 1);
+        reader.heard();
+        mailbox.ring();
+        assert_eq!(reader.bell.event.read().unwrap(), 1);
+    }
+
+    #[test]
+    fn a_nudge_before_the_wait_is_not_lost() {
+        let nudge = Nudge::default();
+        nudge.ring();
+        nudge.wait(None);
+        let (ringer, waiter) = (nudge.clone(), nudge);
+        let thread = std::thread::spawn(move || {
+            for _ in 0..1_000 {
+                ringer.ring();
+                std::thread::yield_now();
+            }
+        });
+        while !thread.is_finished() {
+            waiter.wait(Some(Duration::from_millis(10)));
+        }
+        thread.join().unwrap();
+    }
+}

@@ -1,0 +1,225 @@
+use std::net::UdpSocket;
+
+use super::super::mailbox::{Mailbox, MailboxReader, mailbox};
+use super::*;
+use crate::socket::SocketOptions;
+
+const OPTIONS: SocketOptions = SocketOptions {
+    receive_buffer: 256 << 10,
+    send_buffer: 256 << 10,
+    tos: 0,
+};
+
+struct Bench {
+    io: PortSockets,
+    stats: Arc<IoStats>,
+    mailbox: Mailbox,
+    reader: MailboxReader,
+    peer: UdpSocket,
+}
+
+impl Bench {
+    fn new(limits: &ShellLimits) -> Self {
+        let (mailbox, reader) = mailbox(4).unwrap();
+        let stats = Arc::new(IoStats::default());
+        let epoll = PortSockets::epoll(&reader.bell()).unwrap();
+        let io = PortSockets::new(epoll, limits, Arc::clone(&stats));
+        let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+        peer.set_nonblocking(true).unwrap();
+        Self {
+            io,
+            stats,
+            mailbox,
+            reader,
+            peer,
+        }
+    }
+
+    fn open(&mut self, id: u32, sharing: Sharing, listen: bool) -> SocketAddr {
+        let socket = MediaSocket::bind("127.0.0.1:0".parse().unwrap(), sharing, &OPTIONS).unwrap();
+        let local = socket.local();
+        self.io.open(SocketId(id), Arc::new(socket), listen).unwrap();
+        local
+    }
+
+    /// What is read when everything is sent to `to` and reversed.
+    fn forward_all(&mut self, via: u32, to: SocketAddr) -> usize {
+        let mut received = 0;
+        while self.io.wait(Wait::Look).unwrap().datagrams {
+            received += self.io.exchange(|_, _, buffer| {
+                buffer.data_mut().reverse();
+                Departure::By(SocketId(via), to)
+            });
+        }
+        received
+    }
+
+    fn heard(&self) -> Vec<(Vec<u8>, SocketAddr)> {
+        let mut buffer = [0; 2048];
+        std::iter::from_fn(|| {
+            let (len, from) = self.peer.recv_from(&mut buffer).ok()?;
+            Some((buffer[..len].to_vec(), from))
+        })
+        .collect()
+    }
+}
+
+#[test]
+fn datagrams_go_from_any_kind_of_socket_through_any_other() {
+    for from_kind in [Sharing::Alone, Sharing::AmongWorkers] {
+        for to_kind in [Sharing::Alone, Sharing::AmongWorkers] {
+            let mut bench = Bench::new(&ShellLimits {
+                batch: 4,
+                ..ShellLimits::default()
+            });
+            let enter = bench.open(3, from_kind, true);
+            let leave = bench.open(9, to_kind, false);
+            let peer = bench.peer.local_addr().unwrap();
+            // More than a batch, and more than a turn of batches.
+            for number in 0..37u8 {
+                bench.peer.send_to(&[number, 1, 2], enter).unwrap();
+            }
+            assert_eq!(bench.forward_all(9, peer), 37);
+            let heard = bench.heard();
+            let expected: Vec<_> = (0..37u8).map(|number| (vec![2, 1, number], leave)).collect();
+            assert_eq!(heard, expected, "{from_kind:?} to {to_kind:?}");
+            let stats = bench.stats.snapshot();
+            assert_eq!((stats.received, stats.sent, stats.sent_octets), (37, 37, 111));
+        }
+    }
+}
+
+#[test]
+fn several_sockets_share_the_buffers() {
+    let mut bench = Bench::new(&ShellLimits {
+        batch: 4,
+        ..ShellLimits::default()
+    });
+    let ports: Vec<_> = (0..11).map(|id| bench.open(id, Sharing::Alone, true)).collect();
+    bench.open(20, Sharing::AmongWorkers, false);
+    bench.open(21, Sharing::AmongWorkers, false);
+    let peer = bench.peer.local_addr().unwrap();
+    for (number, port) in ports.iter().enumerate() {
+        bench.peer.send_to(&[number as u8], port).unwrap();
+    }
+    assert!(bench.io.wait(Wait::ForWork).unwrap().datagrams);
+    let read = bench
+        .io
+        .exchange(|id, _, _| Departure::By(SocketId(20 + id.0 % 2), peer));
+    assert_eq!(read, 11);
+    let mut heard: Vec<u8> = bench.heard().iter().map(|(data, _)| data[0]).collect();
+    heard.sort_unstable();
+    assert_eq!(heard, (0..11).collect::<Vec<u8>>());
+}
+
+#[test]
+fn the_bell_is_told_apart_from_datagrams() {
+    let mut bench = Bench::new(&ShellLimits::default());
+    assert_eq!(
+        bench.io.wait(Wait::Look).unwrap(),
+        Found {
+            bell: false,
+            datagrams: false
+        }
+    );
+    bench.mailbox.ring();
+    assert_eq!(
+        bench.io.wait(Wait::ForWork).unwrap(),
+        Found {
+            bell: true,
+            datagrams: false
+        }
+    );
+    bench.reader.heard();
+    assert_eq!(
+        bench.io.wait(Wait::Look).unwrap(),
+        Found {
+            bell: false,
+            datagrams: false
+        }
+    );
+    let port = bench.open(0, Sharing::Alone, true);
+    bench.peer.send_to(b"x", port).unwrap();
+    bench.mailbox.ring();
+    assert_eq!(
+        bench.io.wait(Wait::ForWork).unwrap(),
+        Found {
+            bell: true,
+            datagrams: true
+        }
+    );
+    assert_eq!(bench.io.exchange(|_, _, _| Departure::None), 1);
+}
+
+#[test]
+fn a_closed_socket_is_neither_heard_nor_sent_through() {
+    let mut bench = Bench::new(&ShellLimits::default());
+    let port = bench.open(0, Sharing::Alone, true);
+    let peer = bench.peer.local_addr().unwrap();
+    // Somebody else holds it too, so the descriptor stays open.
+    let other = Arc::clone(&bench.io.end(SocketId(0)).unwrap().socket);
+    bench.io.close(SocketId(0));
+    bench.peer.send_to(b"x", port).unwrap();
+    assert!(!bench.io.wait(Wait::Look).unwrap().datagrams);
+    drop(other);
+    let still = bench.open(1, Sharing::Alone, true);
+    bench.peer.send_to(b"x", still).unwrap();
+    assert_eq!(bench.forward_all(0, peer), 1);
+    let faults = bench.stats.snapshot().faults;
+    assert_eq!(faults[SendFault::NoSocket as usize], (SendFault::NoSocket, 1));
+    assert_eq!(bench.stats.snapshot().sockets, 1);
+}
+
+#[test]
+fn what_cannot_be_sent_is_counted_and_the_rest_goes_on() {
+    for kind in [Sharing::Alone, Sharing::AmongWorkers] {
+        let mut bench = Bench::new(&ShellLimits::default());
+        let port = bench.open(0, Sharing::AmongWorkers, true);
+        bench.open(1, kind, false);
+        let good = bench.peer.local_addr().unwrap();
+        let bad: SocketAddr = "[2001:db8::1]:9".parse().unwrap();
+        for number in 0..6u8 {
+            bench.peer.send_to(&[number], port).unwrap();
+        }
+        bench.io.wait(Wait::ForWork).unwrap();
+        bench.io.exchange(|_, _, buffer| {
+            let to = if buffer.data()[0] % 2 == 0 { good } else { bad };
+            Departure::By(SocketId(1), to)
+        });
+        let heard: Vec<u8> = bench.heard().iter().map(|(data, _)| data[0]).collect();
+        assert_eq!(heard, [0, 2, 4], "{kind:?}");
+        let stats = bench.stats.snapshot();
+        let faults: u64 = stats.faults.iter().map(|(_, count)| count).sum();
+        assert_eq!((stats.sent, faults), (3, 3));
+    }
+}
+
+#[test]
+fn an_injected_datagram_goes_out_as_if_it_had_come() {
+    let mut bench = Bench::new(&ShellLimits::default());
+    let leave = bench.open(0, Sharing::AmongWorkers, false);
+    let peer = bench.peer.local_addr().unwrap();
+    bench.io.inject(b"abc", |buffer| {
+        assert_eq!(buffer.data(), b"abc");
+        Departure::By(SocketId(0), peer)
+    });
+    assert_eq!(bench.heard(), [(b"abc".to_vec(), leave)]);
+}
+
+#[test]
+fn an_empty_datagram_is_read_once() {
+    for kind in [Sharing::Alone, Sharing::AmongWorkers] {
+        let mut bench = Bench::new(&ShellLimits::default());
+        let port = bench.open(0, kind, true);
+        bench.peer.send_to(b"", port).unwrap();
+        bench.io.wait(Wait::ForWork).unwrap();
+        assert_eq!(
+            bench.io.exchange(|_, _, buffer| {
+                assert!(buffer.is_empty());
+                Departure::None
+            }),
+            1
+        );
+        assert!(!bench.io.wait(Wait::Look).unwrap().datagrams);
+    }
+}
