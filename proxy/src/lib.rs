@@ -1,1 +1,18 @@
-//! Viaduct: a SIP proxy, registrar and WebRTC gateway.
+//! Viaduct: a SIP proxy, registrar and WebRTC gateway. This is the shell: sockets, threads, files and commands around
+//! the cores, which decide everything.
+//!
+//! The program is [`cli::main`]. [`http::handshake`] is public for the fuzz targets.
+
+mod app;
+pub mod cli;
+mod control;
+mod convert;
+mod health;
+pub mod http;
+mod journal;
+mod logging;
+mod net;
+mod shard;
+mod status;
+mod store;
+mod tls;

@@ -105,11 +105,12 @@ pub struct Authenticator {
 }
 
 impl Authenticator {
-    /// `secret` signs nonces; `lifetime` is how long one may be used.
-    pub fn new(secret: [u8; 32], lifetime: Duration) -> Self {
+    /// `secret` signs nonces; `lifetime` is how long one may be used; the use of up to `nonces_max` is remembered, so
+    /// that none is used twice.
+    pub fn new(secret: [u8; 32], lifetime: Duration, nonces_max: usize) -> Self {
         Self {
             nonces: NonceSource::new(secret, lifetime),
-            counts: Mutex::new(NonceCounts::new(NonceCounts::NONCES_MAX)),
+            counts: Mutex::new(NonceCounts::new(nonces_max)),
         }
     }
 
@@ -238,7 +239,7 @@ mod tests {
     impl Desk {
         fn new() -> Self {
             Self {
-                auth: Authenticator::new([1; 32], Duration::from_secs(300)),
+                auth: Authenticator::new([1; 32], Duration::from_secs(300), 100),
                 users: [User::with_password("alice", "example.com", "secret")]
                     .into_iter()
                     .collect(),
@@ -355,7 +356,7 @@ mod tests {
     #[test]
     fn a_nonce_of_another_server_is_refused() {
         let desk = Desk::new();
-        let other = Authenticator::new([2; 32], Duration::from_secs(300));
+        let other = Authenticator::new([2; 32], Duration::from_secs(300), 100);
         let challenge = other
             .challenges("example.com", &[Algorithm::Md5], &AuthFailure::Missing, NOW, 1)
             .remove(0);

@@ -105,6 +105,28 @@ impl MediaConfig {
         )
     }
 
+    /// What the relay is asked with an SDP of a call's first exchange that `reader` will read, and what was added to its
+    /// row of the table, with the reasons. Nothing is added to profiles.
+    pub fn explain(
+        &self,
+        caller: &Endpoint,
+        callee: &Endpoint,
+        flags: Flags,
+        reader: Party,
+    ) -> (ng::Options, Vec<Addition>) {
+        let needed = match reader {
+            Party::Callee => profile::offer(caller, callee, self.ice),
+            Party::Caller => profile::answer(callee, caller),
+        };
+        match &self.policy {
+            Policy::Profiles => (needed, Vec::new()),
+            Policy::Table(table) => {
+                let row = table.row(flags);
+                merge(if reader == Party::Callee { &row.offer } else { &row.answer }, needed)
+            }
+        }
+    }
+
     /// A row says what each side reads: its first half is for the callee, its second for the caller, whoever offers.
     fn complete(
         &self,

@@ -1,0 +1,153 @@
+//! The control socket: how `viaduct status`, `calls` and the rest reach a running gateway.
+//!
+//! HTTP with JSON over a Unix socket that only its owner may open. What the commands print is what is answered here.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use axum::extract::{Path as UrlPath, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use http_body_util::{BodyExt, Empty};
+use hyper_util::rt::TokioIo;
+use tokio::net::{UnixListener, UnixStream};
+use viaduct_routing::CallNumber;
+
+use crate::app::Stopper;
+use crate::status::Inspector;
+
+#[derive(Clone)]
+struct Control {
+    inspector: Inspector,
+    stopper: Stopper,
+}
+
+/// The bound socket. Its file goes with it.
+#[derive(Debug)]
+pub(crate) struct ControlSocket {
+    listener: UnixListener,
+    file: SocketFile,
+}
+
+#[derive(Debug)]
+struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // Whoever removed it before us did the same.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+impl ControlSocket {
+    /// Binds the socket. One that a dead gateway left behind is taken over; one that a living gateway answers on is not.
+    pub(crate) fn bind(path: &Path) -> anyhow::Result<Self> {
+        use std::os::unix::fs::PermissionsExt;
+        if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            bail!("another viaduct is running: it answers on {}", path.display());
+        }
+        let _ = std::fs::remove_file(path);
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+        }
+        let listener = UnixListener::bind(path).with_context(|| format!("binding {}", path.display()))?;
+        let file = SocketFile(path.to_owned());
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
+            .with_context(|| format!("protecting {}", path.display()))?;
+        Ok(Self { listener, file })
+    }
+
+    /// Serves until the process ends.
+    pub(crate) async fn serve(self, inspector: Inspector, stopper: Stopper) {
+        let router = Router::new()
+            .route("/status", get(status))
+            .route("/registrations", get(registrations))
+            .route("/calls", get(calls))
+            .route("/calls/{call}/hangup", post(hang_up))
+            .route("/stop", post(stop))
+            .with_state(Control { inspector, stopper: stopper.clone() });
+        tokio::select! {
+            ended = axum::serve(self.listener, router) => {
+                if let Err(error) = ended {
+                    tracing::error!("the control socket failed: {error}");
+                }
+            }
+            () = stopper.stopped() => {}
+        }
+        drop(self.file);
+    }
+}
+
+async fn status(State(control): State<Control>) -> Response {
+    or_unavailable(control.inspector.status().await.map(Json))
+}
+
+async fn registrations(State(control): State<Control>) -> Response {
+    Json(control.inspector.registrations()).into_response()
+}
+
+async fn calls(State(control): State<Control>) -> Response {
+    or_unavailable(control.inspector.calls().await.map(Json))
+}
+
+async fn hang_up(State(control): State<Control>, UrlPath(call): UrlPath<u64>) -> Response {
+    match control.inspector.hang_up(CallNumber(call)).await {
+        Some(true) => StatusCode::NO_CONTENT.into_response(),
+        Some(false) => (StatusCode::NOT_FOUND, format!("there is no call {call}\n")).into_response(),
+        None => or_unavailable(None::<()>.map(Json)),
+    }
+}
+
+async fn stop(State(control): State<Control>) -> Response {
+    control.stopper.stop();
+    StatusCode::NO_CONTENT.into_response()
+}
+
+fn or_unavailable(answer: Option<impl IntoResponse>) -> Response {
+    match answer {
+        Some(answer) => answer.into_response(),
+        None => (StatusCode::SERVICE_UNAVAILABLE, "a signalling thread does not answer\n").into_response(),
+    }
+}
+
+/// Why a running gateway gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AskError {
+    /// Nothing listens on the socket.
+    #[error("no running gateway answers on {}: {error}", path.display())]
+    Unreachable {
+        /// The socket.
+        path: PathBuf,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// It answered with an error.
+    #[error("{0}")]
+    Refused(String),
+    /// The answer could not be read.
+    #[error("the gateway's answer cannot be read: {0}")]
+    Unreadable(#[from] hyper::Error),
+}
+
+/// Asks a running gateway. Answers the body.
+pub(crate) async fn ask(socket: &Path, method: http::Method, path: &str) -> Result<Vec<u8>, AskError> {
+    let stream = UnixStream::connect(socket)
+        .await
+        .map_err(|error| AskError::Unreachable { path: socket.to_owned(), error })?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    let mut request = http::Request::new(Empty::<bytes::Bytes>::new());
+    *request.method_mut() = method;
+    *request.uri_mut() = path.parse().map_err(|error| AskError::Refused(format!("{path}: {error}")))?;
+    request.headers_mut().insert(http::header::HOST, http::HeaderValue::from_static("viaduct"));
+    let response = sender.send_request(request).await?;
+    let status = response.status();
+    let body = response.into_body().collect().await?.to_bytes().to_vec();
+    if status.is_success() {
+        Ok(body)
+    } else {
+        Err(AskError::Refused(String::from_utf8_lossy(&body).trim().to_owned()))
+    }
+}

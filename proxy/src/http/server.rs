@@ -1,0 +1,149 @@
+//! Accepting HTTP connections, and what is served on them.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::response::Response;
+use axum::routing::get;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tower_service::Service;
+use viaduct_sip::Transport;
+
+use super::handshake::Origins;
+use super::pages::{self, PhoneApi};
+use super::sip;
+use crate::health::Health;
+use crate::net::conns::Permit;
+use crate::net::context::NetContext;
+use crate::net::stream::pause_after;
+
+/// The largest request head that is read. Cookies of other services on the same host count too.
+const HEAD_MAX: usize = 32 * 1_024;
+
+/// What one listener offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Surface {
+    /// SIP over WebSocket, and nothing else.
+    SipOnly,
+    /// The phone page, health, and SIP over WebSocket.
+    Everything,
+    /// Health and metrics.
+    Operations,
+}
+
+/// What HTTP handlers need.
+#[derive(Clone)]
+pub(crate) struct HttpContext {
+    pub(crate) net: NetContext,
+    pub(crate) origins: Arc<Origins>,
+    pub(crate) health: Health,
+    pub(crate) phone: Arc<PhoneApi>,
+}
+
+/// Whose request it is, and the right to a connection, which a WebSocket takes over.
+#[derive(Debug, Clone)]
+pub(crate) struct Peer {
+    pub(crate) transport: Transport,
+    pub(crate) local: SocketAddr,
+    pub(crate) remote: SocketAddr,
+    pub(crate) permit: Arc<std::sync::Mutex<Option<Permit>>>,
+}
+
+/// The paths of a listener.
+pub(crate) fn router(context: HttpContext, surface: Surface) -> Router {
+    let health = Router::new()
+        .route("/health/live", get(crate::health::live))
+        .route("/health/ready", get(crate::health::ready));
+    let router = match surface {
+        Surface::SipOnly => Router::new().route("/sip", get(sip::open)),
+        Surface::Everything => Router::new()
+            .route("/sip", get(sip::open))
+            .route("/api/phone", get(pages::phone))
+            .route("/api/phone/people", get(pages::people))
+            .merge(health)
+            .fallback(pages::asset),
+        Surface::Operations => health.route("/metrics", get(crate::health::metrics)),
+    };
+    router.with_state(context)
+}
+
+/// Accepts connections until the process ends.
+pub(crate) async fn serve(net: NetContext, listener: TcpListener, tls: Option<TlsAcceptor>, router: Router) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = net.stopped() => return,
+        };
+        match accepted {
+            Ok((stream, remote)) => {
+                if let Some(permit) = net.conns.admit(remote.ip().to_canonical()) {
+                    tokio::spawn(connection(net.clone(), stream, remote, tls.clone(), router.clone(), permit));
+                }
+            }
+            Err(error) => pause_after(&error).await,
+        }
+    }
+}
+
+async fn connection(
+    net: NetContext,
+    stream: TcpStream,
+    remote: SocketAddr,
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    permit: Permit,
+) {
+    let Ok(local) = stream.local_addr() else { return };
+    // As for SIP over TCP: a kernel that cannot do this only makes it slower.
+    let _ = stream.set_nodelay(true);
+    let transport = if tls.is_some() { Transport::Wss } else { Transport::Ws };
+    let permit = Arc::new(std::sync::Mutex::new(Some(permit)));
+    let peer = Peer { transport, local, remote, permit };
+    match tls {
+        None => talk(&net, TokioIo::new(stream), router, peer).await,
+        Some(tls) => match timeout(net.times.handshake, tls.accept(stream)).await {
+            Ok(Ok(stream)) => talk(&net, TokioIo::new(stream), router, peer).await,
+            Ok(Err(error)) => {
+                net.conns.counters.tls_failures.fetch_add(1, Ordering::Relaxed);
+                tracing::debug!(%remote, "TLS handshake failed: {error}");
+            }
+            Err(_) => {
+                net.conns.counters.idle_peers.fetch_add(1, Ordering::Relaxed);
+            }
+        },
+    }
+}
+
+async fn talk<I>(net: &NetContext, io: I, router: Router, peer: Peer)
+where
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+{
+    let service = hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+        let mut router = router.clone();
+        let mut request: Request = request.map(axum::body::Body::new);
+        request.extensions_mut().insert(peer.clone());
+        async move {
+            let response: Result<Response, Infallible> = router.call(request).await;
+            response
+        }
+    });
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(net.times.handshake)
+        .max_buf_size(HEAD_MAX)
+        .serve_connection(io, service)
+        .with_upgrades();
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        // However it ends, the peer has been told by hyper what there was to tell.
+        result = connection.as_mut() => drop(result),
+        () = net.stopped() => {}
+    }
+}

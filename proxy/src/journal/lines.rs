@@ -1,0 +1,279 @@
+//! Events as text. No I/O.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use viaduct_routing::{CallEnd, CallNumber, Event, UnregisterReason};
+use viaduct_txn::Flow;
+
+use super::Item;
+
+/// Calls that are remembered, to name them in later lines.
+const CALLS_MAX: usize = 20_000;
+
+/// How much a line matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Importance {
+    /// Only to whoever looks for it.
+    Detail,
+    /// What a user did and got.
+    Normal,
+    /// Somebody should look at it.
+    Attention,
+}
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Line {
+    pub(crate) importance: Importance,
+    pub(crate) text: String,
+}
+
+/// What the relay tells about the media of a call.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum MediaNote {
+    /// Media flows both ways, so long after the relay was first asked.
+    BothWays { call_id: String, after: Duration },
+    /// Something that keeps media from flowing.
+    Trouble { call_id: String, what: String },
+    /// The relay has forgotten the call: what it counted.
+    Quality { call_id: String, text: String },
+}
+
+#[derive(Debug)]
+struct Call {
+    number: CallNumber,
+    from: String,
+    to: String,
+    /// What the relay counted, when it tells that before the end of the call is told.
+    quality: Option<String>,
+    ended: Option<String>,
+}
+
+/// Turns events into lines. Remembers calls, to say whose they are.
+#[derive(Debug, Default)]
+pub(crate) struct Lines {
+    calls: HashMap<String, Call>,
+    by_number: HashMap<CallNumber, String>,
+    oldest: VecDeque<String>,
+}
+
+impl Lines {
+    /// The lines for one event, mostly one.
+    pub(crate) fn of(&mut self, item: Item) -> Option<Line> {
+        match item {
+            Item::Sip(event) => self.sip(event),
+            Item::Media(note) => self.media(note),
+        }
+    }
+
+    fn sip(&mut self, event: Event) -> Option<Line> {
+        match event {
+            Event::Registered { aor, flow, user_agent, .. } => {
+                let device = user_agent.as_deref().unwrap_or("unknown device");
+                Some(normal(format!(
+                    "{} registered  {}  {device}, {}",
+                    aor.user().unwrap_or(aor.as_str()),
+                    flow.remote.ip(),
+                    flow.transport
+                )))
+            }
+            Event::Unregistered { aor, reason, .. } => {
+                let why = match reason {
+                    UnregisterReason::Removed => "signed off",
+                    UnregisterReason::Expired => "did not refresh its registration",
+                    UnregisterReason::ConnectionClosed => "closed its connection",
+                };
+                Some(normal(format!("{} {why}", aor.user().unwrap_or(aor.as_str()))))
+            }
+            Event::AuthFailed { flow, failure, pause } => {
+                let wait = pause.map(|pause| format!("; the next try is heard in {} s", pause.as_secs()));
+                Some(attention(format!("{failure}, from {}{}", place(&flow), wait.unwrap_or_default())))
+            }
+            Event::Refused { flow, method, uri, status, reason } => {
+                Some(detail(format!("{method} {uri} from {} refused: {status} {reason}", place(&flow))))
+            }
+            Event::BadMessage { flow, fault } => {
+                Some(detail(format!("dropped octets from {} that are no SIP message: {fault}", place(&flow))))
+            }
+            Event::CallStarted { call, call_id, from, to } => {
+                let line = normal(format!("call {}  {from} → {to}", call.0));
+                self.remember(call_id, Call { number: call, from, to, quality: None, ended: None });
+                Some(line)
+            }
+            Event::CallAnswered { call, after } => {
+                Some(normal(format!("call {}  answered after {}", call.0, seconds(after))))
+            }
+            Event::CallEnded { call, end, talked } => self.ended(call, &end, talked),
+            Event::RelayFailed { call_id, reason } => {
+                Some(attention(format!("{}the media relay failed: {reason}", self.name(&call_id))))
+            }
+        }
+    }
+
+    fn media(&mut self, note: MediaNote) -> Option<Line> {
+        match note {
+            MediaNote::BothWays { call_id, after } => {
+                Some(normal(format!("{}audio both ways after {}", self.name(&call_id), seconds(after))))
+            }
+            MediaNote::Trouble { call_id, what } => Some(attention(format!("{}{what}", self.name(&call_id)))),
+            MediaNote::Quality { call_id, text } => {
+                let call = self.calls.get_mut(&call_id)?;
+                match call.ended.take() {
+                    Some(ended) => {
+                        self.forget(&call_id);
+                        Some(normal(format!("{ended}  {text}")))
+                    }
+                    None => {
+                        call.quality = Some(text);
+                        None
+                    }
+                }
+            }
+        }
+    }
+
+    fn ended(&mut self, number: CallNumber, end: &CallEnd, talked: Option<Duration>) -> Option<Line> {
+        let call_id = self.by_number.get(&number)?.clone();
+        let call = self.calls.get_mut(&call_id)?;
+        let how = match end {
+            CallEnd::ByCaller => format!("ended by {}", call.from),
+            CallEnd::ByCallee => format!("ended by {}", call.to),
+            CallEnd::Cancelled => format!("{} gave up", call.from),
+            CallEnd::Failed { status, reason } => format!("failed: {status} {reason}"),
+            CallEnd::ByProxy(why) => format!("ended: {}", why.words()),
+        };
+        let talked = talked.map(|talked| format!("  {} s", talked.as_secs()));
+        let mut text = format!("call {}  {how}{}", number.0, talked.as_deref().unwrap_or_default());
+        if let Some(quality) = call.quality.take() {
+            text.push_str("  ");
+            text.push_str(&quality);
+        }
+        self.forget(&call_id);
+        Some(normal(text))
+    }
+
+    /// `call 7  `, or nothing for a call that nobody told of.
+    fn name(&self, call_id: &str) -> String {
+        self.calls.get(call_id).map_or_else(String::new, |call| format!("call {}  ", call.number.0))
+    }
+
+    fn remember(&mut self, call_id: String, call: Call) {
+        if self.oldest.len() >= CALLS_MAX
+            && let Some(oldest) = self.oldest.pop_front()
+        {
+            self.forget(&oldest);
+        }
+        self.by_number.insert(call.number, call_id.clone());
+        self.oldest.push_back(call_id.clone());
+        self.calls.insert(call_id, call);
+    }
+
+    fn forget(&mut self, call_id: &str) {
+        if let Some(call) = self.calls.remove(call_id) {
+            self.by_number.remove(&call.number);
+        }
+        // Ended calls leave the queue from its front; one behind a long call leaves when that one does.
+        while self.oldest.front().is_some_and(|oldest| !self.calls.contains_key(oldest)) {
+            self.oldest.pop_front();
+        }
+    }
+}
+
+fn place(flow: &Flow) -> String {
+    format!("{} ({})", flow.remote, flow.transport)
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{:.2} s", duration.as_secs_f64())
+}
+
+fn normal(text: String) -> Line {
+    Line { importance: Importance::Normal, text }
+}
+
+fn attention(text: String) -> Line {
+    Line { importance: Importance::Attention, text }
+}
+
+fn detail(text: String) -> Line {
+    Line { importance: Importance::Detail, text }
+}
+
+#[cfg(test)]
+mod tests {
+    use viaduct_routing::ProxyEnd;
+    use viaduct_sip::{Aor, Transport, Uri};
+
+    use super::*;
+
+    fn tell(lines: &mut Lines, event: Event) -> String {
+        lines.of(Item::Sip(event)).unwrap().text
+    }
+
+    fn started(number: u64) -> Event {
+        Event::CallStarted {
+            call: CallNumber(number),
+            call_id: format!("id-{number}"),
+            from: "300".to_owned(),
+            to: "100".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_call_reads_as_a_story() {
+        let mut lines = Lines::default();
+        let call = CallNumber(1);
+        assert_eq!(tell(&mut lines, started(1)), "call 1  300 → 100");
+        let answered = Event::CallAnswered { call, after: Duration::from_millis(212) };
+        assert_eq!(tell(&mut lines, answered), "call 1  answered after 0.21 s");
+        let both = MediaNote::BothWays { call_id: "id-1".to_owned(), after: Duration::from_millis(340) };
+        assert_eq!(lines.of(Item::Media(both)).unwrap().text, "call 1  audio both ways after 0.34 s");
+        let quality = MediaNote::Quality { call_id: "id-1".to_owned(), text: "MOS 4.4".to_owned() };
+        assert_eq!(lines.of(Item::Media(quality)), None, "told together with the end");
+        let ended = Event::CallEnded { call, end: CallEnd::ByCaller, talked: Some(Duration::from_secs(22)) };
+        assert_eq!(tell(&mut lines, ended), "call 1  ended by 300  22 s  MOS 4.4");
+        assert!(lines.calls.is_empty() && lines.by_number.is_empty() && lines.oldest.is_empty());
+    }
+
+    #[test]
+    fn ends_say_who_or_why() {
+        let mut lines = Lines::default();
+        for (number, end, text) in [
+            (1, CallEnd::ByCallee, "ended by 100"),
+            (2, CallEnd::Cancelled, "300 gave up"),
+            (3, CallEnd::Failed { status: 486, reason: "Busy Here".to_owned() }, "failed: 486 Busy Here"),
+            (4, CallEnd::ByProxy(ProxyEnd::MediaTimeout), "ended: no media from either side"),
+        ] {
+            tell(&mut lines, started(number));
+            let ended = Event::CallEnded { call: CallNumber(number), end, talked: None };
+            assert_eq!(tell(&mut lines, ended), format!("call {number}  {text}"));
+        }
+    }
+
+    #[test]
+    fn a_registration_names_the_device_and_how_it_came() {
+        let flow = Flow {
+            transport: Transport::Wss,
+            local: "192.0.2.1:443".parse().unwrap(),
+            remote: "192.0.2.7:50000".parse().unwrap(),
+            conn: None,
+        };
+        let registered = Event::Registered {
+            aor: Aor::from_uri(&Uri::parse("sip:300@example.com").unwrap()).unwrap(),
+            uri: "sip:x@y.invalid".into(),
+            flow,
+            user_agent: Some("Firefox 152".into()),
+        };
+        assert_eq!(tell(&mut Lines::default(), registered), "300 registered  192.0.2.7  Firefox 152, WSS");
+    }
+
+    #[test]
+    fn the_memory_of_calls_is_bounded() {
+        let mut lines = Lines::default();
+        for number in 0..CALLS_MAX as u64 + 10 {
+            tell(&mut lines, started(number));
+        }
+        assert_eq!((lines.calls.len(), lines.by_number.len(), lines.oldest.len()), (CALLS_MAX, CALLS_MAX, CALLS_MAX));
+    }
+}

@@ -1,0 +1,7 @@
+//! Sockets: octets in, messages to the shards; messages from the shards, octets out.
+
+pub(crate) mod conns;
+pub(crate) mod context;
+pub(crate) mod stream;
+pub(crate) mod udp;
+pub(crate) mod ws;

@@ -1,0 +1,214 @@
+//! Every stream connection there is: where its outgoing messages go, and how many one source may have.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use dashmap::DashMap;
+use tokio::sync::mpsc;
+use viaduct_txn::{ConnId, Flow};
+
+/// Bounds on connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ConnLimits {
+    /// Connections at a time (`limits.connections`).
+    pub(crate) connections: usize,
+    /// Connections of one source address (`limits.connections_per_source`).
+    pub(crate) per_source: usize,
+    /// Messages that wait for one peer (`limits.connection_queue`).
+    pub(crate) queue: usize,
+}
+
+/// What was counted about connections.
+#[derive(Debug, Default)]
+pub(crate) struct ConnCounters {
+    /// Connections refused because of [`ConnLimits::connections`].
+    pub(crate) over_limit: AtomicU64,
+    /// Connections refused because of [`ConnLimits::per_source`].
+    pub(crate) over_source_limit: AtomicU64,
+    /// Connections closed because their peer let [`ConnLimits::queue`] messages pile up, or did not read in time.
+    pub(crate) slow_peers: AtomicU64,
+    /// Connections closed because nothing, or no whole message, came in time.
+    pub(crate) idle_peers: AtomicU64,
+    /// TLS handshakes that failed.
+    pub(crate) tls_failures: AtomicU64,
+    /// WebSocket handshakes that were refused.
+    pub(crate) websocket_refusals: AtomicU64,
+}
+
+/// All connections, open ones and those in their handshake.
+#[derive(Debug)]
+pub(crate) struct Conns {
+    limits: ConnLimits,
+    open: DashMap<ConnId, mpsc::Sender<Bytes>>,
+    per_source: Mutex<HashMap<IpAddr, usize>>,
+    total: AtomicUsize,
+    next: AtomicU64,
+    pub(crate) counters: ConnCounters,
+}
+
+/// A connection's place among those that are allowed. Gives it back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    conns: Arc<Conns>,
+    ip: IpAddr,
+}
+
+/// An open connection's outgoing messages. It is known to others until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    conns: Arc<Conns>,
+    conn: ConnId,
+    queue: mpsc::Receiver<Bytes>,
+}
+
+impl Conns {
+    pub(crate) fn new(limits: ConnLimits) -> Arc<Self> {
+        Arc::new(Self {
+            limits,
+            open: DashMap::new(),
+            per_source: Mutex::default(),
+            total: AtomicUsize::new(0),
+            next: AtomicU64::new(1),
+            counters: ConnCounters::default(),
+        })
+    }
+
+    /// Makes room for one more connection of this source. `None`, and counted, when there is none.
+    pub(crate) fn admit(self: &Arc<Self>, ip: IpAddr) -> Option<Permit> {
+        if self.total.fetch_add(1, Ordering::Relaxed) >= self.limits.connections {
+            self.total.fetch_sub(1, Ordering::Relaxed);
+            self.counters.over_limit.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        // From here on the permit gives back what was taken.
+        let mut per_source = self.lock_sources();
+        let count = per_source.entry(ip).or_default();
+        *count += 1;
+        let is_over = *count > self.limits.per_source;
+        drop(per_source);
+        let permit = Permit { conns: Arc::clone(self), ip };
+        if is_over {
+            self.counters.over_source_limit.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        Some(permit)
+    }
+
+    /// Gives a connection its identity and its queue.
+    pub(crate) fn open(self: &Arc<Self>) -> (ConnId, Outgoing) {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        #[expect(clippy::expect_used, reason = "counts up from 1; 2^64 connections take longer than the process lives")]
+        let conn = ConnId::new(number).expect("connection numbers begin at 1");
+        let (sender, queue) = mpsc::channel(self.limits.queue);
+        self.open.insert(conn, sender);
+        (conn, Outgoing { conns: Arc::clone(self), conn, queue })
+    }
+
+    /// Queues a message for the peer of a flow. False when the connection is gone, or its peer does not read: then it
+    /// is about to be closed.
+    pub(crate) fn send(&self, flow: &Flow, octets: Bytes) -> bool {
+        let Some(conn) = flow.conn else { return false };
+        let Some(sender) = self.open.get(&conn).map(|entry| entry.value().clone()) else { return false };
+        match sender.try_send(octets) {
+            Ok(()) => true,
+            Err(mpsc::error::TrySendError::Closed(_)) => false,
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                self.counters.slow_peers.fetch_add(1, Ordering::Relaxed);
+                // Without a sender the connection's task sees the end of its queue and closes.
+                self.open.remove(&conn);
+                false
+            }
+        }
+    }
+
+    /// Connections that are open, and those that are allowed in all.
+    pub(crate) fn len(&self) -> (usize, usize) {
+        (self.open.len(), self.total.load(Ordering::Relaxed))
+    }
+
+    fn lock_sources(&self) -> std::sync::MutexGuard<'_, HashMap<IpAddr, usize>> {
+        // Counting cannot leave the table half changed.
+        self.per_source.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.conns.total.fetch_sub(1, Ordering::Relaxed);
+        let mut per_source = self.conns.lock_sources();
+        if let Some(count) = per_source.get_mut(&self.ip) {
+            *count -= 1;
+            if *count == 0 {
+                per_source.remove(&self.ip);
+            }
+        }
+    }
+}
+
+impl Outgoing {
+    /// The next message to send. `None` when the connection must close.
+    pub(crate) async fn next(&mut self) -> Option<Bytes> {
+        self.queue.recv().await
+    }
+
+    /// A message that is already waiting.
+    pub(crate) fn try_next(&mut self) -> Option<Bytes> {
+        self.queue.try_recv().ok()
+    }
+}
+
+impl Drop for Outgoing {
+    fn drop(&mut self) {
+        self.conns.open.remove(&self.conn);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use viaduct_sip::Transport;
+
+    use super::*;
+
+    fn conns(connections: usize, per_source: usize, queue: usize) -> Arc<Conns> {
+        Conns::new(ConnLimits { connections, per_source, queue })
+    }
+
+    fn ip(last: u8) -> IpAddr {
+        [192, 0, 2, last].into()
+    }
+
+    #[test]
+    fn places_are_given_back() {
+        let conns = conns(3, 2, 8);
+        let first = conns.admit(ip(1)).unwrap();
+        let _second = conns.admit(ip(1)).unwrap();
+        assert!(conns.admit(ip(1)).is_none(), "two of one source are enough");
+        let _third = conns.admit(ip(2)).unwrap();
+        assert!(conns.admit(ip(3)).is_none(), "three are enough");
+        drop(first);
+        assert!(conns.admit(ip(1)).is_some());
+        let counters = &conns.counters;
+        assert_eq!(counters.over_source_limit.load(Ordering::Relaxed), 1);
+        assert_eq!(counters.over_limit.load(Ordering::Relaxed), 1);
+        assert_eq!(conns.len(), (0, 2));
+    }
+
+    #[test]
+    fn a_peer_that_does_not_read_loses_its_connection() {
+        let conns = conns(9, 9, 2);
+        let (conn, mut outgoing) = conns.open();
+        let addr = "192.0.2.1:5060".parse().unwrap();
+        let flow = Flow { transport: Transport::Tcp, local: addr, remote: addr, conn: Some(conn) };
+        assert!(conns.send(&flow, Bytes::from_static(b"1")));
+        assert!(conns.send(&flow, Bytes::from_static(b"2")));
+        assert!(!conns.send(&flow, Bytes::from_static(b"3")));
+        assert!(!conns.send(&flow, Bytes::from_static(b"4")), "it is not known any more");
+        assert_eq!(outgoing.try_next().as_deref(), Some(&b"1"[..]));
+        assert_eq!(outgoing.try_next().as_deref(), Some(&b"2"[..]));
+        assert_eq!(outgoing.try_next(), None);
+        assert_eq!(conns.counters.slow_peers.load(Ordering::Relaxed), 1);
+    }
+}

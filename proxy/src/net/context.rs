@@ -1,0 +1,79 @@
+//! What every connection's task needs.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use viaduct_sip::{Limits, Message, ParseError, Transport};
+use viaduct_txn::{ConnId, Flow};
+
+use super::conns::Conns;
+use crate::shard::{Shards, ShardInput};
+
+/// How long connections may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ConnTimes {
+    /// TLS and WebSocket handshakes, and one message from its first octet to its last (`limits.handshake`).
+    pub(crate) handshake: Duration,
+    /// A TCP or TLS connection without traffic (`limits.connection_idle`).
+    pub(crate) idle: Duration,
+    /// Between pings of a WebSocket (`limits.websocket_ping`).
+    pub(crate) ping: Duration,
+}
+
+/// Shared by all connections.
+#[derive(Debug, Clone)]
+pub(crate) struct NetContext {
+    pub(crate) shards: Shards,
+    pub(crate) conns: Arc<Conns>,
+    pub(crate) limits: Limits,
+    pub(crate) times: ConnTimes,
+    /// True when the process is about to end.
+    pub(crate) stopping: watch::Receiver<bool>,
+}
+
+/// Where one connection's messages go.
+#[derive(Debug)]
+pub(crate) struct Inlet {
+    context: NetContext,
+    flow: Flow,
+    conn: ConnId,
+}
+
+impl NetContext {
+    /// The way into the shards for a connection.
+    pub(crate) fn inlet(&self, transport: Transport, local: SocketAddr, remote: SocketAddr, conn: ConnId) -> Inlet {
+        // A socket that takes IPv4 over IPv6 shows mapped addresses; nothing else should see them.
+        let canonical = |addr: SocketAddr| SocketAddr::new(addr.ip().to_canonical(), addr.port());
+        let flow = Flow { transport, local: canonical(local), remote: canonical(remote), conn: Some(conn) };
+        Inlet { context: self.clone(), flow, conn }
+    }
+
+    /// Resolves when the process is about to end.
+    pub(crate) async fn stopped(&self) {
+        let mut stopping = self.stopping.clone();
+        // An error means that whoever could say so is gone: the same.
+        let _ = stopping.wait_for(|stopping| *stopping).await;
+    }
+}
+
+impl Inlet {
+    /// Hands a message to its shard, waiting while the shard is busy: that is what slows a peer down.
+    pub(crate) async fn message(&self, message: Message) {
+        self.context.shards.of_message(&message).push(ShardInput::Message { flow: self.flow, message }).await;
+    }
+
+    /// Octets that are no message: a shard answers them if they can be answered.
+    pub(crate) async fn bad_message(&self, error: ParseError) {
+        let shard = self.context.shards.any(self.conn.get());
+        shard.push(ShardInput::BadMessage { flow: self.flow, error: Box::new(error) }).await;
+    }
+
+    /// The connection is gone: every shard may have calls over it.
+    pub(crate) async fn closed(&self) {
+        for shard in self.context.shards.iter() {
+            shard.push(ShardInput::Closed(self.conn)).await;
+        }
+    }
+}

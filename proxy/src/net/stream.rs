@@ -1,0 +1,199 @@
+//! SIP over TCP and TLS: one task per connection.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, timeout};
+use tokio_rustls::TlsAcceptor;
+use viaduct_sip::{Frame, Framer, KeepAlive, Transport};
+
+use super::conns::{Outgoing, Permit};
+use super::context::{Inlet, NetContext};
+
+/// Octets read at a time.
+const READ_BUFFER: usize = 8_192;
+
+/// How long a peer may take to read what it is sent.
+const WRITE_MAX: Duration = Duration::from_secs(10);
+
+/// How long a connection stays open for the answer to octets that were no message.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// Accepts connections until the process ends.
+pub(crate) async fn serve(context: NetContext, listener: TcpListener, tls: Option<TlsAcceptor>) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = context.stopped() => return,
+        };
+        match accepted {
+            Ok((stream, remote)) => {
+                if let Some(permit) = context.conns.admit(remote.ip().to_canonical()) {
+                    tokio::spawn(connection(context.clone(), stream, remote, tls.clone(), permit));
+                }
+            }
+            Err(error) => pause_after(&error).await,
+        }
+    }
+}
+
+/// Running out of descriptors passes; trying again at once would only burn the processor.
+pub(crate) async fn pause_after(error: &std::io::Error) {
+    tracing::warn!("cannot accept a connection: {error}");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+}
+
+async fn connection(
+    context: NetContext,
+    stream: TcpStream,
+    remote: SocketAddr,
+    tls: Option<TlsAcceptor>,
+    permit: Permit,
+) {
+    let Ok(local) = stream.local_addr() else { return };
+    // Signalling is short and urgent. A kernel that cannot do this only makes it slower.
+    let _ = stream.set_nodelay(true);
+    match tls {
+        None => talk(context, stream, Transport::Tcp, local, remote).await,
+        Some(tls) => match timeout(context.times.handshake, tls.accept(stream)).await {
+            Ok(Ok(stream)) => talk(context, stream, Transport::Tls, local, remote).await,
+            Ok(Err(error)) => {
+                context.conns.counters.tls_failures.fetch_add(1, Ordering::Relaxed);
+                tracing::debug!(%remote, "TLS handshake failed: {error}");
+            }
+            Err(_) => {
+                context.conns.counters.idle_peers.fetch_add(1, Ordering::Relaxed);
+            }
+        },
+    }
+    drop(permit);
+}
+
+/// A connection from its first octet to its last.
+async fn talk<S>(context: NetContext, stream: S, transport: Transport, local: SocketAddr, remote: SocketAddr)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let (conn, outgoing) = context.conns.open();
+    let inlet = context.inlet(transport, local, remote, conn);
+    Talk { framer: Framer::new(context.limits), context, stream, outgoing, since: Instant::now() }.run(&inlet).await;
+    inlet.closed().await;
+}
+
+struct Talk<S> {
+    context: NetContext,
+    stream: S,
+    outgoing: Outgoing,
+    framer: Framer,
+    /// When the last whole message came or went, or the first octet of an unfinished one.
+    since: Instant,
+}
+
+/// Why a connection ends.
+enum End {
+    /// The peer closed it, or it broke.
+    Closed,
+    /// The peer sent octets that are no message: nothing behind them can be understood.
+    Garbled,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
+    async fn run(mut self, inlet: &Inlet) {
+        let mut buffer = vec![0; READ_BUFFER];
+        let end = loop {
+            let patience = self.patience();
+            tokio::select! {
+                message = self.outgoing.next() => match message {
+                    Some(octets) if self.write(octets).await => {}
+                    _ => break End::Closed,
+                },
+                read = self.stream.read(&mut buffer) => match read {
+                    Ok(0) | Err(_) => break End::Closed,
+                    Ok(len) => {
+                        if let Err(end) = self.received(&buffer[..len], inlet).await {
+                            break end;
+                        }
+                    }
+                },
+                () = tokio::time::sleep_until(patience) => {
+                    self.context.conns.counters.idle_peers.fetch_add(1, Ordering::Relaxed);
+                    break End::Closed;
+                }
+                () = self.context.stopped() => break End::Closed,
+            }
+        };
+        if let End::Garbled = end {
+            // The answer is on its way from the shard.
+            if let Ok(Some(answer)) = timeout(LAST_WORDS, self.outgoing.next()).await {
+                self.write(answer).await;
+            }
+        }
+        // The peer may be gone already.
+        let _ = timeout(LAST_WORDS, self.stream.shutdown()).await;
+    }
+
+    /// Until when something must happen.
+    fn patience(&self) -> Instant {
+        let times = &self.context.times;
+        self.since + if self.framer.is_inside_message() { times.handshake } else { times.idle }
+    }
+
+    async fn received(&mut self, octets: &[u8], inlet: &Inlet) -> Result<(), End> {
+        let was_inside = self.framer.is_inside_message();
+        self.framer.push(octets);
+        let mut whole = false;
+        loop {
+            match self.framer.next_frame() {
+                Ok(None) => break,
+                Ok(Some(Frame::Message(message))) => inlet.message(message).await,
+                Ok(Some(Frame::Ping)) => {
+                    if !self.write(Bytes::from_static(KeepAlive::PONG)).await {
+                        return Err(End::Closed);
+                    }
+                }
+                Ok(Some(Frame::Pong)) => {}
+                Err(error) => {
+                    inlet.bad_message(error).await;
+                    return Err(End::Garbled);
+                }
+            }
+            whole = true;
+        }
+        // A message that dribbles in does not keep its own time from running out.
+        if whole || !was_inside {
+            self.since = Instant::now();
+        }
+        Ok(())
+    }
+
+    /// Sends one message and all that wait behind it. False when the peer is gone or does not read.
+    async fn write(&mut self, first: Bytes) -> bool {
+        let mut next = Some(first);
+        while let Some(octets) = next {
+            match timeout(WRITE_MAX, self.stream.write_all(&octets)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return false,
+                Err(_) => {
+                    self.context.conns.counters.slow_peers.fetch_add(1, Ordering::Relaxed);
+                    return false;
+                }
+            }
+            next = self.outgoing.try_next();
+        }
+        if !self.framer.is_inside_message() {
+            self.since = Instant::now();
+        }
+        // TLS keeps octets back until it is told to let go.
+        matches!(timeout(WRITE_MAX, self.stream.flush()).await, Ok(Ok(())))
+    }
+}
+
+/// A TLS acceptor for SIP.
+pub(crate) fn acceptor(config: Arc<rustls::ServerConfig>) -> TlsAcceptor {
+    TlsAcceptor::from(config)
+}

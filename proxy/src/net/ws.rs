@@ -1,0 +1,162 @@
+//! SIP over WebSocket (RFC 7118): one task per connection, after the handshake.
+
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, timeout};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig, frame::coding::CloseCode};
+use tokio_tungstenite::tungstenite::{Error, Message as Frame, error::CapacityError};
+use viaduct_sip::{KeepAlive, Message, Transport};
+
+use super::conns::Permit;
+use super::context::{Inlet, NetContext};
+
+/// How long a peer may take to read what it is sent, or to say goodbye.
+const WRITE_MAX: Duration = Duration::from_secs(10);
+
+/// Octets that a connection keeps for reading. The library's own default is 128 KiB, for each of thousands.
+const READ_BUFFER: usize = 4_096;
+
+/// A connection whose handshake is over.
+pub(crate) struct Accepted<S> {
+    pub(crate) io: S,
+    pub(crate) transport: Transport,
+    pub(crate) local: SocketAddr,
+    pub(crate) remote: SocketAddr,
+    pub(crate) permit: Permit,
+}
+
+/// Serves a connection until it ends.
+pub(crate) async fn serve<S>(context: NetContext, accepted: Accepted<S>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let Accepted { io, transport, local, remote, permit } = accepted;
+    let config = WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(0)
+        .max_write_buffer_size(2 * context.limits.frame_octets_max)
+        .max_message_size(Some(context.limits.frame_octets_max))
+        .max_frame_size(Some(context.limits.frame_octets_max));
+    let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
+    let (conn, mut outgoing) = context.conns.open();
+    let inlet = context.inlet(transport, local, remote, conn);
+    let mut talk = Talk { context: context.clone(), socket, heard: Instant::now(), asked: false };
+    let goodbye = loop {
+        let next_ping = talk.heard + context.times.ping;
+        let step = tokio::select! {
+            message = outgoing.next() => match message {
+                Some(octets) => talk.send(octets).await,
+                None => Err(Some(close(CloseCode::Policy, "not reading"))),
+            },
+            frame = talk.socket.next() => talk.received(frame, &inlet).await,
+            () = tokio::time::sleep_until(next_ping) => talk.ping().await,
+            () = context.stopped() => Err(Some(close(CloseCode::Away, "restarting"))),
+        };
+        if let Err(goodbye) = step {
+            break goodbye;
+        }
+    };
+    drop(outgoing);
+    // Others must learn at once that nobody is there; the peer may take its time.
+    inlet.closed().await;
+    if goodbye.is_some() {
+        let _ = timeout(WRITE_MAX, talk.socket.close(goodbye)).await;
+    }
+    drop(permit);
+}
+
+struct Talk<S> {
+    context: NetContext,
+    socket: WebSocketStream<S>,
+    /// When anything last came.
+    heard: Instant,
+    /// A ping is out, and nothing came since.
+    asked: bool,
+}
+
+/// The end of a connection: with a close frame, unless the peer is already gone.
+type End = Option<CloseFrame>;
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
+    async fn received(&mut self, frame: Option<Result<Frame, Error>>, inlet: &Inlet) -> Result<(), End> {
+        let frame = match frame {
+            None => return Err(None),
+            Some(Ok(frame)) => frame,
+            Some(Err(error)) => return Err(fault(&error)),
+        };
+        self.heard = Instant::now();
+        self.asked = false;
+        let octets = match frame {
+            Frame::Text(text) => Bytes::from(text),
+            Frame::Binary(octets) => octets,
+            // The library answers pings and closes by itself.
+            Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_) => return Ok(()),
+            Frame::Close(_) => return Err(None),
+        };
+        match KeepAlive::recognize(&octets) {
+            Some(KeepAlive::Ping) => return self.send(Bytes::from_static(KeepAlive::PONG)).await,
+            Some(KeepAlive::Empty | KeepAlive::Pong | KeepAlive::Nul) => return Ok(()),
+            None => {}
+        }
+        match Message::parse_frame(octets, &self.context.limits) {
+            Ok(message) => inlet.message(message).await,
+            // One bad message says nothing about the next: frames keep them apart.
+            Err(error) => inlet.bad_message(error).await,
+        }
+        Ok(())
+    }
+
+    /// Sends one message in a frame of its own: text if it is text (RFC 7118 section 5).
+    async fn send(&mut self, octets: Bytes) -> Result<(), End> {
+        let frame = match std::str::from_utf8(&octets) {
+            Ok(_) => {
+                #[expect(clippy::expect_used, reason = "checked on the line above")]
+                let text = octets.try_into().expect("the octets are UTF-8");
+                Frame::Text(text)
+            }
+            Err(_) => Frame::Binary(octets),
+        };
+        match timeout(WRITE_MAX, self.socket.send(frame)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(None),
+            Err(_) => {
+                self.context.conns.counters.slow_peers.fetch_add(1, Ordering::Relaxed);
+                Err(None)
+            }
+        }
+    }
+
+    /// A phone in a tunnel says nothing when it goes. One that does not answer until the next ping has gone.
+    async fn ping(&mut self) -> Result<(), End> {
+        if self.asked {
+            self.context.conns.counters.idle_peers.fetch_add(1, Ordering::Relaxed);
+            return Err(None);
+        }
+        self.asked = true;
+        self.heard = Instant::now();
+        match timeout(WRITE_MAX, self.socket.send(Frame::Ping(Bytes::new()))).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(None),
+        }
+    }
+}
+
+fn close(code: CloseCode, reason: &'static str) -> CloseFrame {
+    CloseFrame { code, reason: reason.into() }
+}
+
+/// What a peer that broke the protocol is told (RFC 6455 section 7.4.1).
+fn fault(error: &Error) -> End {
+    match error {
+        Error::Utf8(_) => Some(close(CloseCode::Invalid, "text is not UTF-8")),
+        Error::Capacity(CapacityError::MessageTooLong { .. }) => Some(close(CloseCode::Size, "message too large")),
+        Error::Protocol(_) => Some(close(CloseCode::Protocol, "protocol error")),
+        _ => None,
+    }
+}

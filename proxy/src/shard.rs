@@ -1,0 +1,399 @@
+//! Signalling threads: each owns one shard of the proxy, its UDP sockets and its services.
+//!
+//! A thread sleeps in `poll` until a datagram, a queued input or a timer is due. Then it works, in this order:
+//!
+//! 1. inputs from its queue, a bounded number,
+//! 2. datagrams, a bounded number of each socket,
+//! 3. timers;
+//!
+//! and after each of them carries out what the proxy wants.
+
+mod queue;
+mod relay;
+mod services;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use mio::{Events, Interest, Poll, Token};
+use tokio::sync::oneshot;
+use viaduct_ng as ng;
+use viaduct_routing::{
+    CallNumber, CallView, Config, Counters, Event, Gauges, Output, Proxy, RelayFailure, SERVICE_FLOW, Ticket, Users,
+};
+use viaduct_sip::{KeepAlive, Limits, Message, ParseError, Transport};
+use viaduct_txn::{ConnId, Flow, Hop};
+
+pub(crate) use self::queue::{ShardHandle, Shards, pair};
+pub(crate) use self::relay::{RelayLink, RelayTarget};
+pub(crate) use self::services::{ServiceInput, Services, ServicesConfig};
+use crate::journal::Journal;
+use crate::net::conns::Conns;
+use crate::net::udp::{DATAGRAM_MAX, UdpListener};
+use crate::store::Store;
+
+/// Inputs handled before sockets get their turn.
+const INPUTS_A_ROUND: usize = 256;
+
+/// Datagrams of one socket handled before the next gets its turn.
+const DATAGRAMS_A_ROUND: usize = 64;
+
+/// How often ended registrations are cleared away.
+const EXPIRE_EVERY: Duration = Duration::from_secs(5);
+
+/// The queue's own token; sockets count from 0.
+const WAKE: Token = Token(usize::MAX);
+
+/// The token of the socket to a relay that is spoken to in NG.
+const RELAY: Token = Token(usize::MAX - 1);
+
+/// What a shard is told from outside its thread.
+#[derive(Debug)]
+pub(crate) enum ShardInput {
+    /// A message came over a connection, or over another thread's socket.
+    Message { flow: Flow, message: Message },
+    /// Octets came that are no message.
+    BadMessage { flow: Flow, error: Box<ParseError> },
+    /// A connection is gone.
+    Closed(ConnId),
+    /// The relay in this process answered.
+    Relay { ticket: Ticket, reply: Result<ng::Reply, RelayFailure> },
+    /// Changes are durable, or could not be written.
+    Stored { ticket: Ticket, stored: bool },
+    /// The relay says that a call has no media.
+    MediaTimeout { call_id: Bytes },
+    /// Something about the media of a service.
+    Service(ServiceInput),
+    /// Somebody wants to know or do something.
+    Command(Command),
+}
+
+/// What people ask of a shard.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// What exists and what was counted.
+    Snapshot(oneshot::Sender<ShardSnapshot>),
+    /// The calls.
+    Calls(oneshot::Sender<Vec<CallView>>),
+    /// End a call. Answers whether there was one.
+    HangUp(CallNumber, oneshot::Sender<bool>),
+    /// Work with this from here on.
+    Reconfigure(Arc<Config>, Arc<Users>),
+    /// End the thread.
+    Stop,
+}
+
+/// What exists in a shard, and what it has counted.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct ShardSnapshot {
+    pub(crate) gauges: Gauges,
+    pub(crate) counters: Counters,
+    pub(crate) transactions: viaduct_txn::Counters,
+    /// Calls that the services of this process have.
+    pub(crate) service_sessions: usize,
+    /// Datagrams and inputs of other threads dropped because a queue was full.
+    pub(crate) dropped: u64,
+}
+
+/// What a shard's thread is made from.
+pub(crate) struct ShardParts {
+    pub(crate) proxy: Proxy,
+    pub(crate) listeners: Vec<UdpListener>,
+    pub(crate) inputs: queue::Inputs,
+    pub(crate) poll: Poll,
+    pub(crate) index: usize,
+    pub(crate) shards: Shards,
+    pub(crate) conns: Arc<Conns>,
+    pub(crate) store: Store,
+    pub(crate) relay: RelayTarget,
+    pub(crate) services: Services,
+    pub(crate) journal: Journal,
+    pub(crate) limits: Limits,
+}
+
+/// A shard's thread.
+pub(crate) struct ShardThread {
+    proxy: Proxy,
+    listeners: Vec<UdpListener>,
+    inputs: queue::Inputs,
+    poll: Poll,
+    index: usize,
+    shards: Shards,
+    conns: Arc<Conns>,
+    store: Store,
+    relay: RelayLink,
+    services: Services,
+    journal: Journal,
+    limits: Limits,
+    buffer: Vec<u8>,
+    next_expiry: Instant,
+    dropped: u64,
+    stopping: bool,
+}
+
+impl ShardThread {
+    /// Registers everything that can wake the thread.
+    pub(crate) fn new(parts: ShardParts, now: Instant) -> io::Result<Self> {
+        let ShardParts {
+            proxy,
+            mut listeners,
+            inputs,
+            poll,
+            index,
+            shards,
+            conns,
+            store,
+            relay,
+            services,
+            journal,
+            limits,
+        } = parts;
+        for (number, listener) in listeners.iter_mut().enumerate() {
+            poll.registry().register(listener.source(), Token(number), Interest::READABLE)?;
+        }
+        let relay = RelayLink::new(relay, &poll, RELAY)?;
+        Ok(Self {
+            proxy,
+            listeners,
+            inputs,
+            poll,
+            index,
+            shards,
+            conns,
+            store,
+            relay,
+            services,
+            journal,
+            limits,
+            buffer: vec![0; DATAGRAM_MAX],
+            next_expiry: now + EXPIRE_EVERY,
+            dropped: 0,
+            stopping: false,
+        })
+    }
+
+    /// Works until it is told to stop.
+    pub(crate) fn run(mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(64);
+        let mut ready = vec![true; self.listeners.len()];
+        while !self.stopping {
+            let timeout = self.time_to_sleep(&ready);
+            match self.poll.poll(&mut events, timeout) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            }
+            for event in &events {
+                match event.token() {
+                    WAKE => {}
+                    RELAY => self.relay.readable(),
+                    Token(number) => ready[number] = true,
+                }
+            }
+            self.take_inputs();
+            for (number, ready) in ready.iter_mut().enumerate() {
+                if *ready {
+                    *ready = self.take_datagrams(number);
+                }
+            }
+            self.take_relay_replies();
+            self.fire_timers();
+        }
+        Ok(())
+    }
+
+    /// No time at all while something is known to wait.
+    fn time_to_sleep(&self, ready: &[bool]) -> Option<Duration> {
+        if ready.contains(&true) || self.inputs.is_waiting() {
+            return Some(Duration::ZERO);
+        }
+        let timers = [self.proxy.poll_timeout(), self.services.poll_timeout(), self.relay.poll_timeout()];
+        let next = timers.into_iter().flatten().fold(self.next_expiry, Instant::min);
+        // A timer that fires a millisecond late costs nothing; one that is polled for early costs a round.
+        Some(next.saturating_duration_since(Instant::now()) + Duration::from_micros(500))
+    }
+
+    fn take_inputs(&mut self) {
+        self.inputs.begin();
+        for _ in 0..INPUTS_A_ROUND {
+            let Some(input) = self.inputs.next() else { return };
+            self.handle(input);
+        }
+    }
+
+    fn handle(&mut self, input: ShardInput) {
+        let now = Instant::now();
+        match input {
+            ShardInput::Message { flow, message } => self.proxy.handle_message(now, flow, &message),
+            ShardInput::BadMessage { flow, error } => self.proxy.handle_bad_message(now, flow, &error),
+            ShardInput::Closed(conn) => self.proxy.handle_connection_closed(now, conn),
+            ShardInput::Relay { ticket, reply } => self.proxy.handle_relay(now, ticket, reply),
+            ShardInput::Stored { ticket, stored } => self.proxy.handle_stored(now, ticket, stored),
+            ShardInput::MediaTimeout { call_id } => self.proxy.handle_media_timeout(now, &call_id),
+            ShardInput::Service(input) => self.services.handle(now, input),
+            ShardInput::Command(command) => self.command(now, command),
+        }
+        self.carry_out(now);
+    }
+
+    fn command(&mut self, now: Instant, command: Command) {
+        // Whoever asked may have gone; then nobody misses the answer.
+        match command {
+            Command::Snapshot(answer) => drop(answer.send(self.snapshot())),
+            Command::Calls(answer) => drop(answer.send(self.proxy.calls(now))),
+            Command::HangUp(call, answer) => drop(answer.send(self.proxy.hang_up(now, call))),
+            Command::Reconfigure(config, users) => self.proxy.reconfigure(config, users),
+            Command::Stop => self.stopping = true,
+        }
+    }
+
+    fn snapshot(&self) -> ShardSnapshot {
+        let (counters, transactions) = self.proxy.counters();
+        ShardSnapshot {
+            gauges: self.proxy.gauges(),
+            counters,
+            transactions,
+            service_sessions: self.services.sessions(),
+            dropped: self.dropped,
+        }
+    }
+
+    /// Takes datagrams of one socket. True when more may be waiting.
+    fn take_datagrams(&mut self, number: usize) -> bool {
+        for _ in 0..DATAGRAMS_A_ROUND {
+            let (len, origin) = match self.listeners[number].receive(&mut self.buffer) {
+                Ok(Some(received)) => received,
+                Ok(None) => return false,
+                // An ICMP error of an earlier datagram, or nothing that waiting would mend. Neither concerns the next.
+                Err(error) => {
+                    tracing::debug!("receiving SIP over UDP: {error}");
+                    return true;
+                }
+            };
+            let flow =
+                Flow { transport: Transport::Udp, local: origin.local, remote: origin.remote, conn: None };
+            self.datagram(flow, len);
+        }
+        true
+    }
+
+    fn datagram(&mut self, flow: Flow, len: usize) {
+        let octets = &self.buffer[..len];
+        match KeepAlive::recognize(octets) {
+            Some(KeepAlive::Ping) => return self.send(flow.into(), Bytes::from_static(KeepAlive::PONG), None),
+            Some(KeepAlive::Empty | KeepAlive::Pong | KeepAlive::Nul) => return,
+            None => {}
+        }
+        let input = match Message::parse_datagram(Bytes::copy_from_slice(octets), &self.limits) {
+            Ok(message) => {
+                let owner = self.shards.index_of(&message);
+                if owner != self.index {
+                    let input = ShardInput::Message { flow, message };
+                    if !self.shards.at(owner).try_push(input) {
+                        self.dropped += 1;
+                    }
+                    return;
+                }
+                ShardInput::Message { flow, message }
+            }
+            Err(error) => ShardInput::BadMessage { flow, error: Box::new(error) },
+        };
+        self.handle(input);
+    }
+
+    fn take_relay_replies(&mut self) {
+        let now = Instant::now();
+        self.relay.work(now);
+        while let Some((ticket, reply)) = self.relay.poll_reply() {
+            self.proxy.handle_relay(now, ticket, reply);
+            self.carry_out(now);
+        }
+    }
+
+    fn fire_timers(&mut self) {
+        let now = Instant::now();
+        if self.proxy.poll_timeout().is_some_and(|at| at <= now) {
+            self.proxy.handle_timeout(now);
+        }
+        if self.services.poll_timeout().is_some_and(|at| at <= now) {
+            self.services.handle_timeout(now);
+        }
+        if self.next_expiry <= now {
+            self.next_expiry = now + EXPIRE_EVERY;
+            // The table is everybody's; one thread clears it.
+            if self.index == 0 {
+                self.proxy.expire_bindings(now);
+            }
+        }
+        self.carry_out(now);
+    }
+
+    /// Carries out what the proxy and the services want, until neither wants anything.
+    fn carry_out(&mut self, now: Instant) {
+        loop {
+            while let Some(output) = self.proxy.poll_output() {
+                self.output(now, output);
+            }
+            match self.services.poll_message() {
+                Some(message) => self.proxy.handle_message(now, SERVICE_FLOW, &message),
+                None => return,
+            }
+        }
+    }
+
+    fn output(&mut self, now: Instant, output: Output) {
+        match output {
+            Output::Send { hop, octets, id } => self.send(hop, octets, id.map(|id| (now, id))),
+            Output::Relay { ticket, request } => {
+                let me = self.shards.at(self.index).clone();
+                if let Some((ticket, failure)) = self.relay.ask(now, ticket, request, me) {
+                    self.proxy.handle_relay(now, ticket, Err(failure));
+                }
+            }
+            Output::Store { ticket, changes } => {
+                if let Some(ticket) = self.store.write(self.index, ticket, changes) {
+                    self.proxy.handle_stored(now, ticket, false);
+                }
+            }
+            Output::Event(event) => self.tell(event),
+        }
+    }
+
+    fn send(&mut self, hop: Hop, octets: Bytes, id: Option<(Instant, viaduct_routing::SendId)>) {
+        let sent = match &hop {
+            Hop::Flow(flow) => match flow.transport {
+                Transport::Udp => self.send_datagram(flow.local, flow.remote, &octets),
+                Transport::Local => {
+                    self.services.handle_message(Instant::now(), octets);
+                    true
+                }
+                Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => self.conns.send(flow, octets),
+            },
+            // The core reaches everybody over a flow that they opened.
+            Hop::Connect { .. } => false,
+        };
+        if let (false, Some((now, id))) = (sent, id) {
+            self.proxy.handle_send_failed(now, id);
+        }
+    }
+
+    fn send_datagram(&self, local: SocketAddr, remote: SocketAddr, octets: &[u8]) -> bool {
+        let Some(listener) = self.listeners.iter().find(|listener| listener.serves(local)) else { return false };
+        match listener.send(local, remote, octets) {
+            Ok(()) => true,
+            // A full socket buffer loses a datagram as a full network does: the transaction sends it again.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => true,
+            Err(error) => {
+                tracing::debug!(%remote, "sending SIP over UDP: {error}");
+                false
+            }
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.journal.tell(event);
+    }
+}

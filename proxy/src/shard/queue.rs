@@ -1,0 +1,130 @@
+//! The way into a shard's thread: a bounded queue and a bell.
+
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use mio::{Poll, Waker};
+use tokio::sync::mpsc;
+use viaduct_sip::{HeaderName, Message};
+
+use super::{ShardInput, WAKE};
+
+/// The sending end, for anybody.
+#[derive(Debug, Clone)]
+pub(crate) struct ShardHandle {
+    queue: mpsc::Sender<ShardInput>,
+    bell: Arc<Bell>,
+}
+
+/// The receiving end, for the shard's thread.
+#[derive(Debug)]
+pub(crate) struct Inputs {
+    queue: mpsc::Receiver<ShardInput>,
+    bell: Arc<Bell>,
+}
+
+/// Wakes a thread once for any number of inputs.
+#[derive(Debug)]
+struct Bell {
+    waker: Waker,
+    rung: AtomicBool,
+}
+
+/// A queue of `length` inputs into the thread that sleeps in `poll`.
+pub(crate) fn pair(poll: &Poll, length: usize) -> io::Result<(ShardHandle, Inputs)> {
+    let (sender, receiver) = mpsc::channel(length);
+    let bell = Arc::new(Bell { waker: Waker::new(poll.registry(), WAKE)?, rung: AtomicBool::new(false) });
+    Ok((ShardHandle { queue: sender, bell: bell.clone() }, Inputs { queue: receiver, bell }))
+}
+
+impl Bell {
+    fn ring(&self) {
+        if !self.rung.swap(true, Ordering::AcqRel) {
+            // Fails only when the thread's poll is gone, and the thread with it.
+            let _ = self.waker.wake();
+        }
+    }
+}
+
+impl ShardHandle {
+    /// Queues an input, waiting while the queue is full. An input for a thread that has ended is dropped.
+    pub(crate) async fn push(&self, input: ShardInput) {
+        if self.queue.send(input).await.is_ok() {
+            self.bell.ring();
+        }
+    }
+
+    /// Queues an input if there is room. False when there is none.
+    pub(crate) fn try_push(&self, input: ShardInput) -> bool {
+        let pushed = self.queue.try_send(input).is_ok();
+        if pushed {
+            self.bell.ring();
+        }
+        pushed
+    }
+
+    /// Queues an input from a thread that may wait.
+    pub(crate) fn push_blocking(&self, input: ShardInput) {
+        if self.queue.blocking_send(input).is_ok() {
+            self.bell.ring();
+        }
+    }
+}
+
+impl Inputs {
+    /// Lets the bell ring again: call it before the queue is emptied, so that nothing is missed.
+    pub(crate) fn begin(&mut self) {
+        self.bell.rung.store(false, Ordering::Release);
+    }
+
+    pub(crate) fn next(&mut self) -> Option<ShardInput> {
+        self.queue.try_recv().ok()
+    }
+
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.queue.is_empty()
+    }
+}
+
+/// All shards.
+#[derive(Debug, Clone)]
+pub(crate) struct Shards {
+    handles: Arc<[ShardHandle]>,
+    hasher: RandomState,
+}
+
+impl Shards {
+    pub(crate) fn new(handles: Vec<ShardHandle>) -> Self {
+        Self { handles: handles.into(), hasher: RandomState::new() }
+    }
+
+    /// The shard that a message belongs to: everything of one Call-ID goes to one.
+    pub(crate) fn index_of(&self, message: &Message) -> usize {
+        let call_id = message.header(HeaderName::CallId).unwrap_or_default();
+        self.index_of_call(call_id)
+    }
+
+    /// The shard of a call.
+    pub(crate) fn index_of_call(&self, call_id: &[u8]) -> usize {
+        self.hasher.hash_one(call_id) as usize % self.handles.len()
+    }
+
+    pub(crate) fn of_message(&self, message: &Message) -> &ShardHandle {
+        self.at(self.index_of(message))
+    }
+
+    /// Some shard, the same for the same number.
+    pub(crate) fn any(&self, number: u64) -> &ShardHandle {
+        self.at(number as usize % self.handles.len())
+    }
+
+    pub(crate) fn at(&self, index: usize) -> &ShardHandle {
+        &self.handles[index]
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &ShardHandle> {
+        self.handles.iter()
+    }
+}

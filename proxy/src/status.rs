@@ -1,0 +1,243 @@
+//! What a running gateway is like: for `viaduct status`, for pages and for Prometheus, from the same values.
+
+mod metrics;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use viaduct_mediarelay::RelayHandle;
+use viaduct_routing::{CallNumber, CallView, Counters, Flags, Gauges, Location};
+
+use crate::journal::Journal;
+use crate::net::conns::Conns;
+use crate::shard::{Command, ShardInput, ShardSnapshot, Shards};
+
+/// How long a signalling thread may take to answer.
+const ANSWER_MAX: Duration = Duration::from_secs(2);
+
+/// Asks every part of the gateway how it is.
+#[derive(Clone)]
+pub(crate) struct Inspector {
+    pub(crate) parts: Arc<Parts>,
+}
+
+/// What there is to ask.
+pub(crate) struct Parts {
+    pub(crate) started: Instant,
+    pub(crate) domain: String,
+    pub(crate) listeners: Vec<String>,
+    pub(crate) shards: Shards,
+    pub(crate) location: Arc<Location>,
+    pub(crate) conns: Arc<Conns>,
+    pub(crate) journal: Journal,
+    /// `built-in`, or the address of another relay.
+    pub(crate) relay_mode: String,
+    /// The relay in this process.
+    pub(crate) relay: Option<RelayHandle>,
+}
+
+/// The answer to `viaduct status`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Status {
+    /// Version of the program.
+    pub version: String,
+    /// Seconds since it started.
+    pub uptime_s: u64,
+    /// SIP domain.
+    pub domain: String,
+    /// Listeners as they were bound.
+    pub listeners: Vec<String>,
+    /// Registered contacts.
+    pub registrations: usize,
+    /// What signalling holds right now.
+    pub signalling: Signalling,
+    /// Open connections.
+    pub connections: ConnectionStatus,
+    /// The relay.
+    pub relay: RelayStatus,
+    /// Events that were not written to the log because too many waited.
+    pub log_lines_lost: u64,
+}
+
+/// What the signalling threads hold right now.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Signalling {
+    /// Signalling threads.
+    pub shards: usize,
+    /// Calls, ringing and answered.
+    pub calls: usize,
+    /// Calls that were answered.
+    pub calls_answered: usize,
+    /// Server and client transactions.
+    pub transactions: usize,
+    /// Requests on their way, with their branches.
+    pub forwarded_requests: usize,
+    /// Requests that wait for the relay or the store.
+    pub waiting: usize,
+    /// Calls to the echo and music services.
+    pub service_sessions: usize,
+}
+
+/// Connections.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ConnectionStatus {
+    /// Those that carry SIP: TCP, TLS, WS, WSS.
+    pub sip: usize,
+    /// All, those for pages and in their handshake included.
+    pub all: usize,
+    /// Tasks of the runtime that serves them.
+    pub tasks: usize,
+}
+
+/// The relay, as far as this process knows it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RelayStatus {
+    /// `built-in`, or the address of another relay.
+    pub mode: String,
+    /// What the built-in relay holds right now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub built_in: Option<serde_json::Value>,
+}
+
+/// One registered contact, as `viaduct registrations` shows it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RegistrationView {
+    /// Address of record.
+    pub aor: String,
+    /// Contact URI.
+    pub contact: String,
+    /// `UDP`, `TCP`, `TLS`, `WS` or `WSS`.
+    pub transport: String,
+    /// Where it is reached.
+    pub address: String,
+    /// Branch flags: `DST_WS` for a contact that registered over WS or WSS.
+    pub flags: Flags,
+    /// Seconds until it ends.
+    pub expires_s: u64,
+    /// What the device calls itself.
+    pub user_agent: Option<String>,
+    /// The device's identity.
+    pub instance: Option<String>,
+    /// Preference, 0 to 1.
+    pub q: f32,
+}
+
+/// Everything that shards said.
+pub(crate) struct Snapshots {
+    pub(crate) shards: Vec<ShardSnapshot>,
+}
+
+impl Snapshots {
+    pub(crate) fn gauges(&self) -> Gauges {
+        self.shards.iter().map(|shard| shard.gauges).fold(Gauges::default(), |all, one| all + one)
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        self.shards.iter().map(|shard| shard.counters).fold(Counters::default(), |all, one| all + one)
+    }
+}
+
+impl Inspector {
+    /// What each shard holds and counted. `None` when one does not answer in time.
+    pub(crate) async fn snapshots(&self) -> Option<Snapshots> {
+        let shards = self.ask(Command::Snapshot).await?;
+        Some(Snapshots { shards })
+    }
+
+    /// The whole status. `None` when a signalling thread does not answer.
+    pub(crate) async fn status(&self) -> Option<Status> {
+        let parts = &self.parts;
+        let snapshots = self.snapshots().await?;
+        let gauges = snapshots.gauges();
+        let (sip, all) = parts.conns.len();
+        Some(Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime_s: parts.started.elapsed().as_secs(),
+            domain: parts.domain.clone(),
+            listeners: parts.listeners.clone(),
+            registrations: parts.location.snapshot(Instant::now()).len(),
+            signalling: Signalling {
+                shards: snapshots.shards.len(),
+                calls: gauges.calls,
+                calls_answered: gauges.calls_answered,
+                transactions: gauges.server_transactions + gauges.client_transactions,
+                forwarded_requests: gauges.forwarded_requests,
+                waiting: gauges.relay_requests_waiting + gauges.store_requests_waiting,
+                service_sessions: snapshots.shards.iter().map(|shard| shard.service_sessions).sum(),
+            },
+            connections: ConnectionStatus {
+                sip,
+                all,
+                tasks: tokio::runtime::Handle::current().metrics().num_alive_tasks(),
+            },
+            relay: RelayStatus { mode: parts.relay_mode.clone(), built_in: self.relay_status().await },
+            log_lines_lost: parts.journal.lost(),
+        })
+    }
+
+    /// Every registered contact, in the order of their addresses.
+    pub(crate) fn registrations(&self) -> Vec<RegistrationView> {
+        let now = Instant::now();
+        let mut all: Vec<RegistrationView> = self
+            .parts
+            .location
+            .snapshot(now)
+            .into_iter()
+            .map(|(aor, binding)| RegistrationView {
+                aor: aor.as_str().to_owned(),
+                contact: binding.uri.to_string(),
+                transport: binding.flow.transport.to_string(),
+                address: binding.flow.remote.to_string(),
+                flags: binding.flags,
+                expires_s: binding.time_left(now).unwrap_or_default().as_secs(),
+                user_agent: binding.user_agent.as_deref().map(str::to_owned),
+                instance: binding.instance.as_deref().map(str::to_owned),
+                q: f32::from(binding.q) / 1_000.0,
+            })
+            .collect();
+        all.sort_by(|a, b| (&a.aor, &a.contact).cmp(&(&b.aor, &b.contact)));
+        all
+    }
+
+    /// Every call, in the order of their numbers.
+    pub(crate) async fn calls(&self) -> Option<Vec<CallView>> {
+        let mut calls = self.ask(Command::Calls).await?.concat();
+        calls.sort_by_key(|call| call.call);
+        Some(calls)
+    }
+
+    /// Ends a call. `None` when a signalling thread does not answer, `Some(false)` when there is no such call.
+    pub(crate) async fn hang_up(&self, call: CallNumber) -> Option<bool> {
+        let found = self.ask(|answer| Command::HangUp(call, answer)).await?;
+        Some(found.contains(&true))
+    }
+
+    /// What was counted, in the text format of OpenMetrics.
+    pub(crate) async fn metrics(&self) -> Option<String> {
+        let snapshots = self.snapshots().await?;
+        metrics::encode(&self.parts, &snapshots)
+    }
+
+    async fn relay_status(&self) -> Option<serde_json::Value> {
+        let relay = self.parts.relay.as_ref()?;
+        serde_json::to_value(relay.status().await?).ok()
+    }
+
+    /// Asks every shard the same.
+    async fn ask<T>(&self, command: impl Fn(oneshot::Sender<T>) -> Command) -> Option<Vec<T>> {
+        let mut answers = Vec::new();
+        for shard in self.parts.shards.iter() {
+            let (sender, receiver) = oneshot::channel();
+            shard.push(ShardInput::Command(command(sender))).await;
+            answers.push(receiver);
+        }
+        let mut all = Vec::with_capacity(answers.len());
+        for answer in answers {
+            all.push(timeout(ANSWER_MAX, answer).await.ok()?.ok()?);
+        }
+        Some(all)
+    }
+}

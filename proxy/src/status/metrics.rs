@@ -1,0 +1,106 @@
+//! Counters and gauges as Prometheus reads them.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text};
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+
+use super::{Parts, Snapshots};
+
+/// The values of one moment.
+#[derive(Debug)]
+struct Moment {
+    counters: Vec<(&'static str, &'static str, u64)>,
+    gauges: Vec<(&'static str, &'static str, u64)>,
+}
+
+/// The text, `None` when it cannot be written.
+pub(super) fn encode(parts: &Parts, snapshots: &Snapshots) -> Option<String> {
+    let mut registry = Registry::with_prefix("viaduct");
+    registry.register_collector(Box::new(Moment::new(parts, snapshots)));
+    let mut out = String::new();
+    text::encode(&mut out, &registry).ok()?;
+    Some(out)
+}
+
+impl Moment {
+    fn new(parts: &Parts, snapshots: &Snapshots) -> Self {
+        let (counters, gauges) = (snapshots.counters(), snapshots.gauges());
+        let sum = |of: fn(&viaduct_txn::Counters) -> u64| {
+            snapshots.shards.iter().map(|shard| of(&shard.transactions)).sum::<u64>()
+        };
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let conns = &parts.conns.counters;
+        let (sip, all) = parts.conns.len();
+        Self {
+            counters: vec![
+                ("sip_messages", "SIP messages received", counters.messages),
+                ("sip_bad_messages", "Octets received that were no SIP message", counters.bad_messages),
+                ("sip_dropped", "SIP messages dropped without an answer", counters.dropped),
+                ("sip_sends_failed", "SIP messages that could not be sent", counters.sends_failed),
+                ("sip_retransmissions", "SIP messages sent again", sum(|c| c.retransmissions)),
+                ("sip_request_repeats", "Repeated requests absorbed", sum(|c| c.request_repeats)),
+                ("sip_responses_stray", "Responses to nothing", sum(|c| c.responses_stray)),
+                ("sip_client_timeouts", "Requests that got no final answer", sum(|c| c.client_timeouts)),
+                ("sip_acks_missing", "Final answers never acknowledged", sum(|c| c.acks_missing)),
+                ("sip_requests_over_limit", "Requests over limits.transactions", sum(|c| c.requests_refused)),
+                ("sip_clients_over_limit", "Requests not sent for want of a transaction", sum(|c| c.clients_refused)),
+                ("sip_requests_over_rate", "Requests over limits.requests_per_source", counters.requests_over_rate),
+                ("registers", "REGISTER requests carried out", counters.registers),
+                ("auth_failures", "Wrong credentials", counters.auth_failures),
+                ("auth_paused", "Credentials not looked at: limits.register_attempts", counters.passwords_paused),
+                ("refusals", "Requests refused by the proxy itself", counters.refusals),
+                ("calls", "Calls begun", counters.calls),
+                ("calls_answered", "Calls answered", counters.calls_answered),
+                ("calls_ended_by_proxy", "Calls that the proxy ended", counters.calls_ended_by_proxy),
+                ("calls_over_limit", "Calls over limits.calls", counters.calls_over_limit),
+                ("calls_over_user_limit", "Calls over limits.calls_per_user", counters.calls_over_user_limit),
+                ("requests_over_waiting_limit", "Requests over limits.requests_waiting", counters.waiting_over_limit),
+                ("branches_over_limit", "Targets over limits.branches", counters.branches_over_limit),
+                ("answers_over_limit", "Answers over limits.answers_waiting", counters.answers_over_limit),
+                ("relay_requests", "Requests to the relay", counters.relay_requests),
+                ("relay_failures", "Requests to the relay that failed", counters.relay_failures),
+                ("shard_dropped", "Messages over limits.shard_queue", snapshots.shards.iter().map(|s| s.dropped).sum()),
+                ("connections_over_limit", "Connections over limits.connections", read(&conns.over_limit)),
+                (
+                    "connections_over_source_limit",
+                    "Connections over limits.connections_per_source",
+                    read(&conns.over_source_limit),
+                ),
+                ("connections_slow", "Connections closed over limits.connection_queue", read(&conns.slow_peers)),
+                ("connections_idle", "Connections closed because nothing came", read(&conns.idle_peers)),
+                ("tls_failures", "TLS handshakes that failed", read(&conns.tls_failures)),
+                ("websocket_refusals", "WebSocket handshakes refused", read(&conns.websocket_refusals)),
+                ("log_lines_lost", "Events not written to the log", parts.journal.lost()),
+            ],
+            gauges: vec![
+                ("calls_now", "Calls, ringing and answered", gauges.calls as u64),
+                ("calls_answered_now", "Calls that were answered", gauges.calls_answered as u64),
+                ("server_transactions", "Server transactions", gauges.server_transactions as u64),
+                ("client_transactions", "Client transactions", gauges.client_transactions as u64),
+                ("registrations", "Registered contacts", parts.location.len() as u64),
+                ("sip_connections", "Open SIP connections", sip as u64),
+                ("connections", "Connections of every kind", all as u64),
+            ],
+        }
+    }
+}
+
+impl Collector for Moment {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        for (name, help, value) in &self.counters {
+            let counter = ConstCounter::new(*value);
+            let metric = encoder.encode_descriptor(name, help, None, counter.metric_type())?;
+            counter.encode(metric)?;
+        }
+        for (name, help, value) in &self.gauges {
+            let gauge = ConstGauge::new(*value);
+            let metric = encoder.encode_descriptor(name, help, None, gauge.metric_type())?;
+            gauge.encode(metric)?;
+        }
+        Ok(())
+    }
+}

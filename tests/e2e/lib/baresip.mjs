@@ -1,0 +1,178 @@
+// A real desk phone: Debian's baresip, with a tone for a microphone and files for an ear.
+
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { Program, until } from './proc.mjs';
+import { ADDRESS, PASSWORD } from './viaduct.mjs';
+
+let next = 0;
+
+export class Baresip {
+  /** Starts a phone that registers. `answer` is auto or manual. */
+  static async start({ user, server, transport = 'udp', frequency, answer = 'manual', codecs = 'pcma,pcmu', extra = '' }) {
+    const phone = new Baresip();
+    phone.user = user;
+    phone.frequency = frequency;
+    phone.folder = mkdtempSync(path.join(tmpdir(), 'baresip-'));
+    phone.sounds = path.join(phone.folder, 'sounds');
+    mkdirSync(phone.sounds);
+    const number = next++;
+    const [sip, control, rtp] = [16000 + 10 * number, 16005 + 10 * number, 40000 + 50 * number];
+    writeFileSync(path.join(phone.folder, 'config'), configuration({ phone, sip, control, rtp }));
+    const account = `<sip:${user}@${server};transport=${transport}>;auth_user=${user};auth_pass=${PASSWORD};regint=60`;
+    writeFileSync(
+      path.join(phone.folder, 'accounts'),
+      `${account};answermode=${answer};audio_codecs=${codecs}${extra}\n`,
+    );
+    writeFileSync(path.join(phone.folder, 'contacts'), '');
+    phone.program = new Program(`baresip ${user}`, 'baresip', ['-f', phone.folder, '-v']);
+    phone.events = [];
+    phone.control = await until('baresip takes commands', () => open(control));
+    phone.listen();
+    await phone.saw('REGISTER_OK');
+    return phone;
+  }
+
+  listen() {
+    let buffered = Buffer.alloc(0);
+    this.control.on('error', () => {});
+    this.control.on('data', (data) => {
+      buffered = Buffer.concat([buffered, data]);
+      // Netstrings: length, colon, JSON, comma.
+      for (;;) {
+        const colon = buffered.indexOf(58);
+        const length = Number(buffered.subarray(0, colon).toString());
+        if (colon < 1 || buffered.length < colon + 2 + length) return;
+        this.events.push(JSON.parse(buffered.subarray(colon + 1, colon + 1 + length).toString()));
+        buffered = buffered.subarray(colon + 2 + length);
+      }
+    });
+  }
+
+  command(command, params = '') {
+    const text = JSON.stringify({ command, params });
+    this.control.write(`${Buffer.byteLength(text)}:${text},`);
+  }
+
+  /** Waits for an event of this type. */
+  async saw(type, seconds = 15) {
+    return until(
+      () => `baresip ${this.user} never saw ${type}: ${this.events.map((event) => event.type ?? 'response').join(' ')}\n${this.program.tail(1500)}`,
+      () => this.events.find((event) => event.type === type),
+      seconds,
+    );
+  }
+
+  dial(uri) {
+    this.command('dial', uri);
+  }
+
+  answer() {
+    this.command('accept');
+  }
+
+  hangup() {
+    this.command('hangup');
+  }
+
+  /** Waits until the last third of a second that came in is this tone and none of the others. */
+  async hears(frequency, others = []) {
+    let levels = [];
+    await until(
+      () => `baresip ${this.user} does not hear ${frequency} Hz alone: ${JSON.stringify({ frequency, others, levels })}`,
+      () => {
+        levels = this.levels([frequency, ...others]);
+        return levels[0] > 0.05 && levels.slice(1).every((level) => level < levels[0] / 10);
+      },
+    );
+  }
+
+  async hearsNone(frequencies) {
+    let levels = [];
+    await until(
+      () => `baresip ${this.user} still hears ${JSON.stringify({ frequencies, levels })}`,
+      () => {
+        levels = this.levels(frequencies);
+        return levels.every((level) => level < 0.01);
+      },
+    );
+  }
+
+  /** How loud each frequency was at the end of the youngest recording of what came in, from 0 to 1. */
+  levels(frequencies) {
+    const files = readdirSync(this.sounds).filter((name) => name.endsWith('-dec.wav')).sort();
+    if (files.length === 0) return frequencies.map(() => 0);
+    const octets = readFileSync(path.join(this.sounds, files.at(-1)));
+    const rate = octets.length > 28 ? octets.readUInt32LE(24) : 8000;
+    const count = Math.min(Math.floor((octets.length - 44) / 2), Math.floor(rate / 3));
+    if (count < rate / 4) return frequencies.map(() => 0);
+    const samples = Float64Array.from({ length: count }, (_, index) => octets.readInt16LE(octets.length - 2 * (count - index)) / 32768);
+    return frequencies.map((frequency) => goertzel(samples, rate, frequency));
+  }
+
+  /** Digits that came in. */
+  get digits() {
+    return [...this.program.output.matchAll(/received event: '(.)' \(end=1\)/g)].map((match) => match[1]).join('');
+  }
+
+  async stop() {
+    this.command('quit');
+    this.control.end();
+    await this.program.stop('SIGTERM');
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+function open(port) {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.on('connect', () => resolve(socket));
+    socket.on('error', () => resolve(null));
+  });
+}
+
+function goertzel(samples, rate, frequency) {
+  const coefficient = 2 * Math.cos((2 * Math.PI * frequency) / rate);
+  let [before, last] = [0, 0];
+  samples.forEach((sample, index) => {
+    const window = 0.5 - 0.5 * Math.cos((2 * Math.PI * index) / (samples.length - 1));
+    [before, last] = [last, sample * window + coefficient * last - before];
+  });
+  const power = last * last + before * before - coefficient * last * before;
+  return (4 * Math.sqrt(Math.max(power, 0))) / samples.length;
+}
+
+function configuration({ phone, sip, control, rtp }) {
+  return `poll_method epoll
+sip_listen ${ADDRESS}:${sip}
+sip_verify_server no
+audio_player aubridge,nowhere${sip}
+audio_source ausine,${phone.frequency}
+audio_alert aubridge,alert${sip}
+ausrc_srate 48000
+ausrc_channels 2
+auplay_srate 8000
+auplay_channels 1
+audio_level no
+rtp_ports ${rtp}-${rtp + 40}
+rtcp_mux no
+jitter_buffer_delay 2-5
+rtp_stats yes
+snd_path ${phone.sounds}
+ctrl_tcp_listen 127.0.0.1:${control}
+module_path /usr/lib/baresip/modules
+module g711.so
+module g722.so
+module opus.so
+module ausine.so
+module aubridge.so
+module sndfile.so
+module_tmp uuid.so
+module_tmp account.so
+module_app contact.so
+module_app menu.so
+module_app ctrl_tcp.so
+`;
+}

@@ -1,0 +1,76 @@
+// Tones out and tones measured: what every test page does with sound.
+
+/** One page's microphone and ear. */
+export class Sound {
+  constructor() {
+    this.context = new AudioContext();
+    this.oscillator = this.context.createOscillator();
+    this.gain = this.context.createGain();
+    this.gain.gain.value = 0.5;
+    this.microphone = this.context.createMediaStreamDestination();
+    this.oscillator.connect(this.gain).connect(this.microphone);
+    this.oscillator.start();
+    this.analyser = null;
+  }
+
+  /** Begins to make sound. Resolves when the browser lets it. */
+  async start(frequency) {
+    this.oscillator.frequency.value = frequency;
+    await this.context.resume();
+  }
+
+  /** A stream with one track of the tone, new for every call: libraries stop the tracks they were given. */
+  stream() {
+    return new MediaStream(this.microphone.stream.getAudioTracks().map((track) => track.clone()));
+  }
+
+  /** Listens to what a peer connection receives. */
+  listen(connection) {
+    const tracks = connection.getReceivers().map((receiver) => receiver.track).filter((track) => track?.kind === 'audio');
+    const stream = new MediaStream(tracks);
+    // Chromium decodes a remote stream only when an element plays it.
+    this.element = new Audio();
+    this.element.muted = true;
+    this.element.srcObject = stream;
+    this.element.play().catch(() => {});
+    this.analyser = this.context.createAnalyser();
+    this.analyser.fftSize = 8192;
+    this.analyser.smoothingTimeConstant = 0;
+    this.context.createMediaStreamSource(stream).connect(this.analyser);
+  }
+
+  /** How loud each frequency is right now, from 0 to 1, by Goertzel's algorithm over about 0.17 s. */
+  hear(frequencies) {
+    if (!this.analyser) return frequencies.map(() => 0);
+    const samples = new Float32Array(this.analyser.fftSize);
+    this.analyser.getFloatTimeDomainData(samples);
+    return frequencies.map((frequency) => goertzel(samples, this.context.sampleRate, frequency));
+  }
+}
+
+function goertzel(samples, rate, frequency) {
+  const coefficient = 2 * Math.cos((2 * Math.PI * frequency) / rate);
+  let before = 0;
+  let last = 0;
+  samples.forEach((sample, index) => {
+    const window = 0.5 - 0.5 * Math.cos((2 * Math.PI * index) / (samples.length - 1));
+    [before, last] = [last, sample * window + coefficient * last - before];
+  });
+  const power = last * last + before * before - coefficient * last * before;
+  return (4 * Math.sqrt(Math.max(power, 0))) / samples.length;
+}
+
+/** What the test wants to know of a connection: selected pair, packets and codecs. */
+export async function summarize(connection) {
+  const summary = { received: 0, sent: 0, codec: null, dtls: null, ice: connection.iceConnectionState };
+  const stats = await connection.getStats();
+  stats.forEach((entry) => {
+    if (entry.type === 'inbound-rtp' && entry.kind === 'audio') {
+      summary.received += entry.packetsReceived;
+      summary.codec = stats.get(entry.codecId)?.mimeType ?? summary.codec;
+    }
+    if (entry.type === 'outbound-rtp' && entry.kind === 'audio') summary.sent += entry.packetsSent;
+    if (entry.type === 'transport') summary.dtls = entry.srtpCipher ?? entry.dtlsState;
+  });
+  return summary;
+}
