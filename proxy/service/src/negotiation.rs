@@ -3,7 +3,7 @@
 mod local;
 mod remote;
 
-use viaduct_sdp::Session;
+use viaduct_sdp::{Direction, Media, Session};
 
 pub(crate) use self::local::Local;
 use crate::media::{Codec, ReceiveTypes, SendTypes};
@@ -73,7 +73,7 @@ impl Plan {
                     is_on: false,
                 };
                 let params = MediaParams {
-                    direction: viaduct_sdp::Direction::Inactive,
+                    direction: Direction::Inactive,
                     remote: None,
                     remote_rtcp: None,
                     ..*params
@@ -134,7 +134,7 @@ impl Pending {
                 },
                 receive,
                 // Whatever comes may be media already (RFC 3264 section 5.1); where ours goes is not known.
-                direction: viaduct_sdp::Direction::RecvOnly,
+                direction: Direction::RecvOnly,
                 remote: None,
                 remote_rtcp: None,
                 rtcp_mux: false,
@@ -180,7 +180,7 @@ fn complete(receive: &mut ReceiveTypes) {
 }
 
 fn sections(session: &Session) -> Vec<Section> {
-    let section = |media: viaduct_sdp::Media<'_>| Section {
+    let section = |media: Media<'_>| Section {
         kind: media.kind_text().to_owned(),
         protocol: media.protocol_text().to_owned(),
         format: media.formats().next().unwrap_or("0").to_owned(),

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use viaduct_sip::{HeaderName, Method, Transport, Via};
+use viaduct_sip::{HeaderName, Method, StatusCode, Transport, Via};
 use viaduct_txn::{ClientId, Request};
 
 use super::{Agent, LOCAL_FLOW, Place};
@@ -28,8 +28,7 @@ impl Agent {
                 waiting.repeated(now, &self.config.times.timing);
                 self.counters.answers_repeated += 1;
                 let (server, octets) = (waiting.server, waiting.octets.clone());
-                self.layer
-                    .respond(now, server, viaduct_sip::StatusCode::OK, octets);
+                self.layer.respond(now, server, StatusCode::OK, octets);
             }
         }
         if call.is_too_long(now) {

@@ -2,11 +2,12 @@
 
 use std::time::Instant;
 
-use viaduct_sdp::Session;
+use viaduct_sdp::{Direction, Session};
 use viaduct_sip::{Essentials, HeaderName, Message, Method, ResponseBuilder, StatusCode};
 
 use super::arrival::{Arrival, check_require};
 use super::{Agent, Place};
+use crate::call::Call;
 use crate::negotiation::{Pending, Plan};
 use crate::refusal::Refusal;
 use crate::{CallEnd, DigitSource, StreamId, body};
@@ -116,7 +117,7 @@ impl Agent {
             }
             None => {
                 let pending = Pending::next(&call.layout, &call.params);
-                let direction = viaduct_sdp::Direction::SendRecv;
+                let direction = Direction::SendRecv;
                 let sdp = call.local.describe(&pending.layout, &pending.params, direction);
                 (sdp, Some(pending), None)
             }
@@ -146,10 +147,7 @@ impl Agent {
         if offer.is_some() && call.has_offered() {
             return Err(Refusal::OfferPending);
         }
-        let plan = match &offer {
-            Some(_) => plan_of(offer.as_ref(), call)?,
-            None => None,
-        };
+        let plan = plan_of(offer.as_ref(), call)?;
         call.dialog.refresh_target(request, limits.dialog_octets_max)?;
         let sdp = plan.as_ref().map(|plan| {
             call.local
@@ -206,7 +204,7 @@ impl Agent {
 }
 
 /// What becomes of a further offer. `None` without offer.
-fn plan_of(offer: Option<&Session>, call: &crate::call::Call) -> Result<Option<Plan>, Refusal> {
+fn plan_of(offer: Option<&Session>, call: &Call) -> Result<Option<Plan>, Refusal> {
     offer
         .map(|offer| Plan::of_next(offer, &call.layout, &call.params, call.family))
         .transpose()

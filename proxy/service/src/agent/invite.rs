@@ -1,16 +1,16 @@
 //! A call begins: an INVITE outside any dialog, its media, its answer (RFC 3261 section 13.3).
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rand::Rng;
 use viaduct_sdp::Direction;
-use viaduct_sip::{HeaderName, Message, ResponseBuilder, StatusCode};
+use viaduct_sip::{Essentials, HeaderName, Message, ResponseBuilder, StatusCode};
 use viaduct_txn::ServerId;
 
 use super::arrival::{Arrival, check_require};
 use super::{Agent, Place};
-use crate::call::{Call, Exchange, Opening, Unacknowledged};
+use crate::call::{Call, Exchange, InviteKey, Opening, Unacknowledged};
 use crate::dialog::Dialog;
 use crate::negotiation::{Local, Pending, Plan};
 use crate::refusal::{ALLOW, Refusal};
@@ -28,12 +28,7 @@ impl Agent {
             request,
             essentials,
         } = arrival;
-        let copied = |text: &str| Bytes::copy_from_slice(text.as_bytes());
-        let key = (
-            copied(essentials.call_id),
-            copied(essentials.from_tag.unwrap_or_default()),
-            essentials.cseq.number,
-        );
+        let key = key_of(essentials);
         if self.invites.contains(&key) {
             return Err(Refusal::Merged);
         }
@@ -52,19 +47,6 @@ impl Agent {
         };
         let tag = self.new_tag();
         let dialog = Dialog::accept(request, essentials, tag, self.config.limits.dialog_octets_max)?;
-        self.streams += 1;
-        let id = StreamId(self.streams);
-        let params = *exchange.params();
-        let deadline = now + self.config.times.media_open_max;
-        self.counters.calls += 1;
-        self.event(Event::CallStarted {
-            stream: id,
-            service,
-            call_id: dialog.call_id(),
-        });
-        self.invites.insert(key.clone());
-        self.by_invite.insert(*server, id);
-        self.wakeups.set(id, Some(deadline));
         let opening = Opening {
             key,
             service,
@@ -74,14 +56,31 @@ impl Agent {
             exchange,
             family,
         };
-        self.openings.insert(id, opening);
+        self.open(now, opening);
+        Ok(())
+    }
+
+    /// Asks the shell for the media of a call.
+    fn open(&mut self, now: Instant, opening: Opening) {
+        self.streams += 1;
+        let id = StreamId(self.streams);
+        let Opening { service, family, .. } = opening;
+        self.counters.calls += 1;
+        self.event(Event::CallStarted {
+            stream: id,
+            service,
+            call_id: opening.dialog.call_id(),
+        });
         self.push(Output::OpenMedia {
             stream: id,
             service,
             family,
-            params,
+            params: *opening.exchange.params(),
         });
-        Ok(())
+        self.invites.insert(opening.key.clone());
+        self.by_invite.insert(opening.server, id);
+        self.wakeups.set(id, Some(now + self.config.times.media_open_max));
+        self.openings.insert(id, opening);
     }
 
     /// The media is open: the call is answered.
@@ -174,7 +173,7 @@ impl Agent {
         self.event(Event::CallEnded {
             stream: id,
             end,
-            talked: std::time::Duration::ZERO,
+            talked: Duration::ZERO,
         });
     }
 
@@ -184,4 +183,15 @@ impl Agent {
         self.wakeups.set(id, None);
         Some(opening)
     }
+}
+
+fn key_of(essentials: &Essentials<'_>) -> InviteKey {
+    // Copied: a piece of the message would keep all of it.
+    let copied = |text: &str| Bytes::copy_from_slice(text.as_bytes());
+    let from_tag = essentials.from_tag.unwrap_or_default();
+    (
+        copied(essentials.call_id),
+        copied(from_tag),
+        essentials.cseq.number,
+    )
 }

@@ -151,7 +151,7 @@ impl Reports {
 
 /// NTP time: seconds since 1900 and a 32-bit fraction. It wraps in 2036, as all of RTCP does.
 fn ntp(unix: Duration) -> u64 {
-    let seconds = (unix.as_secs() + NTP_UNIX_S) << 32;
+    let seconds = unix.as_secs().wrapping_add(NTP_UNIX_S) << 32;
     let fraction = (u64::from(unix.subsec_nanos()) << 32) / 1_000_000_000;
     seconds | fraction
 }
