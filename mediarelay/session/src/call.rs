@@ -1,0 +1,297 @@
+//! A call: its parties, who talks to whom, and everything that must be given back when it ends.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use viaduct_forward::{FlowId, FlowKey, LegId, LocalAddr, Report, ToControl};
+use viaduct_ng::ByteString;
+
+use crate::core::{CallKey, Core};
+use crate::dialogue::Dialogue;
+use crate::event::{DeleteReason, MediaRef, What};
+use crate::forwarding::Tables;
+use crate::leg::{Leg, LegEvent, LegTotals};
+use crate::party::{Blocked, Party, PartyId};
+use crate::quality::Quality;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) key: CallKey,
+    pub(crate) id: ByteString,
+    pub(crate) created: Instant,
+    pub(crate) answered: Option<Instant>,
+    pub(crate) last_signal: Instant,
+    pub(crate) parties: BTreeMap<PartyId, Party>,
+    pub(crate) dialogues: Vec<Dialogue>,
+    pub(crate) legs: BTreeMap<LegId, Leg>,
+    /// What the workers were told.
+    pub(crate) installed: Tables,
+    pub(crate) tos: Option<u8>,
+    pub(crate) metadata: Option<ByteString>,
+    pub(crate) blocked: Blocked,
+    /// What came in on legs that are gone.
+    pub(crate) past: LegTotals,
+    pub(crate) quality: Quality,
+    /// When the timers of the call as a whole are looked at next.
+    pub(crate) next_check: Instant,
+    /// Where the relay keeps its timer.
+    pub(crate) timer: Option<Instant>,
+    /// It ends for this reason as soon as what is being done is done.
+    pub(crate) ends: Option<DeleteReason>,
+    next_party: u32,
+}
+
+impl Call {
+    pub(crate) fn new(core: &mut Core, now: Instant, id: ByteString) -> Self {
+        Self {
+            key: core.new_call(),
+            id,
+            created: now,
+            answered: None,
+            last_signal: now,
+            parties: BTreeMap::new(),
+            dialogues: Vec::new(),
+            legs: BTreeMap::new(),
+            installed: Tables::default(),
+            tos: core.config.tos,
+            metadata: None,
+            blocked: Blocked::default(),
+            past: LegTotals::default(),
+            quality: Quality::default(),
+            next_check: now,
+            timer: None,
+            ends: None,
+            next_party: 1,
+        }
+    }
+
+    pub(crate) fn new_party(&mut self, now: Instant) -> PartyId {
+        let id = PartyId(self.next_party);
+        self.next_party += 1;
+        self.parties.insert(id, Party::new(id, now));
+        id
+    }
+
+    /// A party that exists: names of parties are never kept longer than the parties.
+    #[expect(clippy::expect_used, reason = "parties are removed together with all that names them")]
+    pub(crate) fn party(&self, id: PartyId) -> &Party {
+        self.parties.get(&id).expect("the party exists")
+    }
+
+    #[expect(clippy::expect_used, reason = "parties are removed together with all that names them")]
+    pub(crate) fn party_mut(&mut self, id: PartyId) -> &mut Party {
+        self.parties.get_mut(&id).expect("the party exists")
+    }
+
+    /// The party that goes by a tag, the newest first.
+    pub(crate) fn party_called(&self, tag: &[u8]) -> Option<PartyId> {
+        self.parties.values().rev().find(|party| party.is_called(tag)).map(|party| party.id)
+    }
+
+    /// Where two parties' dialogue stands.
+    pub(crate) fn dialogue_of(&self, one: PartyId, other: PartyId) -> Option<usize> {
+        self.dialogues.iter().position(|dialogue| dialogue.joins(one, other))
+    }
+
+    /// The leg of a party's m-line.
+    pub(crate) fn leg_of(&self, party: PartyId, media: usize) -> Option<&Leg> {
+        self.legs.get(&self.parties.get(&party)?.medias.get(media)?.leg?)
+    }
+
+    pub(crate) fn leg_of_mut(&mut self, party: PartyId, media: usize) -> Option<&mut Leg> {
+        self.legs.get_mut(&self.parties.get(&party)?.medias.get(media)?.leg?)
+    }
+
+    /// The party and m-line that a party's m-line talks to, where both are live.
+    pub(crate) fn opposite(&self, party: PartyId, media: usize) -> Option<(PartyId, usize)> {
+        let peer = self.parties.get(&party)?.peer?;
+        let opposite = self.dialogues[self.dialogue_of(party, peer)?].opposite(party, media)?;
+        let of_peer = self.parties.get(&peer)?.medias.get(opposite)?;
+        let own = self.parties.get(&party)?.medias.get(media)?;
+        (!of_peer.is_rejected() && !own.is_rejected()).then_some((peer, opposite))
+    }
+
+    /// Whether two parties talk to each other: each is the one that the other has.
+    pub(crate) fn are_joined(&self, one: PartyId, other: PartyId) -> bool {
+        let peer_of = |party| self.parties.get(&party).and_then(|party| party.peer);
+        peer_of(one) == Some(other) && peer_of(other) == Some(one)
+    }
+
+    /// A leg that no m-line names is closed.
+    pub(crate) fn close_unused_legs(&mut self, now: Instant, core: &mut Core) {
+        let used: Vec<LegId> =
+            self.parties.values().flat_map(|party| &party.medias).filter_map(|media| media.leg).collect();
+        let unused: Vec<LegId> = self.legs.keys().copied().filter(|leg| !used.contains(leg)).collect();
+        for leg in unused.into_iter().filter_map(|leg| self.legs.remove(&leg)) {
+            let totals = leg.close(now, core);
+            self.past.add(&totals);
+        }
+    }
+
+    /// Takes a party out, with its legs and dialogues. Whoever talked to it talks to the one that answered before.
+    pub(crate) fn remove_party(&mut self, now: Instant, core: &mut Core, party: PartyId) {
+        self.parties.remove(&party);
+        self.dialogues.retain(|dialogue| dialogue.other(party).is_none());
+        let left_alone: Vec<PartyId> =
+            self.parties.values().filter(|other| other.peer == Some(party)).map(|other| other.id).collect();
+        for other in left_alone {
+            let of_other = self.dialogues.iter().rev().filter(|dialogue| dialogue.other(other).is_some());
+            let next = of_other.max_by_key(|dialogue| dialogue.answered).and_then(|dialogue| dialogue.other(other));
+            self.party_mut(other).peer = next;
+        }
+        self.close_unused_legs(now, core);
+    }
+
+    /// A worker hands a datagram up.
+    pub(crate) fn handle_packet(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        why: ToControl,
+        local: LocalAddr,
+        from: SocketAddr,
+        data: &[u8],
+    ) {
+        let (ToControl::Dtls { leg } | ToControl::Stun { leg } | ToControl::UnknownSource { leg, .. }) = why;
+        let Some(leg) = self.legs.get_mut(&leg) else {
+            core.counters.stale += 1;
+            return;
+        };
+        match why {
+            ToControl::Dtls { .. } => leg.on_dtls(now, core, local, from, data),
+            ToControl::Stun { .. } => leg.on_stun(now, core, local, from, data),
+            ToControl::UnknownSource { .. } => leg.on_unknown_source(now, core, local, from, data),
+        }
+    }
+
+    /// A worker reports something.
+    pub(crate) fn handle_report(&mut self, now: Instant, core: &mut Core, report: Report) {
+        let (Report::FlowConfirmed { leg, .. }
+        | Report::TupleValidated { leg, .. }
+        | Report::Nominated { leg, .. }
+        | Report::RoleConflict { leg, .. }) = report;
+        let Some(of) = self.legs.get_mut(&leg) else {
+            core.counters.stale += 1;
+            return;
+        };
+        match report {
+            Report::FlowConfirmed { flow, .. } => {
+                of.on_confirmed(now, flow);
+                self.note_heard(now, core, leg, flow);
+            }
+            Report::TupleValidated { tuple, priority, .. } => of.on_validated(now, core, tuple, priority),
+            Report::Nominated { tuple, .. } => of.on_nominated(now, core, tuple),
+            // The worker has told the peer to change roles.
+            Report::RoleConflict { .. } => {}
+        }
+    }
+
+    /// Another leg has the addresses of a path.
+    pub(crate) fn evict(&mut self, now: Instant, core: &mut Core, leg: LegId, tuple: FlowKey) {
+        if let Some(leg) = self.legs.get_mut(&leg) {
+            leg.evict(now, core, tuple);
+        }
+    }
+
+    /// Moves ICE, DTLS and learning on, tells what happened, and brings the workers up to date.
+    pub(crate) fn settle(&mut self, now: Instant, core: &mut Core) {
+        for leg in self.legs.values_mut() {
+            leg.drive(now, core);
+        }
+        self.tell(core);
+        self.sync(now, core);
+    }
+
+    /// When [`settle`](Self::settle) or the check of the timers is due.
+    pub(crate) fn poll_timeout(&mut self, now: Instant) -> Instant {
+        let legs = self.legs.values_mut().filter_map(|leg| leg.poll_timeout(now));
+        legs.min().map_or(self.next_check, |at| at.min(self.next_check))
+    }
+
+    /// Time since the answer; zero before it.
+    pub(crate) fn since_answer(&self, now: Instant) -> Duration {
+        self.answered.map_or(Duration::ZERO, |answered| now.saturating_duration_since(answered))
+    }
+
+    pub(crate) fn media_ref(&self, party: PartyId, media: usize) -> MediaRef {
+        let of = self.parties.get(&party);
+        let remote = of.and_then(|party| party.medias.get(media)?.remote.as_ref());
+        // Before its first SDP a party has the m-lines of the other side.
+        let opposite = || {
+            let (peer, at) = self.dialogues.iter().find_map(|dialogue| {
+                Some((dialogue.other(party)?, dialogue.opposite(party, media)?))
+            })?;
+            self.parties.get(&peer)?.medias.get(at)?.remote.as_ref()
+        };
+        MediaRef {
+            tag: of.map(Party::name).unwrap_or_default(),
+            index: media + 1,
+            kind: remote.or_else(opposite).map(|remote| remote.kind_text.clone()).unwrap_or_default(),
+        }
+    }
+
+    /// The first packet of a flow came: its leg is heard if it went on to somebody.
+    fn note_heard(&mut self, now: Instant, core: &mut Core, leg: LegId, flow: FlowId) {
+        self.installed.confirmed(flow);
+        let has_output = self.installed.has_output(flow);
+        // A report alone is not media.
+        let snapshot = core.stats.flow_snapshot(flow);
+        let has_media = snapshot.is_some_and(|flow| flow.rtp.packets + flow.raw.packets > 0);
+        let Some(of) = self.legs.get_mut(&leg).filter(|leg| has_output && has_media && !leg.heard) else {
+            return;
+        };
+        of.heard = true;
+        let party = of.party;
+        if let Some(media) = self.parties.get(&party).and_then(|party| party.first_media_on(leg)) {
+            self.tell_media(now, core, party, media);
+        }
+    }
+
+    fn tell_media(&mut self, now: Instant, core: &mut Core, party: PartyId, media: usize) {
+        let Some((peer, opposite)) = self.opposite(party, media) else {
+            return;
+        };
+        let after = self.since_answer(now);
+        let started = What::MediaStarted {
+            from: self.media_ref(party, media),
+            to: self.party(peer).name(),
+            after,
+        };
+        core.event(&self.id, started);
+        // Under the name of the side that is there longer.
+        let first = (party.min(peer), if party < peer { media } else { opposite });
+        if self.leg_of(peer, opposite).is_some_and(|leg| leg.heard) {
+            let both = What::MediaBothWays {
+                media: self.media_ref(first.0, first.1),
+                after,
+            };
+            core.event(&self.id, both);
+        }
+    }
+
+    /// Puts names to what happened on the legs.
+    fn tell(&mut self, core: &mut Core) {
+        let mut told = Vec::new();
+        for leg in self.legs.values_mut() {
+            told.extend(leg.events.drain(..).map(|event| (leg.party, leg.id, event)));
+        }
+        for (party, leg, event) in told {
+            let of_party = self.parties.get(&party);
+            let media = of_party.and_then(|party| party.first_media_on(leg)).unwrap_or_default();
+            let media = self.media_ref(party, media);
+            let what = match event {
+                LegEvent::Learnt(endpoint) => What::EndpointLearnt { media, endpoint },
+                LegEvent::IceConnected(remote) => What::IceConnected { media, remote },
+                LegEvent::IceMoved(remote) => What::IceMoved { media, remote },
+                LegEvent::IceFailed(reason) => What::IceFailed { media, reason },
+                LegEvent::DtlsConnected(profile) => What::DtlsConnected { media, profile },
+                LegEvent::DtlsFailed(reason) => What::DtlsFailed { media, reason },
+                LegEvent::DtlsClosed => What::DtlsClosed { media },
+                LegEvent::NoKeys => What::NoKeys { media },
+            };
+            core.event(&self.id, what);
+        }
+    }
+}

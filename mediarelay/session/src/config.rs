@@ -1,0 +1,183 @@
+//! What the operator decides: addresses, timers, limits.
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use viaduct_ng::EndpointLearning;
+
+/// Settings of a relay. [`Config::new`] has rtpengine's defaults where it has any.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Addresses for media by name; the first interface is the default. Never empty.
+    pub interfaces: Vec<Interface>,
+    /// Whether we are ICE-lite where the request says nothing (NG `ICE-lite`). Default no: a full agent.
+    pub ice_lite: bool,
+    /// Whether we wait for the ClientHello where a peer leaves the DTLS role to us. Default no: we begin.
+    pub dtls_passive: bool,
+    /// Largest DTLS datagram, octets. Default 1,200.
+    pub dtls_mtu: usize,
+    /// DTLS versions. Default 1.2.
+    pub dtls_version: DtlsVersion,
+    /// How the endpoint of a peer without ICE is found (NG `endpoint-learning`). Default heuristic.
+    pub learning: EndpointLearning,
+    /// How long after signalling a better source is followed. Default 3 s.
+    pub learning_time: Duration,
+    /// Whether media from other sources than the endpoint is dropped although no flag `strict-source` asks for it.
+    /// Default yes.
+    pub strict_source: bool,
+    /// Whether `received-from` counts as the media address without the flag `SIP-source-address`. Default no.
+    pub sip_source: bool,
+    /// DSCP and ECN octet of outgoing media where the request has no `TOS`; `None` leaves it to the sockets.
+    pub tos: Option<u8>,
+    /// An answered call without any packet ends after this. Default 60 s.
+    pub media_timeout: Duration,
+    /// The same while no media may flow both ways: hold, mute. Default 3,600 s.
+    pub silent_timeout: Duration,
+    /// A call that is not answered ends after this. Default 3,600 s.
+    pub offer_timeout: Duration,
+    /// Longest call; `None` for no limit, which is the default.
+    pub final_timeout: Option<Duration>,
+    /// How long a deleted call can be revived where `delete` says nothing (NG `delete-delay`). Default 30 s.
+    pub delete_delay: Duration,
+    /// A peer with ICE that has no working path after this has failed. Default 30 s.
+    pub ice_timeout: Duration,
+    /// A path on which the peer's checks have stopped this long is lost (RFC 7675). Default 30 s.
+    pub consent_timeout: Duration,
+    /// How long a pair of ports rests after use, so that late packets meet nobody else. Default 10 s.
+    pub port_rest: Duration,
+    /// Pairs of ports that are open in advance at each address. Default 64.
+    pub port_stock: usize,
+    /// Calls beyond which offers are refused; 0 refuses all new calls; `None` leaves it to
+    /// [`Limits::calls`].
+    pub max_sessions: Option<usize>,
+    /// Bounds on memory and work.
+    pub limits: Limits,
+}
+
+impl Config {
+    /// The defaults, with these interfaces.
+    #[must_use]
+    pub fn new(interfaces: Vec<Interface>) -> Self {
+        Self {
+            interfaces,
+            ice_lite: false,
+            dtls_passive: false,
+            dtls_mtu: 1_200,
+            dtls_version: DtlsVersion::V1_2,
+            learning: EndpointLearning::Heuristic,
+            learning_time: Duration::from_secs(3),
+            strict_source: true,
+            sip_source: false,
+            tos: None,
+            media_timeout: Duration::from_secs(60),
+            silent_timeout: Duration::from_secs(3_600),
+            offer_timeout: Duration::from_secs(3_600),
+            final_timeout: None,
+            delete_delay: Duration::from_secs(30),
+            ice_timeout: Duration::from_secs(30),
+            consent_timeout: Duration::from_secs(30),
+            port_rest: Duration::from_secs(10),
+            port_stock: 64,
+            max_sessions: None,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Which DTLS versions are spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DtlsVersion {
+    /// 1.2 (RFC 6347), which every WebRTC endpoint has.
+    V1_2,
+    /// 1.2 or 1.3 (RFC 9147), whatever the peer has.
+    Auto,
+}
+
+/// A named set of addresses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interface {
+    /// What `direction` and its kin choose it by.
+    pub name: String,
+    /// Its addresses, the preferred one of each family first. Peers with ICE are told all of them. Never empty.
+    pub addresses: Vec<InterfaceAddress>,
+}
+
+/// One address of an interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InterfaceAddress {
+    /// The local address that sockets are bound to.
+    pub address: IpAddr,
+    /// What peers are told, where it is another.
+    pub advertised: Option<IpAddr>,
+    /// Ports for RTP and RTCP, in pairs of an even and the following odd one.
+    pub ports: RangeInclusive<u16>,
+    /// The one port that browsers share at this address. It is open whenever the relay runs and lies outside `ports`.
+    /// Without it, each browser gets a pair from `ports`, as with rtpengine.
+    pub browser_port: Option<u16>,
+}
+
+impl InterfaceAddress {
+    /// An address with rtpengine's range of ports, 30000 to 40000, and no port for browsers.
+    #[must_use]
+    pub fn new(address: IpAddr) -> Self {
+        Self {
+            address,
+            advertised: None,
+            ports: 30_000..=40_000,
+            browser_port: None,
+        }
+    }
+
+    /// What peers are told.
+    #[must_use]
+    pub fn advertised(&self) -> IpAddr {
+        self.advertised.unwrap_or(self.address)
+    }
+}
+
+/// How much of everything there may be. What goes over a limit is refused and counted in
+/// [`LimitCounters`](crate::LimitCounters).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Calls, those among them that wait for their deletion. Default 20,000.
+    pub calls: usize,
+    /// Octets of a call-id, tag, via-branch, label or other name that is stored. Default 1,024.
+    pub name_octets: usize,
+    /// Parties of a call: the caller and its forks. Default 32.
+    pub parties_per_call: usize,
+    /// Further tags that one party may go by. Default 16.
+    pub aliases_per_party: usize,
+    /// m-lines of a party; no more than the workers' limit of routes per flow, since all may be bundled. Default 8.
+    pub medias_per_party: usize,
+    /// Candidates that are used of one m-line, trickled ones among them; further ones are ignored. Default 32.
+    pub candidates_per_media: usize,
+    /// Octets of an SDP. Default 32,768.
+    pub sdp_octets: usize,
+    /// Network paths that are kept per transport: the selected one and others that ICE has validated. Default 6.
+    pub paths_per_leg: usize,
+    /// DTLS associations of the relay. Default 40,000.
+    pub dtls_associations: usize,
+    /// Trickled fragments that wait for the party they are for. Default 256.
+    pub fragments_waiting: usize,
+    /// Clients whose commands are counted by address; the others are counted together. Default 64.
+    pub clients_counted: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            calls: 20_000,
+            name_octets: 1_024,
+            parties_per_call: 32,
+            aliases_per_party: 16,
+            medias_per_party: 8,
+            candidates_per_media: 32,
+            sdp_octets: 32_768,
+            paths_per_leg: 6,
+            dtls_associations: 40_000,
+            fragments_waiting: 256,
+            clients_counted: 64,
+        }
+    }
+}

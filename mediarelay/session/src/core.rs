@@ -1,0 +1,230 @@
+//! What all calls of a relay share: names, ports, the generator, the queue of outputs.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use rand::rngs::StdRng;
+use viaduct_forward::{Command, CryptoId, Epoch, FlowId, FlowKey, LegId, LocalAddr, StatsTable, TransactionId};
+use viaduct_ng::ByteString;
+
+use crate::clock::WallClock;
+use crate::config::Config;
+use crate::counters::Counters;
+use crate::dtls::DtlsEngines;
+use crate::event::{Event, What};
+use crate::output::Output;
+use crate::ports::{PortPair, PortPlan};
+
+/// How long the counters of a flow stay after its removal was ordered: a worker that is behind may still write to them,
+/// and would put them back into the table if they were gone.
+const RETIREMENT: Duration = Duration::from_secs(2);
+
+/// How long the answer to a check of ours is waited for.
+const STUN_ANSWER_WAIT: Duration = Duration::from_secs(10);
+
+/// Names one call; never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct CallKey(pub(crate) u64);
+
+/// A path that another leg has taken over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Eviction {
+    pub(crate) call: CallKey,
+    pub(crate) leg: LegId,
+    pub(crate) tuple: FlowKey,
+}
+
+/// Whose counters are forgotten later.
+#[derive(Debug, Clone, Copy)]
+enum Retired {
+    Flow(FlowId),
+    Leg(LegId),
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) config: Config,
+    pub(crate) instance_id: String,
+    pub(crate) rng: StdRng,
+    pub(crate) ports: PortPlan,
+    pub(crate) engines: Box<dyn DtlsEngines>,
+    /// Our certificate in DER, for fingerprints.
+    pub(crate) certificate: Vec<u8>,
+    pub(crate) stats: StatsTable,
+    pub(crate) epoch: Epoch,
+    pub(crate) clock: WallClock,
+    pub(crate) counters: Counters,
+    /// DTLS associations that exist.
+    pub(crate) dtls_live: usize,
+    /// Which call a leg belongs to.
+    pub(crate) legs: BTreeMap<LegId, CallKey>,
+    /// Who is found by a pair of addresses; on a port of many, the latest that ICE has validated.
+    tuples: BTreeMap<FlowKey, (CallKey, LegId)>,
+    evictions: Vec<Eviction>,
+    retired: VecDeque<(Instant, Retired)>,
+    outputs: VecDeque<Output>,
+    next_id: u64,
+}
+
+impl Core {
+    #[expect(clippy::too_many_arguments, reason = "one call, with what the relay was made of")]
+    pub(crate) fn new(
+        config: Config,
+        instance_id: String,
+        rng: StdRng,
+        ports: PortPlan,
+        engines: Box<dyn DtlsEngines>,
+        certificate: Vec<u8>,
+        stats: StatsTable,
+        epoch: Epoch,
+        clock: WallClock,
+    ) -> Self {
+        Self {
+            config,
+            instance_id,
+            rng,
+            ports,
+            engines,
+            certificate,
+            stats,
+            epoch,
+            clock,
+            counters: Counters::default(),
+            dtls_live: 0,
+            legs: BTreeMap::new(),
+            tuples: BTreeMap::new(),
+            evictions: Vec::new(),
+            retired: VecDeque::new(),
+            outputs: VecDeque::new(),
+            next_id: 1,
+        }
+    }
+
+    pub(crate) fn output(&mut self, output: Output) {
+        self.outputs.push_back(output);
+    }
+
+    pub(crate) fn forward(&mut self, command: Command) {
+        self.outputs.push_back(Output::Forward(command));
+    }
+
+    pub(crate) fn send(&mut self, from: LocalAddr, to: SocketAddr, data: Vec<u8>) {
+        self.outputs.push_back(Output::Send { from, to, data });
+    }
+
+    pub(crate) fn event(&mut self, call_id: &ByteString, what: What) {
+        self.outputs.push_back(Output::Event(Event {
+            call_id: call_id.clone(),
+            what,
+        }));
+    }
+
+    pub(crate) fn next_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    pub(crate) fn new_call(&mut self) -> CallKey {
+        CallKey(self.new_id())
+    }
+
+    pub(crate) fn new_leg(&mut self, call: CallKey) -> LegId {
+        let leg = LegId(self.new_id());
+        self.legs.insert(leg, call);
+        leg
+    }
+
+    pub(crate) fn new_flow(&mut self) -> FlowId {
+        FlowId(self.new_id())
+    }
+
+    pub(crate) fn new_crypto(&mut self) -> CryptoId {
+        CryptoId(self.new_id())
+    }
+
+    /// A leg is over.
+    pub(crate) fn end_leg(&mut self, now: Instant, leg: LegId) {
+        self.legs.remove(&leg);
+        self.retired.push_back((now + RETIREMENT, Retired::Leg(leg)));
+    }
+
+    /// Notes who is found by a pair of addresses. Whoever was before must let go of it.
+    pub(crate) fn claim(&mut self, tuple: FlowKey, call: CallKey, leg: LegId) {
+        if let Some((call, leg)) = self.tuples.insert(tuple, (call, leg)).filter(|(_, owner)| *owner != leg) {
+            self.evictions.push(Eviction { call, leg, tuple });
+        }
+    }
+
+    /// A flow is over. Its addresses are free, unless somebody else has taken them.
+    pub(crate) fn end_flow(&mut self, now: Instant, flow: FlowId, tuple: FlowKey, leg: LegId) {
+        if self.tuples.get(&tuple).is_some_and(|(_, owner)| *owner == leg) {
+            self.tuples.remove(&tuple);
+        }
+        self.retired.push_back((now + RETIREMENT, Retired::Flow(flow)));
+    }
+
+    pub(crate) fn take_evictions(&mut self) -> Vec<Eviction> {
+        std::mem::take(&mut self.evictions)
+    }
+
+    /// The workers hand up the answer to a request of ours that goes out by a port of many.
+    pub(crate) fn expect_answer(&mut self, now: Instant, local: LocalAddr, leg: LegId, request: &[u8]) {
+        if let Some(transaction) = request.get(8..20).and_then(|id| id.try_into().ok()) {
+            self.forward(Command::ExpectStun {
+                transaction: TransactionId(transaction),
+                local,
+                leg,
+                until: self.epoch.tick(now + STUN_ANSWER_WAIT),
+            });
+        }
+    }
+
+    pub(crate) fn close_pair(&mut self, now: Instant, pair: PortPair) {
+        self.ports.give_back(now, pair);
+        self.output(Output::ClosePair(pair));
+    }
+
+    /// Asks the shell for as many pairs as the stock lacks.
+    pub(crate) fn refill_ports(&mut self, now: Instant) {
+        while let Some(pair) = self.ports.poll_wanted(now, &mut self.rng) {
+            self.output(Output::OpenPair(pair));
+        }
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        self.ports.handle_timeout(now);
+        self.refill_ports(now);
+        while let Some((at, retired)) = self.retired.front().copied() {
+            if at > now {
+                break;
+            }
+            self.retired.pop_front();
+            match retired {
+                Retired::Flow(flow) => drop(self.stats.forget_flow(flow)),
+                Retired::Leg(leg) => self.stats.forget_leg(leg),
+            }
+        }
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let retired = self.retired.front().map(|(at, _)| *at);
+        retired.into_iter().chain(self.ports.poll_timeout()).min()
+    }
+
+    /// Pairs of addresses that somebody is found by.
+    pub(crate) fn tuples(&self) -> usize {
+        self.tuples.len()
+    }
+
+    /// Flows and legs whose counters are not forgotten yet.
+    pub(crate) fn retired(&self) -> usize {
+        self.retired.len()
+    }
+
+    fn new_id(&mut self) -> u64 {
+        let id = self.next_id;
+        self.next_id += 1;
+        id
+    }
+}

@@ -1,0 +1,102 @@
+//! A dialogue: two parties of a call that exchange offers and answers, and which of their m-lines belong together.
+
+use sha2::{Digest, Sha256};
+use viaduct_ng::{ByteString, Options};
+
+use crate::party::PartyId;
+
+/// One exchange as it was asked for and replied to, so that a repeat of it gets the same reply.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Exchanged {
+    sender: PartyId,
+    /// SHA-256 of the SDP.
+    sdp: [u8; 32],
+    options: Options,
+    /// The SDP that was given back.
+    pub(crate) reply: ByteString,
+}
+
+impl Exchanged {
+    pub(crate) fn new(sender: PartyId, sdp: &[u8], options: &Options, reply: ByteString) -> Self {
+        Self {
+            sender,
+            sdp: Sha256::digest(sdp).into(),
+            options: without_message(options),
+            reply,
+        }
+    }
+
+    /// Whether a request asks the same again.
+    pub(crate) fn is_repeat(&self, sender: PartyId, sdp: &[u8], options: &Options) -> bool {
+        let same_sdp = || self.sdp == <[u8; 32]>::from(Sha256::digest(sdp));
+        self.sender == sender && self.options == without_message(options) && same_sdp()
+    }
+}
+
+/// Which SIP message an SDP came in changes nothing in the SDP that is given back: a 200 repeats what the 183 said.
+fn without_message(options: &Options) -> Options {
+    Options {
+        sip_message_type: None,
+        sip_code: None,
+        ..options.clone()
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Dialogue {
+    pub(crate) a: PartyId,
+    pub(crate) b: PartyId,
+    /// Positions of m-lines that belong together: at `a`, at `b`. A removed m-line has none at the other side.
+    pub(crate) pairs: Vec<(usize, usize)>,
+    /// Whether an answer has come since the first offer.
+    pub(crate) answered: bool,
+    /// `a=ptime` toward the party that made the last offer (NG `ptime-reverse`).
+    pub(crate) ptime_reverse: Option<u32>,
+    pub(crate) last_offer: Option<Exchanged>,
+    pub(crate) last_answer: Option<Exchanged>,
+}
+
+impl Dialogue {
+    pub(crate) fn new(a: PartyId, b: PartyId) -> Self {
+        Self {
+            a,
+            b,
+            pairs: Vec::new(),
+            answered: false,
+            ptime_reverse: None,
+            last_offer: None,
+            last_answer: None,
+        }
+    }
+
+    pub(crate) fn joins(&self, one: PartyId, other: PartyId) -> bool {
+        (self.a, self.b) == (one, other) || (self.b, self.a) == (one, other)
+    }
+
+    /// The other end, if `party` is one.
+    pub(crate) fn other(&self, party: PartyId) -> Option<PartyId> {
+        if party == self.a {
+            Some(self.b)
+        } else if party == self.b {
+            Some(self.a)
+        } else {
+            None
+        }
+    }
+
+    /// The m-line of the other end that belongs to the one at `position` of `party`.
+    pub(crate) fn opposite(&self, party: PartyId, position: usize) -> Option<usize> {
+        let mut pairs = self.pairs.iter();
+        if party == self.a {
+            pairs.find(|(a, _)| *a == position).map(|(_, b)| *b)
+        } else {
+            pairs.find(|(_, b)| *b == position).map(|(a, _)| *a)
+        }
+    }
+
+    /// Joins an m-line of `party` with one of the other end.
+    pub(crate) fn join(&mut self, party: PartyId, position: usize, opposite: usize) {
+        self.pairs.push(if party == self.a { (position, opposite) } else { (opposite, position) });
+    }
+}

@@ -1,0 +1,130 @@
+//! One DTLS association and what became of it.
+
+use std::time::Instant;
+
+use viaduct_rtp::srtp::{DtlsRole, SrtpKeyPair, SrtpProfile};
+use viaduct_sdp::Fingerprint;
+
+use super::certificate::is_named;
+use super::engine::{DtlsEngine, DtlsEngines, DtlsOutput};
+use crate::event::DtlsFailure;
+
+/// What an association wants or tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// Send this to the peer.
+    Send(Vec<u8>),
+    /// The handshake is over, the certificate is right, and the keys are there.
+    Verified(SrtpProfile),
+    /// It is over, without keys.
+    Failed(DtlsFailure),
+    /// The peer has closed it.
+    Closed,
+}
+
+/// One association.
+///
+/// `unverified` has the keys of a finished handshake; they become `keys` when the certificate was compared.
+#[derive(Debug)]
+pub(crate) struct Association {
+    role: DtlsRole,
+    /// `None` once it has failed.
+    engine: Option<Box<dyn DtlsEngine>>,
+    certificate: Option<Vec<u8>>,
+    unverified: Option<SrtpKeyPair>,
+    connected: bool,
+    keys: Option<SrtpKeyPair>,
+    failure: Option<DtlsFailure>,
+    failure_told: bool,
+}
+
+impl Association {
+    pub(super) fn new(role: DtlsRole, now: Instant, engines: &dyn DtlsEngines) -> Self {
+        Self {
+            role,
+            engine: Some(engines.start(role, now)),
+            certificate: None,
+            unverified: None,
+            connected: false,
+            keys: None,
+            failure: None,
+            failure_told: false,
+        }
+    }
+
+    /// The keys, if the peer is who its SDP says.
+    pub(crate) fn keys(&self) -> Option<&SrtpKeyPair> {
+        self.keys.as_ref()
+    }
+
+    /// Why there will be no keys.
+    pub(crate) fn failure(&self) -> Option<&DtlsFailure> {
+        self.failure.as_ref()
+    }
+
+    pub(super) fn handle_datagram(&mut self, now: Instant, datagram: &[u8]) {
+        if let Some(Err(failure)) = self.engine.as_mut().map(|engine| engine.handle_datagram(now, datagram)) {
+            self.fail(failure);
+        }
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
+        if let Some(Err(failure)) = self.engine.as_mut().map(|engine| engine.handle_timeout(now)) {
+            self.fail(failure);
+        }
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.engine.as_ref()?.poll_timeout()
+    }
+
+    /// What is still to be sent is kept: an alert may be among it.
+    pub(super) fn fail(&mut self, failure: DtlsFailure) {
+        // Keys outlive what happens to the association later: an alert at the end does not end SRTP.
+        if self.keys.is_none() {
+            self.failure.get_or_insert(failure);
+        }
+        self.unverified = None;
+    }
+
+    /// `fingerprints` are those of the peer's SDP; `None` while it has not come.
+    pub(super) fn poll(&mut self, fingerprints: Option<&[Fingerprint]>) -> Option<Progress> {
+        while let Some(output) = self.engine.as_mut().and_then(|engine| engine.poll_output()) {
+            match output {
+                DtlsOutput::Send(datagram) => return Some(Progress::Send(datagram)),
+                DtlsOutput::Closed => return Some(Progress::Closed),
+                DtlsOutput::PeerCertificate(der) => self.certificate = Some(der),
+                DtlsOutput::Connected => self.connected = true,
+                DtlsOutput::Keys { profile, material } => {
+                    match SrtpKeyPair::from_dtls_exporter(profile, self.role, &material) {
+                        Ok(keys) => self.unverified = Some(keys),
+                        Err(_) => self.fail(DtlsFailure::NoSrtpProfile),
+                    }
+                }
+            }
+        }
+        if self.connected && self.unverified.is_none() && self.keys.is_none() {
+            self.fail(DtlsFailure::NoSrtpProfile);
+        }
+        if self.failure.is_some() {
+            self.engine = None;
+            let told = std::mem::replace(&mut self.failure_told, true);
+            return self.failure.clone().filter(|_| !told).map(Progress::Failed);
+        }
+        self.verify(fingerprints?)
+    }
+
+    fn verify(&mut self, fingerprints: &[Fingerprint]) -> Option<Progress> {
+        if !self.connected {
+            return None;
+        }
+        let keys = self.unverified.take()?;
+        if !self.certificate.as_deref().is_some_and(|der| is_named(der, fingerprints)) {
+            self.fail(DtlsFailure::WrongFingerprint);
+            return self.poll(Some(fingerprints));
+        }
+        let profile = keys.send.profile();
+        self.keys = Some(keys);
+        Some(Progress::Verified(profile))
+    }
+}

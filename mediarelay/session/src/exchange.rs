@@ -1,0 +1,161 @@
+//! Offers and answers: from the SDP of one party to the SDP for the other.
+//!
+//! Both go the same way: find the m-lines that belong together, take what the sender says of itself, decide what the
+//! reader is told, write it. What an offer says of its sender's ICE and keys is acted on when the answer is written:
+//! until then nothing changes for media that flows already.
+
+mod answer;
+mod legs;
+mod offer;
+mod pairing;
+mod write;
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use viaduct_ng::{ErrorReason, Flag, Options, RtcpMux, SdesWord};
+use viaduct_sdp::Session;
+
+use crate::call::Call;
+use crate::config::Config;
+use crate::core::Core;
+use crate::describe::Description;
+use crate::leg::LearningRules;
+use crate::party::PartyId;
+
+/// Whether an SDP asks or replies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Offer,
+    Answer,
+}
+
+/// One exchange: who says what to whom.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Exchange<'e> {
+    pub(crate) now: Instant,
+    pub(crate) kind: Kind,
+    pub(crate) sender: PartyId,
+    pub(crate) reader: PartyId,
+    /// Position of their dialogue in the call.
+    pub(crate) dialogue: usize,
+    pub(crate) session: &'e Session,
+    pub(crate) options: &'e Options,
+}
+
+impl Exchange<'_> {
+    pub(crate) fn has(&self, flag: Flag) -> bool {
+        self.options.has(flag)
+    }
+
+    fn mux(&self, word: RtcpMux) -> bool {
+        self.options.rtcp_mux.contains(word)
+    }
+
+    /// How the sender's endpoint is found.
+    fn learning(&self, config: &Config) -> LearningRules {
+        let rules = LearningRules::of(config);
+        LearningRules {
+            mode: self.options.endpoint_learning.unwrap_or(rules.mode),
+            strict: rules.strict || self.has(Flag::StrictSource),
+            asymmetric: self.has(Flag::Asymmetric),
+            handover: self.has(Flag::MediaHandover),
+            ..rules
+        }
+    }
+}
+
+/// What an offer asks for toward its sender; it holds until the next one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct TowardOfferer {
+    /// Accept rtcp-mux, whatever the answerer does.
+    pub(crate) mux_accept: bool,
+    pub(crate) mux_reject: bool,
+    pub(crate) reject_ice: bool,
+    pub(crate) accept_osrtp: bool,
+    /// Prefer SDES where both are offered.
+    pub(crate) prefer_sdes: bool,
+    /// Wait for the ClientHello.
+    pub(crate) dtls_passive: Option<bool>,
+    /// How its endpoint is found.
+    pub(crate) learning: Option<LearningRules>,
+}
+
+impl TowardOfferer {
+    fn read(options: &Options) -> Self {
+        use viaduct_ng::{DtlsRequest, Osrtp};
+        let word = |word| options.rtcp_mux.contains(word);
+        // `DTLS` in an offer is about its sender, except that `off` with another word for the sender is not.
+        let dtls = options.dtls_reverse.or(options.dtls);
+        Self {
+            mux_accept: word(RtcpMux::Demux) || word(RtcpMux::Accept),
+            mux_reject: word(RtcpMux::Reject),
+            reject_ice: options.has(Flag::RejectIce),
+            accept_osrtp: options.osrtp.contains(Osrtp::Accept) || options.osrtp.contains(Osrtp::AcceptRfc),
+            prefer_sdes: options.sdes.words.contains(SdesWord::Prefer) || dtls == Some(DtlsRequest::Off),
+            dtls_passive: passive(dtls),
+            learning: None,
+        }
+    }
+}
+
+/// The role that a request asks for, if it asks for one.
+fn passive(wish: Option<viaduct_ng::DtlsRequest>) -> Option<bool> {
+    use viaduct_ng::DtlsRequest;
+    match wish? {
+        DtlsRequest::Passive => Some(true),
+        DtlsRequest::Active => Some(false),
+        DtlsRequest::Off => None,
+    }
+}
+
+impl Call {
+    /// Takes an offer or answer in and writes the SDP for the other party.
+    pub(crate) fn exchange(&mut self, core: &mut Core, exchange: &Exchange<'_>) -> Result<Vec<u8>, ErrorReason> {
+        let description = self.describe(core, exchange)?;
+        if let Some(tos) = exchange.options.tos {
+            self.tos = match tos {
+                viaduct_ng::Tos::Keep => self.tos,
+                viaduct_ng::Tos::Set(octet) => Some(octet),
+            };
+        }
+        if let Some(metadata) = &exchange.options.metadata {
+            self.metadata = Some(metadata.clone());
+        }
+        match exchange.kind {
+            Kind::Offer => {
+                self.pair_offer(exchange, &description);
+                self.note_wishes(core, exchange);
+                self.provide_legs(core, exchange, &description)?;
+                self.take_offer(core, exchange, description);
+                self.prepare_reader(core, exchange);
+            }
+            Kind::Answer => {
+                self.pair_answer(exchange, &description);
+                self.note_wishes(core, exchange);
+                self.take_answer(core, exchange, description);
+                self.conclude_offer(core, exchange);
+            }
+        }
+        let written = self.write(core, exchange);
+        self.close_unused_legs(exchange.now, core);
+        Ok(written)
+    }
+
+    fn describe(&self, core: &mut Core, exchange: &Exchange<'_>) -> Result<Description, ErrorReason> {
+        let use_source = exchange.has(Flag::SipSourceAddress) || core.config.sip_source;
+        let source: Option<IpAddr> = exchange.options.received_from.filter(|_| use_source);
+        let limit = core.config.limits.candidates_per_media;
+        match Description::read(exchange.session, source, limit) {
+            Ok(description) => {
+                core.counters.candidates_unreachable += description.candidates_unreachable;
+                core.counters.limits.candidates_per_media += description.candidates_over_limit;
+                Ok(description)
+            }
+            Err(crate::describe::Unusable::Incomplete) => {
+                core.counters.sdp_unusable += 1;
+                Err(ErrorReason::IncompleteSdp)
+            }
+        }
+    }
+}

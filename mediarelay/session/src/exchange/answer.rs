@@ -1,0 +1,215 @@
+//! An answer: what was offered to its sender is settled, and what its reader offered is concluded.
+
+use viaduct_ng::{IceMode, Osrtp};
+
+use super::{Exchange, TowardOfferer, passive};
+use crate::call::Call;
+use crate::core::Core;
+use crate::describe::{Description, RemoteMedia};
+use crate::leg::{Endpoints, IceRole, Leg, LegEvent, LearningRules};
+use crate::party::Offered;
+
+impl Call {
+    /// Settles the legs of the answer's sender.
+    pub(super) fn take_answer(&mut self, core: &mut Core, exchange: &Exchange<'_>, description: Description) {
+        let rules = exchange.learning(&core.config);
+        let count = description.medias.len();
+        let offered_bundle = std::mem::take(&mut self.party_mut(exchange.sender).offered_bundle);
+        self.party_mut(exchange.sender).bundles |= offered_bundle && !description.bundles.is_empty();
+        for (position, remote) in description.medias.into_iter().enumerate() {
+            let sender = self.party_mut(exchange.sender);
+            let media = &mut sender.medias[position];
+            let offered = media.offered.take();
+            media.mid = remote.mid.clone().or(media.mid.take());
+            media.protocol = Some(remote.protocol);
+            if remote.rejected {
+                media.leg = None;
+            }
+            media.remote = Some(remote.clone());
+            // In a bundle the first m-line speaks for all.
+            let speaks = media.leg.is_some_and(|leg| sender.first_media_on(leg) == Some(position));
+            if let Some(leg) = self.leg_of_mut(exchange.sender, position).filter(|_| speaks) {
+                settle_answerer(leg, core, exchange, rules, offered, &remote);
+            }
+        }
+        // Fewer m-lines than offered: the rest is refused.
+        for media in self.party_mut(exchange.sender).medias.iter_mut().skip(count) {
+            media.leg = None;
+            media.offered = None;
+            if let Some(remote) = &mut media.remote {
+                remote.rejected = true;
+            }
+        }
+        self.refuse_unanswered(exchange, count);
+    }
+
+    /// An m-line that an answer leaves out has no description; it gets that of its counterpart, refused.
+    fn refuse_unanswered(&mut self, exchange: &Exchange<'_>, count: usize) {
+        for position in count..self.party(exchange.sender).medias.len() {
+            if self.party(exchange.sender).medias[position].remote.is_some() {
+                continue;
+            }
+            let opposite = self.dialogues[exchange.dialogue].opposite(exchange.sender, position);
+            let like = opposite.and_then(|at| self.party(exchange.reader).medias[at].remote.clone());
+            self.party_mut(exchange.sender).medias[position].remote = like.map(|like| RemoteMedia {
+                rejected: true,
+                ..like
+            });
+        }
+    }
+
+    /// Concludes what the reader has offered: ICE, keys and rtcp-mux are agreed with this answer.
+    pub(super) fn conclude_offer(&mut self, core: &mut Core, exchange: &Exchange<'_>) {
+        let reader = self.party(exchange.reader);
+        let lite = reader.wishes.ice_lite.unwrap_or(core.config.ice_lite);
+        let spoken = reader.medias.iter().any(|media| media.leg.and_then(|leg| self.legs.get(&leg)).is_some_and(|leg| leg.ice.is_some()));
+        if !spoken {
+            self.party_mut(exchange.reader).ice_lite = lite;
+        }
+        for position in 0..self.party(exchange.reader).medias.len() {
+            let reader = self.party(exchange.reader);
+            let media = &reader.medias[position];
+            let Some(remote) = media.remote.clone().filter(RemoteMedia::is_live) else {
+                continue;
+            };
+            if media.leg.is_some_and(|leg| reader.first_media_on(leg) == Some(position)) {
+                self.conclude_media(core, exchange, position, &remote);
+            }
+        }
+        self.join(exchange);
+    }
+
+    fn conclude_media(&mut self, core: &mut Core, exchange: &Exchange<'_>, position: usize, remote: &RemoteMedia) {
+        let opposite = self.dialogues[exchange.dialogue].opposite(exchange.reader, position);
+        let other = opposite.and_then(|opposite| self.leg_of(exchange.sender, opposite));
+        let (other_muxes, other_suite) =
+            other.map_or((false, None), |leg| (leg.mux, leg.keys(crate::leg::Component::Rtp).map(crate::leg::Keys::profile)));
+        let reader = self.party(exchange.reader);
+        let toward = reader.toward_offerer;
+        let lite = reader.ice_lite && !remote.ice.as_ref().is_some_and(|ice| ice.lite);
+        let sdes = reader.wishes.sdes.clone().unwrap_or_default();
+        let rules = toward.learning.unwrap_or_else(|| LearningRules::of(&core.config));
+        let Some(leg) = self.leg_of_mut(exchange.reader, position) else {
+            return;
+        };
+        let with_ice = conclude_ice(leg, core, exchange, toward, lite, remote);
+        if !with_ice {
+            leg.end_ice(exchange.now, core);
+            leg.set_endpoints(
+                exchange.now,
+                core,
+                rules,
+                Endpoints {
+                    rtp: remote.rtp,
+                    rtcp: remote.rtcp,
+                },
+            );
+        }
+        let web_like = with_ice && remote.dtls.is_some();
+        if remote.mux && !toward.mux_reject && (toward.mux_accept || leg.is_shared() || web_like || other_muxes) {
+            leg.mux = true;
+        }
+        let opportunistic = !remote.protocol.is_secure() && !remote.cryptos.is_empty();
+        let accepts = toward.accept_osrtp
+            || exchange.options.osrtp.contains(Osrtp::Accept)
+            || exchange.options.osrtp.contains(Osrtp::AcceptRfc);
+        leg.secure = remote.protocol.is_secure() || opportunistic && accepts;
+        if !leg.secure {
+            leg.forget_keys(core);
+            return;
+        }
+        let use_sdes = !remote.cryptos.is_empty() && (remote.dtls.is_none() || toward.prefer_sdes);
+        match remote.dtls.clone().filter(|_| !use_sdes && !opportunistic) {
+            Some(dtls) => {
+                leg.set_remote_dtls(core, dtls);
+                let wish = passive(exchange.options.dtls_wish()).or(toward.dtls_passive);
+                let passive = wish.unwrap_or(core.config.dtls_passive);
+                leg.ensure_dtls(core).fix_role_to_offerer(passive);
+            }
+            None => match leg.sdes.choose(&remote.cryptos, other_suite, &sdes, &mut core.rng) {
+                Some(pair) => leg.set_sdes_keys(core, &pair),
+                None => leg.events.push_back(LegEvent::NoKeys),
+            },
+        }
+    }
+
+    /// The two hear each other from here on, and nobody else.
+    fn join(&mut self, exchange: &Exchange<'_>) {
+        self.party_mut(exchange.sender).peer = Some(exchange.reader);
+        self.party_mut(exchange.reader).peer = Some(exchange.sender);
+        self.dialogues[exchange.dialogue].answered = true;
+    }
+}
+
+/// Whether the reader's ICE is answered, and then with what.
+fn conclude_ice(
+    leg: &mut Leg,
+    core: &mut Core,
+    exchange: &Exchange<'_>,
+    toward: TowardOfferer,
+    lite: bool,
+    remote: &RemoteMedia,
+) -> bool {
+    let refused = toward.reject_ice || exchange.options.ice.mode == Some(IceMode::Remove);
+    let Some(ice) = remote.ice.clone().filter(|_| !refused) else {
+        return false;
+    };
+    let role = if lite {
+        IceRole::Lite
+    } else {
+        IceRole::Full { controlling: ice.lite }
+    };
+    if leg.ensure_ice(core, role).is_restart(&ice.credentials) {
+        leg.restart_ice(core, role);
+    }
+    leg.set_remote_ice(exchange.now, core, ice);
+    true
+}
+
+/// Settles a leg whose peer has answered.
+fn settle_answerer(
+    leg: &mut Leg,
+    core: &mut Core,
+    exchange: &Exchange<'_>,
+    rules: LearningRules,
+    offered: Option<Offered>,
+    remote: &RemoteMedia,
+) {
+    leg.mux |= remote.mux && offered.is_some_and(|offered| offered.mux);
+    match remote.ice.clone() {
+        Some(ice) if leg.ice.is_some() => leg.set_remote_ice(exchange.now, core, ice),
+        _ => {
+            leg.end_ice(exchange.now, core);
+            let endpoints = Endpoints {
+                rtp: remote.rtp,
+                rtcp: remote.rtcp,
+            };
+            leg.set_endpoints(exchange.now, core, rules, endpoints);
+        }
+    }
+    // A repeated answer settles what is settled.
+    let (may_dtls, may_sdes, opportunistic) = match offered {
+        Some(offered) => (offered.dtls, offered.sdes, offered.opportunistic),
+        None => {
+            let agreed = leg.sdes.is_agreed();
+            (leg.dtls.is_some(), agreed, agreed && !remote.protocol.is_secure())
+        }
+    };
+    leg.secure = remote.protocol.is_secure() || opportunistic && !remote.cryptos.is_empty();
+    if !leg.secure {
+        leg.forget_keys(core);
+        return;
+    }
+    if let Some(dtls) = remote.dtls.clone().filter(|_| may_dtls) {
+        leg.set_remote_dtls(core, dtls);
+        leg.ensure_dtls(core).fix_role_to_answerer();
+        return;
+    }
+    match may_sdes.then(|| leg.sdes.accept(&remote.cryptos)).flatten() {
+        Some(pair) => leg.set_sdes_keys(core, &pair),
+        None => {
+            leg.forget_keys(core);
+            leg.events.push_back(LegEvent::NoKeys);
+        }
+    }
+}

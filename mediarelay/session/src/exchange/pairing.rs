@@ -1,0 +1,142 @@
+//! Which m-lines of two parties belong together, and what requests ask for that lasts.
+
+use viaduct_ng::{Bundle, DtlsRequest, Flag, IceLite, MediaType};
+use viaduct_sdp::{HashFunction, MediaKind};
+
+use super::{Exchange, Kind, TowardOfferer};
+use crate::call::Call;
+use crate::core::Core;
+use crate::describe::Description;
+use crate::party::{Media, Wishes};
+
+impl Call {
+    /// Gives every m-line of an offer its counterpart at the reader, except those that are to be removed.
+    pub(super) fn pair_offer(&mut self, exchange: &Exchange<'_>, description: &Description) {
+        self.pair(exchange, description, |kind| {
+            exchange.options.sdp_media_remove.contains(media_type(kind))
+        });
+    }
+
+    /// Answers only number what was offered; more m-lines than that have no counterpart.
+    pub(super) fn pair_answer(&mut self, exchange: &Exchange<'_>, description: &Description) {
+        self.pair(exchange, description, |_| true);
+    }
+
+    fn pair(&mut self, exchange: &Exchange<'_>, description: &Description, leave_out: impl Fn(MediaKind) -> bool) {
+        let (sender, reader) = (exchange.sender, exchange.reader);
+        let known = self.party(sender).medias.len().max(description.medias.len());
+        self.party_mut(sender).medias.resize_with(known, Media::default);
+        for (position, media) in description.medias.iter().enumerate() {
+            let dialogue = &self.dialogues[exchange.dialogue];
+            if dialogue.opposite(sender, position).is_some() || leave_out(media.kind) {
+                continue;
+            }
+            // An m-line of the reader that has no counterpart yet, from a time with another peer, else a new one.
+            let free = (0..self.party(reader).medias.len()).find(|at| {
+                let of_reader = &self.party(reader).medias[*at];
+                let same_kind = of_reader.remote.as_ref().is_none_or(|remote| remote.kind_text == media.kind_text);
+                same_kind && dialogue.opposite(reader, *at).is_none()
+            });
+            let opposite = free.unwrap_or_else(|| {
+                let medias = &mut self.party_mut(reader).medias;
+                medias.push(Media::default());
+                medias.len() - 1
+            });
+            self.dialogues[exchange.dialogue].join(sender, position, opposite);
+        }
+    }
+
+    /// Keeps what holds for later SDPs as well.
+    pub(super) fn note_wishes(&mut self, core: &mut Core, exchange: &Exchange<'_>) {
+        let options = exchange.options;
+        let (from, to) = (options.from_interface.as_deref(), options.to_interface.as_deref());
+        let from = from.map(|name| interface(core, name));
+        let to = to.map(|name| interface(core, name));
+        if exchange.kind == Kind::Offer {
+            let sender = self.party_mut(exchange.sender);
+            sender.toward_offerer = TowardOfferer::read(options);
+            sender.wishes.interface = from.or(sender.wishes.interface);
+            let word = |word| options.bundle.contains(word);
+            let asked = [Bundle::Accept, Bundle::Offer, Bundle::Require, Bundle::Strict].into_iter().any(word);
+            let asked = (word(Bundle::Reject) || asked).then_some(asked && !word(Bundle::Reject));
+            sender.wishes.bundle = asked.or(sender.wishes.bundle);
+            sender.wishes.ice_lite = match options.ice.lite {
+                Some(IceLite::Backward | IceLite::Both) => Some(true),
+                Some(IceLite::Off) => Some(false),
+                Some(IceLite::Forward) | None => sender.wishes.ice_lite,
+            };
+        }
+        if let Some(label) = &options.label {
+            self.party_mut(exchange.sender).label = Some(label.clone());
+        }
+        if let Some(label) = &options.set_label {
+            self.party_mut(exchange.reader).label = Some(label.clone());
+        }
+        let reader = self.party_mut(exchange.reader);
+        let wishes = &mut reader.wishes;
+        if exchange.kind == Kind::Offer {
+            wishes.interface = to.or(wishes.interface);
+            wishes.ice_lite = match options.ice.lite {
+                Some(IceLite::Forward | IceLite::Both) => Some(true),
+                Some(IceLite::Off) => Some(false),
+                Some(IceLite::Backward) | None => wishes.ice_lite,
+            };
+            if exchange.has(Flag::Reset) {
+                *wishes = Wishes {
+                    interface: wishes.interface,
+                    ..Wishes::default()
+                };
+            }
+        }
+        wishes.family = options.address_family.or(wishes.family);
+        wishes.ice = options.ice.mode.or(wishes.ice);
+        wishes.fingerprint = options.dtls_fingerprint.map(hash).or(wishes.fingerprint);
+        if !options.sdes.is_empty() {
+            wishes.sdes = Some(options.sdes.clone());
+        }
+        if let Some(wish) = options.dtls {
+            wishes.dtls_off = Some(wish == DtlsRequest::Off);
+        }
+    }
+}
+
+/// The interface with a name; of a group `name:suffix` any. The default where there is none.
+fn interface(core: &mut Core, name: &str) -> usize {
+    use rand::RngExt;
+    let interfaces = &core.config.interfaces;
+    if let Some(exact) = interfaces.iter().position(|interface| interface.name == name) {
+        return exact;
+    }
+    let of_group = |interface: &crate::config::Interface| {
+        interface.name.strip_prefix(name).is_some_and(|rest| rest.starts_with(':'))
+    };
+    let members: Vec<usize> = (0..interfaces.len()).filter(|at| of_group(&interfaces[*at])).collect();
+    if members.is_empty() {
+        tracing::warn!(name, "unknown interface; the default is used");
+        return 0;
+    }
+    members[core.rng.random_range(0..members.len())]
+}
+
+pub(super) fn media_type(kind: MediaKind) -> MediaType {
+    match kind {
+        MediaKind::Audio => MediaType::Audio,
+        MediaKind::Video => MediaType::Video,
+        MediaKind::Image => MediaType::Image,
+        MediaKind::Message => MediaType::Message,
+        MediaKind::Text => MediaType::Text,
+        MediaKind::Application => MediaType::Application,
+        MediaKind::Other => MediaType::Other,
+    }
+}
+
+fn hash(hash: viaduct_ng::FingerprintHash) -> HashFunction {
+    use viaduct_ng::FingerprintHash as Ng;
+    match hash {
+        Ng::Sha1 => HashFunction::Sha1,
+        Ng::Sha224 => HashFunction::Sha224,
+        Ng::Sha256 => HashFunction::Sha256,
+        Ng::Sha384 => HashFunction::Sha384,
+        Ng::Sha512 => HashFunction::Sha512,
+    }
+}

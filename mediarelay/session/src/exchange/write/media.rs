@@ -1,0 +1,329 @@
+//! One m-line for the reader.
+
+use std::net::IpAddr;
+
+use viaduct_ng::{Bundle, Flag, Replace, RtcpMux, SdpSection, TransportProtocol};
+use viaduct_sdp::{
+    AddressFamily, CodecPattern, CodecRules, CodecSelector, Connection, Direction, Fingerprint, HashFunction, Host,
+    Media, MediaOut, Protocol, RemoteCandidate, RemoteCandidates, Rtcp, Setup, TlsId,
+};
+
+use super::{edits, rejected};
+use crate::call::Call;
+use crate::core::Core;
+use crate::describe::RemoteMedia;
+use crate::dtls::fingerprint;
+use crate::exchange::pairing::media_type;
+use crate::exchange::{Exchange, Kind};
+use crate::ice::{FullAgent, Ice, local_candidates};
+use crate::leg::{Component, Leg};
+use crate::party::Offered;
+
+impl Call {
+    /// The m-line at a position of the reader's SDP.
+    pub(super) fn write_media(&mut self, core: &mut Core, exchange: &Exchange<'_>, position: usize) -> MediaOut {
+        let opposite = self.dialogues[exchange.dialogue].opposite(exchange.reader, position);
+        let sender = opposite.and_then(|opposite| exchange.session.media(opposite));
+        let mut out = match sender {
+            Some(sender) => self.write_live(core, exchange, position, sender),
+            None => None,
+        }
+        .unwrap_or_else(|| self.write_rejected(exchange, position, sender));
+        out.mid = self.mid_to(exchange, position, sender);
+        if let Some(sender) = sender {
+            out.edits = edits(exchange.options, SdpSection::Media(media_type(sender.kind())));
+        }
+        out
+    }
+
+    /// `None` if the m-line is not accepted.
+    fn write_live(
+        &mut self,
+        core: &mut Core,
+        exchange: &Exchange<'_>,
+        position: usize,
+        sender: Media<'_>,
+    ) -> Option<MediaOut> {
+        let theirs = self.party(exchange.sender).medias[sender.index()].remote.clone()?;
+        let reader = &self.party(exchange.reader).medias[position];
+        let refused_before = exchange.kind == Kind::Answer && reader.is_rejected();
+        if theirs.rejected || refused_before {
+            return None;
+        }
+        let leg = reader.leg?;
+        let offered = reader.offered;
+        let own_offer = reader.remote.clone();
+        let mut out = MediaOut::from_sender(sender);
+        out.protocol = protocol_text(exchange, offered, own_offer.as_ref(), &theirs);
+        if theirs.is_rtp() && !edit_codecs(exchange, &mut out) {
+            return None;
+        }
+        edit_extensions(exchange, &mut out);
+        if exchange.has(Flag::OriginalSendrecv) {
+            out.direction = sender.attributes().direction().or_else(|| sender.session().attributes().direction());
+        } else {
+            out.direction = Some(theirs.direction).filter(|_| theirs.is_rtp() || theirs.direction != Direction::SendRecv);
+        }
+        self.write_packet_times(exchange, own_offer.as_ref(), &mut out);
+        let wishes = self.party(exchange.reader).wishes.clone();
+        let leg = self.legs.get_mut(&leg)?;
+        let told = Told::of(exchange, leg, offered, own_offer.as_ref());
+        write_address(exchange, leg, &told, &theirs, &mut out);
+        if theirs.is_rtp() {
+            write_rtcp(exchange, leg, &told, &mut out);
+            write_ice(core, exchange, leg, &told, &mut out);
+            let sdes = wishes.sdes.clone().unwrap_or_default();
+            if told.sdes {
+                out.cryptos = match exchange.kind {
+                    Kind::Offer => leg.sdes.offer(&theirs.cryptos, &sdes, &mut core.rng),
+                    Kind::Answer => leg.sdes.answer(&sdes).into_iter().collect(),
+                };
+            }
+            let hash = wishes.fingerprint;
+            write_dtls(core, exchange, leg, &told, hash, &mut out);
+        }
+        Some(out)
+    }
+
+    fn write_rejected(&self, exchange: &Exchange<'_>, position: usize, sender: Option<Media<'_>>) -> MediaOut {
+        let own = self.party(exchange.reader).medias[position].remote.as_ref();
+        match (own, sender) {
+            // What the reader has offered is refused as it stands.
+            (Some(own), sender) if exchange.kind == Kind::Answer || sender.is_none() => {
+                rejected(&own.kind_text, &own.protocol_text, own.formats.clone(), own.family)
+            }
+            (own, Some(sender)) => {
+                let protocol = own.map_or(sender.protocol_text(), |own| &own.protocol_text);
+                let connection = sender.effective_connection().ok().flatten();
+                let family = connection.map_or(AddressFamily::Ip4, |connection| connection.address.family());
+                rejected(sender.kind_text(), protocol, sender.formats().map(str::to_owned).collect(), family)
+            }
+            (None, None) => rejected("audio", "RTP/AVP", Vec::new(), AddressFamily::Ip4),
+            (Some(own), None) => rejected(&own.kind_text, &own.protocol_text, own.formats.clone(), own.family),
+        }
+    }
+
+    /// What the reader knows the m-line by. An answer repeats what was offered; an offer may bring a name.
+    fn mid_to(&mut self, exchange: &Exchange<'_>, position: usize, sender: Option<Media<'_>>) -> Option<String> {
+        let known = self.party(exchange.reader).medias[position].mid.clone();
+        if exchange.kind == Kind::Answer {
+            let offered = self.party(exchange.reader).medias[position].remote.as_ref();
+            return offered.and_then(|offered| offered.mid.clone());
+        }
+        let word = |word| exchange.options.bundle.contains(word);
+        let generates = exchange.has(Flag::GenerateMid)
+            || [Bundle::Offer, Bundle::Require, Bundle::Strict, Bundle::Reject].into_iter().any(word);
+        let own = sender.and_then(|sender| sender.mid());
+        let mid = known.or(own).or_else(|| generates.then(|| self.new_mid(exchange, position)));
+        self.party_mut(exchange.reader).medias[position].mid.clone_from(&mid);
+        mid
+    }
+
+    /// A name that no other m-line has, counted from 1 as rtpengine does.
+    fn new_mid(&self, exchange: &Exchange<'_>, position: usize) -> String {
+        let names: Vec<&String> =
+            self.party(exchange.reader).medias.iter().filter_map(|media| media.mid.as_ref()).collect();
+        let of_sender: Vec<String> = exchange.session.medias().filter_map(|media| media.mid()).collect();
+        let free = |name: &String| !names.contains(&name) && !of_sender.contains(name);
+        let mut candidates = (position + 1..).map(|number| number.to_string());
+        candidates.find(free).unwrap_or_default()
+    }
+
+    fn write_packet_times(&self, exchange: &Exchange<'_>, own_offer: Option<&RemoteMedia>, out: &mut MediaOut) {
+        match exchange.kind {
+            Kind::Offer => out.ptime = exchange.options.ptime.or(out.ptime),
+            Kind::Answer => {
+                let reverse = self.dialogues[exchange.dialogue].ptime_reverse;
+                // Without a word from the answerer the offerer's own packet time stands.
+                let own = own_offer.and_then(|own| own.ptime);
+                out.ptime = reverse.or(out.ptime).or(own);
+            }
+        }
+    }
+}
+
+/// What the reader is told of a leg.
+struct Told {
+    ice: bool,
+    mux: bool,
+    /// RTCP has no port of its own, or will have none.
+    one_port: bool,
+    dtls: bool,
+    sdes: bool,
+}
+
+impl Told {
+    fn of(exchange: &Exchange<'_>, leg: &Leg, offered: Option<Offered>, own_offer: Option<&RemoteMedia>) -> Self {
+        match (exchange.kind, offered) {
+            (Kind::Offer, Some(offered)) => Self {
+                ice: offered.ice && leg.ice.is_some(),
+                mux: offered.mux,
+                one_port: leg.mux || leg.is_shared() || exchange.options.rtcp_mux.contains(RtcpMux::Require),
+                dtls: offered.dtls,
+                sdes: offered.sdes,
+            },
+            (Kind::Offer, None) | (Kind::Answer, _) => Self {
+                ice: leg.ice.is_some(),
+                mux: leg.mux && own_offer.is_some_and(|own| own.mux),
+                one_port: leg.mux || leg.is_shared(),
+                dtls: leg.secure && leg.dtls.is_some(),
+                sdes: leg.secure && leg.sdes.is_agreed(),
+            },
+        }
+    }
+}
+
+/// An offer names what was decided; an answer repeats what was offered, unless it shall say what the answerer speaks.
+fn protocol_text(
+    exchange: &Exchange<'_>,
+    offered: Option<Offered>,
+    own_offer: Option<&RemoteMedia>,
+    theirs: &RemoteMedia,
+) -> String {
+    let accept = exchange.options.transport_protocol == Some(TransportProtocol::Accept);
+    let decided = offered.and_then(|offered| offered.protocol.name());
+    match (exchange.kind, own_offer) {
+        (Kind::Answer, Some(own)) if !accept => own.protocol_text.clone(),
+        (Kind::Offer, _) if theirs.is_rtp() => decided.unwrap_or(&theirs.protocol_text).to_owned(),
+        _ => theirs.protocol_text.clone(),
+    }
+}
+
+/// Applies NG's `codec`. False if nothing is left and that shall refuse the m-line.
+fn edit_codecs(exchange: &Exchange<'_>, out: &mut MediaOut) -> bool {
+    let codec = &exchange.options.codec;
+    let selectors = |texts: &[String]| texts.iter().map(|text| CodecSelector::parse(text)).collect();
+    let patterns = |texts: &[String]| texts.iter().map(|text| CodecPattern::parse(text)).collect();
+    let rules = CodecRules {
+        strip: selectors(&codec.strip),
+        mask: selectors(&codec.mask).into_iter().chain(selectors(&codec.consume)).collect::<Vec<_>>(),
+        except: patterns(&codec.except),
+        offer: patterns(&codec.offer),
+    };
+    if rules != CodecRules::default() {
+        let original = out.codecs.clone();
+        out.codecs.apply(&rules);
+        if out.codecs.is_empty() {
+            if exchange.has(Flag::AllowNoCodecMedia) {
+                return false;
+            }
+            out.codecs = original;
+        }
+    }
+    if !Protocol::from_text(&out.protocol).has_feedback() {
+        out.codecs.0.iter_mut().for_each(|codec| codec.rtcp_fb.clear());
+        out.passed.retain(|attribute| !attribute.starts_with(b"rtcp-fb:"));
+    }
+    true
+}
+
+fn edit_extensions(exchange: &Exchange<'_>, out: &mut MediaOut) {
+    let options = exchange.options;
+    let named = |uri: &String| options.extmap_strip.contains(uri) || options.extmap_mask.contains(uri);
+    if exchange.has(Flag::StripExtmap) {
+        out.extmaps.clear();
+    }
+    out.extmaps.retain(|extmap| !named(&extmap.uri));
+    out.extmap_allow_mixed &= !out.extmaps.is_empty();
+}
+
+/// `c=` and the port.
+fn write_address(exchange: &Exchange<'_>, leg: &Leg, told: &Told, theirs: &RemoteMedia, out: &mut MediaOut) {
+    let socket = leg.primary();
+    let address: IpAddr = exchange.options.media_address.unwrap_or(socket.advertised);
+    out.port = socket.rtp.port();
+    // A zero address is how old phones hold. It is passed on to those who may know it; with ICE it means something else.
+    let holds = theirs.zero_address && !told.ice && !exchange.options.replace.contains(Replace::ZeroAddress);
+    out.connection = if holds {
+        Connection::zero(AddressFamily::of(address))
+    } else {
+        Connection::unicast(address)
+    };
+}
+
+fn write_rtcp(exchange: &Exchange<'_>, leg: &Leg, told: &Told, out: &mut MediaOut) {
+    out.rtcp_mux = told.mux;
+    if exchange.has(Flag::NoRtcpAttribute) {
+        return;
+    }
+    let component = if told.one_port { Component::Rtp } else { Component::Rtcp };
+    let Some(told) = leg.primary().told(component) else {
+        return;
+    };
+    let address: IpAddr = exchange.options.media_address.unwrap_or(told.ip());
+    out.rtcp = Some(Rtcp {
+        port: told.port(),
+        address: exchange.has(Flag::FullRtcpAttribute).then_some(Host::Ip(address)),
+    });
+}
+
+fn write_ice(core: &Core, exchange: &Exchange<'_>, leg: &Leg, told: &Told, out: &mut MediaOut) {
+    let Some(ice) = leg.ice.as_ref().filter(|_| told.ice) else {
+        return;
+    };
+    let components: &[Component] = if told.one_port { &Component::BOTH[..1] } else { leg.components() };
+    let media_address = exchange.options.media_address;
+    out.ice = Some(ice.local.clone());
+    out.candidates = local_candidates(&leg.sockets, components, &core.instance_id, media_address);
+    for (option, wanted) in [("trickle", exchange.options.ice.trickle), ("ice2", exchange.options.ice.ice2)] {
+        if wanted {
+            out.ice_options.0.push(option.to_owned());
+        }
+    }
+    out.end_of_candidates = exchange.options.ice.trickle;
+    if exchange.kind == Kind::Offer {
+        write_chosen(leg, ice, components, out);
+    }
+}
+
+/// A full agent that has chosen names its choice only (RFC 8839 section 4.4.1.2.2).
+fn write_chosen(leg: &Leg, ice: &Ice, components: &[Component], out: &mut MediaOut) {
+    if !ice.full().is_some_and(FullAgent::is_controlling) {
+        return;
+    }
+    let chosen: Vec<_> = components
+        .iter()
+        .filter_map(|component| Some((component, leg.paths.selected(*component).filter(|path| path.nominated)?)))
+        .collect();
+    if chosen.len() != components.len() {
+        return;
+    }
+    out.candidates.retain(|candidate| {
+        chosen.iter().any(|(component, path)| {
+            let mut sockets = leg.sockets.iter();
+            let socket = sockets.find(|socket| socket.local(**component) == Some(path.tuple.local));
+            let told = socket.and_then(|socket| socket.told(**component));
+            candidate.component == component.number() && told.is_some_and(|told| candidate.port == told.port())
+                && candidate.address.ip().map(|ip| ip.is_ipv4()) == Some(path.tuple.local.is_ipv4())
+        })
+    });
+    let remote = |(component, path): &(&Component, &crate::leg::Path)| RemoteCandidate {
+        component: component.number(),
+        address: viaduct_sdp::CandidateAddress::Ip(path.tuple.remote.ip()),
+        port: path.tuple.remote.port(),
+    };
+    out.remote_candidates = Some(RemoteCandidates(chosen.iter().map(remote).collect()));
+}
+
+fn write_dtls(
+    core: &Core,
+    exchange: &Exchange<'_>,
+    leg: &Leg,
+    told: &Told,
+    hash: Option<HashFunction>,
+    out: &mut MediaOut,
+) {
+    let Some(dtls) = leg.dtls.as_ref().filter(|_| told.dtls) else {
+        return;
+    };
+    out.setup = Some(match exchange.kind {
+        Kind::Offer => Setup::Actpass,
+        Kind::Answer => dtls.setup(),
+    });
+    let theirs = dtls.remote().and_then(|remote| remote.fingerprints.first()).map(Fingerprint::hash);
+    let hash = hash.or(theirs).unwrap_or(HashFunction::Sha256);
+    out.fingerprints = vec![fingerprint(hash, &core.certificate)];
+    if !exchange.has(Flag::NoTlsId) {
+        out.tls_id = Some(TlsId(dtls.tls_id().to_owned()));
+    }
+}

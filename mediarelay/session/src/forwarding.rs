@@ -1,0 +1,142 @@
+//! What the workers must know of a call, and what has changed about it.
+//!
+//! Whatever happens to a call, the rules that follow from its state are worked out anew, compared with those that the
+//! workers were told, and the differences are emitted. So no event has to know what it undoes, and a call that has
+//! nothing left has no rule left.
+
+mod rules;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use viaduct_forward::{
+    BlockReason, Command, CryptoCommand, CryptoDirection, CryptoId, FlowId, FlowKey, FlowRule, IceRule, LegId,
+    LocalAddr, PortRule, SrtpKeyMaterial,
+};
+
+use crate::core::Core;
+use crate::output::Output;
+
+/// Everything that the workers know of one call.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Tables {
+    pub(crate) crypto: BTreeMap<CryptoId, (CryptoDirection, SrtpKeyMaterial)>,
+    pub(crate) ports: BTreeMap<LocalAddr, PortRule>,
+    /// By user fragment.
+    pub(crate) ice: BTreeMap<String, IceRule>,
+    pub(crate) dtls: BTreeMap<FlowKey, LegId>,
+    /// Of legs with a lite agent.
+    pub(crate) selected: BTreeMap<LegId, FlowKey>,
+    pub(crate) flows: BTreeMap<FlowId, FlowRule>,
+    pub(crate) marks: BTreeMap<LocalAddr, u8>,
+}
+
+impl Tables {
+    /// Whether media that a flow brings goes on to somebody.
+    pub(crate) fn has_output(&self, flow: FlowId) -> bool {
+        self.flows.get(&flow).is_some_and(has_output)
+    }
+
+    /// A worker has reported the first packet of a flow, as its rule asked for, and will not do so again.
+    pub(crate) fn confirmed(&mut self, flow: FlowId) {
+        if let Some(rule) = self.flows.get_mut(&flow) {
+            rule.confirm = false;
+        }
+    }
+
+    /// Emits what turns these tables into `wanted`, in an order in which no rule names what is not there.
+    pub(crate) fn become_(&mut self, wanted: Self, core: &mut Core) {
+        self.add_crypto(&wanted, core);
+        for flow in gone(&self.flows, &wanted.flows) {
+            core.forward(Command::RemoveFlow { flow });
+        }
+        self.change_ice(&wanted, core);
+        for (local, rule) in changed(&self.ports, &wanted.ports) {
+            debug_assert_eq!(*local, rule.local);
+            core.forward(Command::SetPort(rule.clone()));
+        }
+        for (local, tos) in changed(&self.marks, &wanted.marks) {
+            core.output(Output::Mark {
+                local: *local,
+                tos: *tos,
+            });
+        }
+        self.change_dtls(&wanted, core);
+        for (_, rule) in changed(&self.flows, &wanted.flows) {
+            core.forward(Command::InstallFlow(rule.clone()));
+        }
+        for local in gone(&self.ports, &wanted.ports) {
+            core.forward(Command::ClearPort { local });
+        }
+        for id in gone(&self.crypto, &wanted.crypto) {
+            core.output(Output::Crypto(CryptoCommand::Remove { id }));
+        }
+        *self = wanted;
+    }
+
+    fn add_crypto(&self, wanted: &Self, core: &mut Core) {
+        for (id, (direction, keys)) in changed(&self.crypto, &wanted.crypto) {
+            core.output(Output::Crypto(CryptoCommand::Install {
+                id: *id,
+                direction: *direction,
+                keys: keys.clone(),
+            }));
+        }
+    }
+
+    /// A leg is known to a worker by its fragments, so new ones are set before old ones go, and what is selected is said
+    /// in between.
+    fn change_ice(&self, wanted: &Self, core: &mut Core) {
+        for (_, rule) in changed(&self.ice, &wanted.ice) {
+            core.forward(Command::SetIce(rule.clone()));
+        }
+        for (leg, tuple) in changed(&self.selected, &wanted.selected) {
+            core.forward(Command::SelectTuple {
+                leg: *leg,
+                tuple: Some(*tuple),
+            });
+        }
+        let still_named: BTreeSet<LegId> = wanted.ice.values().map(|rule| rule.leg).collect();
+        for leg in gone(&self.selected, &wanted.selected).filter(|leg| still_named.contains(leg)) {
+            core.forward(Command::SelectTuple { leg, tuple: None });
+        }
+        for ufrag in gone(&self.ice, &wanted.ice) {
+            core.forward(Command::RemoveIce { ufrag });
+        }
+    }
+
+    fn change_dtls(&self, wanted: &Self, core: &mut Core) {
+        for tuple in gone(&self.dtls, &wanted.dtls) {
+            core.forward(Command::RevokeDtls { tuple });
+        }
+        for (tuple, leg) in changed(&self.dtls, &wanted.dtls) {
+            core.forward(Command::AllowDtls {
+                tuple: *tuple,
+                leg: *leg,
+            });
+        }
+    }
+}
+
+/// Whether RTP of a rule goes anywhere.
+fn has_output(rule: &FlowRule) -> bool {
+    rule.routes.iter().any(|route| {
+        let open = !matches!(
+            route.block,
+            Some(BlockReason::Direction | BlockReason::Media | BlockReason::Traffic)
+        );
+        route.rtp_out.is_some() && open
+    })
+}
+
+/// What is new or different.
+fn changed<'t, K: Ord, V: PartialEq>(
+    old: &'t BTreeMap<K, V>,
+    new: &'t BTreeMap<K, V>,
+) -> impl Iterator<Item = (&'t K, &'t V)> {
+    new.iter().filter(|(key, value)| old.get(key) != Some(value))
+}
+
+/// What is no longer there.
+fn gone<'t, K: Ord + Clone, V>(old: &'t BTreeMap<K, V>, new: &'t BTreeMap<K, V>) -> impl Iterator<Item = K> + 't {
+    old.keys().filter(|key| !new.contains_key(key)).cloned()
+}

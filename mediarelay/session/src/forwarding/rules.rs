@@ -1,0 +1,234 @@
+//! From the state of a call to the rules of the workers.
+
+use std::time::Instant;
+
+use viaduct_forward::{
+    Accept, BlockReason, CryptoDirection, FlowId, FlowRule, IceAgent, IcePassword, IceRule, LegId, MidSelector,
+    PortRule, Route, Select,
+};
+
+use super::{Tables, has_output};
+use crate::call::Call;
+use crate::core::Core;
+use crate::ice::Agent;
+use crate::leg::{Component, Leg, Path};
+use crate::party::PartyId;
+
+impl Call {
+    /// Brings the workers up to date.
+    pub(crate) fn sync(&mut self, now: Instant, core: &mut Core) {
+        self.find_counters(core);
+        let wanted = self.tables(now);
+        if wanted != self.installed {
+            let mut installed = std::mem::take(&mut self.installed);
+            installed.become_(wanted, core);
+            self.installed = installed;
+        }
+    }
+
+    /// Keeps hold of the counters of flows, which the workers make when they are told of the flow.
+    pub(crate) fn find_counters(&mut self, core: &Core) {
+        for path in self.legs.values_mut().flat_map(|leg| leg.paths.iter_mut()) {
+            if path.stats.is_none() {
+                path.stats = core.stats.flow(path.flow);
+            }
+        }
+    }
+
+    fn tables(&self, now: Instant) -> Tables {
+        let mut tables = Tables::default();
+        for leg in self.legs.values() {
+            self.add_leg(now, leg, &mut tables);
+            for path in leg.paths.iter().filter(|path| leg.components().contains(&path.component)) {
+                if let Some(rule) = self.flow(leg, path) {
+                    tables.flows.insert(path.flow, rule);
+                }
+            }
+        }
+        tables
+    }
+
+    fn add_leg(&self, now: Instant, leg: &Leg, tables: &mut Tables) {
+        for component in Component::BOTH {
+            let keys = leg.keys(component).filter(|_| leg.secure);
+            if let Some(keys) = keys {
+                let (send, receive) = (&keys.send, &keys.receive);
+                tables.crypto.insert(send.0, (CryptoDirection::Send, send.1.clone()));
+                tables.crypto.insert(receive.0, (CryptoDirection::Receive, receive.1.clone()));
+            }
+            for socket in leg.sockets.iter().filter(|socket| socket.pair.is_some()) {
+                let Some(local) = socket.local(component) else { continue };
+                let rule = PortRule {
+                    local,
+                    leg: leg.id,
+                    mode: leg.port_mode(now, component),
+                    authenticate: keys.map(|keys| keys.receive.0),
+                };
+                tables.ports.insert(local, rule);
+                if let Some(tos) = self.tos {
+                    tables.marks.insert(local, tos);
+                }
+            }
+        }
+        if let Some(ice) = &leg.ice {
+            let rule = IceRule {
+                ufrag: ice.local.ufrag.clone(),
+                leg: leg.id,
+                remote_ufrag: ice.remote.as_ref().map(|remote| remote.credentials.ufrag.clone()),
+                agent: match ice.agent {
+                    Agent::Lite => IceAgent::Lite {
+                        password: IcePassword(ice.local.pwd.clone()),
+                    },
+                    Agent::Full(_) => IceAgent::Full,
+                },
+            };
+            tables.ice.insert(rule.ufrag.clone(), rule);
+            if let Some(path) = leg.paths.selected(Component::Rtp).filter(|_| ice.is_lite()) {
+                tables.selected.insert(leg.id, path.tuple);
+            }
+        }
+        if let Some(dtls) = &leg.dtls {
+            for path in leg.paths.iter() {
+                let over = dtls.association(path.component).is_some_and(|of| of.failure().is_some());
+                if !over {
+                    tables.dtls.insert(path.tuple, leg.id);
+                }
+            }
+        }
+    }
+
+    /// The rule of a path; `None` while nothing from it can be understood.
+    fn flow(&self, leg: &Leg, path: &Path) -> Option<FlowRule> {
+        if !leg.is_ready(path.component) {
+            return None;
+        }
+        let party = self.parties.get(&leg.party)?;
+        let on_leg = |(at, media): (usize, &crate::party::Media)| (media.leg == Some(leg.id)).then_some(at);
+        let medias: Vec<usize> = party.medias.iter().enumerate().filter_map(on_leg).collect();
+        let bundled = medias.len() > 1;
+        let routes = medias.iter().flat_map(|media| self.routes(leg.party, *media, bundled, path.component)).collect();
+        let mut rule = FlowRule::new(path.flow, path.tuple, leg.id, routes);
+        rule.unprotect = leg.keys(path.component).filter(|_| leg.secure).map(|keys| keys.receive.0);
+        rule.accept = match path.component {
+            _ if leg.raw => Accept::RAW,
+            Component::Rtp => Accept::RTP_AND_RTCP,
+            Component::Rtcp => Accept::RTCP,
+        };
+        if path.component == Component::Rtcp {
+            rule.rtp_flow = leg.paths.selected(Component::Rtp).map(|rtp| rtp.flow);
+        }
+        rule.clock_rates = medias
+            .iter()
+            .filter_map(|media| party.medias[*media].remote.as_ref())
+            .flat_map(|remote| remote.clock_rates.iter().copied())
+            .take(CLOCKS_MAX)
+            .collect();
+        let waits = path.component == Component::Rtp && !leg.heard && has_output(&rule);
+        rule.confirm = !path.confirmed || waits;
+        Some(rule)
+    }
+
+    /// Where media of one m-line goes: one route, and one before it that takes DTMF out where that is blocked.
+    fn routes(&self, party: PartyId, media: usize, bundled: bool, component: Component) -> Vec<Route> {
+        let mut route = Route {
+            select: if bundled { self.select(party, media) } else { Select::default() },
+            rtp_out: None,
+            rtcp_out: None,
+            protect: None,
+            block: None,
+        };
+        if let Some((peer, opposite)) = self.opposite(party, media).filter(|(peer, _)| self.are_joined(party, *peer)) {
+            if let Some(to) = self.leg_of(peer, opposite) {
+                route.rtp_out = to.egress(Component::Rtp);
+                route.rtcp_out = to.egress(Component::Rtcp);
+                let context = |component| to.keys(component).filter(|_| to.secure).map(|keys| keys.send.0);
+                route.protect = context(component);
+                // A route has one context. Where RTCP comes on the port of RTP, and the receiver has another DTLS
+                // association for it, there is none that would fit.
+                if component == Component::Rtp && context(Component::Rtcp) != route.protect {
+                    route.rtcp_out = None;
+                }
+            }
+            route.block = self.block(party, media, peer, opposite);
+        }
+        let mut routes = Vec::with_capacity(2);
+        if self.is_dtmf_blocked(party) && route.block.is_none() {
+            let events = self.parties.get(&party).and_then(|party| party.medias[media].remote.as_ref());
+            let payload_types = events.map(|remote| remote.telephone_events.clone()).unwrap_or_default();
+            if !payload_types.is_empty() {
+                let select = Select {
+                    payload_types,
+                    ..route.select.clone()
+                };
+                routes.push(Route {
+                    select,
+                    block: Some(BlockReason::Dtmf),
+                    ..route.clone()
+                });
+            }
+        }
+        routes.push(route);
+        routes
+    }
+
+    /// Which packets of a bundle belong to an m-line.
+    fn select(&self, party: PartyId, media: usize) -> Select {
+        let remote = self.parties.get(&party).and_then(|party| party.medias[media].remote.as_ref());
+        let Some(remote) = remote else {
+            return Select::default();
+        };
+        let mid = remote.mid.clone().filter(|mid| !mid.is_empty());
+        Select {
+            payload_types: remote.payload_types.iter().copied().take(SELECTORS_MAX).collect(),
+            ssrcs: remote.ssrcs.clone(),
+            // Where packets carry no MID, the m-line is told by SSRC and payload type all the same, under a number
+            // that no extension of one octet has.
+            mid: mid.map(|mid| MidSelector {
+                extension_id: remote.mid_extension.unwrap_or(NO_EXTENSION),
+                mid,
+            }),
+        }
+    }
+
+    fn block(&self, party: PartyId, media: usize, peer: PartyId, opposite: usize) -> Option<BlockReason> {
+        let direction = |party: PartyId, media: usize| {
+            let of = self.parties.get(&party).and_then(|party| party.medias.get(media));
+            of.map(crate::party::Media::direction).unwrap_or_default()
+        };
+        let blocked = self.blocked.media || self.parties.get(&party).is_some_and(|party| party.blocked.media);
+        if blocked {
+            Some(BlockReason::Media)
+        } else if !direction(party, media).sends() || !direction(peer, opposite).receives() {
+            Some(BlockReason::Direction)
+        } else {
+            None
+        }
+    }
+
+    fn is_dtmf_blocked(&self, party: PartyId) -> bool {
+        self.blocked.dtmf || self.parties.get(&party).is_some_and(|party| party.blocked.dtmf)
+    }
+
+    /// The m-lines that media of a flow goes to, in the order of the flow's routes.
+    pub(crate) fn targets(&self, flow: FlowId, leg: LegId) -> Vec<Option<(PartyId, usize)>> {
+        let Some((of, rule)) = self.legs.get(&leg).zip(self.installed.flows.get(&flow)) else {
+            return Vec::new();
+        };
+        let on_leg: Vec<usize> = match self.parties.get(&of.party) {
+            Some(party) => (0..party.medias.len()).filter(|at| party.medias[*at].leg == Some(leg)).collect(),
+            None => Vec::new(),
+        };
+        // Routes stand in the order of the m-lines, each with one before it that only takes DTMF out.
+        let mut medias = on_leg.iter();
+        let is_own = |route: &Route| route.block != Some(BlockReason::Dtmf);
+        let target = |route: &Route| is_own(route).then(|| medias.next()).flatten().and_then(|media| self.opposite(of.party, *media));
+        rule.routes.iter().map(target).collect()
+    }
+}
+
+/// Clocks of one flow, and selectors of one route: what the workers take by default.
+const CLOCKS_MAX: usize = 64;
+const SELECTORS_MAX: usize = 48;
+
+/// An identifier that no header extension has (RFC 8285 section 4.2 reserves it).
+const NO_EXTENSION: u8 = 15;

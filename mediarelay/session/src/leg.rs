@@ -1,0 +1,260 @@
+//! A leg: one transport between the relay and one party. Ports, network paths, ICE, keys, and how the endpoint is found.
+//!
+//! Every m-line of a party has a leg of its own, or shares one with those it is bundled with.
+
+mod ice_events;
+mod keys;
+mod learning;
+mod path;
+mod plain;
+mod sockets;
+mod srtp;
+mod totals;
+
+pub(crate) use keys::Keys;
+pub(crate) use learning::{Learning, LearningRules, Source};
+pub(crate) use path::{Component, Origin, Path, Paths, tuple};
+pub(crate) use ice_events::IceRole;
+pub(crate) use plain::Endpoints;
+pub(crate) use sockets::LocalSocket;
+pub(crate) use totals::LegTotals;
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use viaduct_forward::{FlowKey, LegId, LocalAddr, Out};
+use viaduct_rtp::srtp::SrtpProfile;
+
+use crate::core::{CallKey, Core};
+use crate::dtls::Dtls;
+use crate::event::{DtlsFailure, IceFailure};
+use crate::ice::Ice;
+use crate::party::PartyId;
+use crate::sdes::Sdes;
+
+/// What happened on a leg; the call puts names to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum LegEvent {
+    Learnt(SocketAddr),
+    IceConnected(SocketAddr),
+    IceMoved(SocketAddr),
+    IceFailed(IceFailure),
+    DtlsConnected(SrtpProfile),
+    DtlsFailed(DtlsFailure),
+    DtlsClosed,
+    NoKeys,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Leg {
+    pub(crate) id: LegId,
+    pub(crate) call: CallKey,
+    pub(crate) party: PartyId,
+    /// The first is the one of `c=`. Never empty.
+    pub(crate) sockets: Vec<LocalSocket>,
+    /// Not RTP: whatever comes is passed on as it is.
+    pub(crate) raw: bool,
+    /// RTCP comes and goes on the port of RTP.
+    pub(crate) mux: bool,
+    /// Media is SRTP: nothing passes without keys.
+    pub(crate) secure: bool,
+    pub(crate) ice: Option<Ice>,
+    pub(crate) dtls: Option<Dtls>,
+    /// Where the last DTLS datagram came from, per component: answers go back there.
+    dtls_from: [Option<FlowKey>; 2],
+    pub(crate) sdes: Sdes,
+    keys: [Option<Keys>; 2],
+    pub(crate) paths: Paths,
+    learning: [Option<Learning>; 2],
+    /// What the peer's SDP says.
+    advertised: [Option<SocketAddr>; 2],
+    /// Media came and went on to somebody.
+    pub(crate) heard: bool,
+    /// What came in by paths that are gone.
+    pub(crate) past: LegTotals,
+    pub(crate) events: VecDeque<LegEvent>,
+}
+
+impl Leg {
+    pub(crate) fn new(core: &mut Core, call: CallKey, party: PartyId, sockets: Vec<LocalSocket>) -> Self {
+        debug_assert!(!sockets.is_empty());
+        Self {
+            id: core.new_leg(call),
+            call,
+            party,
+            sockets,
+            raw: false,
+            mux: false,
+            secure: false,
+            ice: None,
+            dtls: None,
+            dtls_from: [None; 2],
+            sdes: Sdes::default(),
+            keys: [None, None],
+            paths: Paths::default(),
+            learning: [None, None],
+            advertised: [None; 2],
+            heard: false,
+            past: LegTotals::default(),
+            events: VecDeque::new(),
+        }
+    }
+
+    /// The socket of `c=` and of the `m=` line.
+    pub(crate) fn primary(&self) -> &LocalSocket {
+        // Never empty.
+        &self.sockets[0]
+    }
+
+    /// Whether it is on a port that it shares with others.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.primary().pair.is_none()
+    }
+
+    /// The components that datagrams of this leg come on.
+    pub(crate) fn components(&self) -> &'static [Component] {
+        if self.mux || self.raw || self.is_shared() {
+            &Component::BOTH[..1]
+        } else {
+            &Component::BOTH
+        }
+    }
+
+    /// Which component a socket of ours is for.
+    pub(crate) fn component_of(&self, local: LocalAddr) -> Option<Component> {
+        self.sockets.iter().find_map(|socket| socket.component_of(local))
+    }
+
+    /// What the peer's SDP says of a component's address.
+    pub(crate) fn advertised(&self, component: Component) -> Option<SocketAddr> {
+        self.advertised[component.index()]
+    }
+
+    /// The component that carries a component's packets: RTP's for both, where they share a port.
+    fn carrier(&self, component: Component) -> Component {
+        if self.components().contains(&component) {
+            component
+        } else {
+            Component::Rtp
+        }
+    }
+
+    /// The keys of a component, where there are any.
+    pub(crate) fn keys(&self, component: Component) -> Option<&Keys> {
+        self.keys[self.carrier(component).index()].as_ref()
+    }
+
+    /// Whether media of a component can be understood and made.
+    pub(crate) fn is_ready(&self, component: Component) -> bool {
+        !self.secure || self.keys(component).is_some()
+    }
+
+    /// Where packets of a component are sent; `None` while the peer's address or keys are missing.
+    pub(crate) fn egress(&self, component: Component) -> Option<Out> {
+        let carrier = self.carrier(component);
+        self.paths.out(carrier).filter(|_| self.is_ready(carrier))
+    }
+
+    /// Whether the endpoint of a component is settled.
+    pub(crate) fn is_settled(&self, component: Component) -> bool {
+        match &self.learning[component.index()] {
+            Some(learning) => learning.is_settled(),
+            None => self.paths.selected(component).is_some_and(|path| path.nominated),
+        }
+    }
+
+    /// Time has passed, or a datagram came: moves everything on that can be.
+    pub(crate) fn drive(&mut self, now: Instant, core: &mut Core) {
+        self.drive_ice(now, core);
+        self.drive_dtls(now, core);
+        self.drive_learning(now);
+        let gone = self.paths.take(|path| path.leaves.is_some_and(|at| at <= now));
+        self.retire(now, core, gone);
+    }
+
+    /// When to call [`drive`](Self::drive) at the latest.
+    pub(crate) fn poll_timeout(&mut self, now: Instant) -> Option<Instant> {
+        let learning = self.learning.iter().flatten().filter_map(|learning| learning.poll_timeout(now)).min();
+        let ice = self.ice.as_mut().and_then(|ice| ice.poll_timeout());
+        let dtls = self.dtls.as_ref().and_then(Dtls::poll_timeout);
+        let departure = self.paths.next_departure();
+        [learning, ice, dtls, departure].into_iter().flatten().min()
+    }
+
+    /// Gives everything back.
+    pub(crate) fn close(mut self, now: Instant, core: &mut Core) -> LegTotals {
+        let paths = self.paths.take(|_| true);
+        self.retire(now, core, paths);
+        self.end_dtls(core);
+        for pair in self.sockets.iter().filter_map(|socket| socket.pair) {
+            core.close_pair(now, pair);
+        }
+        core.end_leg(now, self.id);
+        self.past
+    }
+
+    /// What came in by all paths of the leg, live and gone.
+    pub(crate) fn received(&self) -> LegTotals {
+        let mut totals = self.past;
+        for stats in self.paths.iter().filter_map(|path| path.stats.as_ref()) {
+            totals.add(&LegTotals::received(&stats.snapshot()));
+        }
+        totals
+    }
+
+    /// Enters a path, or finds it. Of too many, the one that was good longest ago and is not selected makes room.
+    pub(crate) fn enter_path(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        component: Component,
+        at: FlowKey,
+        origin: Origin,
+    ) -> &mut Path {
+        if self.paths.by_tuple(at).is_none() {
+            if self.paths.len_of(component) >= core.config.limits.paths_per_leg {
+                core.counters.limits.paths_per_leg += 1;
+                let others = self.paths.iter().filter(|path| path.component == component);
+                let oldest = others.filter(|path| !self.paths.is_selected(path.flow)).min_by_key(|path| path.seen);
+                let oldest = oldest.map(|path| path.flow);
+                let gone = self.paths.take(|path| Some(path.flow) == oldest);
+                self.retire(now, core, gone);
+            }
+            let flow = core.new_flow();
+            core.claim(at, self.call, self.id);
+            self.paths.push(Path {
+                flow,
+                component,
+                tuple: at,
+                origin,
+                priority: 0,
+                nominated: false,
+                seen: now,
+                confirmed: false,
+                leaves: None,
+                stats: None,
+            });
+        }
+        #[expect(clippy::expect_used, reason = "it was there, or was pushed above")]
+        let path = self.paths.by_tuple_mut(at).expect("the path was just entered");
+        path.leaves = None;
+        path
+    }
+
+    /// Another leg has the addresses of a path.
+    pub(crate) fn evict(&mut self, now: Instant, core: &mut Core, at: FlowKey) {
+        let gone = self.paths.take(|path| path.tuple == at);
+        self.retire(now, core, gone);
+    }
+
+    fn retire(&mut self, now: Instant, core: &mut Core, gone: Vec<Path>) {
+        for path in gone {
+            if let Some(snapshot) = core.stats.flow_snapshot(path.flow) {
+                self.past.add(&LegTotals::received(&snapshot));
+            }
+            core.end_flow(now, path.flow, path.tuple, self.id);
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Legs without ICE: the endpoint from the SDP, and the one that is found.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use viaduct_forward::{FlowId, LocalAddr, PortMode};
+
+use super::{Component, Leg, LegEvent, Learning, LearningRules, Origin, Source, tuple};
+use crate::core::Core;
+use crate::output::Output;
+
+/// How long media is still taken from where a peer was before its SDP named another address: it moves when it has our
+/// answer.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// What an SDP says of a peer's addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Endpoints {
+    pub(crate) rtp: Option<SocketAddr>,
+    pub(crate) rtcp: Option<SocketAddr>,
+}
+
+impl Leg {
+    /// Waits for a peer whose SDP is still on its way: its media may come first.
+    pub(crate) fn await_endpoint(&mut self, now: Instant, rules: LearningRules) {
+        for component in self.components() {
+            self.learning[component.index()].get_or_insert_with(|| Learning::new(rules, now, None));
+        }
+    }
+
+    /// Takes the addresses of a peer without ICE. An address that is not given, as with hold, leaves things as they are.
+    pub(crate) fn set_endpoints(&mut self, now: Instant, core: &mut Core, rules: LearningRules, to: Endpoints) {
+        for component in self.components() {
+            let expected = match component {
+                Component::Rtp => to.rtp,
+                Component::Rtcp => to.rtcp,
+            };
+            let Some(expected) = expected else { continue };
+            self.set_endpoint(now, core, rules, *component, expected);
+        }
+    }
+
+    fn set_endpoint(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        rules: LearningRules,
+        component: Component,
+        expected: SocketAddr,
+    ) {
+        self.advertised[component.index()] = Some(expected);
+        let learning = self.learning[component.index()].get_or_insert_with(|| Learning::new(rules, now, None));
+        let moved = learning.expected() != Some(expected);
+        learning.on_signalling(rules, now, Some(expected));
+        if !moved && self.paths.selected(component).is_some() {
+            return;
+        }
+        // What was learnt before is learnt again, measured against the address that is known by now.
+        let gone = self.paths.take(|path| path.component == component && path.origin != Origin::Sdp);
+        self.retire(now, core, gone);
+        for path in self.paths.iter_mut().filter(|path| path.component == component) {
+            path.leaves.get_or_insert(now + LINGER);
+        }
+        if let Some(local) = self.local_for(component, expected) {
+            let path = self.enter_path(now, core, component, tuple(local, expected), Origin::Sdp);
+            path.origin = Origin::Sdp;
+            let flow = path.flow;
+            self.paths.select(component, flow);
+        }
+    }
+
+    /// Forgets how the endpoint was found: ICE does it from here on.
+    pub(crate) fn stop_learning(&mut self) {
+        self.learning = [None, None];
+    }
+
+    /// The first good packet of a path came.
+    pub(crate) fn on_confirmed(&mut self, now: Instant, flow: FlowId) {
+        let Some(path) = self.paths.by_flow_mut(flow) else {
+            return;
+        };
+        path.confirmed = true;
+        path.seen = now;
+        let (component, remote) = (path.component, path.tuple.remote);
+        let Some(learning) = &mut self.learning[component.index()] else {
+            return;
+        };
+        if learning.expected() == Some(remote) && learning.on_expected(now) {
+            self.paths.select(component, flow);
+            self.drop_others(now, component);
+        }
+    }
+
+    /// A packet of an unknown source came. It is in the clear where there is a key, and has used up its index there, so
+    /// it cannot be judged again.
+    pub(crate) fn on_unknown_source(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        local: LocalAddr,
+        from: SocketAddr,
+        data: &[u8],
+    ) {
+        let also_expected = self.paths.selected(Component::Rtp).map(|path| path.tuple.remote.ip());
+        let component = self.component_of(local);
+        let learning = component.and_then(|component| self.learning[component.index()].as_mut());
+        let (Some(component), Some(learning)) = (component, learning) else {
+            core.counters.strangers += 1;
+            return;
+        };
+        let also_expected = also_expected.filter(|_| component == Component::Rtcp);
+        let source = learning.on_unknown(now, from, also_expected);
+        if source == Source::Stranger {
+            core.counters.strangers += 1;
+            return;
+        }
+        let flow = self.enter_path(now, core, component, tuple(local, from), Origin::Learnt).flow;
+        if source == Source::Followed {
+            self.paths.select(component, flow);
+            core.counters.endpoints_learnt += 1;
+            if component == Component::Rtp {
+                self.events.push_back(LegEvent::Learnt(from));
+            }
+            if self.is_settled(component) {
+                self.drop_others(now, component);
+            }
+        }
+        if !self.secure {
+            core.output(Output::Inject {
+                local,
+                from,
+                data: data.to_vec(),
+            });
+        }
+    }
+
+    pub(super) fn drive_learning(&mut self, now: Instant) {
+        for component in Component::BOTH {
+            let Some(learning) = &mut self.learning[component.index()] else {
+                continue;
+            };
+            let was_settled = learning.is_settled();
+            let next_counts = learning.handle_timeout(now);
+            if learning.is_settled() && !was_settled {
+                self.drop_others(now, component);
+            }
+            if next_counts {
+                // Another confirmation is wanted, should the SDP's address be the right one.
+                self.paths.iter_mut().filter(|path| path.component == component).for_each(|path| path.confirmed = false);
+            }
+        }
+    }
+
+    /// What the workers shall do with unknown sources at a socket.
+    pub(crate) fn port_mode(&self, now: Instant, component: Component) -> PortMode {
+        match &self.learning[component.index()] {
+            Some(learning) if !self.raw && self.ice.is_none() => learning.port_mode(now),
+            Some(_) | None => PortMode::Settled,
+        }
+    }
+
+    /// The endpoint is found: other sources are heard no more, unless the rules let them.
+    fn drop_others(&mut self, now: Instant, component: Component) {
+        let rules = self.learning[component.index()].as_ref().map(Learning::rules);
+        if rules.is_some_and(|rules| !rules.strict || rules.asymmetric) {
+            return;
+        }
+        let selected = self.paths.selected(component).map(|path| path.flow);
+        let others = self.paths.iter_mut().filter(|path| path.component == component && Some(path.flow) != selected);
+        others.for_each(|path| path.leaves = Some(now));
+    }
+
+    /// The socket that reaches an address: one of its family.
+    fn local_for(&self, component: Component, remote: SocketAddr) -> Option<LocalAddr> {
+        let mut locals = self.sockets.iter().filter_map(|socket| socket.local(component));
+        locals.find(|local| local.is_ipv4() == remote.is_ipv4())
+    }
+}

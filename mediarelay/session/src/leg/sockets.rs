@@ -1,0 +1,53 @@
+//! The sockets of a leg.
+
+use std::net::{IpAddr, SocketAddr};
+
+use viaduct_forward::LocalAddr;
+
+use super::path::Component;
+use crate::ports::PortPair;
+
+/// One local address with its ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LocalSocket {
+    /// What peers are told.
+    pub(crate) advertised: IpAddr,
+    pub(crate) rtp: LocalAddr,
+    /// The pair it belongs to; `None` for a port that many share, which has no RTCP port beside it.
+    pub(crate) pair: Option<PortPair>,
+}
+
+impl LocalSocket {
+    pub(crate) fn of_pair(pair: PortPair, advertised: IpAddr) -> Self {
+        Self {
+            advertised,
+            rtp: pair.rtp(),
+            pair: Some(pair),
+        }
+    }
+
+    pub(crate) fn shared(local: LocalAddr, advertised: IpAddr) -> Self {
+        Self {
+            advertised,
+            rtp: local,
+            pair: None,
+        }
+    }
+
+    /// The local address of a component.
+    pub(crate) fn local(&self, component: Component) -> Option<LocalAddr> {
+        match component {
+            Component::Rtp => Some(self.rtp),
+            Component::Rtcp => self.pair.map(|pair| pair.rtcp()),
+        }
+    }
+
+    /// What peers are told of a component.
+    pub(crate) fn told(&self, component: Component) -> Option<SocketAddr> {
+        Some(SocketAddr::new(self.advertised, self.local(component)?.port()))
+    }
+
+    pub(crate) fn component_of(&self, local: LocalAddr) -> Option<Component> {
+        Component::BOTH.into_iter().find(|component| self.local(*component) == Some(local))
+    }
+}

@@ -1,0 +1,141 @@
+//! Where a leg's keys come from: DTLS or SDES.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use viaduct_forward::LocalAddr;
+use viaduct_rtp::srtp::SrtpKeyPair;
+
+use super::{Component, Keys, Leg, LegEvent, tuple};
+use crate::core::Core;
+use crate::dtls::{Dtls, Progress, RemoteDtls};
+use crate::event::DtlsFailure;
+use crate::secrets;
+
+impl Leg {
+    /// DTLS of the leg, made if there is none.
+    pub(crate) fn ensure_dtls(&mut self, core: &mut Core) -> &mut Dtls {
+        self.dtls.get_or_insert_with(|| Dtls::new(secrets::tls_id(&mut core.rng)))
+    }
+
+    /// Takes what the peer's SDP says of DTLS. What was agreed by SDES before is over.
+    pub(crate) fn set_remote_dtls(&mut self, core: &mut Core, remote: RemoteDtls) {
+        let live = self.dtls.as_ref().map_or(0, Dtls::live);
+        let tls_id = secrets::tls_id(&mut core.rng);
+        let restarted = self.ensure_dtls(core).set_remote(remote, || tls_id);
+        if restarted {
+            core.dtls_live -= live;
+        }
+        if restarted || self.sdes.is_agreed() {
+            self.keys = [None, None];
+            self.dtls_from = [None; 2];
+        }
+        self.sdes.clear();
+    }
+
+    /// Takes keys from SDPs, which are the same for both components. DTLS is over.
+    pub(crate) fn set_sdes_keys(&mut self, core: &mut Core, pair: &SrtpKeyPair) {
+        self.end_dtls(core);
+        let known = self.keys[0].take();
+        let keys = Keys::name(pair, known.as_ref(), core);
+        self.keys = [Some(keys.clone()), Some(keys)];
+    }
+
+    /// Keying of this leg is over, whichever kind.
+    pub(crate) fn forget_keys(&mut self, core: &mut Core) {
+        self.end_dtls(core);
+        self.sdes.clear();
+        self.keys = [None, None];
+    }
+
+    /// DTLS from an address that the workers were told to let through.
+    pub(crate) fn on_dtls(&mut self, now: Instant, core: &mut Core, local: LocalAddr, from: SocketAddr, data: &[u8]) {
+        let at = tuple(local, from);
+        let Some(component) = self.paths.by_tuple(at).map(|path| path.component) else {
+            core.counters.stale += 1;
+            return;
+        };
+        let Some(dtls) = &mut self.dtls else {
+            core.counters.stale += 1;
+            return;
+        };
+        let is_new = dtls.association(component).is_none();
+        if is_new && core.dtls_live >= core.config.limits.dtls_associations {
+            core.counters.limits.dtls_associations += 1;
+            return;
+        }
+        core.dtls_live += usize::from(is_new);
+        self.dtls_from[component.index()] = Some(at);
+        dtls.handle_datagram(now, component, data, &*core.engines);
+    }
+
+    pub(super) fn drive_dtls(&mut self, now: Instant, core: &mut Core) {
+        for component in self.components() {
+            self.begin_dtls(now, core, *component);
+        }
+        if let Some(dtls) = &mut self.dtls {
+            dtls.handle_timeout(now);
+        }
+        for component in Component::BOTH {
+            while let Some(progress) = self.dtls.as_mut().and_then(|dtls| dtls.poll(component)) {
+                self.on_dtls_progress(core, component, progress);
+            }
+        }
+    }
+
+    fn begin_dtls(&mut self, now: Instant, core: &mut Core, component: Component) {
+        if self.dtls_path(component).is_none() {
+            return;
+        }
+        let Some(dtls) = self.dtls.as_mut().filter(|dtls| dtls.must_begin(component)) else {
+            return;
+        };
+        core.dtls_live += 1;
+        if core.dtls_live > core.config.limits.dtls_associations {
+            core.counters.limits.dtls_associations += 1;
+            dtls.fail(now, component, DtlsFailure::TooMany, &*core.engines);
+        } else {
+            dtls.begin(now, component, &*core.engines);
+        }
+    }
+
+    fn on_dtls_progress(&mut self, core: &mut Core, component: Component, progress: Progress) {
+        match progress {
+            Progress::Send(datagram) => {
+                if let Some(at) = self.dtls_path(component) {
+                    core.send(at.0, at.1, datagram);
+                }
+            }
+            Progress::Verified(profile) => {
+                let pair = self.dtls.as_ref().and_then(|dtls| dtls.keys(component)).cloned();
+                self.keys[component.index()] = pair.map(|pair| Keys::name(&pair, None, core));
+                core.counters.dtls_connected += 1;
+                if component == Component::Rtp {
+                    self.events.push_back(LegEvent::DtlsConnected(profile));
+                }
+            }
+            Progress::Failed(reason) => {
+                core.counters.dtls_failed += 1;
+                core.counters.dtls_wrong_fingerprint += u64::from(reason == DtlsFailure::WrongFingerprint);
+                self.events.push_back(LegEvent::DtlsFailed(reason));
+            }
+            Progress::Closed => self.events.push_back(LegEvent::DtlsClosed),
+        }
+    }
+
+    /// Where DTLS goes: back where it last came from, else where media goes, else by any path that there is.
+    fn dtls_path(&self, component: Component) -> Option<(LocalAddr, SocketAddr)> {
+        let last = self.dtls_from[component.index()].and_then(|at| self.paths.by_tuple(at));
+        let any = || self.paths.iter().find(|path| path.component == component);
+        let path = last.or_else(|| self.paths.selected(component)).or_else(any)?;
+        Some((path.tuple.local, path.tuple.remote))
+    }
+
+    pub(super) fn end_dtls(&mut self, core: &mut Core) {
+        if let Some(dtls) = self.dtls.take() {
+            core.dtls_live -= dtls.live();
+            self.keys = [None, None];
+        }
+        self.dtls_from = [None; 2];
+    }
+}

@@ -1,0 +1,157 @@
+//! A party: one endpoint of a call, and what was agreed with it.
+
+use std::time::Instant;
+
+use viaduct_forward::LegId;
+use viaduct_ng::{AddressFamily as NgFamily, ByteString, IceMode, Sdes};
+use viaduct_sdp::{Direction, HashFunction, Protocol};
+
+use crate::describe::RemoteMedia;
+use crate::exchange::TowardOfferer;
+
+/// Names one party of a call; never reused within it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct PartyId(pub(crate) u32);
+
+/// What requests have asked for toward a party and what holds until they ask for something else.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Wishes {
+    pub(crate) interface: Option<usize>,
+    pub(crate) family: Option<NgFamily>,
+    pub(crate) ice: Option<IceMode>,
+    /// We are ICE-lite toward it.
+    pub(crate) ice_lite: Option<bool>,
+    pub(crate) sdes: Option<Sdes>,
+    pub(crate) dtls_off: Option<bool>,
+    pub(crate) fingerprint: Option<HashFunction>,
+    /// Its bundles are understood.
+    pub(crate) bundle: Option<bool>,
+}
+
+/// What we have written to a party in `o=` and `s=`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Written {
+    /// The last document, with nothing in the place of the version.
+    pub(crate) document: Option<Vec<u8>>,
+    pub(crate) version: Option<String>,
+    /// Our own session id, once `origin-full` has asked for one.
+    pub(crate) own_session_id: Option<String>,
+    pub(crate) username: Option<String>,
+    pub(crate) session_name: Option<Vec<u8>>,
+}
+
+/// What our last offer to a party said of an m-line, and its answer will settle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Offered {
+    pub(crate) protocol: Protocol,
+    /// A plain protocol with keys beside it (RFC 8643).
+    pub(crate) opportunistic: bool,
+    pub(crate) ice: bool,
+    pub(crate) mux: bool,
+    pub(crate) dtls: bool,
+    pub(crate) sdes: bool,
+}
+
+/// One m-line of a party.
+#[derive(Debug, Default)]
+pub(crate) struct Media {
+    /// What its own SDP said last; `None` before its first.
+    pub(crate) remote: Option<RemoteMedia>,
+    /// The transport; `None` where nothing is relayed.
+    pub(crate) leg: Option<LegId>,
+    /// What was told or heard in `a=mid`.
+    pub(crate) mid: Option<String>,
+    /// The protocol spoken with it.
+    pub(crate) protocol: Option<Protocol>,
+    pub(crate) offered: Option<Offered>,
+}
+
+impl Media {
+    /// What the party sends and receives, by its own account.
+    pub(crate) fn direction(&self) -> Direction {
+        self.remote.as_ref().map(|remote| remote.direction).unwrap_or_default()
+    }
+
+    pub(crate) fn is_rejected(&self) -> bool {
+        self.remote.as_ref().is_some_and(|remote| remote.rejected)
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Party {
+    pub(crate) id: PartyId,
+    /// `None` until an answer names it.
+    pub(crate) tag: Option<ByteString>,
+    pub(crate) aliases: Vec<ByteString>,
+    pub(crate) via_branch: Option<ByteString>,
+    pub(crate) label: Option<ByteString>,
+    pub(crate) created: Instant,
+    pub(crate) medias: Vec<Media>,
+    /// Whom it hears and talks to: of several forks the one that answered last.
+    pub(crate) peer: Option<PartyId>,
+    pub(crate) wishes: Wishes,
+    /// What its last offer asked for toward itself.
+    pub(crate) toward_offerer: TowardOfferer,
+    pub(crate) written: Written,
+    /// We have said `a=ice-lite`, or have not.
+    pub(crate) ice_lite: bool,
+    /// It groups m-lines, and we understand that.
+    pub(crate) bundles: bool,
+    /// Our last offer to it groups m-lines.
+    pub(crate) offered_bundle: bool,
+    /// A final response has fixed the tag.
+    pub(crate) tag_fixed: bool,
+    /// When it goes, unless it is revived.
+    pub(crate) delete_at: Option<Instant>,
+    /// Its media is blocked on request.
+    pub(crate) blocked: Blocked,
+}
+
+/// What is blocked on request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Blocked {
+    /// NG `block media`.
+    pub(crate) media: bool,
+    /// NG `block DTMF`.
+    pub(crate) dtmf: bool,
+}
+
+impl Party {
+    pub(crate) fn new(id: PartyId, now: Instant) -> Self {
+        Self {
+            id,
+            tag: None,
+            aliases: Vec::new(),
+            via_branch: None,
+            label: None,
+            created: now,
+            medias: Vec::new(),
+            peer: None,
+            wishes: Wishes::default(),
+            toward_offerer: TowardOfferer::default(),
+            written: Written::default(),
+            ice_lite: false,
+            bundles: false,
+            offered_bundle: false,
+            tag_fixed: false,
+            delete_at: None,
+            blocked: Blocked::default(),
+        }
+    }
+
+    /// Whether it goes by a tag.
+    pub(crate) fn is_called(&self, tag: &[u8]) -> bool {
+        self.tag.as_deref() == Some(tag) || self.aliases.iter().any(|alias| alias.as_bytes() == tag)
+    }
+
+    /// Its tag; empty while it has none.
+    pub(crate) fn name(&self) -> ByteString {
+        self.tag.clone().unwrap_or_default()
+    }
+
+    /// The first m-line on a leg, counted from 0.
+    pub(crate) fn first_media_on(&self, leg: LegId) -> Option<usize> {
+        self.medias.iter().position(|media| media.leg == Some(leg))
+    }
+}

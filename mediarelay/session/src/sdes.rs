@@ -1,0 +1,317 @@
+//! SRTP keys in SDP (RFC 4568): what we offer, what we accept.
+//!
+//! Keys of ours are our own on every leg, also where the other side uses the same suite: media is always decrypted,
+//! verified and encrypted again. A key stays the same over re-offers while its suite does.
+
+use rand::Rng;
+use viaduct_ng::{Sdes as Wishes, SdesWord};
+use viaduct_rtp::srtp::{SrtpKeyMaterial, SrtpKeyPair, SrtpProfile};
+use viaduct_sdp::{Crypto, CryptoSuite, Lifetime, MasterKey};
+
+use crate::secrets;
+
+/// Lines of ours in one offer; a sender's own lines count among them.
+const OFFERED_MAX: usize = 16;
+
+/// One line of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Own {
+    tag: u32,
+    key: SrtpKeyMaterial,
+}
+
+/// What a peer's line says, if we can do it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Theirs {
+    pub(crate) tag: u32,
+    pub(crate) key: SrtpKeyMaterial,
+}
+
+impl Theirs {
+    /// Reads a line. `None` for suites, session parameters and key identifiers that we do not have.
+    pub(crate) fn read(crypto: &Crypto) -> Option<Self> {
+        let profile = SrtpProfile::from_sdes_name(crypto.suite.name())?;
+        let [key] = &crypto.keys[..] else { return None };
+        if !crypto.session_params.is_empty() || key.mki.is_some() {
+            return None;
+        }
+        Some(Self {
+            tag: crypto.tag,
+            key: SrtpKeyMaterial::from_sdes(profile, &key.key.0).ok()?,
+        })
+    }
+
+    pub(crate) fn profile(&self) -> SrtpProfile {
+        self.key.profile()
+    }
+}
+
+/// SDES of one leg.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Sdes {
+    /// What we have told the peer: the lines of our offer, or the one of our answer.
+    own: Vec<Own>,
+    /// The tag of our line and the peer's key, once both sides have spoken.
+    agreed: Option<(u32, SrtpKeyMaterial)>,
+}
+
+impl Sdes {
+    /// Whether both sides have keys.
+    pub(crate) fn is_agreed(&self) -> bool {
+        self.agreed.is_some()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// The suite in use.
+    pub(crate) fn profile(&self) -> Option<SrtpProfile> {
+        self.agreed.as_ref().map(|(_, key)| key.profile())
+    }
+
+    /// The lines of an offer. `sender` has the lines of the other side's SDP: its suites come first and keep their
+    /// tags; what is missing follows.
+    pub(crate) fn offer(&mut self, sender: &[Theirs], wishes: &Wishes, rng: &mut impl Rng) -> Vec<Crypto> {
+        let mut wanted: Vec<(u32, SrtpProfile)> = Vec::new();
+        for theirs in sender {
+            if may_offer(wishes, theirs.profile()) && wanted.iter().all(|(_, known)| *known != theirs.profile()) {
+                wanted.push((theirs.tag, theirs.profile()));
+            }
+        }
+        let only_theirs = wishes.words.contains(SdesWord::NoNew) && !sender.is_empty();
+        let mut next_tag = sender.iter().map(|theirs| theirs.tag).max().unwrap_or(0) + 1;
+        for profile in SrtpProfile::ALL.into_iter().filter(|_| !only_theirs) {
+            if may_offer(wishes, profile) && wanted.iter().all(|(_, known)| *known != profile) {
+                wanted.push((next_tag, profile));
+                next_tag += 1;
+            }
+        }
+        wanted.truncate(OFFERED_MAX);
+        order(&mut wanted, &wishes.order, |(_, profile)| *profile);
+        self.own = wanted.into_iter().map(|(tag, profile)| self.own_line(tag, profile, rng)).collect();
+        self.own.iter().map(|own| own.line(wishes)).collect()
+    }
+
+    /// Takes the line of an answer. The keys of both directions, if it answers one of ours.
+    pub(crate) fn accept(&mut self, answered: &[Theirs]) -> Option<SrtpKeyPair> {
+        let (own, theirs) = answered.iter().find_map(|theirs| {
+            let own = self.own.iter().find(|own| own.tag == theirs.tag)?;
+            (own.key.profile() == theirs.profile()).then_some((own, theirs))
+        })?;
+        self.agreed = Some((own.tag, theirs.key.clone()));
+        Some(SrtpKeyPair {
+            send: own.key.clone(),
+            receive: theirs.key.clone(),
+        })
+    }
+
+    /// Chooses among the lines of an offer: the suite in use if the wishes say so, what the wishes prefer, the suite
+    /// that the other side uses, or the first. The keys of both directions.
+    pub(crate) fn choose(
+        &mut self,
+        offered: &[Theirs],
+        other_side: Option<SrtpProfile>,
+        wishes: &Wishes,
+        rng: &mut impl Rng,
+    ) -> Option<SrtpKeyPair> {
+        let of = |profile: SrtpProfile| offered.iter().find(|theirs| theirs.profile() == profile);
+        let in_use = self.profile().filter(|_| wishes.words.contains(SdesWord::Static));
+        let preferred = wishes.offerer_pref.iter().filter_map(|name| SrtpProfile::from_sdes_name(name)).find_map(of);
+        let theirs = in_use
+            .and_then(of)
+            .or(preferred)
+            .or_else(|| other_side.and_then(of))
+            .or_else(|| offered.first())?;
+        let own = self.own_line(theirs.tag, theirs.profile(), rng);
+        let pair = SrtpKeyPair {
+            send: own.key.clone(),
+            receive: theirs.key.clone(),
+        };
+        self.agreed = Some((own.tag, theirs.key.clone()));
+        self.own = vec![own];
+        Some(pair)
+    }
+
+    /// The line of our answer.
+    pub(crate) fn answer(&self, wishes: &Wishes) -> Option<Crypto> {
+        let (tag, _) = self.agreed.as_ref()?;
+        self.own.iter().find(|own| own.tag == *tag).map(|own| own.line(wishes))
+    }
+
+    /// A line with the key that we have told before for this suite, or with another.
+    fn own_line(&self, tag: u32, profile: SrtpProfile, rng: &mut impl Rng) -> Own {
+        let known = self.own.iter().find(|own| own.key.profile() == profile);
+        let key = known.map_or_else(|| new_key(profile, rng), |own| own.key.clone());
+        Own { tag, key }
+    }
+}
+
+impl Own {
+    fn line(&self, wishes: &Wishes) -> Crypto {
+        let suite = CryptoSuite::from_name(self.key.profile().sdes_name());
+        let key = [self.key.master_key(), self.key.master_salt()].concat();
+        let mut crypto = Crypto::new(self.tag, suite, MasterKey(key));
+        for key in &mut crypto.keys {
+            key.padded = wishes.words.contains(SdesWord::Pad);
+            key.lifetime = wishes.words.contains(SdesWord::Lifetime).then_some(Lifetime::PowerOfTwo(31));
+        }
+        crypto
+    }
+}
+
+fn new_key(profile: SrtpProfile, rng: &mut impl Rng) -> SrtpKeyMaterial {
+    let octets = secrets::octets(rng, profile.key_len() + profile.salt_len());
+    #[expect(clippy::expect_used, reason = "made with the profile's own length on the line above")]
+    SrtpKeyMaterial::from_sdes(profile, &octets).expect("a key of the profile's length")
+}
+
+fn may_offer(wishes: &Wishes, profile: SrtpProfile) -> bool {
+    let names = |suites: &[String]| suites.iter().any(|suite| suite.eq_ignore_ascii_case(profile.sdes_name()));
+    if wishes.only.is_empty() {
+        !names(&wishes.no)
+    } else {
+        names(&wishes.only)
+    }
+}
+
+/// Puts those named first, in the order they are named.
+fn order<T>(list: &mut [T], names: &[String], profile: impl Fn(&T) -> SrtpProfile) {
+    let place = |item: &T| {
+        names
+            .iter()
+            .position(|name| name.eq_ignore_ascii_case(profile(item).sdes_name()))
+            .unwrap_or(names.len())
+    };
+    // Stable: those not named stay as they are.
+    list.sort_by_key(place);
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+
+    use super::*;
+
+    fn rng() -> StdRng {
+        StdRng::seed_from_u64(3)
+    }
+
+    fn theirs(lines: &[Crypto]) -> Vec<Theirs> {
+        lines.iter().filter_map(Theirs::read).collect()
+    }
+
+    fn wishes(members: &[&str]) -> Wishes {
+        let value = viaduct_ng::Value::Dict(
+            [
+                ("command".into(), viaduct_ng::Value::text("offer")),
+                ("sdp".into(), viaduct_ng::Value::text("v=0")),
+                ("call-id".into(), viaduct_ng::Value::text("c")),
+                ("from-tag".into(), viaduct_ng::Value::text("f")),
+                ("SDES".into(), viaduct_ng::Value::texts(members.iter().copied())),
+            ]
+            .into_iter()
+            .collect(),
+        );
+        match viaduct_ng::Request::from_value(&value).unwrap().request {
+            viaduct_ng::Request::Offer(offer) => offer.options.sdes,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn names(lines: &[Crypto]) -> Vec<(u32, &str)> {
+        lines.iter().map(|line| (line.tag, line.suite.name())).collect()
+    }
+
+    #[test]
+    fn both_ends_get_each_others_keys() {
+        let mut rng = rng();
+        let (mut offerer, mut answerer) = (Sdes::default(), Sdes::default());
+        let offer = offerer.offer(&[], &Wishes::default(), &mut rng);
+        let theirs_pair = answerer.choose(&theirs(&offer), None, &Wishes::default(), &mut rng).unwrap();
+        let answer = answerer.answer(&Wishes::default()).unwrap();
+        assert_eq!((answer.tag, answer.suite.name()), (1, "AEAD_AES_256_GCM"));
+        let pair = offerer.accept(&theirs(&[answer])).unwrap();
+        assert_eq!((&pair.send, &pair.receive), (&theirs_pair.receive, &theirs_pair.send));
+    }
+
+    #[test]
+    fn the_senders_suites_come_first_with_their_tags_but_not_their_keys() {
+        let mut rng = rng();
+        let mut sender = Sdes::default();
+        let only = wishes(&["only-AES_CM_128_HMAC_SHA1_80"]);
+        let mut lines = sender.offer(&[], &only, &mut rng);
+        lines[0].tag = 7;
+        let offer = Sdes::default().offer(&theirs(&lines), &Wishes::default(), &mut rng);
+        assert_eq!(
+            names(&offer),
+            [
+                (7, "AES_CM_128_HMAC_SHA1_80"),
+                (8, "AEAD_AES_256_GCM"),
+                (9, "AEAD_AES_128_GCM"),
+                (10, "AES_CM_128_HMAC_SHA1_32"),
+            ]
+        );
+        assert_ne!(offer[0].keys, lines[0].keys);
+        let nonew = Sdes::default().offer(&theirs(&lines), &wishes(&["nonew"]), &mut rng);
+        assert_eq!(names(&nonew), [(7, "AES_CM_128_HMAC_SHA1_80")]);
+    }
+
+    #[test]
+    fn wishes_choose_and_order_suites() {
+        let mut rng = rng();
+        let some = wishes(&["no-AEAD_AES_256_GCM", "order:AES_CM_128_HMAC_SHA1_32;AES_CM_128_HMAC_SHA1_80"]);
+        let offer = Sdes::default().offer(&[], &some, &mut rng);
+        assert_eq!(
+            names(&offer),
+            [(3, "AES_CM_128_HMAC_SHA1_32"), (2, "AES_CM_128_HMAC_SHA1_80"), (1, "AEAD_AES_128_GCM")]
+        );
+        let prefer = wishes(&["offerer_pref:AES_CM_128_HMAC_SHA1_80"]);
+        let mut sdes = Sdes::default();
+        sdes.choose(&theirs(&offer), None, &prefer, &mut rng).unwrap();
+        assert_eq!(sdes.profile(), Some(SrtpProfile::Aes128CmSha1_80));
+        let mut same = Sdes::default();
+        same.choose(&theirs(&offer), Some(SrtpProfile::AeadAes128Gcm), &Wishes::default(), &mut rng).unwrap();
+        assert_eq!(same.profile(), Some(SrtpProfile::AeadAes128Gcm));
+    }
+
+    #[test]
+    fn keys_stay_over_re_offers() {
+        let mut rng = rng();
+        let mut sdes = Sdes::default();
+        let first = sdes.offer(&[], &Wishes::default(), &mut rng);
+        assert_eq!(sdes.offer(&[], &Wishes::default(), &mut rng), first);
+    }
+
+    #[test]
+    fn a_line_that_we_cannot_do_is_passed_over() {
+        let line = |text: &str| {
+            use viaduct_sdp::TypedAttribute;
+            Theirs::read(&Crypto::parse_value(text).unwrap())
+        };
+        let key = "inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz";
+        assert!(line(&format!("1 AES_CM_128_HMAC_SHA1_80 {key}|2^20")).is_some());
+        assert!(line(&format!("1 AES_CM_128_HMAC_SHA1_80 {key}|1:4")).is_none(), "MKI");
+        assert!(line(&format!("1 AES_CM_128_HMAC_SHA1_80 {key} UNENCRYPTED_SRTP")).is_none());
+        assert!(line(&format!("1 F8_128_HMAC_SHA1_80 {key}")).is_none());
+    }
+
+    #[test]
+    fn an_answer_to_something_else_gives_no_keys() {
+        let mut rng = rng();
+        let mut offerer = Sdes::default();
+        let offer = offerer.offer(&[], &Wishes::default(), &mut rng);
+        let mut wrong_suite = offer[1].clone();
+        wrong_suite.tag = offer[0].tag;
+        assert_eq!(offerer.accept(&theirs(&[wrong_suite])), None);
+        assert!(!offerer.is_agreed());
+    }
+
+    #[test]
+    fn padding_and_lifetime_are_printed_when_asked_for() {
+        let line = Sdes::default().offer(&[], &wishes(&["pad", "lifetime", "only-AEAD_AES_128_GCM"]), &mut rng());
+        let text = line[0].to_string();
+        assert!(text.ends_with("=|2^31"), "{text}");
+    }
+}
