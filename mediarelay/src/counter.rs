@@ -34,10 +34,6 @@ impl SharedTally {
         self.0.fetch_add(amount, Ordering::Relaxed);
     }
 
-    pub(crate) fn sub(&self, amount: u64) {
-        self.0.fetch_sub(amount, Ordering::Relaxed);
-    }
-
     pub(crate) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }

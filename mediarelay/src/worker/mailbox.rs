@@ -10,7 +10,7 @@ use std::thread::Thread;
 use std::time::Duration;
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use viaduct_forward::{Command, CommandError, Report, SocketId, Tick, ToControl};
+use viaduct_forward::{Command, CommandError, Report, SocketId, ToControl};
 
 use crate::socket::MediaSocket;
 
@@ -43,10 +43,10 @@ pub(crate) enum Order {
 pub(crate) enum Notice {
     /// A datagram that is control's business.
     Datagram {
+        worker: usize,
         what: ToControl,
         socket: SocketId,
         from: SocketAddr,
-        at: Tick,
         data: Box<[u8]>,
     },
     /// Something happened.

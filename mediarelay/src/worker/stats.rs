@@ -74,6 +74,7 @@ pub(crate) struct IoStats {
     pub(super) received: Tally,
     pub(super) sent: Tally,
     pub(super) sent_octets: Tally,
+    pub(super) forwarded_octets: Tally,
     pub(super) faults: [Tally; SendFault::ALL.len()],
     pub(super) receive_errors: Tally,
     pub(super) wakeups: Tally,
@@ -101,6 +102,7 @@ impl IoStats {
             received: self.received.get(),
             sent: self.sent.get(),
             sent_octets: self.sent_octets.get(),
+            forwarded_octets: self.forwarded_octets.get(),
             faults: SendFault::ALL.map(|fault| (fault, self.faults[fault as usize].get())),
             receive_errors: self.receive_errors.get(),
             wakeups: self.wakeups.get(),
@@ -125,6 +127,8 @@ pub struct IoSnapshot {
     pub sent: u64,
     /// Their octets, without IP and UDP headers.
     pub sent_octets: u64,
+    /// Octets of media that were to be sent on, without STUN answers.
+    pub forwarded_octets: u64,
     /// Datagrams that could not be sent, by reason.
     pub faults: [(SendFault, u64); SendFault::ALL.len()],
     /// Reads that failed: messages of the network about something sent earlier.

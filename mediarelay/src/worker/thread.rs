@@ -197,17 +197,15 @@ impl Desk {
     #[inline]
     fn judge(&mut self, now: Tick, socket: SocketId, from: SocketAddr, buffer: &mut PacketBuf) -> Departure {
         match self.worker.handle_datagram(now, socket, from, buffer) {
-            Verdict::Forward { out, via } => Departure::By(via, out.remote),
+            Verdict::Forward { out, via } => {
+                self.outbox.stats.forwarded_octets.add(buffer.len() as u64);
+                Departure::By(via, out.remote)
+            }
             Verdict::Reply => Departure::By(socket, from),
             Verdict::ToControl(what) => {
                 let data = buffer.data().into();
-                self.outbox.datagram(Notice::Datagram {
-                    what,
-                    socket,
-                    from,
-                    at: now,
-                    data,
-                });
+                let worker = self.outbox.number;
+                self.outbox.datagram(Notice::Datagram { worker, what, socket, from, data });
                 Departure::None
             }
             Verdict::Drop(_) => Departure::None,

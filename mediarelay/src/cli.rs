@@ -1,0 +1,82 @@
+//! The text interface that `rtpengine-ctl` and people's scripts know.
+//!
+//! Lines and texts are those of rtpengine as far as there is something true to say; lines about what this relay has
+//! not (kernel forwarding by rtpengine's module, Redis, transcoding) show zero where scripts look for them, or are left
+//! out.
+
+mod command;
+mod listener;
+mod print;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use viaduct_ng as ng;
+use viaduct_ng::{ByteString, ErrorReason, Reply, Request};
+use viaduct_settings::MediaSettings;
+
+use self::command::{Command, Timeout, Which};
+pub(crate) use self::listener::serve;
+use crate::config::RelayConfig;
+use crate::interfaces::MediaInterface;
+use crate::line::{Line, Unavailable};
+
+/// Answers lines; clones share everything.
+#[derive(Debug, Clone)]
+pub(crate) struct Cli {
+    line: Line,
+    facts: Arc<Facts>,
+}
+
+/// What does not change while the relay runs.
+#[derive(Debug)]
+struct Facts {
+    media: MediaSettings,
+    max_sessions: Option<u32>,
+    interfaces: Vec<MediaInterface>,
+}
+
+impl Cli {
+    pub(crate) fn new(line: Line, config: &RelayConfig, interfaces: Vec<MediaInterface>) -> Self {
+        let (media, max_sessions) = (config.media.clone(), config.max_sessions);
+        Self { line, facts: Arc::new(Facts { media, max_sessions, interfaces }) }
+    }
+
+    /// The text that answers a line.
+    pub(crate) async fn answer(&self, line: &str) -> String {
+        let answer = match Command::parse(line) {
+            Command::Help(text) => Ok(text.to_owned()),
+            Command::Refused(text) => Ok(text),
+            Command::ListTotals => self.totals().await,
+            Command::ListNumSessions => self.num_sessions().await,
+            Command::ListSessions(which) => self.sessions(which).await,
+            Command::ListInterfaces => self.interfaces().await,
+            Command::ListMaxSessions => {
+                let max = self.facts.max_sessions.map_or("-1".to_owned(), |max| max.to_string());
+                Ok(format!("Maximum sessions configured on rtpengine: {max}\n"))
+            }
+            Command::ListTimeout(timeout) => Ok(self.timeout(timeout)),
+            Command::Terminate(which) => self.terminate(which).await,
+        };
+        answer.unwrap_or_else(|why| format!("No answer: {why}.\n"))
+    }
+
+    async fn totals(&self) -> Result<String, Unavailable> {
+        let reply = self.line.ng(None, Box::new(Request::Statistics)).await?;
+        Ok(match reply {
+            Reply::Ok(ok) => ok.statistics.map_or(String::new(), |statistics| print::totals(&statistics)),
+            other => print::unexpected(&other),
+        })
+    }
+
+    fn timeout(&self, timeout: Timeout) -> String {
+        let media = &self.facts.media;
+        let (name, value) = match timeout {
+            Timeout::Media => ("TIMEOUT", Some(media.idle_timeout)),
+            Timeout::Silent => ("SILENT_TIMEOUT", Some(media.silent_timeout)),
+            Timeout::Offer => ("OFFER_TIMEOUT", Some(media.offer_timeout)),
+            Timeout::Final => ("FINAL_TIMEOUT", media.final_timeout),
+        };
+        format!("{name}={}\n", value.map_or(0, |value| value.as_secs()))
+    }
+}

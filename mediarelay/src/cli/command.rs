@@ -1,0 +1,141 @@
+//! The words of the text interface, as `rtpengine-ctl` sends them.
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Command<'a> {
+    Help(&'static str),
+    ListInterfaces,
+    ListMaxSessions,
+    ListNumSessions,
+    ListSessions(Which<'a>),
+    ListTimeout(Timeout),
+    ListTotals,
+    Terminate(Which<'a>),
+    /// What is to be answered to a line that is none of these.
+    Refused(String),
+}
+
+/// Which calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Which<'a> {
+    All,
+    /// Calls of other nodes: there are none.
+    Foreign,
+    One(&'a str),
+}
+
+/// Which setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Timeout {
+    Media,
+    Silent,
+    Offer,
+    Final,
+}
+
+const COMMANDS: &str = "Available sub-commands at this level:\n\tlist\n\tterminate\n\thelp\n";
+
+const LIST_COMMANDS: &str = "Available sub-commands at this level:\n\tnumsessions\n\tsessions\n\ttotals\n\t\
+     interfaces\n\tmaxsessions\n\ttimeout\n\tsilenttimeout\n\toffertimeout\n\tfinaltimeout\n";
+
+const TERMINATE_COMMANDS: &str = "Available sub-commands at this level:\n\tall\n\town\n\tforeign\n\t<call-id>\n";
+
+impl<'a> Command<'a> {
+    /// Reads a line. A call-id may hold anything but blanks at its ends.
+    pub(super) fn parse(line: &'a str) -> Self {
+        let (verb, rest) = word(line);
+        match verb {
+            "help" => Self::Help(COMMANDS),
+            "list" => Self::list(rest),
+            "terminate" => match Which::parse(rest) {
+                Some(Which::One("help")) => Self::Help(TERMINATE_COMMANDS),
+                Some(which) => Self::Terminate(which),
+                None => Self::incomplete(),
+            },
+            _ => Self::unknown(line),
+        }
+    }
+
+    fn list(text: &'a str) -> Self {
+        let (what, rest) = word(text);
+        match what {
+            "" => Self::incomplete(),
+            "help" => Self::Help(LIST_COMMANDS),
+            "interfaces" => Self::ListInterfaces,
+            "maxsessions" => Self::ListMaxSessions,
+            "numsessions" => Self::ListNumSessions,
+            "sessions" => Which::parse(rest).map_or_else(Self::incomplete, Self::ListSessions),
+            "totals" => Self::ListTotals,
+            "timeout" => Self::ListTimeout(Timeout::Media),
+            "silenttimeout" | "silent_timeout" => Self::ListTimeout(Timeout::Silent),
+            "offertimeout" | "offer_timeout" => Self::ListTimeout(Timeout::Offer),
+            "finaltimeout" | "final_timeout" => Self::ListTimeout(Timeout::Final),
+            _ => Self::unknown(text),
+        }
+    }
+
+    fn incomplete() -> Self {
+        Self::Refused("More parameters required.\n".to_owned())
+    }
+
+    fn unknown(text: &str) -> Self {
+        Self::Refused(format!("Unknown or incomplete command::{}\n", text.trim()))
+    }
+}
+
+impl<'a> Which<'a> {
+    fn parse(text: &'a str) -> Option<Self> {
+        match text.trim() {
+            "" => None,
+            "all" | "own" => Some(Self::All),
+            "foreign" => Some(Self::Foreign),
+            call_id => Some(Self::One(call_id)),
+        }
+    }
+}
+
+/// The first word, and what follows it.
+fn word(text: &str) -> (&str, &str) {
+    let text = text.trim();
+    text.split_once(|c: char| c.is_ascii_whitespace()).unwrap_or((text, ""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_read_as_rtpengine_reads_them() {
+        for (line, command) in [
+            ("list totals\n", Command::ListTotals),
+            ("  list   numsessions\r\n", Command::ListNumSessions),
+            ("list sessions all", Command::ListSessions(Which::All)),
+            ("list sessions own", Command::ListSessions(Which::All)),
+            ("list sessions foreign", Command::ListSessions(Which::Foreign)),
+            ("list sessions a b@c;d", Command::ListSessions(Which::One("a b@c;d"))),
+            ("list interfaces", Command::ListInterfaces),
+            ("list offer_timeout", Command::ListTimeout(Timeout::Offer)),
+            ("terminate all", Command::Terminate(Which::All)),
+            ("terminate x", Command::Terminate(Which::One("x"))),
+            ("help", Command::Help(COMMANDS)),
+            ("list help", Command::Help(LIST_COMMANDS)),
+        ] {
+            assert_eq!(Command::parse(line), command, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_in_rtpengines_words() {
+        for (line, text) in [
+            ("list", "More parameters required.\n"),
+            ("list sessions", "More parameters required.\n"),
+            ("terminate", "More parameters required.\n"),
+            ("foo", "Unknown or incomplete command::foo\n"),
+            ("list foo bar", "Unknown or incomplete command::foo bar\n"),
+            ("", "Unknown or incomplete command::\n"),
+            ("Terminate all", "Unknown or incomplete command::Terminate all\n"),
+        ] {
+            assert_eq!(Command::parse(line), Command::Refused(text.to_owned()), "{line}");
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! The texts of the text interface.
+
+use std::fmt::Write as _;
+
+use viaduct_ng::{
+    CallReport, Counters, Endpoint, MediaReport, ProxyStatistics, Reply, Statistics, StreamFlag, StreamReport,
+    Subscription, TagReport, TotalStatistics, Value,
+};
+use viaduct_session::PortUsage;
+
+/// What runs, and what has been since the start.
+pub(super) fn totals(statistics: &Statistics) -> String {
+    let now = &statistics.current;
+    let mut text = String::from("\nStatistics over currently running sessions:\n\n");
+    for (label, value) in [
+        ("Owned sessions", now.sessions_own),
+        ("Foreign sessions", now.sessions_foreign),
+        ("Total sessions", now.sessions_total),
+        ("Transcoded media", now.transcoded_media),
+        ("Packets per second (userspace)", now.packet_rate),
+        ("Bytes per second (userspace)", now.byte_rate),
+        ("Errors per second (userspace)", now.error_rate),
+        ("Packets per second (kernel)", 0),
+        ("Bytes per second (kernel)", 0),
+        ("Errors per second (kernel)", 0),
+        ("Packets per second (total)", now.packet_rate),
+        ("Bytes per second (total)", now.byte_rate),
+        ("Errors per second (total)", now.error_rate),
+        ("Userspace-only media streams", now.media_userspace.unwrap_or_default()),
+        ("Kernel-only media streams", now.media_kernel.unwrap_or_default()),
+        ("Mixed kernel/userspace media streams", now.media_mixed.unwrap_or_default()),
+    ] {
+        entry(&mut text, label, value);
+    }
+    text.push_str("\nTotal statistics (does not include current running sessions):\n\n");
+    since_start(&mut text, &statistics.total);
+    control(&mut text, &statistics.control.proxies);
+    text.push('\n');
+    text
+}
+
+fn since_start(text: &mut String, total: &TotalStatistics) {
+    entry(text, "Uptime of rtpengine", format_args!("{} seconds", total.uptime));
+    for (label, value) in [
+        ("Total managed sessions", total.managed_sessions),
+        ("Total rejected sessions", total.rejected_sessions),
+        ("Total timed-out sessions via TIMEOUT", total.timeout_sessions),
+        ("Total timed-out sessions via SILENT_TIMEOUT", total.silent_timeout_sessions),
+        ("Total timed-out sessions via FINAL_TIMEOUT", total.final_timeout_sessions),
+        ("Total timed-out sessions via OFFER_TIMEOUT", total.offer_timeout_sessions),
+        ("Total regular terminated sessions", total.regular_terminated_sessions),
+        ("Total forced terminated sessions", total.forced_terminated_sessions),
+        ("Total relayed packets (userspace)", total.relayed_packets),
+        ("Total relayed packet errors (userspace)", total.relayed_packet_errors),
+        ("Total relayed bytes (userspace)", total.relayed_bytes.unwrap_or_default()),
+        ("Total relayed packets (kernel)", 0),
+        ("Total relayed packet errors (kernel)", 0),
+        ("Total relayed bytes (kernel)", 0),
+        ("Total relayed packets", total.relayed_packets),
+        ("Total relayed packet errors", total.relayed_packet_errors),
+        ("Total relayed bytes", total.relayed_bytes.unwrap_or_default()),
+        ("Total number of streams with no relayed packets", total.zero_way_streams),
+        ("Total number of 1-way streams", total.one_way_streams),
+    ] {
+        entry(text, label, value);
+    }
+    entry(text, "Average call duration", format_args!("{} seconds", total.average_call_duration));
+}
+
+/// Commands by client, a line for each.
+fn control(text: &mut String, proxies: &[ProxyStatistics]) {
+    const COLUMNS: [(&str, &str); 8] = [
+        ("Ping", "pingcount"),
+        ("Offer", "offercount"),
+        ("Answer", "answercount"),
+        ("Delete", "deletecount"),
+        ("Query", "querycount"),
+        ("List", "listcount"),
+        ("Stats", "statisticscount"),
+        ("Error", "errorcount"),
+    ];
+    text.push_str("\n\nControl statistics:\n\n");
+    let _ = write!(text, " {:>20} ", "Proxy");
+    for (title, _) in COLUMNS {
+        let _ = write!(text, "| {title:>10} ");
+    }
+    text.push('\n');
+    for proxy in proxies {
+        let _ = write!(text, " {:>20} ", proxy.proxy.to_text());
+        for (_, key) in COLUMNS {
+            let count = match key {
+                "errorcount" => i64::try_from(proxy.errors).unwrap_or(i64::MAX),
+                _ => proxy.rest.get(key).and_then(Value::to_integer).unwrap_or_default(),
+            };
+            let _ = write!(text, "| {count:>10} ");
+        }
+        text.push('\n');
+    }
+}
+
+fn entry(text: &mut String, label: &str, value: impl std::fmt::Display) {
+    let _ = writeln!(text, " {label:<48}:{value}");
+}
+
+/// How many calls there are.
+pub(super) fn num_sessions(calls: usize) -> String {
+    format!(
+        "Current sessions own: {calls}\nCurrent sessions foreign: 0\nCurrent sessions total: {calls}\nCurrent \
+         transcoded media: 0\n"
+    )
+}
+
+/// One line of the list of calls.
+pub(super) fn session_line(text: &mut String, call_id: &str, is_deleted: bool, created: u64, proxy: &str) {
+    let deletion_mark = if is_deleted { "yes" } else { "no" };
+    let _ = writeln!(
+        text,
+        "callid: {call_id:>60} | deletionmark:{deletion_mark:>4} | created:{created:>12} | proxy:{proxy} | \
+         redis_keyspace:0 | foreign:no"
+    );
+}
+
+/// One call with all that is known of it.
+pub(super) fn session(call_id: &str, is_deleted: bool, proxy: &str, tos: u8, call: &CallReport) -> String {
+    let deletion_mark = if is_deleted { "yes" } else { "no" };
+    let mut text = format!(
+        "\ncallid: {call_id}\ndeletionmark: {deletion_mark}\ncreated: {}\nproxy: {proxy}\ntos: {tos}\nlast_signal: \
+         {}\nredis_keyspace: 0\nforeign: no\n\n",
+        call.created, call.last_signal
+    );
+    for (_, tag) in &call.tags.0 {
+        party(&mut text, tag, call.last_signal);
+    }
+    text.push('\n');
+    text
+}
+
+fn party(text: &mut String, tag: &TagReport, _now: u64) {
+    let shown = |text: &Option<viaduct_ng::ByteString>| {
+        text.as_ref().map_or(String::new(), |text| text.to_text().into_owned())
+    };
+    let _ = writeln!(
+        text,
+        "--- Tag '{}', label '{}', branch '{}', created {}",
+        tag.tag.to_text(),
+        shown(&tag.label),
+        shown(&tag.via_branch),
+        tag.created
+    );
+    for Subscription { tag, .. } in &tag.subscriptions {
+        let _ = writeln!(text, "---     subscribed to '{}'", tag.to_text());
+    }
+    for Subscription { tag, .. } in &tag.subscribers {
+        let _ = writeln!(text, "---     subscription of '{}'", tag.to_text());
+    }
+    for media_report in &tag.medias {
+        media(text, media_report);
+    }
+}
+
+fn media(text: &mut String, media: &MediaReport) {
+    let protocol = media.protocol.as_ref().map_or("unknown protocol".into(), |protocol| protocol.to_text());
+    let codec = media.codec.as_ref().map_or("unknown codec".into(), |codec| codec.to_text());
+    let _ = writeln!(text, "------ Media #{} ({} over {protocol}) using {codec}", media.index, media.kind.to_text());
+    for stream_report in &media.streams {
+        stream(text, stream_report);
+    }
+}
+
+fn stream(text: &mut String, stream: &StreamReport) {
+    let local = address(stream.local_address.as_ref(), stream.local_port);
+    let Endpoint { address: remote, port, .. } = &stream.endpoint;
+    let remote = address(remote.as_ref(), *port);
+    let is_rtcp = stream.flags.contains(StreamFlag::Rtcp) && !stream.flags.contains(StreamFlag::Rtp);
+    let kind = if is_rtcp { " (RTCP)" } else { "" };
+    let Counters { packets, bytes, errors, .. } = stream.stats;
+    let _ = writeln!(
+        text,
+        "-------- Port {local:>21} <> {remote:>21}{kind}, SSRC {:x}, {packets} p, {bytes} b, {errors} e, {} ts",
+        stream.ssrc.unwrap_or_default(),
+        stream.last_packet
+    );
+}
+
+fn address(ip: Option<&viaduct_ng::ByteString>, port: Option<u64>) -> String {
+    let ip = ip.map(|ip| ip.to_text());
+    match (ip, port) {
+        (Some(ip), Some(port)) if ip.contains(':') => format!("[{ip}]:{port}"),
+        (Some(ip), Some(port)) => format!("{ip}:{port}"),
+        _ => ":0".to_owned(),
+    }
+}
+
+/// The ports of one address.
+pub(super) fn interface(text: &mut String, name: &str, first: u16, last: u16, usage: &PortUsage) {
+    let family = if usage.address.is_ipv4() { "IPv4" } else { "IPv6" };
+    let (used, total) = (2 * usage.used, 2 * usage.total);
+    let percent = if total == 0 { 0.0 } else { used as f64 * 100.0 / total as f64 };
+    let _ = writeln!(
+        text,
+        "Interface '{name}' address '{}' ({family})\n Port range: {first:>5} - {last:>5}\n Ports used: {used:>5} / \
+         {total:>5} ({percent:>5.1}%)",
+        usage.address
+    );
+}
+
+/// A reply that does not fit its command.
+pub(super) fn unexpected(reply: &Reply) -> String {
+    match reply {
+        Reply::Error { reason } => format!("{reason}.\n"),
+        Reply::LoadLimit { message } => format!("{message}.\n"),
+        Reply::Pong | Reply::Ok(_) => "No answer.\n".to_owned(),
+    }
+}

@@ -1,0 +1,51 @@
+//! What a relay is started with.
+
+use viaduct_settings::{CookieScope, MediaSettings, PublicIp, RelayListener, RelaySettings};
+
+use crate::limits::ShellLimits;
+use crate::threads::OnFailure;
+
+/// What a relay is started with.
+#[derive(Debug, Clone)]
+pub struct RelayConfig {
+    /// The media side.
+    pub media: MediaSettings,
+    /// The machine's address as the internet sees it, for interfaces with `advertise: public`.
+    pub public_ip: PublicIp,
+    /// Where commands are taken and questions answered. None of it is needed within one process.
+    pub listen: Vec<RelayListener>,
+    /// Calls at the same time; 0 refuses new calls and keeps the running ones, `None` is no limit.
+    pub max_sessions: Option<u32>,
+    /// Whose repeated commands are recognised as repeated.
+    pub ng_cookies: CookieScope,
+    /// Whether the address that a SIP message came from counts as media address where the proxy does not say.
+    pub sip_source: bool,
+    /// Bounds and buffer sizes.
+    pub limits: ShellLimits,
+    /// What is done when a thread of the relay has panicked. Ends the process unless told otherwise.
+    pub on_failure: OnFailure,
+}
+
+impl RelayConfig {
+    /// A relay for the process that it runs in: no listeners.
+    #[must_use]
+    pub fn in_process(media: MediaSettings, public_ip: PublicIp) -> Self {
+        let settings = RelaySettings { media, public_ip, listen: Vec::new(), ..RelaySettings::default() };
+        Self::from(settings)
+    }
+}
+
+impl From<RelaySettings> for RelayConfig {
+    fn from(settings: RelaySettings) -> Self {
+        Self {
+            media: settings.media,
+            public_ip: settings.public_ip,
+            listen: settings.listen,
+            max_sessions: settings.max_sessions,
+            ng_cookies: settings.ng_cookies,
+            sip_source: settings.sip_source,
+            limits: ShellLimits::default(),
+            on_failure: OnFailure::exit(),
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! The control thread: one loop around the relay's brain.
+
+mod crew;
+mod dispatch;
+mod events;
+mod office;
+mod patient_log;
+mod sockets;
+mod stats;
+
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+use tokio::sync::broadcast;
+use viaduct_forward::CryptoTable;
+use viaduct_session::{Event, Relay};
+
+use self::crew::Crew;
+pub(crate) use self::office::Office;
+use self::office::Furniture;
+use self::sockets::Sockets;
+pub use self::stats::ControlSnapshot;
+pub(crate) use self::stats::ControlStats;
+use crate::limits::ShellLimits;
+use crate::line::{Ask, LineEnd};
+use crate::socket::{MediaSocket, SocketOptions};
+use crate::worker::{Notice, Nudge, Order, WorkerThread};
+
+/// How soon held orders are tried again.
+const HELD_RETRY: Duration = Duration::from_millis(1);
+
+/// How long the end waits for workers that do not take the order to end.
+const STOP_PATIENCE: Duration = Duration::from_secs(1);
+
+/// What control is made from.
+pub(crate) struct ControlPlan {
+    pub(crate) relay: Relay,
+    pub(crate) workers: Vec<WorkerThread>,
+    pub(crate) crypto: CryptoTable,
+    /// What ports of their own are set to.
+    pub(crate) port_options: SocketOptions,
+    /// Of each address with a browsers' port: a socket for each worker.
+    pub(crate) shared: Vec<Vec<Arc<MediaSocket>>>,
+    pub(crate) asks: LineEnd,
+    pub(crate) notices: Receiver<Notice>,
+    pub(crate) nudge: Nudge,
+    pub(crate) events: broadcast::Sender<Event>,
+    pub(crate) stats: Arc<ControlStats>,
+    pub(crate) limits: ShellLimits,
+}
+
+/// The control thread's body.
+pub(crate) struct Control {
+    office: Office,
+    asks: LineEnd,
+    notices: Receiver<Notice>,
+    nudge: Nudge,
+    budget: usize,
+}
+
+impl Control {
+    pub(crate) fn new(plan: ControlPlan) -> Self {
+        let mut crew = Crew::new(plan.workers);
+        let mut sockets = Sockets::new(plan.port_options);
+        for group in plan.shared {
+            sockets.share(group, &mut crew);
+        }
+        let budget = plan.limits.control_budget.max(1);
+        let office = Office::new(Furniture {
+            relay: plan.relay,
+            crew,
+            sockets,
+            crypto: plan.crypto,
+            events: plan.events,
+            stats: plan.stats,
+            limits: plan.limits,
+        });
+        Self { office, asks: plan.asks, notices: plan.notices, nudge: plan.nudge, budget }
+    }
+
+    /// Fills the stock of ports, so that the first call finds it full.
+    pub(crate) fn open_stock(&mut self, now: Instant) {
+        self.office.carry_out(now);
+        while self.office.open_ports(now) {}
+    }
+
+    /// Runs until it is told to stop. Each turn has the same order: media that is under way first, then commands, then
+    /// time, then what can wait.
+    pub(crate) fn run(mut self) {
+        self.office.stats.begin();
+        while !self.asks.is_stopped() {
+            let now = Instant::now();
+            // 1. What workers tell: handshakes, checks, first packets. Each is followed by what the relay wants done.
+            let mut again = self.take_notices(now);
+            // 2. Commands, and questions of people and programs.
+            again |= self.take_asks(now);
+            // 3. Timers.
+            self.office.timeout(now);
+            // 4. Ports for calls to come.
+            again |= self.office.open_ports(now);
+            // 5. Workers hear of all this once.
+            self.office.flush();
+            // 6. Sleep, unless a budget left something over.
+            if !again {
+                self.nudge.wait(self.patience());
+            }
+        }
+        self.stop();
+    }
+
+    /// Returns whether there may be more.
+    fn take_notices(&mut self, now: Instant) -> bool {
+        for _ in 0..self.budget {
+            match self.notices.try_recv() {
+                Ok(notice) => self.office.notice(now, notice),
+                Err(_) => return false,
+            }
+        }
+        true
+    }
+
+    /// Returns whether there may be more.
+    fn take_asks(&mut self, now: Instant) -> bool {
+        for _ in 0..self.budget {
+            match self.asks.next() {
+                Some(Ask::Ng { request, client, reply }) => reply(self.office.ng(now, client, &request)),
+                Some(Ask::Visit(visit)) => {
+                    visit(&mut self.office);
+                    self.office.carry_out(now);
+                }
+                None => return false,
+            }
+        }
+        true
+    }
+
+    /// How long there is nothing to do. `None`: until somebody rings.
+    fn patience(&self) -> Option<Duration> {
+        let timer = self.office.relay.poll_timeout();
+        let timer = timer.map(|at| at.saturating_duration_since(Instant::now()));
+        let held = (self.office.crew.held() > 0).then_some(HELD_RETRY);
+        timer.into_iter().chain(held).min()
+    }
+
+    /// Ends the workers after what was ordered before.
+    fn stop(mut self) {
+        self.office.stats.end();
+        for worker in 0..self.office.crew.len() {
+            self.office.crew.order(worker, Order::Stop);
+        }
+        let deadline = Instant::now() + STOP_PATIENCE;
+        self.office.flush();
+        while self.office.crew.held() > 0 && Instant::now() < deadline {
+            self.nudge.wait(Some(HELD_RETRY));
+            // A worker that waits for room in our queue takes no orders.
+            while self.notices.try_recv().is_ok() {}
+            self.office.flush();
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! What the control thread works with: the relay's brain, and the hands that do what it says.
+
+use std::collections::hash_map::RandomState;
+use std::collections::VecDeque;
+use std::hash::BuildHasher;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Instant;
+
+use nix::errno::Errno;
+use tokio::sync::broadcast;
+use viaduct_ng as ng;
+use viaduct_session::{Event, Output, PortPair, Relay};
+
+use super::crew::Crew;
+use super::dispatch::Dispatch;
+use super::events;
+use super::patient_log::PatientLog;
+use super::sockets::{NoSocket, Sockets};
+use super::stats::ControlStats;
+use crate::limits::ShellLimits;
+use crate::worker::{Notice, Order};
+
+/// See the module. After every call of the relay's, [`carry_out`](Self::carry_out) does what it wants.
+#[derive(Debug)]
+pub(crate) struct Office {
+    pub(crate) relay: Relay,
+    pub(super) crew: Crew,
+    pub(super) sockets: Sockets,
+    dispatch: Dispatch,
+    crypto: viaduct_forward::CryptoTable,
+    /// Pairs of ports to be opened.
+    opening: VecDeque<PortPair>,
+    /// Who gets the ports that come into use.
+    favourite: usize,
+    /// Spreads calls over the workers, in a way that nobody outside can foresee.
+    spread: RandomState,
+    events: broadcast::Sender<Event>,
+    pub(super) stats: Arc<ControlStats>,
+    limits: ShellLimits,
+    no_descriptors: PatientLog,
+    order_failures: PatientLog,
+}
+
+/// What an office is made of.
+pub(super) struct Furniture {
+    pub(super) relay: Relay,
+    pub(super) crew: Crew,
+    pub(super) sockets: Sockets,
+    pub(super) crypto: viaduct_forward::CryptoTable,
+    pub(super) events: broadcast::Sender<Event>,
+    pub(super) stats: Arc<ControlStats>,
+    pub(super) limits: ShellLimits,
+}
+
+impl Office {
+    pub(super) fn new(furniture: Furniture) -> Self {
+        let Furniture { relay, crew, sockets, crypto, events, stats, limits } = furniture;
+        Self {
+            relay,
+            crew,
+            sockets,
+            dispatch: Dispatch::default(),
+            crypto,
+            opening: VecDeque::new(),
+            favourite: 0,
+            spread: RandomState::new(),
+            events,
+            stats,
+            limits,
+            no_descriptors: PatientLog::default(),
+            order_failures: PatientLog::default(),
+        }
+    }
+
+    /// Carries out an NG command.
+    pub(super) fn ng(&mut self, now: Instant, client: Option<IpAddr>, request: &ng::Request) -> ng::Reply {
+        self.stats.requests.add(1);
+        if let ng::Request::Offer(offer) = request
+            && offer.to_tag.is_none()
+            && self.crew.held() > self.limits.orders_held
+        {
+            self.stats.requests_shed.add(1);
+            return ng::LoadLimit::Load.reply(offer.options.supports_load_limit);
+        }
+        if let Some(call_id) = request.call_id() {
+            self.favourite = (self.spread.hash_one(call_id.as_bytes()) % self.crew.len() as u64) as usize;
+        }
+        let reply = self.relay.handle_ng(now, client, request);
+        self.carry_out(now);
+        reply
+    }
+
+    /// Takes what a worker tells.
+    pub(super) fn notice(&mut self, now: Instant, notice: Notice) {
+        match notice {
+            Notice::Datagram { worker, what, socket, from, data, .. } => {
+                self.stats.datagrams.add(1);
+                // A socket that was closed meanwhile had a call that is over.
+                if let Some(local) = self.sockets.local(socket) {
+                    self.favourite = worker;
+                    self.relay.handle_packet(now, what, local, from, &data);
+                    self.carry_out(now);
+                }
+            }
+            Notice::Report { worker, report } => {
+                self.stats.reports.add(1);
+                self.favourite = worker;
+                self.relay.handle_report(now, report);
+                self.carry_out(now);
+            }
+            Notice::Failed { worker, fault } => {
+                self.stats.orders_failed.add(1);
+                self.order_failures.warn(now, format_args!("worker {worker} could not {fault}"));
+            }
+        }
+    }
+
+    /// Runs the timers that are due.
+    pub(super) fn timeout(&mut self, now: Instant) {
+        if self.relay.poll_timeout().is_some_and(|at| at <= now) {
+            self.relay.handle_timeout(now);
+            self.carry_out(now);
+        }
+    }
+
+    /// Opens some of the ports that are wanted. Returns whether there are more.
+    pub(super) fn open_ports(&mut self, now: Instant) -> bool {
+        for _ in 0..self.limits.binds_per_turn {
+            let Some(pair) = self.opening.pop_front() else {
+                break;
+            };
+            match self.open_pair(pair) {
+                Ok(()) => self.relay.handle_pair_opened(now, pair),
+                Err(error) => {
+                    self.count_failed_port(now, &error);
+                    self.relay.handle_pair_failed(now, pair);
+                }
+            }
+            self.carry_out(now);
+        }
+        !self.opening.is_empty()
+    }
+
+    /// Hands the workers what they have room for, and publishes a few figures.
+    pub(super) fn flush(&mut self) {
+        self.crew.flush();
+        self.stats.orders_held.set(self.crew.held() as u64);
+        self.stats.sockets.set(self.sockets.len() as u64);
+    }
+
+    /// Does all that the relay wants.
+    pub(crate) fn carry_out(&mut self, now: Instant) {
+        while let Some(output) = self.relay.poll_output() {
+            if let Err(NoSocket(local)) = self.carry_out_one(now, output) {
+                self.stats.addresses_unknown.add(1);
+                tracing::debug!("something was to be done for {local}, which no socket is bound to");
+            }
+        }
+    }
+
+    fn carry_out_one(&mut self, now: Instant, output: Output) -> Result<(), NoSocket> {
+        match output {
+            Output::OpenPair(pair) => self.opening.push_back(pair),
+            Output::ClosePair(pair) => {
+                self.sockets.close(pair.rtp(), &mut self.crew)?;
+                self.sockets.close(pair.rtcp(), &mut self.crew)?;
+            }
+            Output::Crypto(command) => {
+                if let Err(error) = self.crypto.apply(&command) {
+                    self.stats.orders_failed.add(1);
+                    self.order_failures.warn(now, format_args!("SRTP contexts: {error}"));
+                }
+            }
+            Output::Forward(command) => {
+                self.dispatch.forward(command, self.favourite, &mut self.sockets, &mut self.crew)?;
+            }
+            Output::Send { from, to, data } => self.send(from, to, &data)?,
+            Output::Inject { local, from, data } => {
+                let target = self.sockets.target(local, self.favourite, &mut self.crew)?;
+                let (socket, _) = self.sockets.socket(local, self.favourite)?;
+                // Of those who share a port, the one that handed it up.
+                let worker = match target {
+                    super::sockets::Target::One(worker) => worker,
+                    super::sockets::Target::All => self.favourite,
+                };
+                self.crew.order(worker, Order::Inject { socket, from, datagram: data.into() });
+            }
+            Output::Mark { local, tos } => {
+                let (_, socket) = self.sockets.socket(local, self.favourite)?;
+                if let Err(error) = socket.set_tos(tos) {
+                    tracing::debug!("marking {local} with {tos}: {error}");
+                }
+            }
+            Output::Event(event) => {
+                self.stats.events.add(1);
+                events::log(&event);
+                // Nobody has to listen.
+                let _ = self.events.send(event);
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, from: SocketAddr, to: SocketAddr, data: &[u8]) -> Result<(), NoSocket> {
+        let (_, socket) = self.sockets.socket(from, self.favourite)?;
+        match socket.udp().send_to(data, to) {
+            Ok(_) => self.stats.sent.add(1),
+            // DTLS and STUN are repeated by those who speak them.
+            Err(_) => self.stats.send_faults.add(1),
+        }
+        Ok(())
+    }
+
+    fn open_pair(&mut self, pair: PortPair) -> io::Result<()> {
+        self.sockets.open(pair.rtp())?;
+        if let Err(error) = self.sockets.open(pair.rtcp()) {
+            // Nobody knows of it yet, so it is closed at once.
+            let _ = self.sockets.close(pair.rtp(), &mut self.crew);
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    fn count_failed_port(&mut self, now: Instant, error: &io::Error) {
+        match error.raw_os_error().map(Errno::from_raw) {
+            Some(Errno::EADDRINUSE) => self.stats.ports_taken.add(1),
+            Some(Errno::EMFILE | Errno::ENFILE) => {
+                self.stats.ports_without_descriptor.add(1);
+                let sockets = self.sockets.len();
+                self.no_descriptors.warn(
+                    now,
+                    format_args!(
+                        "no descriptor is left for a media port ({sockets} are open), so calls will be refused: raise \
+                         the limit on open files (LimitNOFILE= of systemd, ulimit -n); a call of two phones takes eight"
+                    ),
+                );
+            }
+            _ => {
+                self.stats.ports_failed.add(1);
+                tracing::debug!("opening a media port: {error}");
+            }
+        }
+    }
+}

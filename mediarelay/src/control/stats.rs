@@ -1,0 +1,97 @@
+//! What the control thread did. What happened to calls is counted by `session`.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use crate::counter::Tally;
+
+/// Live counters; the control thread writes, anybody reads.
+#[derive(Debug, Default)]
+pub(crate) struct ControlStats {
+    /// The kernel's number of the thread, 0 before it runs.
+    thread: AtomicU32,
+    ending: AtomicBool,
+    pub(super) requests: Tally,
+    pub(super) requests_shed: Tally,
+    pub(super) datagrams: Tally,
+    pub(super) reports: Tally,
+    pub(super) orders_failed: Tally,
+    pub(super) orders_held: Tally,
+    pub(super) sent: Tally,
+    pub(super) send_faults: Tally,
+    pub(super) addresses_unknown: Tally,
+    pub(super) ports_taken: Tally,
+    pub(super) ports_without_descriptor: Tally,
+    pub(super) ports_failed: Tally,
+    pub(super) sockets: Tally,
+    pub(super) events: Tally,
+}
+
+impl ControlStats {
+    pub(super) fn begin(&self) {
+        self.thread.store(nix::unistd::gettid().as_raw().unsigned_abs(), Ordering::Relaxed);
+    }
+
+    pub(super) fn end(&self) {
+        self.ending.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Relaxed)
+    }
+
+    /// All figures at this moment.
+    pub(crate) fn snapshot(&self) -> ControlSnapshot {
+        ControlSnapshot {
+            thread: self.thread.load(Ordering::Relaxed),
+            requests: self.requests.get(),
+            requests_shed: self.requests_shed.get(),
+            datagrams: self.datagrams.get(),
+            reports: self.reports.get(),
+            orders_failed: self.orders_failed.get(),
+            orders_held: self.orders_held.get(),
+            sent: self.sent.get(),
+            send_faults: self.send_faults.get(),
+            addresses_unknown: self.addresses_unknown.get(),
+            ports_taken: self.ports_taken.get(),
+            ports_without_descriptor: self.ports_without_descriptor.get(),
+            ports_failed: self.ports_failed.get(),
+            sockets: self.sockets.get(),
+            events: self.events.get(),
+        }
+    }
+}
+
+/// The figures of the control thread at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ControlSnapshot {
+    /// The kernel's number of the thread; 0 before it runs.
+    pub thread: u32,
+    /// NG commands carried out.
+    pub requests: u64,
+    /// Offers of new calls refused because workers do not keep up.
+    pub requests_shed: u64,
+    /// Datagrams that workers handed up.
+    pub datagrams: u64,
+    /// Reports of workers.
+    pub reports: u64,
+    /// Orders that workers could not carry out.
+    pub orders_failed: u64,
+    /// Orders that wait for workers to keep up.
+    pub orders_held: u64,
+    /// Datagrams sent: DTLS, and STUN of full agents.
+    pub sent: u64,
+    /// Those of them that could not be sent.
+    pub send_faults: u64,
+    /// Things to do for an address that no socket has.
+    pub addresses_unknown: u64,
+    /// Ports that another process has.
+    pub ports_taken: u64,
+    /// Ports for which there was no descriptor left.
+    pub ports_without_descriptor: u64,
+    /// Ports that could not be opened for another reason.
+    pub ports_failed: u64,
+    /// Media sockets that are open.
+    pub sockets: u64,
+    /// Events of calls.
+    pub events: u64,
+}

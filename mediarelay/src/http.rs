@@ -1,0 +1,114 @@
+//! The HTTP listener:
+//!
+//! | path | answer |
+//! |---|---|
+//! | `GET /health/live` | 200 as long as the process serves requests |
+//! | `GET /health/ready` | 200 while control answers and there are ports; 503 with the reason otherwise |
+//! | `GET /metrics` | all figures, in the text form of OpenMetrics |
+//! | `GET /ping` | `pong`, as rtpengine answers |
+//! | `POST /ng` | an NG message with its cookie; the answer likewise |
+//! | `POST /ng-plain` | an NG message without a cookie |
+
+use std::io;
+use std::net::SocketAddr;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{DefaultBodyLimit, Extension, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpStream;
+
+use crate::limits::ShellLimits;
+use crate::ng::{Desk, Taken};
+use crate::watch::Watch;
+
+/// What `/metrics` is.
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What an NG message is, as rtpengine names it.
+const NG: &str = "application/x-rtpengine-ng";
+
+/// Serves HTTP; clones share everything.
+#[derive(Debug, Clone)]
+pub(crate) struct Http {
+    router: Router,
+    limits: ShellLimits,
+}
+
+#[derive(Debug, Clone)]
+struct Shared {
+    desk: Desk,
+    watch: Watch,
+}
+
+/// Who asks.
+#[derive(Debug, Clone, Copy)]
+struct Client(SocketAddr);
+
+impl Http {
+    pub(crate) fn new(desk: Desk, watch: Watch, limits: &ShellLimits) -> Self {
+        let router = Router::new()
+            .route("/health/live", get(|| async { "live\n" }))
+            .route("/health/ready", get(ready))
+            .route("/metrics", get(metrics))
+            .route("/ping", get(|| async { "pong\n" }))
+            .route("/ng", post(ng))
+            .route("/ng-plain", post(ng_plain))
+            .layer(DefaultBodyLimit::max(limits.http_body_octets))
+            .with_state(Shared { desk, watch });
+        Self { router, limits: limits.clone() }
+    }
+
+    /// Serves one connection.
+    pub(crate) async fn serve(self, stream: TcpStream, client: SocketAddr) -> io::Result<()> {
+        stream.set_nodelay(true)?;
+        let service = TowerToHyperService::new(self.router.layer(Extension(Client(client))));
+        let connection = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.limits.client_patience)
+            .serve_connection(TokioIo::new(stream), service);
+        connection.await.map_err(io::Error::other)
+    }
+}
+
+async fn ready(State(shared): State<Shared>) -> Response {
+    match shared.watch.readiness().await {
+        Ok(()) => "ready\n".into_response(),
+        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),
+    }
+}
+
+async fn metrics(State(shared): State<Shared>) -> Response {
+    let text = match shared.watch.snapshot().await {
+        Ok(snapshot) => snapshot.to_openmetrics(),
+        Err(why) => return (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
+    };
+    ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response()
+}
+
+async fn ng(
+    State(shared): State<Shared>,
+    Extension(Client(client)): Extension<Client>,
+    message: Bytes,
+) -> Response {
+    let answer = match shared.desk.take(client, &message) {
+        Taken::Ignore => return StatusCode::BAD_REQUEST.into_response(),
+        Taken::Answer(answer) => answer,
+        Taken::Case(case) => shared.desk.carry_out(case).await.0,
+    };
+    ([(header::CONTENT_TYPE, NG)], Body::from(answer)).into_response()
+}
+
+async fn ng_plain(
+    State(shared): State<Shared>,
+    Extension(Client(client)): Extension<Client>,
+    body: Bytes,
+) -> Response {
+    let kind = if body.first() == Some(&b'{') { "application/json" } else { NG };
+    let answer = shared.desk.plain(client, &body).await;
+    ([(header::CONTENT_TYPE, kind)], answer).into_response()
+}

@@ -1,0 +1,10 @@
+//! NG over the network.
+
+mod desk;
+mod dialogue;
+mod splitter;
+pub(crate) mod tcp;
+pub(crate) mod udp;
+
+pub(crate) use self::desk::{Desk, Taken};
+pub(crate) use self::dialogue::Dialogue;

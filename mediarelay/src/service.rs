@@ -1,0 +1,126 @@
+//! The service thread: everything that is neither media nor decided by control. It takes NG messages, questions over
+//! the text interface and HTTP requests, on a runtime of its own with one thread.
+
+use std::future::Future;
+use std::io;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use viaduct_settings::{Layer, RelayListener, RelayScheme};
+
+use crate::accept::{self, AcceptStats};
+use crate::cli::{self, Cli};
+use crate::http::Http;
+use crate::limits::ShellLimits;
+use crate::ng::{self, Desk};
+use crate::start_error::StartError;
+use crate::watch::Watch;
+
+/// A listener that is bound.
+#[derive(Debug)]
+pub(crate) enum Listener {
+    NgUdp(UdpSocket),
+    NgTcp(TcpListener),
+    Http(TcpListener),
+    Cli(TcpListener),
+}
+
+impl Listener {
+    /// Binds a listener.
+    pub(crate) fn bind(listener: &RelayListener) -> Result<Self, StartError> {
+        let RelayListener { scheme, address } = *listener;
+        let purpose = match scheme {
+            RelayScheme::NgUdp => "NG commands",
+            RelayScheme::NgTcp => "NG commands over TCP",
+            RelayScheme::Http => "HTTP",
+            RelayScheme::Cli => "the text interface",
+        };
+        let fail = |error| StartError::binding(scheme.layer(), address, purpose, error);
+        match scheme.layer() {
+            Layer::Udp => ng::udp::bind(address).map(Self::NgUdp).map_err(fail),
+            Layer::Tcp => {
+                let socket = accept::bind(address).map_err(fail)?;
+                Ok(match scheme {
+                    RelayScheme::NgTcp => Self::NgTcp(socket),
+                    RelayScheme::Http => Self::Http(socket),
+                    RelayScheme::Cli | RelayScheme::NgUdp => Self::Cli(socket),
+                })
+            }
+        }
+    }
+
+    /// What is spoken there, and where; the port is the real one.
+    pub(crate) fn address(&self) -> io::Result<(RelayScheme, SocketAddr)> {
+        Ok(match self {
+            Self::NgUdp(socket) => (RelayScheme::NgUdp, socket.local_addr()?),
+            Self::NgTcp(socket) => (RelayScheme::NgTcp, socket.local_addr()?),
+            Self::Http(socket) => (RelayScheme::Http, socket.local_addr()?),
+            Self::Cli(socket) => (RelayScheme::Cli, socket.local_addr()?),
+        })
+    }
+}
+
+/// Who answers on the listeners.
+#[derive(Debug, Clone)]
+pub(crate) struct Services {
+    pub(crate) desk: Desk,
+    pub(crate) cli: Cli,
+    pub(crate) http: Http,
+    pub(crate) watch: Watch,
+    pub(crate) accepts: Arc<AcceptStats>,
+    pub(crate) limits: ShellLimits,
+}
+
+/// Makes the runtime, and the body of the service thread: it serves until told to stop. Tasks that are under way then
+/// are dropped.
+pub(crate) fn prepare(
+    listeners: Vec<Listener>,
+    services: Services,
+) -> io::Result<(watch::Sender<bool>, impl FnOnce() + Send + 'static)> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (stop, mut stopped) = watch::channel(false);
+    let body = move || {
+        runtime.block_on(async {
+            for listener in listeners {
+                services.serve(listener);
+            }
+            // An error means that nobody is left who could say so.
+            let _ = stopped.wait_for(|stop| *stop).await;
+        });
+    };
+    Ok((stop, body))
+}
+
+impl Services {
+    fn serve(&self, listener: Listener) {
+        let Self { desk, cli, http, accepts, limits, .. } = self.clone();
+        let patience = limits.client_patience;
+        match listener {
+            Listener::NgUdp(socket) => spawn("NG over UDP", ng::udp::serve(socket, desk)),
+            Listener::NgTcp(socket) => {
+                let octets = limits.ng_stream_octets;
+                let serve_one = move |stream, client| ng::tcp::serve(stream, client, desk.clone(), octets, patience);
+                spawn("NG over TCP", accept::serve(socket, limits.ng_connections, accepts, serve_one));
+            }
+            Listener::Cli(socket) => {
+                let octets = limits.cli_line_octets;
+                let serve_one = move |stream, _| cli::serve(stream, cli.clone(), octets, patience);
+                spawn("text interface", accept::serve(socket, limits.cli_connections, accepts, serve_one));
+            }
+            Listener::Http(socket) => {
+                let serve_one = move |stream, client| http.clone().serve(stream, client);
+                spawn("HTTP", accept::serve(socket, limits.http_connections, accepts, serve_one));
+            }
+        }
+    }
+}
+
+/// A listener runs as long as the service; that it cannot begin is a fault worth a line.
+fn spawn(what: &'static str, serve: impl Future<Output = io::Result<()>> + Send + 'static) {
+    tokio::spawn(async move {
+        if let Err(error) = serve.await {
+            tracing::error!("{what} has ended: {error}");
+        }
+    });
+}

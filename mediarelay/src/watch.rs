@@ -1,0 +1,221 @@
+//! The relay at one moment, for metrics, health checks and people.
+
+mod json;
+mod openmetrics;
+
+use std::fmt;
+use std::fs;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use viaduct_forward::{WorkerSnapshot, WorkerStats};
+use viaduct_ng::ReplyCacheCounters;
+use viaduct_session::{Counters, Gauges, PortUsage};
+
+use crate::accept::AcceptStats;
+use crate::control::{ControlSnapshot, ControlStats, Office};
+use crate::interfaces::MediaInterface;
+use crate::line::{Line, Unavailable};
+use crate::ng::Dialogue;
+use crate::worker::{IoSnapshot, IoStats};
+
+/// Sees everything; clones share it.
+#[derive(Debug, Clone)]
+pub(crate) struct Watch {
+    line: Line,
+    sights: Arc<Sights>,
+}
+
+/// What can be seen without asking control.
+#[derive(Debug)]
+pub(crate) struct Sights {
+    pub(crate) started: Instant,
+    pub(crate) interfaces: Vec<MediaInterface>,
+    pub(crate) workers: Vec<WorkerSight>,
+    pub(crate) control: Arc<ControlStats>,
+    pub(crate) dialogue: Arc<Dialogue>,
+    pub(crate) accepts: Arc<AcceptStats>,
+}
+
+/// One worker's counters.
+#[derive(Debug)]
+pub(crate) struct WorkerSight {
+    pub(crate) io: Arc<IoStats>,
+    pub(crate) forward: Arc<WorkerStats>,
+}
+
+/// All figures of a relay at one moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Snapshot {
+    /// Since the relay began.
+    pub uptime: Duration,
+    /// What exists.
+    pub gauges: Gauges,
+    /// What happened to calls.
+    pub counters: Counters,
+    /// The ports of each address.
+    pub ports: Vec<NamedPorts>,
+    /// What the control thread did.
+    pub control: ControlSnapshot,
+    /// CPU time of the control thread.
+    pub control_cpu: Duration,
+    /// Requests that were not taken because too many waited.
+    pub requests_refused: u64,
+    /// Each worker, in order.
+    pub workers: Vec<WorkerFigures>,
+    /// NG over the network.
+    pub ng: NgFigures,
+}
+
+/// The ports of one address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedPorts {
+    /// The first interface that has the address.
+    pub interface: String,
+    /// How many pairs of ports are in which state.
+    pub usage: PortUsage,
+}
+
+/// One worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerFigures {
+    /// CPU time of its thread.
+    pub cpu: Duration,
+    /// Its sockets.
+    pub io: IoSnapshot,
+    /// What it decided about datagrams.
+    pub forward: WorkerSnapshot,
+}
+
+/// NG over the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct NgFigures {
+    /// Messages that came in.
+    pub received: u64,
+    /// Datagrams that are no NG messages.
+    pub not_ng: u64,
+    /// Messages answered with what is wrong with them.
+    pub malformed: u64,
+    /// Messages dropped because too many were being answered.
+    pub overload: u64,
+    /// What the cache of answers has seen.
+    pub cache: ReplyCacheCounters,
+    /// Connections over TCP.
+    pub connections: u64,
+    /// Connections closed at once because there were too many.
+    pub connections_refused: u64,
+}
+
+/// Why a relay is not ready for calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotReady {
+    /// Control does not answer.
+    Control(Unavailable),
+    /// It is ending.
+    Ending,
+    /// There are no ports for a call.
+    NoPorts,
+    /// It was told to take no new calls.
+    Draining,
+}
+
+impl fmt::Display for NotReady {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Control(why) => why.fmt(f),
+            Self::Ending => f.write_str("the relay is ending"),
+            Self::NoPorts => f.write_str("no media port is open"),
+            Self::Draining => f.write_str("no new calls are taken (max_sessions is 0)"),
+        }
+    }
+}
+
+impl Watch {
+    pub(crate) fn new(line: Line, sights: Sights) -> Self {
+        Self { line, sights: Arc::new(sights) }
+    }
+
+    /// All figures.
+    pub(crate) async fn snapshot(&self) -> Result<Snapshot, Unavailable> {
+        let seen = self.line.visit(Seen::by).await?;
+        Ok(self.complete(seen))
+    }
+
+    /// Whether calls can be taken.
+    pub(crate) async fn readiness(&self) -> Result<(), NotReady> {
+        if self.sights.control.is_ending() {
+            return Err(NotReady::Ending);
+        }
+        let seen = self.line.visit(Seen::by).await.map_err(NotReady::Control)?;
+        if seen.draining {
+            return Err(NotReady::Draining);
+        }
+        let is_usable = |ports: &PortUsage| ports.stocked + ports.used > 0;
+        if seen.ports.iter().any(is_usable) { Ok(()) } else { Err(NotReady::NoPorts) }
+    }
+
+    fn complete(&self, seen: Seen) -> Snapshot {
+        let sights = &*self.sights;
+        let ports = seen.ports.into_iter().map(|usage| NamedPorts { interface: sights.name_of(&usage), usage });
+        let workers = sights.workers.iter().map(|worker| {
+            let io = worker.io.snapshot();
+            WorkerFigures { cpu: cpu_time(io.thread), io, forward: worker.forward.snapshot() }
+        });
+        let control = sights.control.snapshot();
+        let ng = &sights.dialogue.stats;
+        Snapshot {
+            uptime: sights.started.elapsed(),
+            gauges: seen.gauges,
+            counters: seen.counters,
+            ports: ports.collect(),
+            control,
+            control_cpu: cpu_time(control.thread),
+            requests_refused: self.line.stats().refused.get(),
+            workers: workers.collect(),
+            ng: NgFigures {
+                received: ng.received.get(),
+                not_ng: ng.not_ng.get(),
+                malformed: ng.malformed.get(),
+                overload: ng.overload.get(),
+                cache: sights.dialogue.cache_counters(),
+                connections: sights.accepts.accepted.get(),
+                connections_refused: sights.accepts.refused.get(),
+            },
+        }
+    }
+}
+
+impl Sights {
+    fn name_of(&self, usage: &PortUsage) -> String {
+        let has = |interface: &&MediaInterface| {
+            interface.addresses.iter().any(|address| address.address == usage.address)
+        };
+        self.interfaces.iter().find(has).map(|interface| interface.name.clone()).unwrap_or_default()
+    }
+}
+
+/// What control is asked for.
+struct Seen {
+    gauges: Gauges,
+    counters: Counters,
+    ports: Vec<PortUsage>,
+    draining: bool,
+}
+
+impl Seen {
+    fn by(office: &mut Office) -> Self {
+        Self {
+            gauges: office.relay.gauges(),
+            counters: office.relay.counters().clone(),
+            ports: office.relay.port_usage(),
+            draining: office.relay.max_sessions() == Some(0),
+        }
+    }
+}
+
+/// The CPU time of a thread of this process; zero if it has ended.
+fn cpu_time(thread: u32) -> Duration {
+    let text = fs::read_to_string(format!("/proc/self/task/{thread}/schedstat")).unwrap_or_default();
+    let nanos = text.split_ascii_whitespace().next().and_then(|nanos| nanos.parse().ok());
+    Duration::from_nanos(nanos.unwrap_or(0))
+}
