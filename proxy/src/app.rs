@@ -145,8 +145,8 @@ impl Gateway {
 
         let relay = start_relay(&settings, &shards, &journal)?;
         let target = relay_target(&settings, relay.as_ref()).await?;
-        let services = ServicesConfig::new(&settings, relay.as_ref(), &own)?;
-        let services = Services::start(services, shards_wanted, &shards)?;
+        let services = ServicesConfig::new(&settings, &media_addresses(relay.as_ref(), &own))?;
+        let services = Services::start(services, &shards)?;
 
         let mut threads = Vec::new();
         let parts = polls.into_iter().zip(bound.udp).zip(services).enumerate();

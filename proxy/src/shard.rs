@@ -27,7 +27,7 @@ use viaduct_routing::{
 use viaduct_sip::{KeepAlive, Limits, Message, ParseError, Transport};
 use viaduct_txn::{ConnId, Flow, Hop};
 
-pub(crate) use self::queue::{ShardHandle, Shards, pair};
+pub(crate) use self::queue::{Handle, Inputs, ShardHandle, Shards, WAKE, pair};
 pub(crate) use self::relay::{RelayLink, RelayTarget};
 pub(crate) use self::services::{ServiceInput, Services, ServicesConfig};
 use crate::journal::Journal;
@@ -43,9 +43,6 @@ const DATAGRAMS_A_ROUND: usize = 64;
 
 /// How often ended registrations are cleared away.
 const EXPIRE_EVERY: Duration = Duration::from_secs(5);
-
-/// The queue's own token; sockets count from 0.
-const WAKE: Token = Token(usize::MAX);
 
 /// The token of the socket to a relay that is spoken to in NG.
 const RELAY: Token = Token(usize::MAX - 1);
@@ -93,7 +90,8 @@ pub(crate) struct ShardSnapshot {
     pub(crate) counters: Counters,
     pub(crate) transactions: viaduct_txn::Counters,
     /// Calls that the services of this process have.
-    pub(crate) service_sessions: usize,
+    pub(crate) services: viaduct_service::Gauges,
+    pub(crate) service_counters: viaduct_service::Counters,
     /// Datagrams and inputs of other threads dropped because a queue was full.
     pub(crate) dropped: u64,
 }
@@ -102,7 +100,7 @@ pub(crate) struct ShardSnapshot {
 pub(crate) struct ShardParts {
     pub(crate) proxy: Proxy,
     pub(crate) listeners: Vec<UdpListener>,
-    pub(crate) inputs: queue::Inputs,
+    pub(crate) inputs: Inputs<ShardInput>,
     pub(crate) poll: Poll,
     pub(crate) index: usize,
     pub(crate) shards: Shards,
@@ -118,7 +116,7 @@ pub(crate) struct ShardParts {
 pub(crate) struct ShardThread {
     proxy: Proxy,
     listeners: Vec<UdpListener>,
-    inputs: queue::Inputs,
+    inputs: Inputs<ShardInput>,
     poll: Poll,
     index: usize,
     shards: Shards,
@@ -256,7 +254,8 @@ impl ShardThread {
             gauges: self.proxy.gauges(),
             counters,
             transactions,
-            service_sessions: self.services.sessions(),
+            services: self.services.gauges(),
+            service_counters: self.services.counters(),
             dropped: self.dropped,
         }
     }

@@ -140,6 +140,11 @@ impl Snapshots {
     }
 }
 
+/// Dialogs of every stage that the services have.
+fn service_sessions(gauges: &viaduct_service::Gauges) -> usize {
+    gauges.calls_opening + gauges.calls_answered + gauges.dialogs_ending
+}
+
 impl Inspector {
     /// What each shard holds and counted. `None` when one does not answer in time.
     pub(crate) async fn snapshots(&self) -> Option<Snapshots> {
@@ -166,7 +171,7 @@ impl Inspector {
                 transactions: gauges.server_transactions + gauges.client_transactions,
                 forwarded_requests: gauges.forwarded_requests,
                 waiting: gauges.relay_requests_waiting + gauges.store_requests_waiting,
-                service_sessions: snapshots.shards.iter().map(|shard| shard.service_sessions).sum(),
+                service_sessions: snapshots.shards.iter().map(|shard| service_sessions(&shard.services)).sum(),
             },
             connections: ConnectionStatus {
                 sip,

@@ -1,27 +1,34 @@
-//! The way into a shard's thread: a bounded queue and a bell.
+//! The way into a thread that sleeps in a poll: a bounded queue and a bell.
 
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use mio::{Poll, Waker};
+use mio::{Poll, Token, Waker};
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use viaduct_sip::{HeaderName, Message};
 
-use super::{ShardInput, WAKE};
+use super::ShardInput;
+
+/// The queue's own token; sockets count from 0.
+pub(crate) const WAKE: Token = Token(usize::MAX);
 
 /// The sending end, for anybody.
-#[derive(Debug, Clone)]
-pub(crate) struct ShardHandle {
-    queue: mpsc::Sender<ShardInput>,
+#[derive(Debug)]
+pub(crate) struct Handle<T> {
+    queue: mpsc::Sender<T>,
     bell: Arc<Bell>,
 }
 
-/// The receiving end, for the shard's thread.
+/// The way into a shard's thread.
+pub(crate) type ShardHandle = Handle<ShardInput>;
+
+/// The receiving end, for the thread.
 #[derive(Debug)]
-pub(crate) struct Inputs {
-    queue: mpsc::Receiver<ShardInput>,
+pub(crate) struct Inputs<T> {
+    queue: mpsc::Receiver<T>,
     bell: Arc<Bell>,
 }
 
@@ -33,10 +40,10 @@ struct Bell {
 }
 
 /// A queue of `length` inputs into the thread that sleeps in `poll`.
-pub(crate) fn pair(poll: &Poll, length: usize) -> io::Result<(ShardHandle, Inputs)> {
+pub(crate) fn pair<T>(poll: &Poll, length: usize) -> io::Result<(Handle<T>, Inputs<T>)> {
     let (sender, receiver) = mpsc::channel(length);
     let bell = Arc::new(Bell { waker: Waker::new(poll.registry(), WAKE)?, rung: AtomicBool::new(false) });
-    Ok((ShardHandle { queue: sender, bell: bell.clone() }, Inputs { queue: receiver, bell }))
+    Ok((Handle { queue: sender, bell: bell.clone() }, Inputs { queue: receiver, bell }))
 }
 
 impl Bell {
@@ -48,38 +55,52 @@ impl Bell {
     }
 }
 
-impl ShardHandle {
+impl<T> Handle<T> {
     /// Queues an input, waiting while the queue is full. An input for a thread that has ended is dropped.
-    pub(crate) async fn push(&self, input: ShardInput) {
+    pub(crate) async fn push(&self, input: T) {
         if self.queue.send(input).await.is_ok() {
             self.bell.ring();
         }
     }
 
     /// Queues an input if there is room. False when there is none.
-    pub(crate) fn try_push(&self, input: ShardInput) -> bool {
-        let pushed = self.queue.try_send(input).is_ok();
-        if pushed {
-            self.bell.ring();
+    pub(crate) fn try_push(&self, input: T) -> bool {
+        self.try_give(input).is_ok()
+    }
+
+    /// Queues an input, or gives it back when there is no room. An input for a thread that has ended is dropped.
+    pub(crate) fn try_give(&self, input: T) -> Result<(), T> {
+        match self.queue.try_send(input) {
+            Ok(()) => {
+                self.bell.ring();
+                Ok(())
+            }
+            Err(TrySendError::Full(input)) => Err(input),
+            Err(TrySendError::Closed(_)) => Ok(()),
         }
-        pushed
     }
 
     /// Queues an input from a thread that may wait.
-    pub(crate) fn push_blocking(&self, input: ShardInput) {
+    pub(crate) fn push_blocking(&self, input: T) {
         if self.queue.blocking_send(input).is_ok() {
             self.bell.ring();
         }
     }
 }
 
-impl Inputs {
+impl<T> Clone for Handle<T> {
+    fn clone(&self) -> Self {
+        Self { queue: self.queue.clone(), bell: self.bell.clone() }
+    }
+}
+
+impl<T> Inputs<T> {
     /// Lets the bell ring again: call it before the queue is emptied, so that nothing is missed.
     pub(crate) fn begin(&mut self) {
         self.bell.rung.store(false, Ordering::Release);
     }
 
-    pub(crate) fn next(&mut self) -> Option<ShardInput> {
+    pub(crate) fn next(&mut self) -> Option<T> {
         self.queue.try_recv().ok()
     }
 
@@ -122,6 +143,10 @@ impl Shards {
 
     pub(crate) fn at(&self, index: usize) -> &ShardHandle {
         &self.handles[index]
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.handles.len()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &ShardHandle> {

@@ -32,6 +32,9 @@ impl Moment {
         let sum = |of: fn(&viaduct_txn::Counters) -> u64| {
             snapshots.shards.iter().map(|shard| of(&shard.transactions)).sum::<u64>()
         };
+        let of_services = |of: fn(&viaduct_service::Counters) -> u64| {
+            snapshots.shards.iter().map(|shard| of(&shard.service_counters)).sum::<u64>()
+        };
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let conns = &parts.conns.counters;
         let (sip, all) = parts.conns.len();
@@ -63,6 +66,10 @@ impl Moment {
                 ("answers_over_limit", "Answers over limits.answers_waiting", counters.answers_over_limit),
                 ("relay_requests", "Requests to the relay", counters.relay_requests),
                 ("relay_failures", "Requests to the relay that failed", counters.relay_failures),
+                ("service_calls", "Calls to the echo and music services", of_services(|c| c.calls)),
+                ("service_calls_over_limit", "Calls over limits.service_calls", of_services(|c| c.calls_over_limit)),
+                ("service_calls_silent", "Calls to services without media", of_services(|c| c.calls_silent)),
+                ("service_media_unavailable", "Calls to services for want of a port", of_services(|c| c.media_unavailable)),
                 ("shard_dropped", "Messages over limits.shard_queue", snapshots.shards.iter().map(|s| s.dropped).sum()),
                 ("connections_over_limit", "Connections over limits.connections", read(&conns.over_limit)),
                 (
@@ -79,6 +86,11 @@ impl Moment {
             gauges: vec![
                 ("calls_now", "Calls, ringing and answered", gauges.calls as u64),
                 ("calls_answered_now", "Calls that were answered", gauges.calls_answered as u64),
+                (
+                    "service_calls_now",
+                    "Calls that the services have",
+                    snapshots.shards.iter().map(|shard| super::service_sessions(&shard.services) as u64).sum(),
+                ),
                 ("server_transactions", "Server transactions", gauges.server_transactions as u64),
                 ("client_transactions", "Client transactions", gauges.client_transactions as u64),
                 ("registrations", "Registered contacts", parts.location.len() as u64),

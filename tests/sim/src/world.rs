@@ -80,7 +80,7 @@ impl World {
         change(&mut config, &mut users);
         let shared = Shared {
             location: Arc::new(Location::default()),
-            auth: Arc::new(Authenticator::new([1; 32], Duration::from_secs(300))),
+            auth: Arc::new(Authenticator::new([1; 32], Duration::from_secs(300), 1_000)),
             guard: Arc::new(Guard::new(GuardLimits::default())),
             token_secret: [2; 32],
         };
