@@ -18,6 +18,7 @@ use viaduct_mediarelay::{RelayHandle, port_owner};
 use viaduct_routing::{Authenticator, Binding, Guard, Listener, Location, Proxy, Shard, Shared, WallClock};
 use viaduct_settings::{GatewaySettings, Layer, RelayMode, Scheme};
 
+use crate::built_in;
 use crate::control::ControlSocket;
 use crate::convert;
 use crate::health::Health;
@@ -36,6 +37,9 @@ use crate::tls;
 
 /// How long the end of the process may take.
 const STOP_MAX: Duration = Duration::from_secs(5);
+
+/// The media relay's part of it.
+const RELAY_STOP_MAX: Duration = Duration::from_secs(2);
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 1_024;
@@ -63,7 +67,9 @@ pub(crate) struct Stopper {
 
 impl Stopper {
     fn new() -> Self {
-        Self { stopping: Arc::new(watch::Sender::new(false)) }
+        Self {
+            stopping: Arc::new(watch::Sender::new(false)),
+        }
     }
 
     /// Lets it end.
@@ -111,8 +117,12 @@ impl Gateway {
         let own = own_addresses();
         let names = certificate_names(&settings, &own);
         let stopper = Stopper::new();
-        let printer = if extras.plain_lines { Printer::Plain } else { Printer::Log };
-        let journal = Journal::start(printer);
+        let printer = if extras.plain_lines {
+            Printer::Plain
+        } else {
+            Printer::Log
+        };
+        let journal = Journal::start(printer, settings.relay.mode == RelayMode::BuiltIn);
 
         let clock = wall_clock(now);
         let shared = Shared {
@@ -127,14 +137,19 @@ impl Gateway {
         };
         restore(&store, &shared.location, now, clock)?;
 
-        let config =
-            Arc::new(convert::routing_config(&settings, bound.listeners.clone(), &own, shards_wanted));
+        let config = Arc::new(convert::routing_config(
+            &settings,
+            bound.listeners.clone(),
+            &own,
+            shards_wanted,
+        ));
         let users = Arc::new(convert::users(&settings));
         let mut polls = Vec::new();
         let mut handles = Vec::new();
         for _ in 0..shards_wanted {
             let poll = Poll::new().context("making a poll")?;
-            let (handle, inputs) = pair(&poll, settings.limits.shard_queue as usize).context("making a queue")?;
+            let (handle, inputs) =
+                pair(&poll, settings.limits.shard_queue as usize).context("making a queue")?;
             handles.push(handle);
             polls.push((poll, inputs));
         }
@@ -151,8 +166,12 @@ impl Gateway {
         let mut threads = Vec::new();
         let parts = polls.into_iter().zip(bound.udp).zip(services).enumerate();
         for (index, (((poll, inputs), listeners), services)) in parts {
-            let shard =
-                Shard { index: index as u64, count: shards_wanted as u64, seed: rand::random(), clock };
+            let shard = Shard {
+                index: index as u64,
+                count: shards_wanted as u64,
+                seed: rand::random(),
+                clock,
+            };
             let parts = ShardParts {
                 proxy: Proxy::new(config.clone(), users.clone(), &shared, shard),
                 listeners,
@@ -175,7 +194,11 @@ impl Gateway {
             parts: Arc::new(Parts {
                 started: now,
                 domain: settings.site.domain.clone(),
-                listeners: bound.addresses.iter().map(|(scheme, address)| format!("{scheme}://{address}")).collect(),
+                listeners: bound
+                    .addresses
+                    .iter()
+                    .map(|(scheme, address)| format!("{scheme}://{address}"))
+                    .collect(),
                 shards: shards.clone(),
                 location: shared.location.clone(),
                 conns: conns.clone(),
@@ -205,7 +228,15 @@ impl Gateway {
         serve_metrics(&settings, &net, &context).await?;
         tokio::spawn(control.serve(inspector, stopper.clone()));
         health.set_ready(true);
-        Ok(Self { stopper, health, shards, threads, store: store_thread, relay, bound: bound.addresses })
+        Ok(Self {
+            stopper,
+            health,
+            shards,
+            threads,
+            store: store_thread,
+            relay,
+            bound: bound.addresses,
+        })
     }
 
     /// Ends it when somebody says so.
@@ -221,7 +252,12 @@ impl Gateway {
         for shard in self.shards.iter() {
             shard.push(ShardInput::Command(Command::Stop)).await;
         }
-        let Self { threads, store, relay, .. } = self;
+        let Self {
+            threads,
+            store,
+            relay,
+            ..
+        } = self;
         let ending = tokio::task::spawn_blocking(move || {
             let mut result = Ok(());
             for thread in threads {
@@ -231,8 +267,8 @@ impl Gateway {
                     Err(_) => Err(anyhow::anyhow!("a signalling thread ended with a fault")),
                 };
             }
-            if let Some(relay) = relay {
-                relay.shutdown(STOP_MAX);
+            if let Some(Err(stuck)) = relay.map(|relay| relay.shutdown(RELAY_STOP_MAX)) {
+                tracing::warn!("the media relay: {stuck}");
             }
             store.stop();
             result
@@ -246,7 +282,9 @@ impl Gateway {
 
 impl fmt::Debug for Gateway {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Gateway").field("bound", &self.bound).finish_non_exhaustive()
+        f.debug_struct("Gateway")
+            .field("bound", &self.bound)
+            .finish_non_exhaustive()
     }
 }
 
@@ -282,7 +320,12 @@ fn make_private_folder(folder: &Path) -> anyhow::Result<()> {
 }
 
 fn bind_all(settings: &GatewaySettings, shards: usize) -> anyhow::Result<Bound> {
-    let mut bound = Bound { udp: (0..shards).map(|_| Vec::new()).collect(), tcp: Vec::new(), listeners: Vec::new(), addresses: Vec::new() };
+    let mut bound = Bound {
+        udp: (0..shards).map(|_| Vec::new()).collect(),
+        tcp: Vec::new(),
+        listeners: Vec::new(),
+        addresses: Vec::new(),
+    };
     let mut taken = Vec::new();
     for listener in &settings.listen {
         let mut wanted = listener.address;
@@ -305,7 +348,11 @@ fn bind_all(settings: &GatewaySettings, shards: usize) -> anyhow::Result<Bound> 
             advertised: convert::advertised(listener, settings.site.public_ip.known()),
         });
     }
-    if taken.is_empty() { Ok(bound) } else { bail!(taken.join("\n")) }
+    if taken.is_empty() {
+        Ok(bound)
+    } else {
+        bail!(taken.join("\n"))
+    }
 }
 
 /// Binds one socket for each thread. The first finds out whether the address is free: further ones share it.
@@ -349,14 +396,20 @@ fn explain_bind(scheme: Scheme, address: SocketAddr, error: &io::Error) -> Strin
                 "port {name} {} is taken by {owner}. Stop it, or choose another address than {scheme}://{address}",
                 address.port()
             ),
-            None => format!("port {name} {} is taken. Choose another address than {scheme}://{address}", address.port()),
+            None => format!(
+                "port {name} {} is taken. Choose another address than {scheme}://{address}",
+                address.port()
+            ),
         },
         io::ErrorKind::PermissionDenied => format!(
             "port {name} {} needs a privilege: ports below 1024 are root's (systemd: AmbientCapabilities=CAP_NET_BIND_SERVICE)",
             address.port()
         ),
         io::ErrorKind::AddrNotAvailable => {
-            format!("{} is no address of this machine, so {scheme}://{address} cannot be opened", address.ip())
+            format!(
+                "{} is no address of this machine, so {scheme}://{address} cannot be opened",
+                address.ip()
+            )
         }
         _ => format!("{scheme}://{address} cannot be opened: {error}"),
     }
@@ -364,7 +417,9 @@ fn explain_bind(scheme: Scheme, address: SocketAddr, error: &io::Error) -> Strin
 
 /// Addresses of this machine that peers may use, loopback included.
 pub(crate) fn own_addresses() -> Vec<IpAddr> {
-    let Ok(interfaces) = nix::ifaddrs::getifaddrs() else { return Vec::new() };
+    let Ok(interfaces) = nix::ifaddrs::getifaddrs() else {
+        return Vec::new();
+    };
     let mut addresses: Vec<IpAddr> = interfaces
         .filter_map(|interface| {
             let address = interface.address?;
@@ -379,9 +434,24 @@ pub(crate) fn own_addresses() -> Vec<IpAddr> {
     addresses
 }
 
+/// Where services can receive media: the addresses of the relay, then all others of this machine.
+fn media_addresses(relay: Option<&RelayHandle>, own: &[IpAddr]) -> Vec<IpAddr> {
+    let of_relay = relay
+        .into_iter()
+        .flat_map(RelayHandle::interfaces)
+        .flat_map(|interface| &interface.addresses);
+    of_relay
+        .map(|address| address.address)
+        .chain(own.iter().copied())
+        .collect()
+}
+
 /// Names for a certificate of our own: how browsers may call this machine.
 fn certificate_names(settings: &GatewaySettings, own: &[IpAddr]) -> Vec<String> {
-    let addresses = own.iter().chain(settings.site.public_ip.known()).map(ToString::to_string);
+    let addresses = own
+        .iter()
+        .chain(settings.site.public_ip.known())
+        .map(ToString::to_string);
     let mut names: Vec<String> = vec![settings.site.domain.clone(), "localhost".to_owned()];
     names.extend(addresses);
     let mut seen = std::collections::HashSet::new();
@@ -391,7 +461,9 @@ fn certificate_names(settings: &GatewaySettings, own: &[IpAddr]) -> Vec<String> 
 
 fn wall_clock(now: Instant) -> WallClock {
     // A clock before 1970 is wrong in any case; then every nonce and expiry is relative to the start.
-    let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let unix = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
     WallClock::new(now, unix)
 }
 
@@ -421,11 +493,14 @@ fn start_relay(
 ) -> anyhow::Result<Option<RelayHandle>> {
     match settings.relay.mode {
         RelayMode::Ng(_) => Ok(None),
-        RelayMode::BuiltIn => crate::shard::start_built_in(settings, shards, journal).map(Some),
+        RelayMode::BuiltIn => built_in::start(settings, shards, journal).map(Some),
     }
 }
 
-async fn relay_target(settings: &GatewaySettings, relay: Option<&RelayHandle>) -> anyhow::Result<RelayTarget> {
+async fn relay_target(
+    settings: &GatewaySettings,
+    relay: Option<&RelayHandle>,
+) -> anyhow::Result<RelayTarget> {
     match (&settings.relay.mode, relay) {
         (RelayMode::BuiltIn, Some(relay)) => Ok(RelayTarget::BuiltIn(relay.clone())),
         (RelayMode::BuiltIn, None) => bail!("the built-in relay was not started"),
@@ -433,8 +508,13 @@ async fn relay_target(settings: &GatewaySettings, relay: Option<&RelayHandle>) -
             let mut found = tokio::net::lookup_host((address.host.as_str(), address.port))
                 .await
                 .with_context(|| format!("looking up the relay {address}"))?;
-            let address = found.next().with_context(|| format!("the relay {address} has no address"))?;
-            Ok(RelayTarget::Ng { address, patience: settings.relay.timeout })
+            let address = found
+                .next()
+                .with_context(|| format!("the relay {address} has no address"))?;
+            Ok(RelayTarget::Ng {
+                address,
+                patience: settings.relay.timeout,
+            })
         }
     }
 }
@@ -475,7 +555,12 @@ fn serve_all(
         if !needs_tls {
             return Ok(None);
         }
-        Ok(Some(stream::acceptor(tls::server_config(&settings.tls, folder, names, alpn)?)))
+        Ok(Some(stream::acceptor(tls::server_config(
+            &settings.tls,
+            folder,
+            names,
+            alpn,
+        )?)))
     };
     let (web, sip) = (tls_for(&["http/1.1"])?, tls_for(&[])?);
     for (scheme, socket) in sockets {
@@ -486,11 +571,31 @@ fn serve_all(
             Scheme::SipUdp => {}
             Scheme::SipTcp => drop(tokio::spawn(stream::serve(net, listener, None))),
             Scheme::SipTls => drop(tokio::spawn(stream::serve(net, listener, sip.clone()))),
-            Scheme::Ws => drop(tokio::spawn(http::serve(net, listener, None, router(Surface::SipOnly)))),
-            Scheme::Wss => drop(tokio::spawn(http::serve(net, listener, web.clone(), router(Surface::SipOnly)))),
-            Scheme::Http => drop(tokio::spawn(http::serve(net, listener, None, router(Surface::Everything)))),
+            Scheme::Ws => drop(tokio::spawn(http::serve(
+                net,
+                listener,
+                None,
+                router(Surface::SipOnly),
+            ))),
+            Scheme::Wss => drop(tokio::spawn(http::serve(
+                net,
+                listener,
+                web.clone(),
+                router(Surface::SipOnly),
+            ))),
+            Scheme::Http => drop(tokio::spawn(http::serve(
+                net,
+                listener,
+                None,
+                router(Surface::Everything),
+            ))),
             Scheme::Https => {
-                drop(tokio::spawn(http::serve(net, listener, web.clone(), router(Surface::Everything))));
+                drop(tokio::spawn(http::serve(
+                    net,
+                    listener,
+                    web.clone(),
+                    router(Surface::Everything),
+                )));
             }
         }
     }
@@ -498,8 +603,14 @@ fn serve_all(
 }
 
 /// Health and metrics, on a port of their own.
-async fn serve_metrics(settings: &GatewaySettings, net: &NetContext, context: &HttpContext) -> anyhow::Result<()> {
-    let Some(address) = settings.metrics.listen else { return Ok(()) };
+async fn serve_metrics(
+    settings: &GatewaySettings,
+    net: &NetContext,
+    context: &HttpContext,
+) -> anyhow::Result<()> {
+    let Some(address) = settings.metrics.listen else {
+        return Ok(());
+    };
     let listener = TcpListener::bind(address)
         .await
         .map_err(|error| anyhow::anyhow!(explain_bind(Scheme::Http, address, &error)))

@@ -99,12 +99,17 @@ fn complain(text: &str) {
 
 /// The runtime of commands that serve.
 fn serving_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    Ok(tokio::runtime::Builder::new_multi_thread().thread_name("net").enable_all().build()?)
+    Ok(tokio::runtime::Builder::new_multi_thread()
+        .thread_name("net")
+        .enable_all()
+        .build()?)
 }
 
 /// The runtime of commands that only ask.
 fn asking_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+    Ok(tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?)
 }
 
 #[cfg(test)]

@@ -67,7 +67,10 @@ impl ControlSocket {
             .route("/calls", get(calls))
             .route("/calls/{call}/hangup", post(hang_up))
             .route("/stop", post(stop))
-            .with_state(Control { inspector, stopper: stopper.clone() });
+            .with_state(Control {
+                inspector,
+                stopper: stopper.clone(),
+            });
         tokio::select! {
             ended = axum::serve(self.listener, router) => {
                 if let Err(error) = ended {
@@ -108,7 +111,11 @@ async fn stop(State(control): State<Control>) -> Response {
 fn or_unavailable(answer: Option<impl IntoResponse>) -> Response {
     match answer {
         Some(answer) => answer.into_response(),
-        None => (StatusCode::SERVICE_UNAVAILABLE, "a signalling thread does not answer\n").into_response(),
+        None => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "a signalling thread does not answer\n",
+        )
+            .into_response(),
     }
 }
 
@@ -135,19 +142,28 @@ pub(crate) enum AskError {
 pub(crate) async fn ask(socket: &Path, method: http::Method, path: &str) -> Result<Vec<u8>, AskError> {
     let stream = UnixStream::connect(socket)
         .await
-        .map_err(|error| AskError::Unreachable { path: socket.to_owned(), error })?;
+        .map_err(|error| AskError::Unreachable {
+            path: socket.to_owned(),
+            error,
+        })?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
     let mut request = http::Request::new(Empty::<bytes::Bytes>::new());
     *request.method_mut() = method;
-    *request.uri_mut() = path.parse().map_err(|error| AskError::Refused(format!("{path}: {error}")))?;
-    request.headers_mut().insert(http::header::HOST, http::HeaderValue::from_static("viaduct"));
+    *request.uri_mut() = path
+        .parse()
+        .map_err(|error| AskError::Refused(format!("{path}: {error}")))?;
+    request
+        .headers_mut()
+        .insert(http::header::HOST, http::HeaderValue::from_static("viaduct"));
     let response = sender.send_request(request).await?;
     let status = response.status();
     let body = response.into_body().collect().await?.to_bytes().to_vec();
     if status.is_success() {
         Ok(body)
     } else {
-        Err(AskError::Refused(String::from_utf8_lossy(&body).trim().to_owned()))
+        Err(AskError::Refused(
+            String::from_utf8_lossy(&body).trim().to_owned(),
+        ))
     }
 }

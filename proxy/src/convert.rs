@@ -24,8 +24,11 @@ pub(crate) fn routing_config(
     shards: usize,
 ) -> routing::Config {
     let mut config = routing::Config::new(&settings.site.domain);
-    let aliases: BTreeSet<String> =
-        own.iter().chain(settings.site.public_ip.known()).map(ToString::to_string).collect();
+    let aliases: BTreeSet<String> = own
+        .iter()
+        .chain(settings.site.public_ip.known())
+        .map(ToString::to_string)
+        .collect();
     config.aliases = aliases.into_iter().collect();
     // Browsers on this machine, and nobody else, reach us by this name.
     config.aliases.push("localhost".to_owned());
@@ -37,8 +40,20 @@ pub(crate) fn routing_config(
         expires_default_s: seconds(settings.registrar.default_expires),
     };
     config.auth = routing::AuthConfig {
-        websocket: settings.auth.challenge.ws.iter().map(|&one| algorithm(one)).collect(),
-        other: settings.auth.challenge.other.iter().map(|&one| algorithm(one)).collect(),
+        websocket: settings
+            .auth
+            .challenge
+            .ws
+            .iter()
+            .map(|&one| algorithm(one))
+            .collect(),
+        other: settings
+            .auth
+            .challenge
+            .other
+            .iter()
+            .map(|&one| algorithm(one))
+            .collect(),
         allow_without_qop: settings.auth.without_qop,
     };
     config.media = media(settings);
@@ -68,7 +83,10 @@ pub(crate) fn users(settings: &GatewaySettings) -> routing::Users {
 
 /// What one source may do.
 pub(crate) fn guard_limits(settings: &GatewaySettings) -> routing::GuardLimits {
-    let rate = |rate: settings::Rate| routing::Rate { count: rate.count, per: rate.per };
+    let rate = |rate: settings::Rate| routing::Rate {
+        count: rate.count,
+        per: rate.per,
+    };
     routing::GuardLimits {
         requests: rate(settings.limits.requests_per_source),
         failures: rate(settings.limits.register_attempts),
@@ -132,10 +150,13 @@ pub(crate) fn advertised(listener: &settings::Listener, public: &[IpAddr]) -> Op
         IpAddr::V6(ip) => format!("[{ip}]"),
     };
     match listener.advertise.as_ref()? {
-        settings::AdvertisedHost::Host(host) => Some(host.parse::<IpAddr>().map_or(host.clone(), |ip| in_uri(&ip))),
-        settings::AdvertisedHost::Public => {
-            public.iter().find(|ip| ip.is_ipv4() == listener.address.is_ipv4()).map(in_uri)
+        settings::AdvertisedHost::Host(host) => {
+            Some(host.parse::<IpAddr>().map_or(host.clone(), |ip| in_uri(&ip)))
         }
+        settings::AdvertisedHost::Public => public
+            .iter()
+            .find(|ip| ip.is_ipv4() == listener.address.is_ipv4())
+            .map(in_uri),
     }
 }
 
@@ -170,7 +191,11 @@ pub(crate) fn media_table(table: &settings::MediaTable) -> Table {
 fn route(route: &settings::Route) -> routing::RouteRule {
     let pattern = &route.when.to;
     routing::RouteRule {
-        to: if pattern.open { format!("{}*", pattern.start) } else { pattern.start.clone() },
+        to: if pattern.open {
+            format!("{}*", pattern.start)
+        } else {
+            pattern.start.clone()
+        },
         from_user: route.when.from_user.clone(),
         send_to: route
             .send_to
@@ -196,9 +221,14 @@ fn user(user: &settings::User, settings: &GatewaySettings) -> routing::User {
             .to_vec(),
         settings::Credentials::Ha1 { md5, sha256 } => {
             let of = |algorithm, secret: &Option<settings::Secret>| {
-                secret.as_ref().and_then(|secret| Ha1::from_hex(algorithm, secret.expose()))
+                secret
+                    .as_ref()
+                    .and_then(|secret| Ha1::from_hex(algorithm, secret.expose()))
             };
-            [of(Algorithm::Md5, md5), of(Algorithm::Sha256, sha256)].into_iter().flatten().collect()
+            [of(Algorithm::Md5, md5), of(Algorithm::Sha256, sha256)]
+                .into_iter()
+                .flatten()
+                .collect()
         }
     };
     let all = settings::Transport::ALL.len();
@@ -208,7 +238,8 @@ fn user(user: &settings::User, settings: &GatewaySettings) -> routing::User {
         display_name: user.name.clone().unwrap_or_default(),
         secrets,
         contacts_max: Some(user.devices as usize),
-        transports: (user.transports.len() < all).then(|| user.transports.iter().map(|&one| user_transport(one)).collect()),
+        transports: (user.transports.len() < all)
+            .then(|| user.transports.iter().map(|&one| user_transport(one)).collect()),
         challenge: own_challenge.then(|| routing::UserChallenge {
             websocket: user.challenge.ws.iter().map(|&one| algorithm(one)).collect(),
             other: user.challenge.other.iter().map(|&one| algorithm(one)).collect(),
@@ -253,7 +284,9 @@ mod tests {
 
     fn load(text: &str) -> GatewaySettings {
         let environment = FixedEnvironment::default().with_file("secret", "apple pie");
-        load_gateway("test.yaml", text, &environment, &|_| Vec::new()).unwrap().settings
+        load_gateway("test.yaml", text, &environment, &|_| Vec::new())
+            .unwrap()
+            .settings
     }
 
     const HEAD: &str = "site: { domain: voice.example.com, public_ip: 203.0.113.10 }\n";
@@ -271,7 +304,10 @@ mod tests {
         let alice = users.get("alice").unwrap();
         assert!(alice.transports.is_none() && alice.challenge.is_none() && alice.codecs.is_none());
         let expected = Ha1::from_password(Algorithm::Sha256, "alice", "voice.example.com", "apple pie");
-        assert_eq!(alice.secret(Algorithm::Sha256).unwrap().to_hex(), expected.to_hex());
+        assert_eq!(
+            alice.secret(Algorithm::Sha256).unwrap().to_hex(),
+            expected.to_hex()
+        );
     }
 
     #[test]
@@ -291,7 +327,9 @@ mod tests {
 
     #[test]
     fn limits_are_divided_among_shards() {
-        let settings = load(&format!("{HEAD}users: {{ a: {{ secret_file: secret }} }}\nlimits: {{ calls: 5 }}"));
+        let settings = load(&format!(
+            "{HEAD}users: {{ a: {{ secret_file: secret }} }}\nlimits: {{ calls: 5 }}"
+        ));
         let config = routing_config(&settings, Vec::new(), &[], 2);
         assert_eq!(config.limits.calls_max, 3);
     }
@@ -304,8 +342,14 @@ mod tests {
             advertise: Some(advertise),
         };
         let public: Vec<IpAddr> = vec!["203.0.113.10".parse().unwrap(), "2001:db8::10".parse().unwrap()];
-        assert_eq!(advertised(&listener(settings::AdvertisedHost::Public), &public).as_deref(), Some("[2001:db8::10]"));
+        assert_eq!(
+            advertised(&listener(settings::AdvertisedHost::Public), &public).as_deref(),
+            Some("[2001:db8::10]")
+        );
         let host = settings::AdvertisedHost::Host("sip.example.com".to_owned());
-        assert_eq!(advertised(&listener(host), &public).as_deref(), Some("sip.example.com"));
+        assert_eq!(
+            advertised(&listener(host), &public).as_deref(),
+            Some("sip.example.com")
+        );
     }
 }

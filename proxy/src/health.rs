@@ -20,7 +20,10 @@ pub(crate) struct Health {
 
 impl Health {
     pub(crate) fn new(inspector: Inspector) -> Self {
-        Self { ready: Arc::default(), inspector }
+        Self {
+            ready: Arc::default(),
+            inspector,
+        }
     }
 
     /// Calls are taken, or not.
@@ -42,7 +45,11 @@ pub(crate) async fn ready(State(context): State<HttpContext>) -> Response {
     }
     match health.inspector.snapshots().await {
         Some(_) => "ok\n".into_response(),
-        None => (StatusCode::SERVICE_UNAVAILABLE, "a signalling thread does not answer\n").into_response(),
+        None => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "a signalling thread does not answer\n",
+        )
+            .into_response(),
     }
 }
 
@@ -53,6 +60,10 @@ pub(crate) async fn metrics(State(context): State<HttpContext>) -> Response {
             let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
             ([(CONTENT_TYPE, kind)], text).into_response()
         }
-        None => (StatusCode::SERVICE_UNAVAILABLE, "a signalling thread does not answer\n").into_response(),
+        None => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "a signalling thread does not answer\n",
+        )
+            .into_response(),
     }
 }

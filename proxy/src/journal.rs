@@ -43,18 +43,22 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// Starts the writing task. It ends when every journal is gone.
-    pub(crate) fn start(printer: Printer) -> Self {
+    /// Starts the writing task. It ends when every journal is gone. `hears_of_media` says whether the relay tells of
+    /// media.
+    pub(crate) fn start(printer: Printer, hears_of_media: bool) -> Self {
         let (queue, mut items) = mpsc::channel(QUEUE);
         tokio::spawn(async move {
-            let mut lines = Lines::default();
+            let mut lines = Lines::new(hears_of_media);
             while let Some(item) = items.recv().await {
-                for line in lines.of(item) {
+                if let Some(line) = lines.of(item) {
                     print(printer, &line);
                 }
             }
         });
-        Self { queue, lost: Arc::default() }
+        Self {
+            queue,
+            lost: Arc::default(),
+        }
     }
 
     pub(crate) fn tell(&self, event: Event) {

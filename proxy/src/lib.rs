@@ -4,6 +4,7 @@
 //! The program is [`cli::main`]. [`http::handshake`] is public for the fuzz targets.
 
 mod app;
+mod built_in;
 pub mod cli;
 mod control;
 mod convert;

@@ -14,7 +14,10 @@ pub(crate) fn start(settings: &LogSettings) {
         LogLevel::Trace => "trace",
     };
     let filter = EnvFilter::try_from_env("VIADUCT_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false);
     // A second subscriber in one process is a test's: the first goes on.
     let _ = match settings.format {
         LogFormat::Text => subscriber.try_init(),

@@ -22,7 +22,7 @@ use mio::{Events, Interest, Poll, Token};
 use tokio::sync::oneshot;
 use viaduct_ng as ng;
 use viaduct_routing::{
-    CallNumber, CallView, Config, Counters, Event, Gauges, Output, Proxy, RelayFailure, SERVICE_FLOW, Ticket, Users,
+    CallNumber, CallView, Counters, Event, Gauges, Output, Proxy, RelayFailure, SERVICE_FLOW, Ticket,
 };
 use viaduct_sip::{KeepAlive, Limits, Message, ParseError, Transport};
 use viaduct_txn::{ConnId, Flow, Hop};
@@ -57,7 +57,10 @@ pub(crate) enum ShardInput {
     /// A connection is gone.
     Closed(ConnId),
     /// The relay in this process answered.
-    Relay { ticket: Ticket, reply: Result<ng::Reply, RelayFailure> },
+    Relay {
+        ticket: Ticket,
+        reply: Result<ng::Reply, RelayFailure>,
+    },
     /// Changes are durable, or could not be written.
     Stored { ticket: Ticket, stored: bool },
     /// The relay says that a call has no media.
@@ -77,8 +80,6 @@ pub(crate) enum Command {
     Calls(oneshot::Sender<Vec<CallView>>),
     /// End a call. Answers whether there was one.
     HangUp(CallNumber, oneshot::Sender<bool>),
-    /// Work with this from here on.
-    Reconfigure(Arc<Config>, Arc<Users>),
     /// End the thread.
     Stop,
 }
@@ -150,7 +151,8 @@ impl ShardThread {
             limits,
         } = parts;
         for (number, listener) in listeners.iter_mut().enumerate() {
-            poll.registry().register(listener.source(), Token(number), Interest::READABLE)?;
+            poll.registry()
+                .register(listener.source(), Token(number), Interest::READABLE)?;
         }
         let relay = RelayLink::new(relay, &poll, RELAY)?;
         Ok(Self {
@@ -208,7 +210,11 @@ impl ShardThread {
         if ready.contains(&true) || self.inputs.is_waiting() {
             return Some(Duration::ZERO);
         }
-        let timers = [self.proxy.poll_timeout(), self.services.poll_timeout(), self.relay.poll_timeout()];
+        let timers = [
+            self.proxy.poll_timeout(),
+            self.services.poll_timeout(),
+            self.relay.poll_timeout(),
+        ];
         let next = timers.into_iter().flatten().fold(self.next_expiry, Instant::min);
         // A timer that fires a millisecond late costs nothing; one that is polled for early costs a round.
         Some(next.saturating_duration_since(Instant::now()) + Duration::from_micros(500))
@@ -243,7 +249,6 @@ impl ShardThread {
             Command::Snapshot(answer) => drop(answer.send(self.snapshot())),
             Command::Calls(answer) => drop(answer.send(self.proxy.calls(now))),
             Command::HangUp(call, answer) => drop(answer.send(self.proxy.hang_up(now, call))),
-            Command::Reconfigure(config, users) => self.proxy.reconfigure(config, users),
             Command::Stop => self.stopping = true,
         }
     }
@@ -272,8 +277,12 @@ impl ShardThread {
                     return true;
                 }
             };
-            let flow =
-                Flow { transport: Transport::Udp, local: origin.local, remote: origin.remote, conn: None };
+            let flow = Flow {
+                transport: Transport::Udp,
+                local: origin.local,
+                remote: origin.remote,
+                conn: None,
+            };
             self.datagram(flow, len);
         }
         true
@@ -282,7 +291,9 @@ impl ShardThread {
     fn datagram(&mut self, flow: Flow, len: usize) {
         let octets = &self.buffer[..len];
         match KeepAlive::recognize(octets) {
-            Some(KeepAlive::Ping) => return self.send(flow.into(), Bytes::from_static(KeepAlive::PONG), None),
+            Some(KeepAlive::Ping) => {
+                return self.send(&flow.into(), Bytes::from_static(KeepAlive::PONG), None);
+            }
             Some(KeepAlive::Empty | KeepAlive::Pong | KeepAlive::Nul) => return,
             None => {}
         }
@@ -298,7 +309,10 @@ impl ShardThread {
                 }
                 ShardInput::Message { flow, message }
             }
-            Err(error) => ShardInput::BadMessage { flow, error: Box::new(error) },
+            Err(error) => ShardInput::BadMessage {
+                flow,
+                error: Box::new(error),
+            },
         };
         self.handle(input);
     }
@@ -345,7 +359,7 @@ impl ShardThread {
 
     fn output(&mut self, now: Instant, output: Output) {
         match output {
-            Output::Send { hop, octets, id } => self.send(hop, octets, id.map(|id| (now, id))),
+            Output::Send { hop, octets, id } => self.send(&hop, octets, id.map(|id| (now, id))),
             Output::Relay { ticket, request } => {
                 let me = self.shards.at(self.index).clone();
                 if let Some((ticket, failure)) = self.relay.ask(now, ticket, request, me) {
@@ -361,15 +375,17 @@ impl ShardThread {
         }
     }
 
-    fn send(&mut self, hop: Hop, octets: Bytes, id: Option<(Instant, viaduct_routing::SendId)>) {
-        let sent = match &hop {
+    fn send(&mut self, hop: &Hop, octets: Bytes, id: Option<(Instant, viaduct_routing::SendId)>) {
+        let sent = match hop {
             Hop::Flow(flow) => match flow.transport {
                 Transport::Udp => self.send_datagram(flow.local, flow.remote, &octets),
                 Transport::Local => {
                     self.services.handle_message(Instant::now(), octets);
                     true
                 }
-                Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => self.conns.send(flow, octets),
+                Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => {
+                    self.conns.send(flow, octets)
+                }
             },
             // The core reaches everybody over a flow that they opened.
             Hop::Connect { .. } => false,
@@ -380,7 +396,9 @@ impl ShardThread {
     }
 
     fn send_datagram(&self, local: SocketAddr, remote: SocketAddr, octets: &[u8]) -> bool {
-        let Some(listener) = self.listeners.iter().find(|listener| listener.serves(local)) else { return false };
+        let Some(listener) = self.listeners.iter().find(|listener| listener.serves(local)) else {
+            return false;
+        };
         match listener.send(local, remote, octets) {
             Ok(()) => true,
             // A full socket buffer loses a datagram as a full network does: the transaction sends it again.

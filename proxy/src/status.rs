@@ -41,88 +41,88 @@ pub(crate) struct Parts {
 
 /// The answer to `viaduct status`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Status {
+pub(crate) struct Status {
     /// Version of the program.
-    pub version: String,
+    pub(crate) version: String,
     /// Seconds since it started.
-    pub uptime_s: u64,
+    pub(crate) uptime_s: u64,
     /// SIP domain.
-    pub domain: String,
+    pub(crate) domain: String,
     /// Listeners as they were bound.
-    pub listeners: Vec<String>,
+    pub(crate) listeners: Vec<String>,
     /// Registered contacts.
-    pub registrations: usize,
+    pub(crate) registrations: usize,
     /// What signalling holds right now.
-    pub signalling: Signalling,
+    pub(crate) signalling: Signalling,
     /// Open connections.
-    pub connections: ConnectionStatus,
+    pub(crate) connections: ConnectionStatus,
     /// The relay.
-    pub relay: RelayStatus,
+    pub(crate) relay: RelayStatus,
     /// Events that were not written to the log because too many waited.
-    pub log_lines_lost: u64,
+    pub(crate) log_lines_lost: u64,
 }
 
 /// What the signalling threads hold right now.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Signalling {
+pub(crate) struct Signalling {
     /// Signalling threads.
-    pub shards: usize,
+    pub(crate) shards: usize,
     /// Calls, ringing and answered.
-    pub calls: usize,
+    pub(crate) calls: usize,
     /// Calls that were answered.
-    pub calls_answered: usize,
+    pub(crate) calls_answered: usize,
     /// Server and client transactions.
-    pub transactions: usize,
+    pub(crate) transactions: usize,
     /// Requests on their way, with their branches.
-    pub forwarded_requests: usize,
+    pub(crate) forwarded_requests: usize,
     /// Requests that wait for the relay or the store.
-    pub waiting: usize,
+    pub(crate) waiting: usize,
     /// Calls to the echo and music services.
-    pub service_sessions: usize,
+    pub(crate) service_sessions: usize,
 }
 
 /// Connections.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct ConnectionStatus {
+pub(crate) struct ConnectionStatus {
     /// Those that carry SIP: TCP, TLS, WS, WSS.
-    pub sip: usize,
+    pub(crate) sip: usize,
     /// All, those for pages and in their handshake included.
-    pub all: usize,
+    pub(crate) all: usize,
     /// Tasks of the runtime that serves them.
-    pub tasks: usize,
+    pub(crate) tasks: usize,
 }
 
 /// The relay, as far as this process knows it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct RelayStatus {
+pub(crate) struct RelayStatus {
     /// `built-in`, or the address of another relay.
-    pub mode: String,
+    pub(crate) mode: String,
     /// What the built-in relay holds right now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub built_in: Option<serde_json::Value>,
+    pub(crate) built_in: Option<serde_json::Value>,
 }
 
 /// One registered contact, as `viaduct registrations` shows it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct RegistrationView {
+pub(crate) struct RegistrationView {
     /// Address of record.
-    pub aor: String,
+    pub(crate) aor: String,
     /// Contact URI.
-    pub contact: String,
+    pub(crate) contact: String,
     /// `UDP`, `TCP`, `TLS`, `WS` or `WSS`.
-    pub transport: String,
+    pub(crate) transport: String,
     /// Where it is reached.
-    pub address: String,
+    pub(crate) address: String,
     /// Branch flags: `DST_WS` for a contact that registered over WS or WSS.
-    pub flags: Flags,
+    pub(crate) flags: Flags,
     /// Seconds until it ends.
-    pub expires_s: u64,
+    pub(crate) expires_s: u64,
     /// What the device calls itself.
-    pub user_agent: Option<String>,
+    pub(crate) user_agent: Option<String>,
     /// The device's identity.
-    pub instance: Option<String>,
+    pub(crate) instance: Option<String>,
     /// Preference, 0 to 1.
-    pub q: f32,
+    pub(crate) q: f32,
 }
 
 /// Everything that shards said.
@@ -132,11 +132,17 @@ pub(crate) struct Snapshots {
 
 impl Snapshots {
     pub(crate) fn gauges(&self) -> Gauges {
-        self.shards.iter().map(|shard| shard.gauges).fold(Gauges::default(), |all, one| all + one)
+        self.shards
+            .iter()
+            .map(|shard| shard.gauges)
+            .fold(Gauges::default(), |all, one| all + one)
     }
 
     pub(crate) fn counters(&self) -> Counters {
-        self.shards.iter().map(|shard| shard.counters).fold(Counters::default(), |all, one| all + one)
+        self.shards
+            .iter()
+            .map(|shard| shard.counters)
+            .fold(Counters::default(), |all, one| all + one)
     }
 }
 
@@ -171,14 +177,21 @@ impl Inspector {
                 transactions: gauges.server_transactions + gauges.client_transactions,
                 forwarded_requests: gauges.forwarded_requests,
                 waiting: gauges.relay_requests_waiting + gauges.store_requests_waiting,
-                service_sessions: snapshots.shards.iter().map(|shard| service_sessions(&shard.services)).sum(),
+                service_sessions: snapshots
+                    .shards
+                    .iter()
+                    .map(|shard| service_sessions(&shard.services))
+                    .sum(),
             },
             connections: ConnectionStatus {
                 sip,
                 all,
                 tasks: tokio::runtime::Handle::current().metrics().num_alive_tasks(),
             },
-            relay: RelayStatus { mode: parts.relay_mode.clone(), built_in: self.relay_status().await },
+            relay: RelayStatus {
+                mode: parts.relay_mode.clone(),
+                built_in: self.relay_status().await,
+            },
             log_lines_lost: parts.journal.lost(),
         })
     }
@@ -228,7 +241,7 @@ impl Inspector {
 
     async fn relay_status(&self) -> Option<serde_json::Value> {
         let relay = self.parts.relay.as_ref()?;
-        serde_json::to_value(relay.status().await?).ok()
+        Some(relay.snapshot().await.ok()?.to_json())
     }
 
     /// Asks every shard the same.

@@ -40,7 +40,11 @@ pub(crate) struct Store {
 
 #[derive(Debug)]
 enum Write {
-    Changes { shard: usize, ticket: Option<Ticket>, changes: Vec<Change> },
+    Changes {
+        shard: usize,
+        ticket: Option<Ticket>,
+        changes: Vec<Change>,
+    },
     Stop,
 }
 
@@ -55,8 +59,12 @@ impl StoreFile {
     /// Opens the database in `folder`, or makes it.
     pub(crate) fn open(folder: &Path) -> anyhow::Result<Self> {
         let path: PathBuf = folder.join("viaduct.redb");
-        let database = Database::create(&path)
-            .with_context(|| format!("the store {} cannot be opened; does another viaduct run here?", path.display()))?;
+        let database = Database::create(&path).with_context(|| {
+            format!(
+                "the store {} cannot be opened; does another viaduct run here?",
+                path.display()
+            )
+        })?;
         let write = database.begin_write()?;
         write.open_table(BINDINGS)?;
         write.open_table(SECRETS)?;
@@ -86,7 +94,10 @@ impl StoreFile {
         let mut bindings = Vec::new();
         for entry in table.iter()? {
             let (key, value) = entry?;
-            let aor = key.value().split_once('\0').and_then(|(aor, _)| aor_from_key(aor));
+            let aor = key
+                .value()
+                .split_once('\0')
+                .and_then(|(aor, _)| aor_from_key(aor));
             match (aor, serde_json::from_slice::<BindingRecord>(value.value())) {
                 (Some(aor), Ok(record)) => bindings.push((aor, record)),
                 _ => tracing::warn!("a stored registration cannot be read and is left out"),
@@ -115,14 +126,24 @@ impl StoreFile {
             .name("store".to_owned())
             .spawn(move || self.run(&receiver, &shards))
             .context("starting the store's thread")?;
-        Ok((Store { queue: sender.clone() }, StoreThread { queue: sender, thread }))
+        Ok((
+            Store {
+                queue: sender.clone(),
+            },
+            StoreThread {
+                queue: sender,
+                thread,
+            },
+        ))
     }
 
     fn run(self, queue: &Receiver<Write>, shards: &Shards) {
         let mut stopping = false;
         while !stopping {
             let Ok(first) = queue.recv() else { return };
-            let batch: Vec<Write> = std::iter::once(first).chain(queue.try_iter().take(BATCH - 1)).collect();
+            let batch: Vec<Write> = std::iter::once(first)
+                .chain(queue.try_iter().take(BATCH - 1))
+                .collect();
             stopping = batch.iter().any(|write| matches!(write, Write::Stop));
             let stored = match self.commit(&batch) {
                 Ok(()) => true,
@@ -132,8 +153,15 @@ impl StoreFile {
                 }
             };
             for write in batch {
-                if let Write::Changes { shard, ticket: Some(ticket), .. } = write {
-                    shards.at(shard).push_blocking(ShardInput::Stored { ticket, stored });
+                if let Write::Changes {
+                    shard,
+                    ticket: Some(ticket),
+                    ..
+                } = write
+                {
+                    shards
+                        .at(shard)
+                        .push_blocking(ShardInput::Stored { ticket, stored });
                 }
             }
         }
@@ -144,7 +172,9 @@ impl StoreFile {
         {
             let mut table = write.open_table(BINDINGS)?;
             for item in batch {
-                let Write::Changes { changes, .. } = item else { continue };
+                let Write::Changes { changes, .. } = item else {
+                    continue;
+                };
                 for change in changes {
                     match change {
                         Change::Put { aor, record } => {
@@ -166,7 +196,11 @@ impl StoreFile {
 impl Store {
     /// Queues changes. Gives the ticket back when the queue is full: nothing will be written.
     pub(crate) fn write(&self, shard: usize, ticket: Option<Ticket>, changes: Vec<Change>) -> Option<Ticket> {
-        match self.queue.try_send(Write::Changes { shard, ticket, changes }) {
+        match self.queue.try_send(Write::Changes {
+            shard,
+            ticket,
+            changes,
+        }) {
             Ok(()) => None,
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => ticket,
         }
@@ -233,18 +267,47 @@ mod tests {
         let folder = folder("survive");
         let store = StoreFile::open(&folder).unwrap();
         let secret = store.secret("tokens", || [7; 32]).unwrap();
-        let put = |user: &str, uri: &str| Change::Put { aor: aor(user), record: record(uri) };
-        let changes = vec![put("alice", "sip:a@h"), put("b%20b", "sip:b@h"), put("alice", "sip:c@h")];
-        let write = Write::Changes { shard: 0, ticket: None, changes };
-        let gone = vec![Change::Delete { aor: aor("alice"), uri: "sip:c@h".into() }];
-        store.commit(&[write, Write::Changes { shard: 0, ticket: None, changes: gone }]).unwrap();
+        let put = |user: &str, uri: &str| Change::Put {
+            aor: aor(user),
+            record: record(uri),
+        };
+        let changes = vec![
+            put("alice", "sip:a@h"),
+            put("b%20b", "sip:b@h"),
+            put("alice", "sip:c@h"),
+        ];
+        let write = Write::Changes {
+            shard: 0,
+            ticket: None,
+            changes,
+        };
+        let gone = vec![Change::Delete {
+            aor: aor("alice"),
+            uri: "sip:c@h".into(),
+        }];
+        store
+            .commit(&[
+                write,
+                Write::Changes {
+                    shard: 0,
+                    ticket: None,
+                    changes: gone,
+                },
+            ])
+            .unwrap();
         drop(store);
 
         let store = StoreFile::open(&folder).unwrap();
         assert_eq!(store.secret("tokens", || [8; 32]).unwrap(), secret);
         let mut bindings = store.bindings().unwrap();
         bindings.sort_by(|a, b| a.0.cmp(&b.0));
-        assert_eq!(bindings, [(aor("alice"), record("sip:a@h")), (aor("b%20b"), record("sip:b@h"))]);
+        assert_eq!(
+            bindings,
+            [
+                (aor("alice"), record("sip:a@h")),
+                (aor("b%20b"), record("sip:b@h"))
+            ]
+        );
         store.forget(&[(aor("alice"), "sip:a@h".to_owned())]).unwrap();
         assert_eq!(store.bindings().unwrap().len(), 1);
         std::fs::remove_dir_all(folder).unwrap();

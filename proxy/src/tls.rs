@@ -60,7 +60,10 @@ fn own_certificate(
     }
     let mut params = CertificateParams::new(names.to_vec()).context("naming a self-signed certificate")?;
     let mut subject = DistinguishedName::new();
-    subject.push(DnType::CommonName, names.first().map_or("viaduct", String::as_str));
+    subject.push(
+        DnType::CommonName,
+        names.first().map_or("viaduct", String::as_str),
+    );
     params.distinguished_name = subject;
     // Browsers refuse certificates that are valid for longer than 825 days, also when they were accepted by hand.
     let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
@@ -69,7 +72,8 @@ fn own_certificate(
     params.not_after = rcgen::date_time_ymd(last.year().into(), last.month() as u8, last.day() as u8);
     let pair = KeyPair::generate().context("making a key")?;
     let made = params.self_signed(&pair).context("signing a certificate")?;
-    fs::create_dir_all(folder.join("tls")).with_context(|| format!("making {}", folder.join("tls").display()))?;
+    fs::create_dir_all(folder.join("tls"))
+        .with_context(|| format!("making {}", folder.join("tls").display()))?;
     fs::write(&certificate, made.pem()).with_context(|| format!("writing {}", certificate.display()))?;
     write_private(&key, &pair.serialize_pem())?;
     fs::write(folder.join(OWN_NAMES), wanted).context("writing the names of the certificate")?;
@@ -105,7 +109,8 @@ pub(crate) fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
         .mode(0o600)
         .open(path)
         .with_context(|| format!("writing {}", path.display()))?;
-    file.write_all(text.as_bytes()).with_context(|| format!("writing {}", path.display()))?;
+    file.write_all(text.as_bytes())
+        .with_context(|| format!("writing {}", path.display()))?;
     Ok(())
 }
 
@@ -124,9 +129,14 @@ mod tests {
         assert_eq!(first, again);
         assert_ne!(first, other);
         assert_eq!(names_of(&other[0]).unwrap(), ["example.com"]);
-        let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(folder.join(OWN_KEY)).unwrap().permissions());
+        let mode = std::os::unix::fs::PermissionsExt::mode(
+            &fs::metadata(folder.join(OWN_KEY)).unwrap().permissions(),
+        );
         assert_eq!(mode & 0o777, 0o600);
-        let settings = TlsSettings { certificate: Certificate::SelfSigned, min_version: TlsVersion::Tls12 };
+        let settings = TlsSettings {
+            certificate: Certificate::SelfSigned,
+            min_version: TlsVersion::Tls12,
+        };
         let config = server_config(&settings, &folder, &names("example.com"), &["http/1.1"]).unwrap();
         assert_eq!(config.alpn_protocols, [b"http/1.1".to_vec()]);
         fs::remove_dir_all(folder).unwrap();

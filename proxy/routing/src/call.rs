@@ -34,7 +34,7 @@ pub(crate) struct Call {
 }
 
 /// Where a call stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CallState {
     /// No final answer yet.
@@ -275,7 +275,7 @@ pub(crate) fn address_without_tag(value: &[u8]) -> String {
 }
 
 /// A call as people see it.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct CallView {
     /// Its number.
     pub call: CallNumber,
@@ -302,7 +302,7 @@ pub struct CallView {
 }
 
 /// One end of a call as people see it.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct EndView {
     /// The account.
     pub user: Option<String>,

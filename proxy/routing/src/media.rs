@@ -122,7 +122,14 @@ impl MediaConfig {
             Policy::Profiles => (needed, Vec::new()),
             Policy::Table(table) => {
                 let row = table.row(flags);
-                merge(if reader == Party::Callee { &row.offer } else { &row.answer }, needed)
+                merge(
+                    if reader == Party::Callee {
+                        &row.offer
+                    } else {
+                        &row.answer
+                    },
+                    needed,
+                )
             }
         }
     }

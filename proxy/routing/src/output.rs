@@ -105,7 +105,7 @@ pub struct BindingRecord {
 }
 
 /// The number of a call in lists and logs: short, and never used twice by one shard.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct CallNumber(pub u64);
 
 /// Something that people or counters may care about.

@@ -38,7 +38,9 @@ impl AskArgs {
         match asking_runtime()?.block_on(control::ask(&socket, method, path)) {
             Ok(body) => Ok(Answer::Body(body)),
             Err(error @ AskError::Unreachable { .. }) => {
-                complain(&format!("viaduct: {error}\nStart one with `viaduct demo`, or name its socket with --socket"));
+                complain(&format!(
+                    "viaduct: {error}\nStart one with `viaduct demo`, or name its socket with --socket"
+                ));
                 Ok(Answer::Over(Outcome::Unreachable))
             }
             Err(error) => Err(error.into()),
@@ -65,8 +67,17 @@ impl AskArgs {
     }
 
     fn socket(&self) -> PathBuf {
-        let usual = || USUAL_SOCKETS.iter().map(Path::new).find(|path| path.exists()).map(Path::to_owned);
-        self.socket.clone().or_else(usual).unwrap_or_else(|| PathBuf::from(USUAL_SOCKETS[0]))
+        let usual = || {
+            USUAL_SOCKETS
+                .iter()
+                .map(Path::new)
+                .find(|path| path.exists())
+                .map(Path::to_owned)
+        };
+        self.socket
+            .clone()
+            .or_else(usual)
+            .unwrap_or_else(|| PathBuf::from(USUAL_SOCKETS[0]))
     }
 }
 

@@ -22,12 +22,18 @@ pub(super) fn run(args: &AskArgs) -> anyhow::Result<Outcome> {
             return "there is no call".to_owned();
         }
         let rows: Vec<Vec<String>> = all.iter().map(row).collect();
-        lay_out(&["call", "from", "to", "state", "for", "caller", "callee", "flags"], &rows)
+        lay_out(
+            &["call", "from", "to", "state", "for", "caller", "callee", "flags"],
+            &rows,
+        )
     })
 }
 
 pub(super) fn hang_up(args: &HangupArgs) -> anyhow::Result<Outcome> {
-    match args.ask.ask(http::Method::POST, &format!("/calls/{}/hangup", args.call))? {
+    match args
+        .ask
+        .ask(http::Method::POST, &format!("/calls/{}/hangup", args.call))?
+    {
         Answer::Body(_) => Ok(Outcome::Good),
         Answer::Over(outcome) => Ok(outcome),
     }

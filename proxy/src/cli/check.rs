@@ -33,7 +33,11 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<Outcome> {
     } else {
         print_text(&args.file, diagnostics, &policy);
     }
-    Ok(if loaded.is_ok() { Outcome::Good } else { Outcome::Failed })
+    Ok(if loaded.is_ok() {
+        Outcome::Good
+    } else {
+        Outcome::Failed
+    })
 }
 
 fn print_text(file: &std::path::Path, diagnostics: &Diagnostics, policy: &[String]) {
@@ -44,18 +48,31 @@ fn print_text(file: &std::path::Path, diagnostics: &Diagnostics, policy: &[Strin
         say(line);
     }
     if diagnostics.errors() == 0 {
-        say(&format!("{}: {}", file.display(), if diagnostics.is_empty() { "good".to_owned() } else { diagnostics.summary() }));
+        say(&format!(
+            "{}: {}",
+            file.display(),
+            if diagnostics.is_empty() {
+                "good".to_owned()
+            } else {
+                diagnostics.summary()
+            }
+        ));
     }
 }
 
 /// Each row of the media policy table as it will be sent, with what was added for its reader and why.
 fn explain_policy(settings: &GatewaySettings) -> Vec<String> {
-    let MediaPolicy::Table(table) = &settings.media_policy else { return Vec::new() };
+    let MediaPolicy::Table(table) = &settings.media_policy else {
+        return Vec::new();
+    };
     let ice = match settings.relay.media.ice {
         IceMode::Lite => IceRole::Lite,
         IceMode::Full => IceRole::Full,
     };
-    let config = MediaConfig { policy: Policy::Table(Box::new(convert::media_table(table))), ice };
+    let config = MediaConfig {
+        policy: Policy::Table(Box::new(convert::media_table(table))),
+        ice,
+    };
     let (web, phone) = (Endpoint::new(Profile::Web), Endpoint::new(Profile::Phone));
     let given = [
         ("ws-to-ws", table.ws_to_ws.is_some(), true, true),
@@ -72,7 +89,10 @@ fn explain_policy(settings: &GatewaySettings) -> Vec<String> {
         let kind = |ws: bool| if ws { &web } else { &phone };
         for (half, reader) in [("offer", Party::Callee), ("answer", Party::Caller)] {
             let (options, additions) = config.explain(kind(from_ws), kind(to_ws), flags, reader);
-            lines.push(format!("media_policy.{name}.{half}: {}", print(&ModuleFlags::from(options))));
+            lines.push(format!(
+                "media_policy.{name}.{half}: {}",
+                print(&ModuleFlags::from(options))
+            ));
             lines.extend(additions.iter().map(|addition| format!("    added {addition}")));
         }
     }

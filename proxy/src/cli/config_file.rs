@@ -7,7 +7,8 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use viaduct_ng::flags::{Severity, parse_opensips};
 use viaduct_settings::{
-    Certificate, Diagnostics, Environment, FlagProblem, GatewaySettings, Loaded, Unavailable, decode_utf8, load_gateway,
+    Certificate, Diagnostics, Environment, FlagProblem, GatewaySettings, Loaded, Unavailable, decode_utf8,
+    load_gateway,
 };
 
 /// The files and variables around a configuration file.
@@ -22,7 +23,9 @@ impl Environment for Surroundings {
     }
 
     fn check_file(&self, path: &str) -> Result<(), Unavailable> {
-        fs::File::open(self.folder.join(path)).map(drop).map_err(|error| Unavailable::new(error.to_string()))
+        fs::File::open(self.folder.join(path))
+            .map(drop)
+            .map_err(|error| Unavailable::new(error.to_string()))
     }
 
     fn variable(&self, name: &str) -> Option<String> {
@@ -58,9 +61,20 @@ pub(super) fn load(path: &Path) -> anyhow::Result<Result<Loaded<GatewaySettings>
             problem: diagnostic.problem.to_string(),
             token: diagnostic.token,
         };
-        parse_opensips(text).diagnostics.into_iter().map(problem).collect()
+        parse_opensips(text)
+            .diagnostics
+            .into_iter()
+            .map(problem)
+            .collect()
     };
-    let loaded = load_gateway(&file, text, &Surroundings { folder: folder.clone() }, &flags);
+    let loaded = load_gateway(
+        &file,
+        text,
+        &Surroundings {
+            folder: folder.clone(),
+        },
+        &flags,
+    );
     Ok(loaded.map(|mut loaded| {
         resolve_paths(&mut loaded.settings, &folder);
         loaded

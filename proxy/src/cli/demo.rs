@@ -6,7 +6,9 @@ use std::time::Instant;
 
 use anyhow::Context;
 use clap::Args;
-use viaduct_settings::{FixedEnvironment, GatewaySettings, LogFormat, LogLevel, LogSettings, PortRange, Scheme, load_gateway};
+use viaduct_settings::{
+    FixedEnvironment, GatewaySettings, LogFormat, LogLevel, LogSettings, PortRange, Scheme, load_gateway,
+};
 
 use super::run::stop_on_signals;
 use super::{Outcome, passwords, say, serving_runtime};
@@ -53,7 +55,9 @@ pub(super) struct DemoArgs {
 }
 
 fn port_range(text: &str) -> Result<PortRange, String> {
-    let parsed = text.split_once('-').and_then(|(first, last)| Some((first.parse().ok()?, last.parse().ok()?)));
+    let parsed = text
+        .split_once('-')
+        .and_then(|(first, last)| Some((first.parse().ok()?, last.parse().ok()?)));
     match parsed {
         Some((first, last)) if first > 0 && first < last => Ok(PortRange { first, last }),
         _ => Err("two port numbers with a minus, the smaller first, such as 30000-30099".to_owned()),
@@ -62,14 +66,23 @@ fn port_range(text: &str) -> Result<PortRange, String> {
 
 pub(super) fn run(args: &DemoArgs) -> anyhow::Result<Outcome> {
     let begun = Instant::now();
-    logging::start(&LogSettings { level: LogLevel::Warn, format: LogFormat::Text });
+    logging::start(&LogSettings {
+        level: LogLevel::Warn,
+        format: LogFormat::Text,
+    });
     let address = args.address.unwrap_or_else(main_address);
-    let users: Vec<String> = PHONE_USERS.iter().chain(&BROWSER_USERS).map(|&name| name.to_owned()).collect();
+    let users: Vec<String> = PHONE_USERS
+        .iter()
+        .chain(&BROWSER_USERS)
+        .map(|&name| name.to_owned())
+        .collect();
     let passwords = passwords::keep(&args.state, &users)?;
     let settings = args.settings(address, &passwords)?;
     let extras = args.extras(address, &passwords);
     serving_runtime()?.block_on(async {
-        let gateway = Gateway::start(settings, extras).await.context("the demo cannot start")?;
+        let gateway = Gateway::start(settings, extras)
+            .await
+            .context("the demo cannot start")?;
         say(&args.welcome(address, &gateway.bound, &passwords, begun));
         stop_on_signals(gateway.stopper())?;
         gateway.run_to_end().await?;
@@ -83,7 +96,9 @@ fn main_address() -> IpAddr {
     let own = own_addresses();
     let usable = |ip: &&IpAddr| !ip.is_loopback();
     let v4 = own.iter().filter(usable).find(|ip| ip.is_ipv4());
-    v4.or_else(|| own.iter().find(usable)).copied().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
+    v4.or_else(|| own.iter().find(usable))
+        .copied()
+        .unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
 }
 
 type Passwords = std::collections::BTreeMap<String, String>;
@@ -92,7 +107,11 @@ impl DemoArgs {
     fn settings(&self, address: IpAddr, passwords: &Passwords) -> anyhow::Result<GatewaySettings> {
         // A machine without IPv6 cannot listen on it.
         let has_v6 = address.is_ipv6() || own_addresses().iter().any(IpAddr::is_ipv6);
-        let any: &[&str] = if has_v6 { &["0.0.0.0", "[::]"] } else { &["0.0.0.0"] };
+        let any: &[&str] = if has_v6 {
+            &["0.0.0.0", "[::]"]
+        } else {
+            &["0.0.0.0"]
+        };
         let listen: String = any
             .iter()
             .flat_map(|any| {
@@ -107,7 +126,12 @@ impl DemoArgs {
             .collect();
         let users: String = passwords
             .keys()
-            .map(|user| format!("  \"{user}\": {{ name: {}, secret_env: USER_{user} }}\n", label(user)))
+            .map(|user| {
+                format!(
+                    "  \"{user}\": {{ name: {}, secret_env: USER_{user} }}\n",
+                    label(user)
+                )
+            })
             .collect();
         // Written as a user would write it, and read by the same reader.
         let text = format!(
@@ -136,11 +160,18 @@ impl DemoArgs {
 
     fn extras(&self, address: IpAddr, passwords: &Passwords) -> Extras {
         let password = |user: &str| passwords.get(user).cloned().unwrap_or_default();
-        let entry = |number: &str, label: &str| DialEntry { number: number.to_owned(), label: label.to_owned() };
+        let entry = |number: &str, label: &str| DialEntry {
+            number: number.to_owned(),
+            label: label.to_owned(),
+        };
         Extras {
             handed_out: BROWSER_USERS
                 .iter()
-                .map(|&name| PhoneUser { name: name.to_owned(), password: password(name), display_name: label(name) })
+                .map(|&name| PhoneUser {
+                    name: name.to_owned(),
+                    password: password(name),
+                    display_name: label(name),
+                })
                 .collect(),
             dial: vec![
                 entry("100", "Echo"),
@@ -167,7 +198,12 @@ impl DemoArgs {
         passwords: &Passwords,
         begun: Instant,
     ) -> String {
-        let port = |scheme: Scheme| bound.iter().find(|(have, _)| *have == scheme).map_or(0, |(_, at)| at.port());
+        let port = |scheme: Scheme| {
+            bound
+                .iter()
+                .find(|(have, _)| *have == scheme)
+                .map_or(0, |(_, at)| at.port())
+        };
         let password = |user: &str| passwords.get(user).map_or("", String::as_str);
         let host = match address {
             IpAddr::V4(ip) => ip.to_string(),
@@ -200,7 +236,11 @@ impl DemoArgs {
 }
 
 fn label(user: &str) -> String {
-    if user.starts_with('3') { format!("Browser {user}") } else { format!("Desk phone {user}") }
+    if user.starts_with('3') {
+        format!("Browser {user}")
+    } else {
+        format!("Desk phone {user}")
+    }
 }
 
 #[cfg(test)]
@@ -218,8 +258,11 @@ mod tests {
 
     #[test]
     fn the_demos_own_settings_are_good() {
-        let passwords: Passwords =
-            PHONE_USERS.iter().chain(&BROWSER_USERS).map(|&user| (user.to_owned(), "x-y".to_owned())).collect();
+        let passwords: Passwords = PHONE_USERS
+            .iter()
+            .chain(&BROWSER_USERS)
+            .map(|&user| (user.to_owned(), "x-y".to_owned()))
+            .collect();
         for address in ["192.168.1.20", "2001:db8::1", "127.0.0.1"] {
             let settings = args().settings(address.parse().unwrap(), &passwords).unwrap();
             assert_eq!(settings.users.len(), 10);
@@ -236,7 +279,12 @@ mod tests {
             (Scheme::SipUdp, "0.0.0.0:5060".parse().unwrap()),
             (Scheme::SipTls, "0.0.0.0:5061".parse().unwrap()),
         ];
-        let text = args().welcome("192.168.1.20".parse().unwrap(), &bound, &passwords, Instant::now());
+        let text = args().welcome(
+            "192.168.1.20".parse().unwrap(),
+            &bound,
+            &passwords,
+            Instant::now(),
+        );
         for told in [
             "http://localhost:8080",
             "https://192.168.1.20:8443",
@@ -251,9 +299,18 @@ mod tests {
 
     #[test]
     fn port_ranges_are_read_or_explained() {
-        assert_eq!(port_range("30000-30099").unwrap(), PortRange { first: 30_000, last: 30_099 });
+        assert_eq!(
+            port_range("30000-30099").unwrap(),
+            PortRange {
+                first: 30_000,
+                last: 30_099
+            }
+        );
         for wrong in ["30000", "30099-30000", "0-5", "a-b"] {
-            assert!(port_range(wrong).unwrap_err().contains("the smaller first"), "{wrong}");
+            assert!(
+                port_range(wrong).unwrap_err().contains("the smaller first"),
+                "{wrong}"
+            );
         }
     }
 }

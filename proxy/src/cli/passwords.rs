@@ -8,12 +8,12 @@ use rand::Rng;
 
 /// Short, plain and unlike each other.
 const WORDS: [&str; 64] = [
-    "amber", "anchor", "apple", "arrow", "autumn", "bamboo", "banjo", "basil", "beacon", "birch", "bison", "bridge",
-    "candle", "canyon", "cedar", "cherry", "cobalt", "comet", "copper", "coral", "daisy", "delta", "eagle", "ember",
-    "falcon", "fern", "garnet", "ginger", "glacier", "harbor", "hazel", "heron", "indigo", "island", "ivory", "jasper",
-    "juniper", "kite", "lagoon", "lemon", "lily", "maple", "marble", "meadow", "mint", "moss", "nectar", "ocean",
-    "olive", "onyx", "orchid", "otter", "pebble", "pepper", "pine", "quartz", "raven", "river", "saffron", "tiger",
-    "tulip", "velvet", "walnut", "willow",
+    "amber", "anchor", "apple", "arrow", "autumn", "bamboo", "banjo", "basil", "beacon", "birch", "bison",
+    "bridge", "candle", "canyon", "cedar", "cherry", "cobalt", "comet", "copper", "coral", "daisy", "delta",
+    "eagle", "ember", "falcon", "fern", "garnet", "ginger", "glacier", "harbor", "hazel", "heron", "indigo",
+    "island", "ivory", "jasper", "juniper", "kite", "lagoon", "lemon", "lily", "maple", "marble", "meadow",
+    "mint", "moss", "nectar", "ocean", "olive", "onyx", "orchid", "otter", "pebble", "pepper", "pine",
+    "quartz", "raven", "river", "saffron", "tiger", "tulip", "velvet", "walnut", "willow",
 ];
 
 /// Three words and three digits: about 28 bits, enough where ten wrong tries cost minutes.
@@ -28,11 +28,14 @@ fn make(rng: &mut impl Rng) -> String {
 pub(super) fn keep(folder: &Path, users: &[String]) -> anyhow::Result<BTreeMap<String, String>> {
     let path = folder.join("demo-passwords.json");
     let known = std::fs::read_to_string(&path).ok();
-    let mut passwords: BTreeMap<String, String> =
-        known.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    let mut passwords: BTreeMap<String, String> = known
+        .and_then(|text| serde_json::from_str(&text).ok())
+        .unwrap_or_default();
     let before = passwords.len();
     for user in users {
-        passwords.entry(user.clone()).or_insert_with(|| make(&mut rand::rng()));
+        passwords
+            .entry(user.clone())
+            .or_insert_with(|| make(&mut rand::rng()));
     }
     if passwords.len() != before {
         std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;

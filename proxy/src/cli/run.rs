@@ -32,7 +32,10 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<Outcome> {
     }
     logging::start(&loaded.settings.log);
     serving_runtime()?.block_on(async {
-        let extras = Extras { web_dir: args.web_dir.clone(), ..Extras::default() };
+        let extras = Extras {
+            web_dir: args.web_dir.clone(),
+            ..Extras::default()
+        };
         let gateway = Gateway::start(loaded.settings, extras).await?;
         for (scheme, address) in &gateway.bound {
             tracing::info!("listening on {scheme}://{address}");

@@ -10,9 +10,19 @@ pub(super) fn run(args: &AskArgs) -> anyhow::Result<Outcome> {
 }
 
 fn text(status: &Status) -> String {
-    let Status { signalling, connections, relay, .. } = status;
+    let Status {
+        signalling,
+        connections,
+        relay,
+        ..
+    } = status;
     let mut lines = vec![
-        format!("{}  up {}  version {}", status.domain, duration(status.uptime_s), status.version),
+        format!(
+            "{}  up {}  version {}",
+            status.domain,
+            duration(status.uptime_s),
+            status.version
+        ),
         format!(
             "calls {} now, {} answered, {} at the services",
             signalling.calls, signalling.calls_answered, signalling.service_sessions
@@ -31,7 +41,9 @@ fn text(status: &Status) -> String {
         format!("relay {}", relay.mode),
     ];
     if let Some(serde_json::Value::Object(built_in)) = &relay.built_in {
-        let numbers = built_in.iter().filter_map(|(name, value)| Some(format!("{name} {}", value.as_u64()?)));
+        let numbers = built_in
+            .iter()
+            .filter_map(|(name, value)| Some(format!("{name} {}", value.as_u64()?)));
         let numbers: Vec<String> = numbers.collect();
         lines.push(format!("  {}", numbers.join(", ")));
     }

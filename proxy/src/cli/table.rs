@@ -9,8 +9,10 @@ pub(super) fn lay_out(head: &[&str], rows: &[Vec<String>]) -> String {
         }
     }
     let line = |cells: &mut dyn Iterator<Item = &str>| {
-        let padded: Vec<String> =
-            cells.zip(&widths).map(|(cell, &width)| format!("{cell:width$}")).collect();
+        let padded: Vec<String> = cells
+            .zip(&widths)
+            .map(|(cell, &width)| format!("{cell:width$}"))
+            .collect();
         padded.join("  ").trim_end().to_owned()
     };
     let mut lines = vec![line(&mut head.iter().copied())];
@@ -20,7 +22,11 @@ pub(super) fn lay_out(head: &[&str], rows: &[Vec<String>]) -> String {
 
 /// A number of things.
 pub(super) fn count(number: usize, one: &str, many: &str) -> String {
-    if number == 1 { format!("1 {one}") } else { format!("{number} {many}") }
+    if number == 1 {
+        format!("1 {one}")
+    } else {
+        format!("{number} {many}")
+    }
 }
 
 /// A time as people say it.
@@ -39,7 +45,10 @@ mod tests {
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {
-        let rows = [vec!["300".to_owned(), "→".to_owned()], vec!["1".to_owned(), "x".to_owned()]];
+        let rows = [
+            vec!["300".to_owned(), "→".to_owned()],
+            vec!["1".to_owned(), "x".to_owned()],
+        ];
         assert_eq!(lay_out(&["user", "to"], &rows), "user  to\n300   →\n1     x");
     }
 

@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{
-    CONNECTION, HeaderName, HeaderValue, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+    CONNECTION, HeaderName, HeaderValue, ORIGIN, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
     SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use http::{HeaderMap, Method, StatusCode, Version};
@@ -74,7 +74,12 @@ impl Refusal {
 }
 
 /// Judges a handshake.
-pub fn check(method: &Method, version: Version, headers: &HeaderMap, origins: &Origins) -> Result<Accept, Refusal> {
+pub fn check(
+    method: &Method,
+    version: Version,
+    headers: &HeaderMap,
+    origins: &Origins,
+) -> Result<Accept, Refusal> {
     if method != Method::GET || version < Version::HTTP_11 {
         return Err(Refusal::NotGet);
     }
@@ -82,7 +87,10 @@ pub fn check(method: &Method, version: Version, headers: &HeaderMap, origins: &O
     if !has_token(headers, &UPGRADE, "websocket") || !has_token(headers, &CONNECTION, "upgrade") {
         return Err(Refusal::NotAnUpgrade);
     }
-    if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version.as_bytes() != b"13") {
+    if headers
+        .get(SEC_WEBSOCKET_VERSION)
+        .is_none_or(|version| version.as_bytes() != b"13")
+    {
         return Err(Refusal::Version);
     }
     let key = headers.get(SEC_WEBSOCKET_KEY).ok_or(Refusal::Key)?.as_bytes();
@@ -96,7 +104,9 @@ pub fn check(method: &Method, version: Version, headers: &HeaderMap, origins: &O
     let mut hasher = Sha1::new();
     hasher.update(key);
     hasher.update(GUID);
-    Ok(Accept { accept: STANDARD.encode(hasher.finalize()) })
+    Ok(Accept {
+        accept: STANDARD.encode(hasher.finalize()),
+    })
 }
 
 /// True when a comma list, on one line or many, has this token in any case.
@@ -110,11 +120,22 @@ fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
 
 /// Clients that are no browsers send no Origin, and could send any.
 fn check_origin(headers: &HeaderMap, origins: &Origins) -> Result<(), Refusal> {
-    let (Origins::Own(others), Some(origin)) = (origins, headers.get(ORIGIN)) else { return Ok(()) };
+    let (Origins::Own(others), Some(origin)) = (origins, headers.get(ORIGIN)) else {
+        return Ok(());
+    };
     let origin = origin.to_str().map_err(|_| Refusal::Origin)?.to_ascii_lowercase();
-    let host = headers.get(http::header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let is_own = origin.split_once("://").is_some_and(|(_, authority)| authority.eq_ignore_ascii_case(host));
-    if is_own || others.contains(&origin) { Ok(()) } else { Err(Refusal::Origin) }
+    let host = headers
+        .get(http::header::HOST)
+        .and_then(|host| host.to_str().ok())
+        .unwrap_or_default();
+    let is_own = origin
+        .split_once("://")
+        .is_some_and(|(_, authority)| authority.eq_ignore_ascii_case(host));
+    if is_own || others.contains(&origin) {
+        Ok(())
+    } else {
+        Err(Refusal::Origin)
+    }
 }
 
 #[cfg(test)]
@@ -134,7 +155,10 @@ mod tests {
     fn headers(changes: &[(&str, Option<&str>)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for (name, value) in GOOD {
-            headers.insert(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
+            headers.insert(
+                HeaderName::from_bytes(name.as_bytes()).unwrap(),
+                value.parse().unwrap(),
+            );
         }
         for (name, value) in changes {
             let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
@@ -147,7 +171,12 @@ mod tests {
     }
 
     fn judge(changes: &[(&str, Option<&str>)]) -> Result<Accept, Refusal> {
-        check(&Method::GET, Version::HTTP_11, &headers(changes), &Origins::Own(vec!["https://www.example.com".into()]))
+        check(
+            &Method::GET,
+            Version::HTTP_11,
+            &headers(changes),
+            &Origins::Own(vec!["https://www.example.com".into()]),
+        )
     }
 
     #[test]
@@ -168,13 +197,22 @@ mod tests {
             (&[("sec-websocket-key", Some("dGhlIHNhbXBsZQ=="))], Refusal::Key),
             (&[("sec-websocket-key", Some("!!!!"))], Refusal::Key),
             (&[("sec-websocket-protocol", None)], Refusal::Protocol),
-            (&[("sec-websocket-protocol", Some("sipx, xsip"))], Refusal::Protocol),
+            (
+                &[("sec-websocket-protocol", Some("sipx, xsip"))],
+                Refusal::Protocol,
+            ),
         ] {
             assert_eq!(judge(changes), Err(refusal), "{changes:?}");
         }
         let all = headers(&[]);
-        assert_eq!(check(&Method::POST, Version::HTTP_11, &all, &Origins::Any), Err(Refusal::NotGet));
-        assert_eq!(check(&Method::GET, Version::HTTP_10, &all, &Origins::Any), Err(Refusal::NotGet));
+        assert_eq!(
+            check(&Method::POST, Version::HTTP_11, &all, &Origins::Any),
+            Err(Refusal::NotGet)
+        );
+        assert_eq!(
+            check(&Method::GET, Version::HTTP_10, &all, &Origins::Any),
+            Err(Refusal::NotGet)
+        );
         assert_eq!(Refusal::Version.status(), StatusCode::UPGRADE_REQUIRED);
     }
 

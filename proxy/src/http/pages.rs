@@ -82,7 +82,9 @@ struct Person<'a> {
 
 impl PhoneApi {
     fn is_registered(&self, user: &str, now: Instant) -> bool {
-        let Ok(host) = Host::parse(&self.site) else { return false };
+        let Ok(host) = Host::parse(&self.site) else {
+            return false;
+        };
         !self.location.lookup(&Aor::new(user, &host), now).is_empty()
     }
 
@@ -91,7 +93,11 @@ impl PhoneApi {
     fn user_for(&self, wanted: Option<&str>, now: Instant) -> Option<&PhoneUser> {
         let named = wanted.and_then(|wanted| self.handed_out.iter().find(|user| user.name == wanted));
         named
-            .or_else(|| self.handed_out.iter().find(|user| !self.is_registered(&user.name, now)))
+            .or_else(|| {
+                self.handed_out
+                    .iter()
+                    .find(|user| !self.is_registered(&user.name, now))
+            })
             .or(self.handed_out.first())
     }
 }
@@ -108,13 +114,17 @@ pub(super) async fn phone(
         demo: !api.handed_out.is_empty(),
         user: api.user_for(query.get("prefer").map(String::as_str), Instant::now()),
         dial: &api.dial,
-        media: Media { udp_port: api.udp_port },
+        media: Media {
+            udp_port: api.udp_port,
+        },
         desk_phone: api.desk_phone.as_ref(),
         https_port: api.https_port,
     };
     let mut response = Json(answer).into_response();
     // It may hold a password.
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+        .headers_mut()
+        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
@@ -122,14 +132,26 @@ pub(super) async fn phone(
 pub(super) async fn people(State(context): State<HttpContext>) -> Response {
     let api = &context.phone;
     let now = Instant::now();
-    let dial = api.dial.iter().map(|entry| (entry.number.as_str(), entry.label.as_str()));
-    let handed_out = api.handed_out.iter().map(|user| (user.name.as_str(), user.display_name.as_str()));
+    let dial = api
+        .dial
+        .iter()
+        .map(|entry| (entry.number.as_str(), entry.label.as_str()));
+    let handed_out = api
+        .handed_out
+        .iter()
+        .map(|user| (user.name.as_str(), user.display_name.as_str()));
     let people: Vec<Person<'_>> = dial
         .chain(handed_out)
-        .map(|(user, label)| Person { user, label, registered: api.is_registered(user, now) })
+        .map(|(user, label)| Person {
+            user,
+            label,
+            registered: api.is_registered(user, now),
+        })
         .collect();
     let mut response = Json(people).into_response();
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+        .headers_mut()
+        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
@@ -148,28 +170,50 @@ pub(super) async fn asset(
         None => from_program(uri.path(), &headers),
     };
     let headers = response.headers_mut();
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(viaduct_web::content_security_policy()));
-    headers.insert("permissions-policy", HeaderValue::from_static(viaduct_web::permissions_policy()));
+    headers.insert(
+        CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(viaduct_web::content_security_policy()),
+    );
+    headers.insert(
+        "permissions-policy",
+        HeaderValue::from_static(viaduct_web::permissions_policy()),
+    );
     headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
     headers.insert("referrer-policy", HeaderValue::from_static("no-referrer"));
     response
 }
 
 fn from_program(path: &str, headers: &HeaderMap) -> Response {
-    let Some(asset) = viaduct_web::lookup(path) else { return StatusCode::NOT_FOUND.into_response() };
-    let described = [(ETAG, asset.etag), (CACHE_CONTROL, asset.cache), (CONTENT_TYPE, asset.content_type)];
-    if headers.get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == asset.etag.as_bytes()) {
+    let Some(asset) = viaduct_web::lookup(path) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let described = [
+        (ETAG, asset.etag),
+        (CACHE_CONTROL, asset.cache),
+        (CONTENT_TYPE, asset.content_type),
+    ];
+    if headers
+        .get(IF_NONE_MATCH)
+        .is_some_and(|known| known.as_bytes() == asset.etag.as_bytes())
+    {
         return (StatusCode::NOT_MODIFIED, described).into_response();
     }
     (described, asset.bytes).into_response()
 }
 
 async fn from_folder(folder: &std::path::Path, path: &str) -> Response {
-    let Some(path) = viaduct_web::asset_path(path) else { return StatusCode::NOT_FOUND.into_response() };
+    let Some(path) = viaduct_web::asset_path(path) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
     match tokio::fs::read(folder.join(path)).await {
-        Ok(octets) => {
-            ([(CONTENT_TYPE, viaduct_web::content_type(path)), (CACHE_CONTROL, "no-store")], octets).into_response()
-        }
+        Ok(octets) => (
+            [
+                (CONTENT_TYPE, viaduct_web::content_type(path)),
+                (CACHE_CONTROL, "no-store"),
+            ],
+            octets,
+        )
+            .into_response(),
         Err(_) => StatusCode::NOT_FOUND.into_response(),
     }
 }

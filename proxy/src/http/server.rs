@@ -84,7 +84,14 @@ pub(crate) async fn serve(net: NetContext, listener: TcpListener, tls: Option<Tl
         match accepted {
             Ok((stream, remote)) => {
                 if let Some(permit) = net.conns.admit(remote.ip().to_canonical()) {
-                    tokio::spawn(connection(net.clone(), stream, remote, tls.clone(), router.clone(), permit));
+                    tokio::spawn(connection(
+                        net.clone(),
+                        stream,
+                        remote,
+                        tls.clone(),
+                        router.clone(),
+                        permit,
+                    ));
                 }
             }
             Err(error) => pause_after(&error).await,
@@ -103,9 +110,18 @@ async fn connection(
     let Ok(local) = stream.local_addr() else { return };
     // As for SIP over TCP: a kernel that cannot do this only makes it slower.
     let _ = stream.set_nodelay(true);
-    let transport = if tls.is_some() { Transport::Wss } else { Transport::Ws };
+    let transport = if tls.is_some() {
+        Transport::Wss
+    } else {
+        Transport::Ws
+    };
     let permit = Arc::new(std::sync::Mutex::new(Some(permit)));
-    let peer = Peer { transport, local, remote, permit };
+    let peer = Peer {
+        transport,
+        local,
+        remote,
+        permit,
+    };
     match tls {
         None => talk(&net, TokioIo::new(stream), router, peer).await,
         Some(tls) => match timeout(net.times.handshake, tls.accept(stream)).await {

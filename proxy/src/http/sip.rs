@@ -16,13 +16,20 @@ use crate::net::ws::{self, Accepted};
 
 /// Answers the handshake, and serves SIP on the connection after it.
 pub(super) async fn open(State(context): State<HttpContext>, mut request: Request) -> Response {
-    let judged = handshake::check(request.method(), request.version(), request.headers(), &context.origins);
+    let judged = handshake::check(
+        request.method(),
+        request.version(),
+        request.headers(),
+        &context.origins,
+    );
     let accept = match judged {
         Ok(accept) => accept,
         Err(refusal) => return refuse(&context, refusal),
     };
     let peer = request.extensions().get::<Peer>().cloned();
-    let permit = peer.as_ref().and_then(|peer| peer.permit.lock().unwrap_or_else(PoisonError::into_inner).take());
+    let permit = peer
+        .as_ref()
+        .and_then(|peer| peer.permit.lock().unwrap_or_else(PoisonError::into_inner).take());
     let (Some(peer), Some(permit), Ok(value)) = (peer, permit, HeaderValue::try_from(accept.accept)) else {
         // A connection becomes a WebSocket once.
         return StatusCode::BAD_REQUEST.into_response();
@@ -30,8 +37,19 @@ pub(super) async fn open(State(context): State<HttpContext>, mut request: Reques
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         if let Ok(upgraded) = upgrade.await {
-            let Peer { transport, local, remote, .. } = peer;
-            let accepted = Accepted { io: TokioIo::new(upgraded), transport, local, remote, permit };
+            let Peer {
+                transport,
+                local,
+                remote,
+                ..
+            } = peer;
+            let accepted = Accepted {
+                io: TokioIo::new(upgraded),
+                transport,
+                local,
+                remote,
+                permit,
+            };
             ws::serve(context.net, accepted).await;
         }
     });
@@ -46,7 +64,12 @@ pub(super) async fn open(State(context): State<HttpContext>, mut request: Reques
 }
 
 fn refuse(context: &HttpContext, refusal: Refusal) -> Response {
-    context.net.conns.counters.websocket_refusals.fetch_add(1, Ordering::Relaxed);
+    context
+        .net
+        .conns
+        .counters
+        .websocket_refusals
+        .fetch_add(1, Ordering::Relaxed);
     let mut response = (refusal.status(), format!("{refusal}\n")).into_response();
     if let Some((name, value)) = refusal.header() {
         response.headers_mut().insert(name, value);

@@ -1,6 +1,7 @@
 //! Events as text. No I/O.
 
 use std::collections::{HashMap, VecDeque};
+use std::fmt::Write;
 use std::time::Duration;
 
 use viaduct_routing::{CallEnd, CallNumber, Event, UnregisterReason};
@@ -10,6 +11,9 @@ use super::Item;
 
 /// Calls that are remembered, to name them in later lines.
 const CALLS_MAX: usize = 20_000;
+
+/// An answered call of this length in which not both sides were heard deserves attention.
+const HEARD_WITHIN: Duration = Duration::from_secs(3);
 
 /// How much a line matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,8 +40,6 @@ pub(crate) enum MediaNote {
     BothWays { call_id: String, after: Duration },
     /// Something that keeps media from flowing.
     Trouble { call_id: String, what: String },
-    /// The relay has forgotten the call: what it counted.
-    Quality { call_id: String, text: String },
 }
 
 #[derive(Debug)]
@@ -45,20 +47,29 @@ struct Call {
     number: CallNumber,
     from: String,
     to: String,
-    /// What the relay counted, when it tells that before the end of the call is told.
-    quality: Option<String>,
-    ended: Option<String>,
+    /// Whether the relay saw media from either side reach the other.
+    both_ways: bool,
 }
 
 /// Turns events into lines. Remembers calls, to say whose they are.
 #[derive(Debug, Default)]
 pub(crate) struct Lines {
+    /// Whether the relay tells of media, so that its silence means something.
+    hears_of_media: bool,
     calls: HashMap<String, Call>,
     by_number: HashMap<CallNumber, String>,
     oldest: VecDeque<String>,
 }
 
 impl Lines {
+    /// `hears_of_media` says whether the relay tells of media.
+    pub(crate) fn new(hears_of_media: bool) -> Self {
+        Self {
+            hears_of_media,
+            ..Self::default()
+        }
+    }
+
     /// The lines for one event, mostly one.
     pub(crate) fn of(&mut self, item: Item) -> Option<Line> {
         match item {
@@ -69,7 +80,12 @@ impl Lines {
 
     fn sip(&mut self, event: Event) -> Option<Line> {
         match event {
-            Event::Registered { aor, flow, user_agent, .. } => {
+            Event::Registered {
+                aor,
+                flow,
+                user_agent,
+                ..
+            } => {
                 let device = user_agent.as_deref().unwrap_or("unknown device");
                 Some(normal(format!(
                     "{} registered  {}  {device}, {}",
@@ -88,54 +104,76 @@ impl Lines {
             }
             Event::AuthFailed { flow, failure, pause } => {
                 let wait = pause.map(|pause| format!("; the next try is heard in {} s", pause.as_secs()));
-                Some(attention(format!("{failure}, from {}{}", place(&flow), wait.unwrap_or_default())))
+                Some(attention(format!(
+                    "{failure}, from {}{}",
+                    place(&flow),
+                    wait.unwrap_or_default()
+                )))
             }
-            Event::Refused { flow, method, uri, status, reason } => {
-                Some(detail(format!("{method} {uri} from {} refused: {status} {reason}", place(&flow))))
-            }
-            Event::BadMessage { flow, fault } => {
-                Some(detail(format!("dropped octets from {} that are no SIP message: {fault}", place(&flow))))
-            }
-            Event::CallStarted { call, call_id, from, to } => {
+            Event::Refused {
+                flow,
+                method,
+                uri,
+                status,
+                reason,
+            } => Some(detail(format!(
+                "{method} {uri} from {} refused: {status} {reason}",
+                place(&flow)
+            ))),
+            Event::BadMessage { flow, fault } => Some(detail(format!(
+                "dropped octets from {} that are no SIP message: {fault}",
+                place(&flow)
+            ))),
+            Event::CallStarted {
+                call,
+                call_id,
+                from,
+                to,
+            } => {
                 let line = normal(format!("call {}  {from} → {to}", call.0));
-                self.remember(call_id, Call { number: call, from, to, quality: None, ended: None });
+                self.remember(
+                    call_id,
+                    Call {
+                        number: call,
+                        from,
+                        to,
+                        both_ways: false,
+                    },
+                );
                 Some(line)
             }
-            Event::CallAnswered { call, after } => {
-                Some(normal(format!("call {}  answered after {}", call.0, seconds(after))))
-            }
+            Event::CallAnswered { call, after } => Some(normal(format!(
+                "call {}  answered after {}",
+                call.0,
+                seconds(after)
+            ))),
             Event::CallEnded { call, end, talked } => self.ended(call, &end, talked),
-            Event::RelayFailed { call_id, reason } => {
-                Some(attention(format!("{}the media relay failed: {reason}", self.name(&call_id))))
-            }
+            Event::RelayFailed { call_id, reason } => Some(attention(format!(
+                "{}the media relay failed: {reason}",
+                self.name(&call_id)
+            ))),
         }
     }
 
     fn media(&mut self, note: MediaNote) -> Option<Line> {
         match note {
             MediaNote::BothWays { call_id, after } => {
-                Some(normal(format!("{}audio both ways after {}", self.name(&call_id), seconds(after))))
+                if let Some(call) = self.calls.get_mut(&call_id) {
+                    call.both_ways = true;
+                }
+                Some(normal(format!(
+                    "{}audio both ways after {}",
+                    self.name(&call_id),
+                    seconds(after)
+                )))
             }
             MediaNote::Trouble { call_id, what } => Some(attention(format!("{}{what}", self.name(&call_id)))),
-            MediaNote::Quality { call_id, text } => {
-                let call = self.calls.get_mut(&call_id)?;
-                match call.ended.take() {
-                    Some(ended) => {
-                        self.forget(&call_id);
-                        Some(normal(format!("{ended}  {text}")))
-                    }
-                    None => {
-                        call.quality = Some(text);
-                        None
-                    }
-                }
-            }
         }
     }
 
     fn ended(&mut self, number: CallNumber, end: &CallEnd, talked: Option<Duration>) -> Option<Line> {
         let call_id = self.by_number.get(&number)?.clone();
-        let call = self.calls.get_mut(&call_id)?;
+        let call = self.calls.get(&call_id)?;
         let how = match end {
             CallEnd::ByCaller => format!("ended by {}", call.from),
             CallEnd::ByCallee => format!("ended by {}", call.to),
@@ -143,19 +181,24 @@ impl Lines {
             CallEnd::Failed { status, reason } => format!("failed: {status} {reason}"),
             CallEnd::ByProxy(why) => format!("ended: {}", why.words()),
         };
-        let talked = talked.map(|talked| format!("  {} s", talked.as_secs()));
-        let mut text = format!("call {}  {how}{}", number.0, talked.as_deref().unwrap_or_default());
-        if let Some(quality) = call.quality.take() {
-            text.push_str("  ");
-            text.push_str(&quality);
+        let mut text = format!("call {}  {how}", number.0);
+        if let Some(talked) = talked {
+            let _ = write!(text, "  {} s", talked.as_secs());
         }
+        let is_deaf =
+            self.hears_of_media && !call.both_ways && talked.is_some_and(|talked| talked >= HEARD_WITHIN);
         self.forget(&call_id);
+        if is_deaf {
+            return Some(attention(format!("{text}  without audio both ways")));
+        }
         Some(normal(text))
     }
 
     /// `call 7  `, or nothing for a call that nobody told of.
     fn name(&self, call_id: &str) -> String {
-        self.calls.get(call_id).map_or_else(String::new, |call| format!("call {}  ", call.number.0))
+        self.calls
+            .get(call_id)
+            .map_or_else(String::new, |call| format!("call {}  ", call.number.0))
     }
 
     fn remember(&mut self, call_id: String, call: Call) {
@@ -174,7 +217,11 @@ impl Lines {
             self.by_number.remove(&call.number);
         }
         // Ended calls leave the queue from its front; one behind a long call leaves when that one does.
-        while self.oldest.front().is_some_and(|oldest| !self.calls.contains_key(oldest)) {
+        while self
+            .oldest
+            .front()
+            .is_some_and(|oldest| !self.calls.contains_key(oldest))
+        {
             self.oldest.pop_front();
         }
     }
@@ -189,15 +236,24 @@ fn seconds(duration: Duration) -> String {
 }
 
 fn normal(text: String) -> Line {
-    Line { importance: Importance::Normal, text }
+    Line {
+        importance: Importance::Normal,
+        text,
+    }
 }
 
 fn attention(text: String) -> Line {
-    Line { importance: Importance::Attention, text }
+    Line {
+        importance: Importance::Attention,
+        text,
+    }
 }
 
 fn detail(text: String) -> Line {
-    Line { importance: Importance::Detail, text }
+    Line {
+        importance: Importance::Detail,
+        text,
+    }
 }
 
 #[cfg(test)]
@@ -225,15 +281,62 @@ mod tests {
         let mut lines = Lines::default();
         let call = CallNumber(1);
         assert_eq!(tell(&mut lines, started(1)), "call 1  300 → 100");
-        let answered = Event::CallAnswered { call, after: Duration::from_millis(212) };
+        let answered = Event::CallAnswered {
+            call,
+            after: Duration::from_millis(212),
+        };
         assert_eq!(tell(&mut lines, answered), "call 1  answered after 0.21 s");
-        let both = MediaNote::BothWays { call_id: "id-1".to_owned(), after: Duration::from_millis(340) };
-        assert_eq!(lines.of(Item::Media(both)).unwrap().text, "call 1  audio both ways after 0.34 s");
-        let quality = MediaNote::Quality { call_id: "id-1".to_owned(), text: "MOS 4.4".to_owned() };
-        assert_eq!(lines.of(Item::Media(quality)), None, "told together with the end");
-        let ended = Event::CallEnded { call, end: CallEnd::ByCaller, talked: Some(Duration::from_secs(22)) };
-        assert_eq!(tell(&mut lines, ended), "call 1  ended by 300  22 s  MOS 4.4");
+        let both = MediaNote::BothWays {
+            call_id: "id-1".to_owned(),
+            after: Duration::from_millis(340),
+        };
+        assert_eq!(
+            lines.of(Item::Media(both)).unwrap().text,
+            "call 1  audio both ways after 0.34 s"
+        );
+        let ended = Event::CallEnded {
+            call,
+            end: CallEnd::ByCaller,
+            talked: Some(Duration::from_secs(22)),
+        };
+        assert_eq!(tell(&mut lines, ended), "call 1  ended by 300  22 s");
         assert!(lines.calls.is_empty() && lines.by_number.is_empty() && lines.oldest.is_empty());
+    }
+
+    #[test]
+    fn a_call_that_was_not_heard_both_ways_stands_out() {
+        for (hears_of_media, both_ways, talked, expected) in [
+            (
+                true,
+                false,
+                3,
+                "call 1  ended by 100  3 s  without audio both ways",
+            ),
+            (true, false, 2, "call 1  ended by 100  2 s"),
+            (true, true, 9, "call 1  ended by 100  9 s"),
+            (false, false, 9, "call 1  ended by 100  9 s"),
+        ] {
+            let mut lines = Lines::new(hears_of_media);
+            tell(&mut lines, started(1));
+            if both_ways {
+                lines.of(Item::Media(MediaNote::BothWays {
+                    call_id: "id-1".to_owned(),
+                    after: Duration::ZERO,
+                }));
+            }
+            let talked = Some(Duration::from_secs(talked));
+            let ended = Event::CallEnded {
+                call: CallNumber(1),
+                end: CallEnd::ByCallee,
+                talked,
+            };
+            let line = lines.of(Item::Sip(ended)).unwrap();
+            assert_eq!(line.text, expected);
+            assert_eq!(
+                line.importance == Importance::Attention,
+                expected.ends_with("both ways")
+            );
+        }
     }
 
     #[test]
@@ -242,11 +345,26 @@ mod tests {
         for (number, end, text) in [
             (1, CallEnd::ByCallee, "ended by 100"),
             (2, CallEnd::Cancelled, "300 gave up"),
-            (3, CallEnd::Failed { status: 486, reason: "Busy Here".to_owned() }, "failed: 486 Busy Here"),
-            (4, CallEnd::ByProxy(ProxyEnd::MediaTimeout), "ended: no media from either side"),
+            (
+                3,
+                CallEnd::Failed {
+                    status: 486,
+                    reason: "Busy Here".to_owned(),
+                },
+                "failed: 486 Busy Here",
+            ),
+            (
+                4,
+                CallEnd::ByProxy(ProxyEnd::MediaTimeout),
+                "ended: no media from either side",
+            ),
         ] {
             tell(&mut lines, started(number));
-            let ended = Event::CallEnded { call: CallNumber(number), end, talked: None };
+            let ended = Event::CallEnded {
+                call: CallNumber(number),
+                end,
+                talked: None,
+            };
             assert_eq!(tell(&mut lines, ended), format!("call {number}  {text}"));
         }
     }
@@ -265,7 +383,10 @@ mod tests {
             flow,
             user_agent: Some("Firefox 152".into()),
         };
-        assert_eq!(tell(&mut Lines::default(), registered), "300 registered  192.0.2.7  Firefox 152, WSS");
+        assert_eq!(
+            tell(&mut Lines::default(), registered),
+            "300 registered  192.0.2.7  Firefox 152, WSS"
+        );
     }
 
     #[test]
@@ -274,6 +395,9 @@ mod tests {
         for number in 0..CALLS_MAX as u64 + 10 {
             tell(&mut lines, started(number));
         }
-        assert_eq!((lines.calls.len(), lines.by_number.len(), lines.oldest.len()), (CALLS_MAX, CALLS_MAX, CALLS_MAX));
+        assert_eq!(
+            (lines.calls.len(), lines.by_number.len(), lines.oldest.len()),
+            (CALLS_MAX, CALLS_MAX, CALLS_MAX)
+        );
     }
 }

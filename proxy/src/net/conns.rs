@@ -89,7 +89,10 @@ impl Conns {
         *count += 1;
         let is_over = *count > self.limits.per_source;
         drop(per_source);
-        let permit = Permit { conns: Arc::clone(self), ip };
+        let permit = Permit {
+            conns: Arc::clone(self),
+            ip,
+        };
         if is_over {
             self.counters.over_source_limit.fetch_add(1, Ordering::Relaxed);
             return None;
@@ -100,18 +103,30 @@ impl Conns {
     /// Gives a connection its identity and its queue.
     pub(crate) fn open(self: &Arc<Self>) -> (ConnId, Outgoing) {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        #[expect(clippy::expect_used, reason = "counts up from 1; 2^64 connections take longer than the process lives")]
+        #[expect(
+            clippy::expect_used,
+            reason = "counts up from 1; 2^64 connections take longer than the process lives"
+        )]
         let conn = ConnId::new(number).expect("connection numbers begin at 1");
         let (sender, queue) = mpsc::channel(self.limits.queue);
         self.open.insert(conn, sender);
-        (conn, Outgoing { conns: Arc::clone(self), conn, queue })
+        (
+            conn,
+            Outgoing {
+                conns: Arc::clone(self),
+                conn,
+                queue,
+            },
+        )
     }
 
     /// Queues a message for the peer of a flow. False when the connection is gone, or its peer does not read: then it
     /// is about to be closed.
     pub(crate) fn send(&self, flow: &Flow, octets: Bytes) -> bool {
         let Some(conn) = flow.conn else { return false };
-        let Some(sender) = self.open.get(&conn).map(|entry| entry.value().clone()) else { return false };
+        let Some(sender) = self.open.get(&conn).map(|entry| entry.value().clone()) else {
+            return false;
+        };
         match sender.try_send(octets) {
             Ok(()) => true,
             Err(mpsc::error::TrySendError::Closed(_)) => false,
@@ -173,7 +188,11 @@ mod tests {
     use super::*;
 
     fn conns(connections: usize, per_source: usize, queue: usize) -> Arc<Conns> {
-        Conns::new(ConnLimits { connections, per_source, queue })
+        Conns::new(ConnLimits {
+            connections,
+            per_source,
+            queue,
+        })
     }
 
     fn ip(last: u8) -> IpAddr {
@@ -201,11 +220,19 @@ mod tests {
         let conns = conns(9, 9, 2);
         let (conn, mut outgoing) = conns.open();
         let addr = "192.0.2.1:5060".parse().unwrap();
-        let flow = Flow { transport: Transport::Tcp, local: addr, remote: addr, conn: Some(conn) };
+        let flow = Flow {
+            transport: Transport::Tcp,
+            local: addr,
+            remote: addr,
+            conn: Some(conn),
+        };
         assert!(conns.send(&flow, Bytes::from_static(b"1")));
         assert!(conns.send(&flow, Bytes::from_static(b"2")));
         assert!(!conns.send(&flow, Bytes::from_static(b"3")));
-        assert!(!conns.send(&flow, Bytes::from_static(b"4")), "it is not known any more");
+        assert!(
+            !conns.send(&flow, Bytes::from_static(b"4")),
+            "it is not known any more"
+        );
         assert_eq!(outgoing.try_next().as_deref(), Some(&b"1"[..]));
         assert_eq!(outgoing.try_next().as_deref(), Some(&b"2"[..]));
         assert_eq!(outgoing.try_next(), None);

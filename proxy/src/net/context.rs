@@ -9,7 +9,7 @@ use viaduct_sip::{Limits, Message, ParseError, Transport};
 use viaduct_txn::{ConnId, Flow};
 
 use super::conns::Conns;
-use crate::shard::{Shards, ShardInput};
+use crate::shard::{ShardInput, Shards};
 
 /// How long connections may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,11 +43,26 @@ pub(crate) struct Inlet {
 
 impl NetContext {
     /// The way into the shards for a connection.
-    pub(crate) fn inlet(&self, transport: Transport, local: SocketAddr, remote: SocketAddr, conn: ConnId) -> Inlet {
+    pub(crate) fn inlet(
+        &self,
+        transport: Transport,
+        local: SocketAddr,
+        remote: SocketAddr,
+        conn: ConnId,
+    ) -> Inlet {
         // A socket that takes IPv4 over IPv6 shows mapped addresses; nothing else should see them.
         let canonical = |addr: SocketAddr| SocketAddr::new(addr.ip().to_canonical(), addr.port());
-        let flow = Flow { transport, local: canonical(local), remote: canonical(remote), conn: Some(conn) };
-        Inlet { context: self.clone(), flow, conn }
+        let flow = Flow {
+            transport,
+            local: canonical(local),
+            remote: canonical(remote),
+            conn: Some(conn),
+        };
+        Inlet {
+            context: self.clone(),
+            flow,
+            conn,
+        }
     }
 
     /// Resolves when the process is about to end.
@@ -61,13 +76,25 @@ impl NetContext {
 impl Inlet {
     /// Hands a message to its shard, waiting while the shard is busy: that is what slows a peer down.
     pub(crate) async fn message(&self, message: Message) {
-        self.context.shards.of_message(&message).push(ShardInput::Message { flow: self.flow, message }).await;
+        self.context
+            .shards
+            .of_message(&message)
+            .push(ShardInput::Message {
+                flow: self.flow,
+                message,
+            })
+            .await;
     }
 
     /// Octets that are no message: a shard answers them if they can be answered.
     pub(crate) async fn bad_message(&self, error: ParseError) {
         let shard = self.context.shards.any(self.conn.get());
-        shard.push(ShardInput::BadMessage { flow: self.flow, error: Box::new(error) }).await;
+        shard
+            .push(ShardInput::BadMessage {
+                flow: self.flow,
+                error: Box::new(error),
+            })
+            .await;
     }
 
     /// The connection is gone: every shard may have calls over it.

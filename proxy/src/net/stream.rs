@@ -63,7 +63,11 @@ async fn connection(
         Some(tls) => match timeout(context.times.handshake, tls.accept(stream)).await {
             Ok(Ok(stream)) => talk(context, stream, Transport::Tls, local, remote).await,
             Ok(Err(error)) => {
-                context.conns.counters.tls_failures.fetch_add(1, Ordering::Relaxed);
+                context
+                    .conns
+                    .counters
+                    .tls_failures
+                    .fetch_add(1, Ordering::Relaxed);
                 tracing::debug!(%remote, "TLS handshake failed: {error}");
             }
             Err(_) => {
@@ -81,7 +85,15 @@ where
 {
     let (conn, outgoing) = context.conns.open();
     let inlet = context.inlet(transport, local, remote, conn);
-    Talk { framer: Framer::new(context.limits), context, stream, outgoing, since: Instant::now() }.run(&inlet).await;
+    Talk {
+        framer: Framer::new(context.limits),
+        context,
+        stream,
+        outgoing,
+        since: Instant::now(),
+    }
+    .run(&inlet)
+    .await;
     inlet.closed().await;
 }
 
@@ -109,8 +121,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
             let patience = self.patience();
             tokio::select! {
                 message = self.outgoing.next() => match message {
-                    Some(octets) if self.write(octets).await => {}
-                    _ => break End::Closed,
+                    Some(octets) => {
+                        if !self.write(octets).await {
+                            break End::Closed;
+                        }
+                    }
+                    None => break End::Closed,
                 },
                 read = self.stream.read(&mut buffer) => match read {
                     Ok(0) | Err(_) => break End::Closed,
@@ -140,7 +156,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
     /// Until when something must happen.
     fn patience(&self) -> Instant {
         let times = &self.context.times;
-        self.since + if self.framer.is_inside_message() { times.handshake } else { times.idle }
+        self.since
+            + if self.framer.is_inside_message() {
+                times.handshake
+            } else {
+                times.idle
+            }
     }
 
     async fn received(&mut self, octets: &[u8], inlet: &Inlet) -> Result<(), End> {
@@ -179,7 +200,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) => return false,
                 Err(_) => {
-                    self.context.conns.counters.slow_peers.fetch_add(1, Ordering::Relaxed);
+                    self.context
+                        .conns
+                        .counters
+                        .slow_peers
+                        .fetch_add(1, Ordering::Relaxed);
                     return false;
                 }
             }

@@ -78,7 +78,15 @@ impl UdpListener {
         let received = if self.bound.ip().is_unspecified() {
             self.receive_with_address(buffer)
         } else {
-            self.socket.recv_from(buffer).map(|(len, remote)| (len, Origin { remote, local: self.bound }))
+            self.socket.recv_from(buffer).map(|(len, remote)| {
+                (
+                    len,
+                    Origin {
+                        remote,
+                        local: self.bound,
+                    },
+                )
+            })
         };
         match received {
             Ok(received) => Ok(Some(received)),
@@ -103,11 +111,26 @@ impl UdpListener {
                     ipi_spec_dst: in_addr(ip),
                     ipi_addr: in_addr(Ipv4Addr::UNSPECIFIED),
                 };
-                sendmsg(fd, &slices, &[ControlMessage::Ipv4PacketInfo(&info)], MsgFlags::empty(), Some(&to))?;
+                sendmsg(
+                    fd,
+                    &slices,
+                    &[ControlMessage::Ipv4PacketInfo(&info)],
+                    MsgFlags::empty(),
+                    Some(&to),
+                )?;
             }
             IpAddr::V6(ip) => {
-                let info = nix::libc::in6_pktinfo { ipi6_addr: in6_addr(ip), ipi6_ifindex: 0 };
-                sendmsg(fd, &slices, &[ControlMessage::Ipv6PacketInfo(&info)], MsgFlags::empty(), Some(&to))?;
+                let info = nix::libc::in6_pktinfo {
+                    ipi6_addr: in6_addr(ip),
+                    ipi6_ifindex: 0,
+                };
+                sendmsg(
+                    fd,
+                    &slices,
+                    &[ControlMessage::Ipv6PacketInfo(&info)],
+                    MsgFlags::empty(),
+                    Some(&to),
+                )?;
             }
         }
         Ok(())
@@ -124,7 +147,9 @@ impl UdpListener {
             ControlMessageOwned::Ipv4PacketInfo(info) => {
                 Some(IpAddr::V4(Ipv4Addr::from(u32::from_be(info.ipi_addr.s_addr))))
             }
-            ControlMessageOwned::Ipv6PacketInfo(info) => Some(IpAddr::V6(Ipv6Addr::from(info.ipi6_addr.s6_addr))),
+            ControlMessageOwned::Ipv6PacketInfo(info) => {
+                Some(IpAddr::V6(Ipv6Addr::from(info.ipi6_addr.s6_addr)))
+            }
             _ => None,
         });
         let local = SocketAddr::new(to.unwrap_or(self.bound.ip()), self.bound.port());
@@ -141,7 +166,9 @@ fn to_std(addr: &SockaddrStorage) -> Option<SocketAddr> {
 }
 
 fn in_addr(ip: Ipv4Addr) -> nix::libc::in_addr {
-    nix::libc::in_addr { s_addr: u32::from(ip).to_be() }
+    nix::libc::in_addr {
+        s_addr: u32::from(ip).to_be(),
+    }
 }
 
 fn in6_addr(ip: Ipv6Addr) -> nix::libc::in6_addr {
@@ -178,7 +205,8 @@ mod tests {
         // A connected socket hears this only if it comes from where it sent to.
         listener.send(origin.local, origin.remote, b"back").unwrap();
         let mut buffer = [0; 16];
-        peer.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
+        peer.set_read_timeout(Some(std::time::Duration::from_secs(5)))
+            .unwrap();
         assert_eq!(peer.recv(&mut buffer).unwrap(), 4);
     }
 
@@ -190,7 +218,8 @@ mod tests {
         let (_, origin) = receive(&listener);
         assert_eq!(origin.local.ip(), IpAddr::V6(Ipv6Addr::LOCALHOST));
         listener.send(origin.local, origin.remote, b"y").unwrap();
-        peer.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
+        peer.set_read_timeout(Some(std::time::Duration::from_secs(5)))
+            .unwrap();
         assert_eq!(peer.recv(&mut [0; 16]).unwrap(), 1);
     }
 

@@ -36,7 +36,13 @@ pub(crate) async fn serve<S>(context: NetContext, accepted: Accepted<S>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let Accepted { io, transport, local, remote, permit } = accepted;
+    let Accepted {
+        io,
+        transport,
+        local,
+        remote,
+        permit,
+    } = accepted;
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(0)
@@ -46,7 +52,12 @@ where
     let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
     let (conn, mut outgoing) = context.conns.open();
     let inlet = context.inlet(transport, local, remote, conn);
-    let mut talk = Talk { context: context.clone(), socket, heard: Instant::now(), asked: false };
+    let mut talk = Talk {
+        context: context.clone(),
+        socket,
+        heard: Instant::now(),
+        asked: false,
+    };
     let goodbye = loop {
         let next_ping = talk.heard + context.times.ping;
         let step = tokio::select! {
@@ -126,7 +137,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(None),
             Err(_) => {
-                self.context.conns.counters.slow_peers.fetch_add(1, Ordering::Relaxed);
+                self.context
+                    .conns
+                    .counters
+                    .slow_peers
+                    .fetch_add(1, Ordering::Relaxed);
                 Err(None)
             }
         }
@@ -135,7 +150,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
     /// A phone in a tunnel says nothing when it goes. One that does not answer until the next ping has gone.
     async fn ping(&mut self) -> Result<(), End> {
         if self.asked {
-            self.context.conns.counters.idle_peers.fetch_add(1, Ordering::Relaxed);
+            self.context
+                .conns
+                .counters
+                .idle_peers
+                .fetch_add(1, Ordering::Relaxed);
             return Err(None);
         }
         self.asked = true;
@@ -148,14 +167,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
 }
 
 fn close(code: CloseCode, reason: &'static str) -> CloseFrame {
-    CloseFrame { code, reason: reason.into() }
+    CloseFrame {
+        code,
+        reason: reason.into(),
+    }
 }
 
 /// What a peer that broke the protocol is told (RFC 6455 section 7.4.1).
 fn fault(error: &Error) -> End {
     match error {
         Error::Utf8(_) => Some(close(CloseCode::Invalid, "text is not UTF-8")),
-        Error::Capacity(CapacityError::MessageTooLong { .. }) => Some(close(CloseCode::Size, "message too large")),
+        Error::Capacity(CapacityError::MessageTooLong { .. }) => {
+            Some(close(CloseCode::Size, "message too large"))
+        }
         Error::Protocol(_) => Some(close(CloseCode::Protocol, "protocol error")),
         _ => None,
     }

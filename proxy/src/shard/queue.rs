@@ -42,8 +42,20 @@ struct Bell {
 /// A queue of `length` inputs into the thread that sleeps in `poll`.
 pub(crate) fn pair<T>(poll: &Poll, length: usize) -> io::Result<(Handle<T>, Inputs<T>)> {
     let (sender, receiver) = mpsc::channel(length);
-    let bell = Arc::new(Bell { waker: Waker::new(poll.registry(), WAKE)?, rung: AtomicBool::new(false) });
-    Ok((Handle { queue: sender, bell: bell.clone() }, Inputs { queue: receiver, bell }))
+    let bell = Arc::new(Bell {
+        waker: Waker::new(poll.registry(), WAKE)?,
+        rung: AtomicBool::new(false),
+    });
+    Ok((
+        Handle {
+            queue: sender,
+            bell: bell.clone(),
+        },
+        Inputs {
+            queue: receiver,
+            bell,
+        },
+    ))
 }
 
 impl Bell {
@@ -90,7 +102,10 @@ impl<T> Handle<T> {
 
 impl<T> Clone for Handle<T> {
     fn clone(&self) -> Self {
-        Self { queue: self.queue.clone(), bell: self.bell.clone() }
+        Self {
+            queue: self.queue.clone(),
+            bell: self.bell.clone(),
+        }
     }
 }
 
@@ -118,7 +133,10 @@ pub(crate) struct Shards {
 
 impl Shards {
     pub(crate) fn new(handles: Vec<ShardHandle>) -> Self {
-        Self { handles: handles.into(), hasher: RandomState::new() }
+        Self {
+            handles: handles.into(),
+            hasher: RandomState::new(),
+        }
     }
 
     /// The shard that a message belongs to: everything of one Call-ID goes to one.

@@ -65,7 +65,10 @@ impl RelayLink {
                 // Only the relay's datagrams are heard, and its absence is an error on sending.
                 socket.connect(address)?;
                 poll.registry().register(&mut socket, token, Interest::READABLE)?;
-                let config = ng::ClientConfig { give_up_after: patience, ..ng::ClientConfig::default() };
+                let config = ng::ClientConfig {
+                    give_up_after: patience,
+                    ..ng::ClientConfig::default()
+                };
                 Ok(Self::Ng(Box::new(NgLink {
                     socket,
                     client: ng::Client::new(config, rand::random()),
@@ -92,13 +95,18 @@ impl RelayLink {
                 .request(request, move |reply| {
                     if let Some(ticket) = ticket {
                         // The relay's thread may wait: a shard never waits for the relay.
-                        shard.push_blocking(ShardInput::Relay { ticket, reply: Ok(reply) });
+                        shard.push_blocking(ShardInput::Relay {
+                            ticket,
+                            reply: Ok(reply),
+                        });
                     }
                 })
                 .is_ok(),
             Self::Ng(link) => link.ask(now, ticket, &request),
         };
-        ticket.filter(|_| !asked).map(|ticket| (ticket, RelayFailure::Unavailable))
+        ticket
+            .filter(|_| !asked)
+            .map(|ticket| (ticket, RelayFailure::Unavailable))
     }
 
     /// Datagrams of the relay wait.

@@ -9,7 +9,8 @@ use std::time::Instant;
 use anyhow::Context;
 use bytes::Bytes;
 use viaduct_service::{
-    Agent, Config, Counters, Event, Family, Gauges, MediaAddress, MediaOpenError, Output, StreamEvent, StreamId,
+    Agent, Config, Counters, Event, Family, Gauges, MediaAddress, MediaOpenError, Output, StreamEvent,
+    StreamId,
 };
 use viaduct_settings::GatewaySettings;
 use viaduct_sip::{Limits, Message};
@@ -21,7 +22,10 @@ use super::{Handle, Shards};
 #[derive(Debug)]
 pub(crate) enum ServiceInput {
     /// The media of a call is open, or cannot be opened.
-    Opened { stream: StreamId, result: Result<MediaAddress, MediaOpenError> },
+    Opened {
+        stream: StreamId,
+        result: Result<MediaAddress, MediaOpenError>,
+    },
     /// The media of a call has something to tell.
     Told { stream: StreamId, event: StreamEvent },
 }
@@ -46,9 +50,13 @@ impl Addresses {
     fn choose(candidates: &[IpAddr]) -> Self {
         let first = |is_wanted: fn(&IpAddr) -> bool| {
             let far = candidates.iter().find(|ip| is_wanted(ip) && !ip.is_loopback());
-            far.or_else(|| candidates.iter().find(|ip| is_wanted(ip))).copied()
+            far.or_else(|| candidates.iter().find(|ip| is_wanted(ip)))
+                .copied()
         };
-        Self { v4: first(IpAddr::is_ipv4), v6: first(IpAddr::is_ipv6) }
+        Self {
+            v4: first(IpAddr::is_ipv4),
+            v6: first(IpAddr::is_ipv6),
+        }
     }
 
     fn of(&self, family: Family) -> Option<IpAddr> {
@@ -65,13 +73,20 @@ impl ServicesConfig {
         let mut agent = Config::new(&settings.site.domain)
             .with_context(|| format!("the domain `{}` fits no SIP URI", settings.site.domain))?;
         agent.limits.sessions_max = settings.limits.service_calls as usize;
-        agent.limits.transactions.server_transactions_max =
-            agent.limits.transactions.server_transactions_max.min(settings.limits.transactions as usize);
+        agent.limits.transactions.server_transactions_max = agent
+            .limits
+            .transactions
+            .server_transactions_max
+            .min(settings.limits.transactions as usize);
         let addresses = Addresses::choose(candidates);
         if addresses.v4.is_none() {
             agent.offer_family = Family::V6;
         }
-        Ok(Self { agent, message_limits: crate::convert::message_limits(settings), addresses })
+        Ok(Self {
+            agent,
+            message_limits: crate::convert::message_limits(settings),
+            addresses,
+        })
     }
 }
 
@@ -88,8 +103,13 @@ pub(crate) struct Services {
 impl Services {
     /// Starts the media thread, and makes an agent for each shard.
     pub(crate) fn start(config: ServicesConfig, shards: &Shards) -> anyhow::Result<Vec<Self>> {
-        let ServicesConfig { agent, message_limits, addresses } = config;
-        let media = MediaThread::spawn(addresses, shards.clone()).context("starting the services' media thread")?;
+        let ServicesConfig {
+            agent,
+            message_limits,
+            addresses,
+        } = config;
+        let media =
+            MediaThread::spawn(addresses, shards.clone()).context("starting the services' media thread")?;
         let services = (0..shards.len()).map(|shard| Self {
             agent: Agent::new(agent.clone(), rand::random()),
             media: media.clone(),
@@ -150,11 +170,26 @@ impl Services {
                     Err(error) => tracing::warn!("a message of a service cannot be read: {error}"),
                 },
                 // The media thread never waits for a shard, so a shard may wait for it.
-                Output::OpenMedia { stream, service, family, params } => {
-                    self.media.push_blocking(Order::Open { shard, stream, service, family, params });
+                Output::OpenMedia {
+                    stream,
+                    service,
+                    family,
+                    params,
+                } => {
+                    self.media.push_blocking(Order::Open {
+                        shard,
+                        stream,
+                        service,
+                        family,
+                        params,
+                    });
                 }
                 Output::UpdateMedia { stream, params } => {
-                    self.media.push_blocking(Order::Update { shard, stream, params });
+                    self.media.push_blocking(Order::Update {
+                        shard,
+                        stream,
+                        params,
+                    });
                 }
                 Output::CloseMedia { stream } => self.media.push_blocking(Order::Close { shard, stream }),
                 Output::Event(event) => tell(&event),
@@ -175,12 +210,27 @@ fn tell(event: &Event) {
         Event::MediaFailed { stream, error } => {
             tracing::warn!(%stream, "a call to a service gets no media: {error}");
         }
-        Event::Refused { call_id, method, status, reason } => {
+        Event::Refused {
+            call_id,
+            method,
+            status,
+            reason,
+        } => {
             tracing::debug!(call_id, "a service refused {method}: {status} {reason}");
         }
-        Event::CallStarted { stream, service, call_id } => tracing::debug!(%stream, call_id, "{service} is called"),
+        Event::CallStarted {
+            stream,
+            service,
+            call_id,
+        } => tracing::debug!(%stream, call_id, "{service} is called"),
         Event::CallAnswered { stream } => tracing::debug!(%stream, "a service answered"),
-        Event::CallEnded { stream, end, talked } => tracing::debug!(%stream, ?end, ?talked, "a service's call ended"),
-        Event::Digit { stream, digit, source } => tracing::debug!(%stream, %digit, ?source, "a service heard a key"),
+        Event::CallEnded { stream, end, talked } => {
+            tracing::debug!(%stream, ?end, ?talked, "a service's call ended");
+        }
+        Event::Digit {
+            stream,
+            digit,
+            source,
+        } => tracing::debug!(%stream, %digit, ?source, "a service heard a key"),
     }
 }

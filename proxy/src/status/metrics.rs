@@ -30,10 +30,18 @@ impl Moment {
     fn new(parts: &Parts, snapshots: &Snapshots) -> Self {
         let (counters, gauges) = (snapshots.counters(), snapshots.gauges());
         let sum = |of: fn(&viaduct_txn::Counters) -> u64| {
-            snapshots.shards.iter().map(|shard| of(&shard.transactions)).sum::<u64>()
+            snapshots
+                .shards
+                .iter()
+                .map(|shard| of(&shard.transactions))
+                .sum::<u64>()
         };
         let of_services = |of: fn(&viaduct_service::Counters) -> u64| {
-            snapshots.shards.iter().map(|shard| of(&shard.service_counters)).sum::<u64>()
+            snapshots
+                .shards
+                .iter()
+                .map(|shard| of(&shard.service_counters))
+                .sum::<u64>()
         };
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let conns = &parts.conns.counters;
@@ -41,59 +49,203 @@ impl Moment {
         Self {
             counters: vec![
                 ("sip_messages", "SIP messages received", counters.messages),
-                ("sip_bad_messages", "Octets received that were no SIP message", counters.bad_messages),
-                ("sip_dropped", "SIP messages dropped without an answer", counters.dropped),
-                ("sip_sends_failed", "SIP messages that could not be sent", counters.sends_failed),
-                ("sip_retransmissions", "SIP messages sent again", sum(|c| c.retransmissions)),
-                ("sip_request_repeats", "Repeated requests absorbed", sum(|c| c.request_repeats)),
-                ("sip_responses_stray", "Responses to nothing", sum(|c| c.responses_stray)),
-                ("sip_client_timeouts", "Requests that got no final answer", sum(|c| c.client_timeouts)),
-                ("sip_acks_missing", "Final answers never acknowledged", sum(|c| c.acks_missing)),
-                ("sip_requests_over_limit", "Requests over limits.transactions", sum(|c| c.requests_refused)),
-                ("sip_clients_over_limit", "Requests not sent for want of a transaction", sum(|c| c.clients_refused)),
-                ("sip_requests_over_rate", "Requests over limits.requests_per_source", counters.requests_over_rate),
+                (
+                    "sip_bad_messages",
+                    "Octets received that were no SIP message",
+                    counters.bad_messages,
+                ),
+                (
+                    "sip_dropped",
+                    "SIP messages dropped without an answer",
+                    counters.dropped,
+                ),
+                (
+                    "sip_sends_failed",
+                    "SIP messages that could not be sent",
+                    counters.sends_failed,
+                ),
+                (
+                    "sip_retransmissions",
+                    "SIP messages sent again",
+                    sum(|c| c.retransmissions),
+                ),
+                (
+                    "sip_request_repeats",
+                    "Repeated requests absorbed",
+                    sum(|c| c.request_repeats),
+                ),
+                (
+                    "sip_responses_stray",
+                    "Responses to nothing",
+                    sum(|c| c.responses_stray),
+                ),
+                (
+                    "sip_client_timeouts",
+                    "Requests that got no final answer",
+                    sum(|c| c.client_timeouts),
+                ),
+                (
+                    "sip_acks_missing",
+                    "Final answers never acknowledged",
+                    sum(|c| c.acks_missing),
+                ),
+                (
+                    "sip_requests_over_limit",
+                    "Requests over limits.transactions",
+                    sum(|c| c.requests_refused),
+                ),
+                (
+                    "sip_clients_over_limit",
+                    "Requests not sent for want of a transaction",
+                    sum(|c| c.clients_refused),
+                ),
+                (
+                    "sip_requests_over_rate",
+                    "Requests over limits.requests_per_source",
+                    counters.requests_over_rate,
+                ),
                 ("registers", "REGISTER requests carried out", counters.registers),
                 ("auth_failures", "Wrong credentials", counters.auth_failures),
-                ("auth_paused", "Credentials not looked at: limits.register_attempts", counters.passwords_paused),
-                ("refusals", "Requests refused by the proxy itself", counters.refusals),
+                (
+                    "auth_paused",
+                    "Credentials not looked at: limits.register_attempts",
+                    counters.passwords_paused,
+                ),
+                (
+                    "refusals",
+                    "Requests refused by the proxy itself",
+                    counters.refusals,
+                ),
                 ("calls", "Calls begun", counters.calls),
                 ("calls_answered", "Calls answered", counters.calls_answered),
-                ("calls_ended_by_proxy", "Calls that the proxy ended", counters.calls_ended_by_proxy),
-                ("calls_over_limit", "Calls over limits.calls", counters.calls_over_limit),
-                ("calls_over_user_limit", "Calls over limits.calls_per_user", counters.calls_over_user_limit),
-                ("requests_over_waiting_limit", "Requests over limits.requests_waiting", counters.waiting_over_limit),
-                ("branches_over_limit", "Targets over limits.branches", counters.branches_over_limit),
-                ("answers_over_limit", "Answers over limits.answers_waiting", counters.answers_over_limit),
+                (
+                    "calls_ended_by_proxy",
+                    "Calls that the proxy ended",
+                    counters.calls_ended_by_proxy,
+                ),
+                (
+                    "calls_over_limit",
+                    "Calls over limits.calls",
+                    counters.calls_over_limit,
+                ),
+                (
+                    "calls_over_user_limit",
+                    "Calls over limits.calls_per_user",
+                    counters.calls_over_user_limit,
+                ),
+                (
+                    "requests_over_waiting_limit",
+                    "Requests over limits.requests_waiting",
+                    counters.waiting_over_limit,
+                ),
+                (
+                    "branches_over_limit",
+                    "Targets over limits.branches",
+                    counters.branches_over_limit,
+                ),
+                (
+                    "answers_over_limit",
+                    "Answers over limits.answers_waiting",
+                    counters.answers_over_limit,
+                ),
                 ("relay_requests", "Requests to the relay", counters.relay_requests),
-                ("relay_failures", "Requests to the relay that failed", counters.relay_failures),
-                ("service_calls", "Calls to the echo and music services", of_services(|c| c.calls)),
-                ("service_calls_over_limit", "Calls over limits.service_calls", of_services(|c| c.calls_over_limit)),
-                ("service_calls_silent", "Calls to services without media", of_services(|c| c.calls_silent)),
-                ("service_media_unavailable", "Calls to services for want of a port", of_services(|c| c.media_unavailable)),
-                ("shard_dropped", "Messages over limits.shard_queue", snapshots.shards.iter().map(|s| s.dropped).sum()),
-                ("connections_over_limit", "Connections over limits.connections", read(&conns.over_limit)),
+                (
+                    "relay_failures",
+                    "Requests to the relay that failed",
+                    counters.relay_failures,
+                ),
+                (
+                    "service_calls",
+                    "Calls to the echo and music services",
+                    of_services(|c| c.calls),
+                ),
+                (
+                    "service_calls_over_limit",
+                    "Calls over limits.service_calls",
+                    of_services(|c| c.calls_over_limit),
+                ),
+                (
+                    "service_calls_silent",
+                    "Calls to services without media",
+                    of_services(|c| c.calls_silent),
+                ),
+                (
+                    "service_media_unavailable",
+                    "Calls to services for want of a port",
+                    of_services(|c| c.media_unavailable),
+                ),
+                (
+                    "shard_dropped",
+                    "Messages over limits.shard_queue",
+                    snapshots.shards.iter().map(|s| s.dropped).sum(),
+                ),
+                (
+                    "connections_over_limit",
+                    "Connections over limits.connections",
+                    read(&conns.over_limit),
+                ),
                 (
                     "connections_over_source_limit",
                     "Connections over limits.connections_per_source",
                     read(&conns.over_source_limit),
                 ),
-                ("connections_slow", "Connections closed over limits.connection_queue", read(&conns.slow_peers)),
-                ("connections_idle", "Connections closed because nothing came", read(&conns.idle_peers)),
-                ("tls_failures", "TLS handshakes that failed", read(&conns.tls_failures)),
-                ("websocket_refusals", "WebSocket handshakes refused", read(&conns.websocket_refusals)),
-                ("log_lines_lost", "Events not written to the log", parts.journal.lost()),
+                (
+                    "connections_slow",
+                    "Connections closed over limits.connection_queue",
+                    read(&conns.slow_peers),
+                ),
+                (
+                    "connections_idle",
+                    "Connections closed because nothing came",
+                    read(&conns.idle_peers),
+                ),
+                (
+                    "tls_failures",
+                    "TLS handshakes that failed",
+                    read(&conns.tls_failures),
+                ),
+                (
+                    "websocket_refusals",
+                    "WebSocket handshakes refused",
+                    read(&conns.websocket_refusals),
+                ),
+                (
+                    "log_lines_lost",
+                    "Events not written to the log",
+                    parts.journal.lost(),
+                ),
             ],
             gauges: vec![
                 ("calls_now", "Calls, ringing and answered", gauges.calls as u64),
-                ("calls_answered_now", "Calls that were answered", gauges.calls_answered as u64),
+                (
+                    "calls_answered_now",
+                    "Calls that were answered",
+                    gauges.calls_answered as u64,
+                ),
                 (
                     "service_calls_now",
                     "Calls that the services have",
-                    snapshots.shards.iter().map(|shard| super::service_sessions(&shard.services) as u64).sum(),
+                    snapshots
+                        .shards
+                        .iter()
+                        .map(|shard| super::service_sessions(&shard.services) as u64)
+                        .sum(),
                 ),
-                ("server_transactions", "Server transactions", gauges.server_transactions as u64),
-                ("client_transactions", "Client transactions", gauges.client_transactions as u64),
-                ("registrations", "Registered contacts", parts.location.len() as u64),
+                (
+                    "server_transactions",
+                    "Server transactions",
+                    gauges.server_transactions as u64,
+                ),
+                (
+                    "client_transactions",
+                    "Client transactions",
+                    gauges.client_transactions as u64,
+                ),
+                (
+                    "registrations",
+                    "Registered contacts",
+                    parts.location.len() as u64,
+                ),
                 ("sip_connections", "Open SIP connections", sip as u64),
                 ("connections", "Connections of every kind", all as u64),
             ],

@@ -65,6 +65,9 @@ macro_rules! choices {
         }
 
         impl $name {
+            /// Every choice, in the order of the reference.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
             /// The word that stands for this in the file.
             #[must_use]
             pub fn as_str(self) -> &'static str {
@@ -83,7 +86,7 @@ macro_rules! choices {
         impl $crate::form::choice::Choice for $name {
             const WORDS: &'static [(&'static str, &'static str)] =
                 &[$(($word, concat!($($doc, "\n"),*)),)*];
-            const VARIANTS: &'static [Self] = &[$(Self::$variant,)*];
+            const VARIANTS: &'static [Self] = Self::ALL;
         }
     };
 }

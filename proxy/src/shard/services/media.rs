@@ -36,9 +36,19 @@ const RETRY: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub(super) enum Order {
     /// Open two sockets and let it sound.
-    Open { shard: usize, stream: StreamId, service: Service, family: Family, params: MediaParams },
+    Open {
+        shard: usize,
+        stream: StreamId,
+        service: Service,
+        family: Family,
+        params: MediaParams,
+    },
     /// Something else was agreed.
-    Update { shard: usize, stream: StreamId, params: MediaParams },
+    Update {
+        shard: usize,
+        stream: StreamId,
+        params: MediaParams,
+    },
     /// Say the last word and close the sockets.
     Close { shard: usize, stream: StreamId },
     /// The shard's thread ends.
@@ -104,7 +114,9 @@ impl MediaThread {
             unsaid: VecDeque::new(),
             buffer: vec![0; DATAGRAM_MAX],
         };
-        std::thread::Builder::new().name("services".to_owned()).spawn(move || thread.run())?;
+        std::thread::Builder::new()
+            .name("services".to_owned())
+            .spawn(move || thread.run())?;
         Ok(handle)
     }
 
@@ -116,7 +128,12 @@ impl MediaThread {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return tracing::error!("the services' media thread ends: {error}"),
             }
-            self.readable.extend(events.iter().map(|event| event.token()).filter(|token| *token != WAKE));
+            self.readable.extend(
+                events
+                    .iter()
+                    .map(mio::event::Event::token)
+                    .filter(|token| *token != WAKE),
+            );
             self.say_unsaid();
             self.take_orders();
             self.take_datagrams();
@@ -128,7 +145,10 @@ impl MediaThread {
         if !self.readable.is_empty() || self.orders.is_waiting() {
             return Some(Duration::ZERO);
         }
-        let due = self.due.first().map(|(at, _)| at.saturating_duration_since(Instant::now()));
+        let due = self
+            .due
+            .first()
+            .map(|(at, _)| at.saturating_duration_since(Instant::now()));
         let retry = (!self.unsaid.is_empty()).then_some(RETRY);
         due.into_iter().chain(retry).min()
     }
@@ -139,11 +159,21 @@ impl MediaThread {
             let Some(order) = self.orders.next() else { return };
             let now = Instant::now();
             match order {
-                Order::Open { shard, stream, service, family, params } => {
+                Order::Open {
+                    shard,
+                    stream,
+                    service,
+                    family,
+                    params,
+                } => {
                     let result = self.open(now, (shard, stream), service, family, params);
                     self.say(shard, ServiceInput::Opened { stream, result });
                 }
-                Order::Update { shard, stream, params } => {
+                Order::Update {
+                    shard,
+                    stream,
+                    params,
+                } => {
                     if let Some(&number) = self.numbers.get(&(shard, stream))
                         && let Some(running) = self.streams.get_mut(&number)
                     {
@@ -177,19 +207,34 @@ impl MediaThread {
             params,
             config: StreamConfig::default(),
             // A clock before 1970 is wrong in any case.
-            unix_time: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default(),
+            unix_time: SystemTime::now()
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .unwrap_or_default(),
             seed: rand::random(),
         };
         let stream = Stream::new(now, setup);
         self.numbers.insert(key, number);
-        self.streams.insert(number, Running { key, stream, rtp, rtcp, due: None });
+        self.streams.insert(
+            number,
+            Running {
+                key,
+                stream,
+                rtp,
+                rtcp,
+                due: None,
+            },
+        );
         self.work(now, number);
         Ok(address)
     }
 
     fn close(&mut self, now: Instant, key: Key) {
-        let Some(number) = self.numbers.remove(&key) else { return };
-        let Some(mut running) = self.streams.remove(&number) else { return };
+        let Some(number) = self.numbers.remove(&key) else {
+            return;
+        };
+        let Some(mut running) = self.streams.remove(&number) else {
+            return;
+        };
         if let Some(due) = running.due {
             self.due.remove(&(due, number));
         }
@@ -205,7 +250,12 @@ impl MediaThread {
     }
 
     fn leave(&mut self, now: Instant, shard: usize) {
-        let keys: Vec<Key> = self.numbers.keys().filter(|(owner, _)| *owner == shard).copied().collect();
+        let keys: Vec<Key> = self
+            .numbers
+            .keys()
+            .filter(|(owner, _)| *owner == shard)
+            .copied()
+            .collect();
         for key in keys {
             self.close(now, key);
         }
@@ -224,7 +274,9 @@ impl MediaThread {
             for _ in 0..DATAGRAMS_A_ROUND {
                 match running.socket(component).recv_from(&mut self.buffer) {
                     Ok((len, from)) => {
-                        running.stream.handle_packet(Instant::now(), component, from, &self.buffer[..len]);
+                        running
+                            .stream
+                            .handle_packet(Instant::now(), component, from, &self.buffer[..len]);
                     }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                         drained.push(token);
@@ -258,7 +310,9 @@ impl MediaThread {
 
     /// Sends what a stream has to send, and tells what it has to tell.
     fn work(&mut self, now: Instant, number: usize) {
-        let Some(running) = self.streams.get_mut(&number) else { return };
+        let Some(running) = self.streams.get_mut(&number) else {
+            return;
+        };
         while let Some(transmit) = running.stream.poll_transmit(now) {
             let socket = match transmit.from {
                 Component::Rtp => &running.rtp,
@@ -294,7 +348,9 @@ impl MediaThread {
 
     fn say_unsaid(&mut self) {
         while let Some((shard, input)) = self.unsaid.pop_front() {
-            if let Err(ShardInput::Service(input)) = self.shards.at(shard).try_give(ShardInput::Service(input)) {
+            if let Err(ShardInput::Service(input)) =
+                self.shards.at(shard).try_give(ShardInput::Service(input))
+            {
                 self.unsaid.push_front((shard, input));
                 return;
             }
@@ -305,18 +361,31 @@ impl MediaThread {
 /// Two sockets on an even port and the next (RFC 3550 section 11).
 fn bind_pair(ip: IpAddr) -> Result<(UdpSocket, UdpSocket), MediaOpenError> {
     for _ in 0..PORT_TRIES {
-        let any = UdpSocket::bind(SocketAddr::new(ip, 0)).map_err(|error| MediaOpenError::Io(error.to_string()))?;
-        let port = any.local_addr().map_err(|error| MediaOpenError::Io(error.to_string()))?.port();
+        let any =
+            UdpSocket::bind(SocketAddr::new(ip, 0)).map_err(|error| MediaOpenError::Io(error.to_string()))?;
+        let port = any
+            .local_addr()
+            .map_err(|error| MediaOpenError::Io(error.to_string()))?
+            .port();
         // The system gives odd ports as well; those serve as the second of a pair.
-        let (own, other) = if port % 2 == 0 { (any, port + 1) } else { (any, port - 1) };
-        let Ok(other) = UdpSocket::bind(SocketAddr::new(ip, other)) else { continue };
+        let (own, other) = if port % 2 == 0 {
+            (any, port + 1)
+        } else {
+            (any, port - 1)
+        };
+        let Ok(other) = UdpSocket::bind(SocketAddr::new(ip, other)) else {
+            continue;
+        };
         return Ok(if port % 2 == 0 { (own, other) } else { (other, own) });
     }
     Err(MediaOpenError::NoPort)
 }
 
 fn address_of(rtp: &UdpSocket, rtcp: &UdpSocket) -> io::Result<MediaAddress> {
-    Ok(MediaAddress { rtp: rtp.local_addr()?, rtcp: rtcp.local_addr()? })
+    Ok(MediaAddress {
+        rtp: rtp.local_addr()?,
+        rtcp: rtcp.local_addr()?,
+    })
 }
 
 fn register(registry: &Registry, number: usize, rtp: &mut UdpSocket, rtcp: &mut UdpSocket) -> io::Result<()> {
@@ -329,5 +398,12 @@ fn to_token(number: usize, component: Component) -> Token {
 }
 
 fn from_token(token: Token) -> (usize, Component) {
-    (token.0 / 2, if token.0 % 2 == 0 { Component::Rtp } else { Component::Rtcp })
+    (
+        token.0 / 2,
+        if token.0.is_multiple_of(2) {
+            Component::Rtp
+        } else {
+            Component::Rtcp
+        },
+    )
 }
