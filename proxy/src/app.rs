@@ -28,6 +28,7 @@ use crate::net::conns::Conns;
 use crate::net::context::NetContext;
 use crate::net::stream;
 use crate::net::udp::UdpListener;
+use crate::private;
 use crate::shard::{
     Command, RelayTarget, Services, ServicesConfig, ShardInput, ShardParts, ShardThread, Shards, pair,
 };
@@ -109,7 +110,7 @@ impl Gateway {
     pub(crate) async fn start(settings: GatewaySettings, extras: Extras) -> anyhow::Result<Self> {
         let now = Instant::now();
         let folder = PathBuf::from(&settings.site.state_dir);
-        make_private_folder(&folder)?;
+        private::make_folder(&folder)?;
         let control = ControlSocket::bind(Path::new(&settings.control_socket))?;
         let store = StoreFile::open(&folder)?;
         let shards_wanted = std::thread::available_parallelism().map_or(1, usize::from);
@@ -308,15 +309,6 @@ fn spawn_shard(
             thread.run()
         })
         .context("starting a signalling thread")
-}
-
-fn make_private_folder(folder: &Path) -> anyhow::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
-        .with_context(|| format!("the state folder {} cannot be made", folder.display()))
 }
 
 fn bind_all(settings: &GatewaySettings, shards: usize) -> anyhow::Result<Bound> {

@@ -16,6 +16,7 @@ use tokio::net::{UnixListener, UnixStream};
 use viaduct_routing::CallNumber;
 
 use crate::app::Stopper;
+use crate::private;
 use crate::status::Inspector;
 
 #[derive(Clone)]
@@ -50,7 +51,7 @@ impl ControlSocket {
         }
         let _ = std::fs::remove_file(path);
         if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+            private::make_folder(folder)?;
         }
         let listener = UnixListener::bind(path).with_context(|| format!("binding {}", path.display()))?;
         let file = SocketFile(path.to_owned());

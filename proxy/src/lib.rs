@@ -13,6 +13,7 @@ pub mod http;
 mod journal;
 mod logging;
 mod net;
+mod private;
 mod shard;
 mod status;
 mod store;

@@ -12,6 +12,7 @@ use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use viaduct_routing::{BindingRecord, Change, Ticket};
 use viaduct_sip::{Aor, Uri};
 
+use crate::private;
 use crate::shard::{ShardInput, Shards};
 
 /// Key: address of record, NUL, Contact URI. Value: a [`BindingRecord`] as JSON.
@@ -59,6 +60,7 @@ impl StoreFile {
     /// Opens the database in `folder`, or makes it.
     pub(crate) fn open(folder: &Path) -> anyhow::Result<Self> {
         let path: PathBuf = folder.join("viaduct.redb");
+        private::touch(&path)?;
         let database = Database::create(&path).with_context(|| {
             format!(
                 "the store {} cannot be opened; does another viaduct run here?",

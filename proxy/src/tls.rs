@@ -1,8 +1,6 @@
 //! Certificates: from files, or made here and kept.
 
 use std::fs;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,6 +11,8 @@ use rustls::version::{TLS12, TLS13};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use viaduct_settings::{Certificate, TlsSettings, TlsVersion};
+
+use crate::private;
 
 /// Where a certificate of our own is kept, under the state folder.
 const OWN_CERTIFICATE: &str = "tls/certificate.pem";
@@ -72,10 +72,9 @@ fn own_certificate(
     params.not_after = rcgen::date_time_ymd(last.year().into(), last.month() as u8, last.day() as u8);
     let pair = KeyPair::generate().context("making a key")?;
     let made = params.self_signed(&pair).context("signing a certificate")?;
-    fs::create_dir_all(folder.join("tls"))
-        .with_context(|| format!("making {}", folder.join("tls").display()))?;
+    private::make_folder(&folder.join("tls"))?;
     fs::write(&certificate, made.pem()).with_context(|| format!("writing {}", certificate.display()))?;
-    write_private(&key, &pair.serialize_pem())?;
+    private::write(&key, &pair.serialize_pem())?;
     fs::write(folder.join(OWN_NAMES), wanted).context("writing the names of the certificate")?;
     Ok((read_chain(&certificate)?, read_key(&key)?))
 }
@@ -98,20 +97,6 @@ fn read_key(path: &Path) -> anyhow::Result<PrivateKeyDer<'static>> {
 pub(crate) fn names_of(certificate: &CertificateDer<'_>) -> Option<Vec<String>> {
     let parsed = webpki::EndEntityCert::try_from(certificate).ok()?;
     Some(parsed.valid_dns_names().map(str::to_owned).collect())
-}
-
-/// Writes a file that only its owner may read.
-pub(crate) fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)
-        .with_context(|| format!("writing {}", path.display()))?;
-    file.write_all(text.as_bytes())
-        .with_context(|| format!("writing {}", path.display()))?;
-    Ok(())
 }
 
 #[cfg(test)]

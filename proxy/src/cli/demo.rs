@@ -212,7 +212,7 @@ impl DemoArgs {
         let (udp, tls) = (port(Scheme::SipUdp), port(Scheme::SipTls));
         format!(
             "\nViaduct demo: ready in {ready:.1} s. Press Ctrl-C to stop.\n\n\
-             \x20 Browser phone  http://localhost:{http:<24} on this machine\n\
+             \x20 Browser phone  http://localhost:{http:<23} on this machine\n\
              \x20                {lan:<40} from others; accept the certificate once, calls use the same port\n\
              \x20 Desk phone     server {host}, port {udp} UDP or TCP, {tls} TLS\n\
              \x20                user 201  password {p201}\n\

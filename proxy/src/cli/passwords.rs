@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::Context;
 use rand::Rng;
+
+use crate::private;
 
 /// Short, plain and unlike each other.
 const WORDS: [&str; 64] = [
@@ -38,8 +39,8 @@ pub(super) fn keep(folder: &Path, users: &[String]) -> anyhow::Result<BTreeMap<S
             .or_insert_with(|| make(&mut rand::rng()));
     }
     if passwords.len() != before {
-        std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
-        crate::tls::write_private(&path, &serde_json::to_string_pretty(&passwords)?)?;
+        private::make_folder(folder)?;
+        private::write(&path, &serde_json::to_string_pretty(&passwords)?)?;
     }
     Ok(passwords)
 }
