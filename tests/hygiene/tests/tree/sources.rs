@@ -1,0 +1,81 @@
+//! What source files may not have.
+
+use viaduct_hygiene::rust_source::code_only;
+use viaduct_hygiene::tree::File;
+use viaduct_hygiene::unsafe_code::unsafes;
+
+use crate::{FILES, none};
+
+/// Folders whose crates may contain `unsafe`, with what for. Everything else is safe Rust.
+const UNSAFE_IN: [(&str, &str); 0] = [];
+
+/// Lines that one source file may have.
+const LINES_MAX: usize = 800;
+
+/// What counts as source, by the ending of its name.
+const SOURCE: [&str; 11] = [
+    "rs", "c", "h", "js", "mjs", "ts", "css", "html", "py", "sh", "toml",
+];
+
+/// Written by others and kept as it came.
+const VENDORED: [&str; 1] = ["proxy/web/assets/phone/vendor/"];
+
+fn sources() -> impl Iterator<Item = &'static File> {
+    let is_vendored = |file: &File| VENDORED.iter().any(|folder| file.path.starts_with(folder));
+    let sources = || {
+        FILES
+            .iter()
+            .filter(move |file| SOURCE.contains(&file.extension()) && !is_vendored(file))
+    };
+    assert!(sources().count() > 100);
+    sources()
+}
+
+/// Paths and texts.
+fn rust_sources() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let files = sources().filter(|file| file.extension() == "rs");
+    files.map(|file| (&*file.path, file.text().expect("Rust source is UTF-8")))
+}
+
+#[test]
+fn no_source_file_is_long() {
+    let lines = |file: &File| file.octets.iter().filter(|octet| **octet == b'\n').count();
+    let long = sources().filter(|file| lines(file) > LINES_MAX);
+    none(long.map(|file| format!("{} has {} lines, {LINES_MAX} are allowed", file.path, lines(file))));
+}
+
+#[test]
+fn unsafe_is_explained_and_where_it_may_be() {
+    let mut findings = Vec::new();
+    for (path, source) in rust_sources() {
+        for found in unsafes(source) {
+            let line = found.line;
+            if !found.is_explained {
+                findings.push(format!(
+                    "{path}:{line}: `unsafe` without a `// SAFETY:` comment directly above"
+                ));
+            }
+            if !UNSAFE_IN.iter().any(|(folder, _)| path.starts_with(folder)) {
+                findings.push(format!(
+                    "{path}:{line}: `unsafe` in a folder that UNSAFE_IN does not have"
+                ));
+            }
+        }
+    }
+    none(findings);
+}
+
+#[test]
+fn an_ignored_test_says_why() {
+    let mut findings = Vec::new();
+    for (path, source) in rust_sources() {
+        let code = code_only(source);
+        for (at, line) in code.lines().enumerate() {
+            let line: String = line.split_whitespace().collect();
+            if line.contains("#[ignore]") || (line.contains("cfg_attr(") && line.contains(",ignore)")) {
+                findings.push(format!("{path}:{}: #[ignore] without a reason", at + 1));
+            }
+        }
+    }
+    none(findings);
+}
