@@ -11,6 +11,7 @@ use viaduct_settings as settings;
 use viaduct_settings::GatewaySettings;
 use viaduct_sip::digest::{Algorithm, Ha1};
 use viaduct_sip::{Limits, Transport};
+use viaduct_txn::Timing;
 
 use crate::http::handshake::Origins;
 use crate::net::conns::ConnLimits;
@@ -70,9 +71,20 @@ pub(crate) fn routing_config(
         requests_waiting_max: limits.requests_waiting as usize,
         server_transactions_max: (limits.transactions as usize).div_ceil(shards),
     };
-    config.times.ringing_max = limits.ring_time;
-    // No limit is written as a year: longer than the process lives.
-    config.times.call_max = limits.call_time.unwrap_or(Duration::from_secs(365 * 86_400));
+    let timers = &settings.timers;
+    config.times = routing::Times {
+        timing: Timing {
+            t1: timers.t1,
+            t2: timers.t2,
+            t4: timers.t4,
+            timer_d: timers.d,
+        },
+        ringing_max: limits.ring_time,
+        // No limit is written as a year: longer than the process lives.
+        call_max: limits.call_time.unwrap_or(Duration::from_secs(365 * 86_400)),
+        lost_flow_check: timers.lost_flow_check,
+        lost_flow_silence: timers.lost_flow_silence,
+    };
     config
 }
 
@@ -91,7 +103,7 @@ pub(crate) fn guard_limits(settings: &GatewaySettings) -> routing::GuardLimits {
         requests: rate(settings.limits.requests_per_source),
         failures: rate(settings.limits.register_attempts),
         pause_max: settings.limits.register_pause,
-        ..routing::GuardLimits::default()
+        sources_max: settings.limits.sources as usize,
     }
 }
 

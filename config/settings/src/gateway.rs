@@ -32,7 +32,9 @@ use self::listen::{Listener, ListenerForm};
 use self::media_policy::{MediaPolicy, MediaPolicyForm};
 use self::relay::RelaySection;
 use self::routes::{Route, routes};
-use self::service::{AdminSettings, AuthSettings, LogSettings, MetricsSettings, RegistrarSettings};
+use self::service::{
+    AdminSettings, AuthSettings, LogSettings, MetricsSettings, RegistrarSettings, TimerSettings,
+};
 use self::site::SiteSettings;
 use self::tls::TlsSettings;
 use self::users::{User, UserKeys, users};
@@ -60,6 +62,8 @@ pub struct GatewaySettings {
     pub limits: LimitSettings,
     /// How long registrations last.
     pub registrar: RegistrarSettings,
+    /// How patient signalling is.
+    pub timers: TimerSettings,
     /// How users prove who they are.
     pub auth: AuthSettings,
     /// Path of the control socket.
@@ -104,6 +108,8 @@ section! {
         limits: LimitSettings = default(section_form::<LimitSettings>(), "{}");
         /// How long registrations last.
         registrar: RegistrarSettings = default(section_form::<RegistrarSettings>(), "{}");
+        /// How patient signalling is.
+        timers: TimerSettings = default(section_form::<TimerSettings>(), "{}");
         /// How users prove who they are, and which pages may connect.
         auth: AuthSettings = default(section_form::<AuthSettings>(), "{}");
         /// The control socket.

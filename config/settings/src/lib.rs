@@ -59,7 +59,7 @@ pub use self::gateway::relay::{NgAddress, RelayMode, RelaySection};
 pub use self::gateway::routes::{Pattern, Ring, Route, RouteMatch, Service, Target};
 pub use self::gateway::service::{
     AuthSettings, ChallengeSettings, LogFormat, LogLevel, LogSettings, MetricsSettings, Origins,
-    RegistrarSettings,
+    RegistrarSettings, TimerSettings,
 };
 pub use self::gateway::site::{PublicIp, SiteSettings};
 pub use self::gateway::tls::{Certificate, TlsSettings, TlsVersion};

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::decode::{Fault, TextForm};
 use crate::shape::Shape;
 
+pub(crate) const MILLISECOND: Duration = Duration::from_millis(1);
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 pub(crate) const HOUR: Duration = Duration::from_secs(3_600);

@@ -59,6 +59,9 @@ section! {
         requests_per_source: Rate = default(rate(), "500/1s");
         /// Failed authentications from one source address before it has to pause.
         register_attempts: Rate = default(rate(), "10/1m");
+        /// Source addresses of which requests and failures are remembered; beyond, the ones that were heard longest ago
+        /// are forgotten.
+        sources: u32 = default(count(1_000..=10_000_000), "100000");
         /// Longest pause after failed authentications; it doubles with every further failure up to this.
         register_pause: Duration = default(duration(SECOND, DAY), "15m");
         /// Nonces of which the use is remembered, against replay.

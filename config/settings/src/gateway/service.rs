@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::users::{Algorithm, algorithms};
 use crate::decode::{Decoder, Fault, Form, TextForm, section, section_default};
 use crate::form::address::is_host_name;
-use crate::form::time::{DAY, MINUTE, SECOND};
+use crate::form::time::{DAY, HOUR, MILLISECOND, MINUTE, SECOND};
 use crate::form::{choice, choices, duration, list, or_word, path, socket, switch};
 use crate::shape::Shape;
 use crate::tree::{Kind, Node};
@@ -20,6 +20,25 @@ section! {
         max_expires: Duration = default(duration(MINUTE, 30 * DAY), "1h");
         /// What holds if the phone does not say.
         default_expires: Duration = default(duration(10 * SECOND, DAY), "10m");
+    }
+}
+
+section! {
+    /// How patient signalling is.
+    pub struct TimerSettings {
+        /// T1 of RFC 3261, the estimate of the round trip: first repetition over UDP. A transaction without an answer
+        /// ends after 64 times this.
+        t1: Duration = default(duration(10 * MILLISECOND, 10 * SECOND), "500ms");
+        /// T2 of RFC 3261: longest interval between repetitions.
+        t2: Duration = default(duration(10 * MILLISECOND, MINUTE), "4s");
+        /// T4 of RFC 3261: longest time that a message stays in the network.
+        t4: Duration = default(duration(10 * MILLISECOND, MINUTE), "5s");
+        /// Timer D of RFC 3261: how long repeats of a final answer to INVITE are acknowledged over UDP.
+        d: Duration = default(duration(10 * MILLISECOND, 10 * MINUTE), "32s");
+        /// How often the media of a call is looked at after the connection of a browser in it has gone.
+        lost_flow_check: Duration = default(duration(100 * MILLISECOND, MINUTE), "2s");
+        /// A browser in a call whose connection has gone and that sent no media for this long has left: the call ends.
+        lost_flow_silence: Duration = default(duration(SECOND, HOUR), "6s");
     }
 }
 
@@ -77,6 +96,7 @@ section! {
 
 section_default!(
     RegistrarSettings,
+    TimerSettings,
     AuthSettings,
     ChallengeSettings,
     MetricsSettings,
