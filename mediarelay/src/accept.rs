@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
@@ -20,7 +20,11 @@ const BACKLOG: i32 = 128;
 
 /// Binds a listener. Its port can be bound again right after it was closed, but not while it is open.
 pub(crate) fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM.nonblocking(),
+        Some(Protocol::TCP),
+    )?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
@@ -30,6 +34,17 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     Ok(socket.into())
 }
 
+/// How long a connection carries nothing before the system asks whether the client is still there.
+const KEEPALIVE: Duration = Duration::from_secs(60);
+
+/// Counters of all listeners over TCP, by kind.
+#[derive(Debug, Default)]
+pub(crate) struct Accepts {
+    pub(crate) ng: Arc<AcceptStats>,
+    pub(crate) cli: Arc<AcceptStats>,
+    pub(crate) http: Arc<AcceptStats>,
+}
+
 /// Counters of all listeners of one kind.
 #[derive(Debug, Default)]
 pub(crate) struct AcceptStats {
@@ -37,6 +52,8 @@ pub(crate) struct AcceptStats {
     pub(crate) accepted: SharedTally,
     /// Connections that were closed at once, since there were as many as there may be.
     pub(crate) refused: SharedTally,
+    /// Connections that were closed because of what their clients sent, or did not send in time.
+    pub(crate) failed: SharedTally,
 }
 
 /// Serves connections until it is dropped: at most `connections` at a time, each in a task of its own. Further ones are
@@ -67,9 +84,13 @@ where
             continue;
         };
         stats.accepted.add(1);
+        // Where it cannot be set, such clients are noticed later.
+        let _ = SockRef::from(&stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE));
         let served = serve_one(stream, client);
+        let stats = Arc::clone(&stats);
         tokio::spawn(async move {
             if let Err(error) = served.await {
+                stats.failed.add(1);
                 tracing::debug!(%client, "a connection ended: {error}");
             }
             drop(place);

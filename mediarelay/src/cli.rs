@@ -4,18 +4,17 @@
 //! not (kernel forwarding by rtpengine's module, Redis, transcoding) show zero where scripts look for them, or are left
 //! out.
 
+mod calls;
 mod command;
 mod listener;
 mod print;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
-use viaduct_ng as ng;
-use viaduct_ng::{ByteString, ErrorReason, Reply, Request};
-use viaduct_settings::MediaSettings;
+use viaduct_ng::{Reply, Request};
+use viaduct_settings::{MediaSettings, PortRange};
 
-use self::command::{Command, Timeout, Which};
+use self::command::{Command, Timeout};
 pub(crate) use self::listener::serve;
 use crate::config::RelayConfig;
 use crate::interfaces::MediaInterface;
@@ -39,7 +38,14 @@ struct Facts {
 impl Cli {
     pub(crate) fn new(line: Line, config: &RelayConfig, interfaces: Vec<MediaInterface>) -> Self {
         let (media, max_sessions) = (config.media.clone(), config.max_sessions);
-        Self { line, facts: Arc::new(Facts { media, max_sessions, interfaces }) }
+        Self {
+            line,
+            facts: Arc::new(Facts {
+                media,
+                max_sessions,
+                interfaces,
+            }),
+        }
     }
 
     /// The text that answers a line.
@@ -52,7 +58,10 @@ impl Cli {
             Command::ListSessions(which) => self.sessions(which).await,
             Command::ListInterfaces => self.interfaces().await,
             Command::ListMaxSessions => {
-                let max = self.facts.max_sessions.map_or("-1".to_owned(), |max| max.to_string());
+                let max = self
+                    .facts
+                    .max_sessions
+                    .map_or("-1".to_owned(), |max| max.to_string());
                 Ok(format!("Maximum sessions configured on rtpengine: {max}\n"))
             }
             Command::ListTimeout(timeout) => Ok(self.timeout(timeout)),
@@ -64,9 +73,25 @@ impl Cli {
     async fn totals(&self) -> Result<String, Unavailable> {
         let reply = self.line.ng(None, Box::new(Request::Statistics)).await?;
         Ok(match reply {
-            Reply::Ok(ok) => ok.statistics.map_or(String::new(), |statistics| print::totals(&statistics)),
+            Reply::Ok(ok) => ok
+                .statistics
+                .map_or(String::new(), |statistics| print::totals(&statistics)),
             other => print::unexpected(&other),
         })
+    }
+
+    async fn interfaces(&self) -> Result<String, Unavailable> {
+        let usages = self.line.visit(|office| office.relay.port_usage()).await?;
+        let PortRange { first, last } = self.facts.media.rtp_ports;
+        let mut text = String::new();
+        for interface in &self.facts.interfaces {
+            for address in &interface.addresses {
+                if let Some(usage) = usages.iter().find(|usage| usage.address == address.address) {
+                    print::interface(&mut text, &interface.name, first, last, usage);
+                }
+            }
+        }
+        Ok(text)
     }
 
     fn timeout(&self, timeout: Timeout) -> String {

@@ -2,7 +2,7 @@
 
 use viaduct_settings::{CookieScope, MediaSettings, PublicIp, RelayListener, RelaySettings};
 
-use crate::limits::ShellLimits;
+use crate::limits::RelayLimits;
 use crate::threads::OnFailure;
 
 /// What a relay is started with.
@@ -10,7 +10,8 @@ use crate::threads::OnFailure;
 pub struct RelayConfig {
     /// The media side.
     pub media: MediaSettings,
-    /// The machine's address as the internet sees it, for interfaces with `advertise: public`.
+    /// The machine's address as the internet sees it, for interfaces with `advertise: public`. `auto` is the machine's
+    /// own: nobody is asked.
     pub public_ip: PublicIp,
     /// Where commands are taken and questions answered. None of it is needed within one process.
     pub listen: Vec<RelayListener>,
@@ -21,7 +22,7 @@ pub struct RelayConfig {
     /// Whether the address that a SIP message came from counts as media address where the proxy does not say.
     pub sip_source: bool,
     /// Bounds and buffer sizes.
-    pub limits: ShellLimits,
+    pub limits: RelayLimits,
     /// What is done when a thread of the relay has panicked. Ends the process unless told otherwise.
     pub on_failure: OnFailure,
 }
@@ -30,13 +31,23 @@ impl RelayConfig {
     /// A relay for the process that it runs in: no listeners.
     #[must_use]
     pub fn in_process(media: MediaSettings, public_ip: PublicIp) -> Self {
-        let settings = RelaySettings { media, public_ip, listen: Vec::new(), ..RelaySettings::default() };
+        let settings = RelaySettings {
+            media,
+            public_ip,
+            listen: Vec::new(),
+            ..RelaySettings::default()
+        };
         Self::from(settings)
     }
 }
 
 impl From<RelaySettings> for RelayConfig {
+    /// Where more calls are wanted than the limits have by default, the limits follow.
     fn from(settings: RelaySettings) -> Self {
+        let default = RelayLimits::default();
+        let wanted = settings
+            .max_sessions
+            .map_or(0, |max| usize::try_from(max).unwrap_or(usize::MAX));
         Self {
             media: settings.media,
             public_ip: settings.public_ip,
@@ -44,7 +55,11 @@ impl From<RelaySettings> for RelayConfig {
             max_sessions: settings.max_sessions,
             ng_cookies: settings.ng_cookies,
             sip_source: settings.sip_source,
-            limits: ShellLimits::default(),
+            limits: if wanted > default.calls.calls {
+                RelayLimits::for_calls(wanted)
+            } else {
+                default
+            },
             on_failure: OnFailure::exit(),
         }
     }

@@ -17,8 +17,8 @@ use viaduct_forward::CryptoTable;
 use viaduct_session::{Event, Relay};
 
 use self::crew::Crew;
-pub(crate) use self::office::Office;
 use self::office::Furniture;
+pub(crate) use self::office::Office;
 use self::sockets::Sockets;
 pub use self::stats::ControlSnapshot;
 pub(crate) use self::stats::ControlStats;
@@ -76,7 +76,13 @@ impl Control {
             stats: plan.stats,
             limits: plan.limits,
         });
-        Self { office, asks: plan.asks, notices: plan.notices, nudge: plan.nudge, budget }
+        Self {
+            office,
+            asks: plan.asks,
+            notices: plan.notices,
+            nudge: plan.nudge,
+            budget,
+        }
     }
 
     /// Fills the stock of ports, so that the first call finds it full.
@@ -124,7 +130,11 @@ impl Control {
     fn take_asks(&mut self, now: Instant) -> bool {
         for _ in 0..self.budget {
             match self.asks.next() {
-                Some(Ask::Ng { request, client, reply }) => reply(self.office.ng(now, client, &request)),
+                Some(Ask::Ng {
+                    request,
+                    client,
+                    reply,
+                }) => reply(self.office.ng(now, client, &request)),
                 Some(Ask::Visit(visit)) => {
                     visit(&mut self.office);
                     self.office.carry_out(now);

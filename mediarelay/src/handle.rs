@@ -39,6 +39,7 @@ struct Inner {
     interfaces: Vec<MediaInterface>,
     browser_ports: Vec<SocketAddr>,
     description: Vec<String>,
+    remarks: Vec<String>,
 }
 
 /// What a handle is made of.
@@ -52,6 +53,7 @@ pub(crate) struct Parts {
     pub(crate) interfaces: Vec<MediaInterface>,
     pub(crate) browser_ports: Vec<SocketAddr>,
     pub(crate) description: Vec<String>,
+    pub(crate) remarks: Vec<String>,
 }
 
 /// Threads that did not end in time.
@@ -66,7 +68,7 @@ impl RelayHandle {
     /// Begins a relay. When this returns, its ports are bound, its listeners take commands, and the stock of media
     /// ports is full.
     ///
-    /// Takes milliseconds, or up to two seconds where STUN servers are asked for the public address.
+    /// Takes milliseconds.
     ///
     /// # Errors
     /// [`StartError`], in words for people. Nothing runs then.
@@ -75,7 +77,18 @@ impl RelayHandle {
     }
 
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { line, watch, events, threads, stop, listeners, interfaces, browser_ports, description } = parts;
+        let Parts {
+            line,
+            watch,
+            events,
+            threads,
+            stop,
+            listeners,
+            interfaces,
+            browser_ports,
+            description,
+            remarks,
+        } = parts;
         let inner = Inner {
             line,
             watch,
@@ -86,8 +99,11 @@ impl RelayHandle {
             interfaces,
             browser_ports,
             description,
+            remarks,
         };
-        Self { inner: Arc::new(inner) }
+        Self {
+            inner: Arc::new(inner),
+        }
     }
 
     /// Has an NG command carried out. Does not wait; `reply` is called on the control thread, once, and must not wait
@@ -101,7 +117,11 @@ impl RelayHandle {
         request: ng::Request,
         reply: impl FnOnce(ng::Reply) + Send + 'static,
     ) -> Result<(), Unavailable> {
-        self.inner.line.send(Ask::Ng { request: Box::new(request), client: None, reply: Box::new(reply) })
+        self.inner.line.send(Ask::Ng {
+            request: Box::new(request),
+            client: None,
+            reply: Box::new(reply),
+        })
     }
 
     /// The same, for who can wait. Needs a tokio runtime with time.
@@ -163,13 +183,25 @@ impl RelayHandle {
         &self.inner.description
     }
 
+    /// What the operator should know before the first call fails, in lines for the log: addresses that peers may not
+    /// reach, limits of the system that are low.
+    #[must_use]
+    pub fn remarks(&self) -> &[String] {
+        &self.inner.remarks
+    }
+
     /// Ends the relay: calls, ports, listeners, threads. Waits for the threads, at most so long. A second time it does
     /// nothing.
     ///
     /// # Errors
     /// [`StillRunning`]; these threads end later, or with the process.
     pub fn shutdown(&self, patience: Duration) -> Result<(), StillRunning> {
-        let threads = self.inner.threads.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let threads = self
+            .inner
+            .threads
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         self.inner.stop();
         match threads {
             Some(threads) => threads.join(patience).map_err(|threads| StillRunning { threads }),
@@ -231,6 +263,8 @@ impl Events {
 
 impl fmt::Debug for Events {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Events").field("missed", &self.missed).finish_non_exhaustive()
+        f.debug_struct("Events")
+            .field("missed", &self.missed)
+            .finish_non_exhaustive()
     }
 }

@@ -4,23 +4,29 @@
 //! |---|---|
 //! | `GET /health/live` | 200 as long as the process serves requests |
 //! | `GET /health/ready` | 200 while control answers and there are ports; 503 with the reason otherwise |
+//! | `GET /status` | what runs, as JSON |
 //! | `GET /metrics` | all figures, in the text form of OpenMetrics |
 //! | `GET /ping` | `pong`, as rtpengine answers |
 //! | `POST /ng` | an NG message with its cookie; the answer likewise |
 //! | `POST /ng-plain` | an NG message without a cookie |
+//!
+//! One connection serves one request, and for a limited time: a client that dribbles a request, or does not take its
+//! answer, cannot keep a connection.
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
-use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Extension, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use axum::{Json, Router};
+use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use crate::limits::ShellLimits;
 use crate::ng::{Desk, Taken};
@@ -32,11 +38,14 @@ const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=
 /// What an NG message is, as rtpengine names it.
 const NG: &str = "application/x-rtpengine-ng";
 
+/// Octets of a request's head.
+const HEAD_MAX: usize = 16 << 10;
+
 /// Serves HTTP; clones share everything.
 #[derive(Debug, Clone)]
 pub(crate) struct Http {
     router: Router,
-    limits: ShellLimits,
+    patience: Duration,
 }
 
 #[derive(Debug, Clone)]
@@ -54,13 +63,17 @@ impl Http {
         let router = Router::new()
             .route("/health/live", get(|| async { "live\n" }))
             .route("/health/ready", get(ready))
+            .route("/status", get(status))
             .route("/metrics", get(metrics))
             .route("/ping", get(|| async { "pong\n" }))
             .route("/ng", post(ng))
             .route("/ng-plain", post(ng_plain))
             .layer(DefaultBodyLimit::max(limits.http_body_octets))
             .with_state(Shared { desk, watch });
-        Self { router, limits: limits.clone() }
+        Self {
+            router,
+            patience: limits.client_patience,
+        }
     }
 
     /// Serves one connection.
@@ -68,10 +81,12 @@ impl Http {
         stream.set_nodelay(true)?;
         let service = TowerToHyperService::new(self.router.layer(Extension(Client(client))));
         let connection = hyper::server::conn::http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(self.limits.client_patience)
+            .keep_alive(false)
+            .max_buf_size(HEAD_MAX)
             .serve_connection(TokioIo::new(stream), service);
-        connection.await.map_err(io::Error::other)
+        timeout(self.patience, connection)
+            .await?
+            .map_err(io::Error::other)
     }
 }
 
@@ -79,6 +94,13 @@ async fn ready(State(shared): State<Shared>) -> Response {
     match shared.watch.readiness().await {
         Ok(()) => "ready\n".into_response(),
         Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),
+    }
+}
+
+async fn status(State(shared): State<Shared>) -> Response {
+    match shared.watch.snapshot().await {
+        Ok(snapshot) => Json(snapshot).into_response(),
+        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
     }
 }
 
@@ -95,7 +117,10 @@ async fn ng(
     Extension(Client(client)): Extension<Client>,
     message: Bytes,
 ) -> Response {
-    let answer = match shared.desk.take(client, &message) {
+    let Some(place) = shared.desk.wait_for_place().await else {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    };
+    let answer = match shared.desk.take(place, client, &message) {
         Taken::Ignore => return StatusCode::BAD_REQUEST.into_response(),
         Taken::Answer(answer) => answer,
         Taken::Case(case) => shared.desk.carry_out(case).await.0,
@@ -108,7 +133,11 @@ async fn ng_plain(
     Extension(Client(client)): Extension<Client>,
     body: Bytes,
 ) -> Response {
-    let kind = if body.first() == Some(&b'{') { "application/json" } else { NG };
+    let kind = if body.first() == Some(&b'{') {
+        "application/json"
+    } else {
+        NG
+    };
     let answer = shared.desk.plain(client, &body).await;
     ([(header::CONTENT_TYPE, kind)], answer).into_response()
 }

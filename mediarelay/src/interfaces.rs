@@ -1,4 +1,7 @@
 //! Which addresses media is bound to, and what peers are told of them.
+//!
+//! Only this machine is asked. The address that the internet sees is a setting: whoever could tell it over the network
+//! could also tell a wrong one, and would learn that there is a gateway.
 
 use std::collections::HashSet;
 use std::io;
@@ -76,22 +79,15 @@ fn source_towards(far: SocketAddr) -> Option<IpAddr> {
     Some(ip).filter(|ip| is_reachable(*ip))
 }
 
-/// What `advertise: public` stands for.
-pub(crate) struct Public<'a> {
-    pub(crate) setting: &'a PublicIp,
-    /// Asks the internet from which address ours seems to come.
-    pub(crate) discover: &'a dyn Fn(IpAddr) -> Option<IpAddr>,
-}
-
-/// The interfaces that the settings name, and remarks for the log.
+/// The interfaces that the settings name, and remarks for the log. `public_ip` is what `advertise: public` stands for.
 pub(crate) fn resolve(
     settings: &[Interface],
     machine: &Machine,
-    public: &Public<'_>,
+    public_ip: &PublicIp,
 ) -> Result<(Vec<MediaInterface>, Vec<String>), StartError> {
     let mut resolver = Resolver {
         machine,
-        public,
+        public_ip,
         remarks: Vec::new(),
     };
     let interfaces = if settings.is_empty() {
@@ -105,7 +101,7 @@ pub(crate) fn resolve(
 
 struct Resolver<'a> {
     machine: &'a Machine,
-    public: &'a Public<'a>,
+    public_ip: &'a PublicIp,
     remarks: Vec<String>,
 }
 
@@ -129,9 +125,16 @@ impl Resolver<'_> {
             );
             own.push(Ipv4Addr::LOCALHOST.into());
         }
-        let addresses = own
-            .into_iter()
-            .map(|address| self.advertised(address, AdvertisedAddress::Public));
+        let addresses = own.into_iter().map(|address| {
+            let public = self.public(address);
+            if public.is_none() && is_private(address) {
+                self.remarks.push(format!(
+                    "peers are told {address}, which only its own network reaches; for peers outside of it set \
+                     `public_ip`"
+                ));
+            }
+            told(address, public)
+        });
         MediaInterface {
             name: "default".to_owned(),
             addresses: addresses.collect(),
@@ -145,13 +148,12 @@ impl Resolver<'_> {
             for address in self.bound_to(&interface.name, entry)? {
                 // `any` may stand beside an address of its own.
                 if seen.insert(address) {
-                    addresses.push(match entry.advertise {
-                        Some(advertise) => self.advertised(address, advertise),
-                        None => MediaAddress {
-                            address,
-                            advertised: None,
-                        },
-                    });
+                    let advertised = match entry.advertise {
+                        Some(AdvertisedAddress::Address(ip)) => Some(ip),
+                        Some(AdvertisedAddress::Public) => self.public_of(&interface.name, address),
+                        None => None,
+                    };
+                    addresses.push(told(address, advertised));
                 }
             }
         }
@@ -206,33 +208,41 @@ impl Resolver<'_> {
         Ok(found)
     }
 
-    fn advertised(&mut self, address: IpAddr, advertise: AdvertisedAddress) -> MediaAddress {
-        let advertised = match advertise {
-            AdvertisedAddress::Address(ip) => Some(ip),
-            AdvertisedAddress::Public => self.public(address),
-        };
-        MediaAddress {
-            address,
-            advertised: advertised.filter(|ip| *ip != address),
+    /// What `advertise: public` of an interface means for one of its addresses.
+    fn public_of(&mut self, interface: &str, address: IpAddr) -> Option<IpAddr> {
+        let public = self.public(address);
+        if public.is_none() {
+            let why = match self.public_ip {
+                PublicIp::Auto => {
+                    "`public_ip` is `auto`, which stands for the machine's own addresses".to_owned()
+                }
+                PublicIp::Addresses(_) => format!("`public_ip` has no {} address", family(address)),
+            };
+            self.remarks.push(format!(
+                "interface `{interface}` advertises `public`, but {why}: peers are told {address}; behind a NAT set \
+                 `public_ip` to the address that peers see"
+            ));
         }
+        public
     }
 
-    fn public(&mut self, address: IpAddr) -> Option<IpAddr> {
-        match self.public.setting {
-            PublicIp::Addresses(known) => known.iter().copied().find(|ip| ip.is_ipv4() == address.is_ipv4()),
-            PublicIp::Auto if !is_private(address) => None,
-            PublicIp::Auto => {
-                let found = (self.public.discover)(address);
-                if found.is_none() {
-                    self.remarks.push(format!(
-                        "no STUN server told the public address of {address}, so peers are told {address}; peers \
-                         outside its network need `public_ip`"
-                    ));
-                }
-                found
-            }
-        }
+    /// The public address of the same family, if the settings have one.
+    fn public(&self, address: IpAddr) -> Option<IpAddr> {
+        let known = self.public_ip.known();
+        known.iter().copied().find(|ip| ip.is_ipv4() == address.is_ipv4())
     }
+}
+
+/// An address, and what peers are told where it is another.
+fn told(address: IpAddr, advertised: Option<IpAddr>) -> MediaAddress {
+    MediaAddress {
+        address,
+        advertised: advertised.filter(|ip| *ip != address),
+    }
+}
+
+fn family(ip: IpAddr) -> &'static str {
+    if ip.is_ipv4() { "IPv4" } else { "IPv6" }
 }
 
 /// Whether other machines can send there at all.
@@ -292,24 +302,21 @@ mod tests {
         }]
     }
 
+    /// An address, and what peers are told where it is another.
+    type Told = (String, Option<String>);
+
     fn resolve_with(
         settings: &[Interface],
         machine: &Machine,
-        setting: PublicIp,
-        discovered: Option<&str>,
-    ) -> Result<(Vec<(String, Option<String>)>, usize), StartError> {
-        let discovered = discovered.map(ip);
-        let public = Public {
-            setting: &setting,
-            discover: &|_| discovered,
-        };
-        let (interfaces, remarks) = resolve(settings, machine, &public)?;
+        public_ip: &PublicIp,
+    ) -> Result<(Vec<Told>, Vec<String>), StartError> {
+        let (interfaces, remarks) = resolve(settings, machine, public_ip)?;
         let addresses = interfaces[0].addresses.iter();
         let shown = addresses.map(|a| (a.address.to_string(), a.advertised.map(|ip| ip.to_string())));
-        Ok((shown.collect(), remarks.len()))
+        Ok((shown.collect(), remarks))
     }
 
-    fn own(address: &str) -> (String, Option<String>) {
+    fn own(address: &str) -> Told {
         (address.to_owned(), None)
     }
 
@@ -324,15 +331,15 @@ mod tests {
             (Bind::Address(ip("127.0.0.1")), &["127.0.0.1"]),
         ] {
             let settings = bound(address, None);
-            let found = resolve_with(&settings, &machine(), PublicIp::Auto, None).unwrap();
-            assert_eq!(found, (expected.iter().map(|ip| own(ip)).collect(), 0));
+            let found = resolve_with(&settings, &machine(), &PublicIp::Auto).unwrap();
+            assert_eq!(found, (expected.iter().map(|ip| own(ip)).collect(), vec![]));
         }
     }
 
     #[test]
     fn a_device_that_is_not_there_is_named_with_those_that_are() {
         let settings = bound(Bind::Device("eth1".to_owned()), None);
-        let error = resolve_with(&settings, &machine(), PublicIp::Auto, None)
+        let error = resolve_with(&settings, &machine(), &PublicIp::Auto)
             .unwrap_err()
             .to_string();
         assert!(
@@ -343,46 +350,62 @@ mod tests {
     }
 
     #[test]
-    fn public_is_what_the_settings_say_or_what_the_internet_sees() {
+    fn public_is_what_the_settings_say() {
         let settings = bound(Bind::Device("eth0".to_owned()), Some(AdvertisedAddress::Public));
-        let told = |ip: &str| Some(ip.to_owned());
         let given = PublicIp::Addresses(vec![ip("203.0.113.9"), ip("2001:db8::5")]);
-        let expected = vec![("10.0.0.5".to_owned(), told("203.0.113.9")), own("2001:db8::5")];
+        let expected = vec![
+            ("10.0.0.5".to_owned(), Some("203.0.113.9".to_owned())),
+            own("2001:db8::5"),
+        ];
         assert_eq!(
-            resolve_with(&settings, &machine(), given, None).unwrap(),
-            (expected, 0)
+            resolve_with(&settings, &machine(), &given).unwrap(),
+            (expected, vec![])
         );
-        let expected = vec![("10.0.0.5".to_owned(), told("198.51.100.7")), own("2001:db8::5")];
-        let found = resolve_with(&settings, &machine(), PublicIp::Auto, Some("198.51.100.7")).unwrap();
-        assert_eq!(found, (expected, 0));
-        let expected = vec![own("10.0.0.5"), own("2001:db8::5")];
+    }
+
+    #[test]
+    fn public_without_a_public_address_is_remarked_on() {
+        let settings = bound(Bind::Device("eth0".to_owned()), Some(AdvertisedAddress::Public));
+        let own_addresses = vec![own("10.0.0.5"), own("2001:db8::5")];
+        let (found, remarks) = resolve_with(&settings, &machine(), &PublicIp::Auto).unwrap();
+        assert_eq!((found, remarks.len()), (own_addresses, 2));
         assert_eq!(
-            resolve_with(&settings, &machine(), PublicIp::Auto, None).unwrap(),
-            (expected, 1)
+            remarks[0],
+            "interface `outside` advertises `public`, but `public_ip` is `auto`, which stands for the machine's own \
+             addresses: peers are told 10.0.0.5; behind a NAT set `public_ip` to the address that peers see"
+        );
+        let v4_only = PublicIp::Addresses(vec![ip("203.0.113.9")]);
+        let (_, remarks) = resolve_with(&settings, &machine(), &v4_only).unwrap();
+        let [remark] = &remarks[..] else {
+            panic!("{remarks:?}")
+        };
+        assert!(
+            remark.contains("`public_ip` has no IPv6 address: peers are told 2001:db8::5"),
+            "{remark}"
         );
     }
 
     #[test]
     fn without_interfaces_there_is_the_machines_own_address() {
-        let expected = vec![own("10.0.0.5"), own("2001:db8::5")];
-        assert_eq!(
-            resolve_with(&[], &machine(), PublicIp::Auto, None).unwrap(),
-            (expected, 1)
+        let (found, remarks) = resolve_with(&[], &machine(), &PublicIp::Auto).unwrap();
+        assert_eq!(found, [own("10.0.0.5"), own("2001:db8::5")]);
+        let [remark] = &remarks[..] else {
+            panic!("{remarks:?}")
+        };
+        assert!(
+            remark.starts_with("peers are told 10.0.0.5, which only its own network reaches"),
+            "{remark}"
         );
         let mut unrouted = machine();
         unrouted.preferred.clear();
-        assert_eq!(
-            resolve_with(&[], &unrouted, PublicIp::Auto, None).unwrap().0,
-            [own("10.0.0.5")]
-        );
+        let (found, _) = resolve_with(&[], &unrouted, &PublicIp::Auto).unwrap();
+        assert_eq!(found, [own("10.0.0.5")]);
         let alone = Machine {
             devices: vec![("lo".to_owned(), ip("127.0.0.1"))],
             preferred: Vec::new(),
         };
-        assert_eq!(
-            resolve_with(&[], &alone, PublicIp::Auto, None).unwrap(),
-            (vec![own("127.0.0.1")], 1)
-        );
+        let (found, remarks) = resolve_with(&[], &alone, &PublicIp::Auto).unwrap();
+        assert_eq!((found, remarks.len()), (vec![own("127.0.0.1")], 1));
     }
 
     #[test]
@@ -397,7 +420,7 @@ mod tests {
             name: "outside".to_owned(),
             addresses,
         }];
-        let (found, _) = resolve_with(&settings, &machine(), PublicIp::Auto, None).unwrap();
+        let (found, _) = resolve_with(&settings, &machine(), &PublicIp::Auto).unwrap();
         let first = ("10.0.0.5".to_owned(), Some("203.0.113.9".to_owned()));
         assert_eq!(found, [first, own("2001:db8::5"), own("10.9.0.1")]);
     }

@@ -1,12 +1,60 @@
-//! The media relay.
-#![allow(dead_code)]
+//! The media relay as a library: sockets, threads and listeners around the relay's brain ([`viaduct_session`]) and its
+//! packet path ([`viaduct_forward`]). `viaduct-relay` is this library with a command line; a gateway runs it within its
+//! own process and speaks NG with it in values.
+//!
+//! It refuses to parse SDP or SIP, to decide anything about calls, and to ask anybody outside of this machine anything.
+//! Its threads are its own: an asynchronous runtime is needed only by those who wait for an answer.
+//!
+//! **Contract: between [`RelayHandle::start`] and [`RelayHandle::shutdown`] every command is answered or refused, no
+//! datagram from outside ends, stops or grows the relay, and afterwards nothing of it is left.**
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use viaduct_mediarelay::{RelayConfig, RelayHandle};
+//! use viaduct_ng::{Reply, Request};
+//! use viaduct_settings::{MediaSettings, PublicIp};
+//!
+//! let media = MediaSettings { browser_port: None, ..MediaSettings::default() };
+//! let relay = RelayHandle::start(RelayConfig::in_process(media, PublicIp::Auto))?;
+//! let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+//! assert_eq!(runtime.block_on(relay.ask(Request::Ping))?, Reply::Pong);
+//! assert_eq!(runtime.block_on(relay.snapshot())?.gauges.calls, 0);
+//! relay.shutdown(Duration::from_secs(2))?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod accept;
+mod certificate;
+mod cli;
+mod config;
+mod control;
 mod counter;
+mod handle;
+mod http;
 mod interfaces;
 mod limits;
+mod line;
+mod ng;
 mod port_owner;
-mod public_address;
+mod service;
 mod socket;
+mod start;
 mod start_error;
+mod threads;
+mod watch;
 mod worker;
 
-pub use limits::ShellLimits;
+pub use config::RelayConfig;
+pub use control::ControlSnapshot;
+pub use handle::{Events, RelayHandle, StillRunning};
+pub use interfaces::{MediaAddress, MediaInterface};
+pub use limits::{RelayLimits, ShellLimits};
+pub use line::Unavailable;
+pub use port_owner::{PortOwner, port_owner};
+pub use start_error::StartError;
+pub use threads::{EXIT_FAULT, Failure, OnFailure};
+pub use watch::{ConnectionFigures, NamedPorts, NgFigures, NotReady, Snapshot, WorkerFigures};
+pub use worker::{IoSnapshot, SendFault};
+
+pub use viaduct_session::{DeleteReason, Event, What};

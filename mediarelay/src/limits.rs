@@ -1,8 +1,82 @@
-//! Every bound of the shell that is no setting of the configuration file.
+//! Every bound of a relay that is no setting of the media side.
 
 use std::time::Duration;
 
-/// How much of everything the shell holds and how its workers wait. Defaults fit a machine that carries thousands of
+/// How much of everything a relay takes on, part by part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RelayLimits {
+    /// Sockets, threads, queues and listeners.
+    pub shell: ShellLimits,
+    /// Calls and what they consist of.
+    pub calls: viaduct_session::Limits,
+    /// What each worker holds, and how fast it may disturb control. [`sockets`](viaduct_forward::Limits::sockets) counts
+    /// from the ports that the settings name, where those are more.
+    pub worker: viaduct_forward::Limits,
+    /// SRTP contexts of all workers.
+    pub crypto: viaduct_forward::CryptoLimits,
+    /// What one NG message may cost.
+    pub ng: viaduct_ng::Limits,
+    /// Answers kept for NG messages that come again.
+    pub replies: viaduct_ng::ReplyCacheLimits,
+}
+
+impl RelayLimits {
+    /// Calls that one relay's tables are made for at most: room for their flows is reserved for each worker when it
+    /// begins.
+    pub const CALLS_MAX: usize = 100_000;
+
+    /// Limits for so many calls at a time, those among them that wait for their deletion, and at most
+    /// [`CALLS_MAX`](Self::CALLS_MAX): with them, calls are what runs out first.
+    #[must_use]
+    pub fn for_calls(calls: usize) -> Self {
+        let calls = calls.min(Self::CALLS_MAX);
+        let times = |each: usize| calls * each;
+        Self {
+            shell: ShellLimits::default(),
+            calls: viaduct_session::Limits {
+                calls,
+                dtls_associations: times(DTLS_ASSOCIATIONS_PER_CALL),
+                ..viaduct_session::Limits::default()
+            },
+            worker: viaduct_forward::Limits {
+                flows: times(FLOWS_PER_CALL),
+                ufrags: times(UFRAGS_PER_CALL),
+                dtls_tuples: times(DTLS_TUPLES_PER_CALL),
+                ..viaduct_forward::Limits::default()
+            },
+            crypto: viaduct_forward::CryptoLimits {
+                contexts: times(CRYPTO_CONTEXTS_PER_CALL),
+                ..viaduct_forward::CryptoLimits::default()
+            },
+            ng: viaduct_ng::Limits::default(),
+            replies: viaduct_ng::ReplyCacheLimits::default(),
+        }
+    }
+}
+
+/// For as many calls as [`viaduct_session::Limits::calls`] has by default, 20,000.
+impl Default for RelayLimits {
+    fn default() -> Self {
+        Self::for_calls(viaduct_session::Limits::default().calls)
+    }
+}
+
+/// Two legs with RTP and RTCP ports of their own, and one further path of each while it moves; on one worker at worst.
+const FLOWS_PER_CALL: usize = 8;
+
+/// A name for each of two legs, and for each another one while ICE restarts.
+const UFRAGS_PER_CALL: usize = 4;
+
+/// One for RTP and RTCP of each of two legs.
+const DTLS_ASSOCIATIONS_PER_CALL: usize = 4;
+
+/// As many, each from two paths.
+const DTLS_TUPLES_PER_CALL: usize = 8;
+
+/// Both directions of each association, or of each key in an SDP.
+const CRYPTO_CONTEXTS_PER_CALL: usize = 8;
+
+/// How much of everything the shell holds, and how its workers wait. Defaults fit a machine that carries thousands of
 /// calls; a test makes them small.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShellLimits {
@@ -47,6 +121,13 @@ pub struct ShellLimits {
     pub ng_outstanding: usize,
     /// Connections of one NG listener over TCP. Default 64.
     pub ng_connections: usize,
+    /// How long a connection of an NG listener over TCP may carry nothing between two messages. Default 15 min.
+    pub ng_idle: Duration,
+    /// `SO_RCVBUF` of an NG listener over UDP, in octets: some hundred offers that wait while the thread is elsewhere.
+    /// Default 2,097,152.
+    pub ng_receive_buffer: usize,
+    /// Names of keys and flags of NG that have no effect and are logged, each once; further ones are not. Default 256.
+    pub ng_ignored_logged: usize,
     /// Octets of a message over NG's TCP that are kept while it is incomplete. Default 262,144.
     pub ng_stream_octets: usize,
     /// Connections of one CLI listener. Default 16.
@@ -57,7 +138,7 @@ pub struct ShellLimits {
     pub http_connections: usize,
     /// Octets of one HTTP request's body. Default 262,144.
     pub http_body_octets: usize,
-    /// How long a client of a TCP listener may take for one request, and be silent between two. Default 60 s.
+    /// How long a client of a TCP listener may take for one request, and for taking its answer. Default 60 s.
     pub client_patience: Duration,
     /// How long a request to control may take before its asker is told so. Default 5 s.
     pub control_patience: Duration,
@@ -84,6 +165,9 @@ impl Default for ShellLimits {
             binds_per_turn: 64,
             ng_outstanding: 1_024,
             ng_connections: 64,
+            ng_idle: Duration::from_secs(15 * 60),
+            ng_receive_buffer: 2 << 20,
+            ng_ignored_logged: 256,
             ng_stream_octets: 256 << 10,
             cli_connections: 16,
             cli_line_octets: 1_024,

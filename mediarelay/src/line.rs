@@ -82,8 +82,20 @@ impl Line {
     pub(crate) fn new(queued: usize, patience: Duration, nudge: Nudge) -> (Self, LineEnd) {
         let (asks, heard) = sync_channel(queued);
         let stop = Arc::new(AtomicBool::new(false));
-        let end = LineEnd { asks: heard, stop: Arc::clone(&stop) };
-        (Self { asks, nudge, stats: Arc::default(), stop, patience }, end)
+        let end = LineEnd {
+            asks: heard,
+            stop: Arc::clone(&stop),
+        };
+        (
+            Self {
+                asks,
+                nudge,
+                stats: Arc::default(),
+                stop,
+                patience,
+            },
+            end,
+        )
     }
 
     /// Tells control to end.
@@ -114,7 +126,11 @@ impl Line {
         let (tell, told) = oneshot::channel();
         // Whoever does not wait any longer needs no reply.
         let reply = Box::new(move |reply| drop(tell.send(reply)));
-        self.send(Ask::Ng { request, client, reply })?;
+        self.send(Ask::Ng {
+            request,
+            client,
+            reply,
+        })?;
         self.wait(told).await
     }
 

@@ -37,7 +37,10 @@ const SHUTDOWN_PATIENCE: Duration = Duration::from_millis(1_500);
 const RTPENGINE_CONF: &str = "/etc/rtpengine/rtpengine.conf";
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
+    let arguments: Vec<String> = std::env::args_os()
+        .skip(1)
+        .map(|arg| arg.to_string_lossy().into_owned())
+        .collect();
     let invocation = match parse_args(&arguments) {
         Ok(invocation) => invocation,
         Err(mistakes) => return usage_error(&mistakes),
@@ -69,15 +72,23 @@ fn main() -> ExitCode {
 
 /// Builds the relay, runs it until a signal, and ends it.
 fn run(loaded: Loaded<RelaySettings>) -> anyhow::Result<()> {
-    let Loaded { settings, warnings, .. } = loaded;
+    let Loaded {
+        settings, warnings, ..
+    } = loaded;
     begin_log(&settings.log);
-    for warning in warnings.iter() {
+    for warning in &warnings {
         tracing::warn!("{}", warning.message);
     }
     if !settings.unused_options.is_empty() {
-        tracing::info!("accepted and without effect: {}", settings.unused_options.join(", "));
+        tracing::info!(
+            "accepted and without effect: {}",
+            settings.unused_options.join(", ")
+        );
     }
-    tracing::info!("viaduct-relay {} stays in the foreground", env!("CARGO_PKG_VERSION"));
+    tracing::info!(
+        "viaduct-relay {} stays in the foreground",
+        env!("CARGO_PKG_VERSION")
+    );
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .build()
@@ -90,8 +101,13 @@ fn run(loaded: Loaded<RelaySettings>) -> anyhow::Result<()> {
     let [interrupt, terminate] = ended;
     let mut interrupt = interrupt.context("waiting for SIGINT")?;
     let mut terminate = terminate.context("waiting for SIGTERM")?;
-    let pid_file = settings.pid_file.as_deref().map(PidFile::write).transpose()?;
+    let pid_file = settings.pid_file.clone();
     let relay = RelayHandle::start(RelayConfig::from(settings)).context("the relay does not start")?;
+    // Not before: the ports may be those of a relay that runs, and so may the file be.
+    let pid_file = pid_file.as_deref().map(PidFile::write).transpose()?;
+    for line in relay.remarks() {
+        tracing::warn!("{line}");
+    }
     for line in relay.description() {
         tracing::info!("{line}");
     }
@@ -134,7 +150,10 @@ fn begin_log(settings: &LogSettings) {
         LogLevel::Debug => tracing::Level::DEBUG,
         LogLevel::Trace => tracing::Level::TRACE,
     };
-    let log = tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr).with_target(false);
+    let log = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(io::stderr)
+        .with_target(false);
     match settings.format {
         LogFormat::Text => log.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).init(),
         LogFormat::Json => log.json().init(),

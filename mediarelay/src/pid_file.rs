@@ -16,14 +16,17 @@ impl PidFile {
     pub(crate) fn write(path: &str) -> anyhow::Result<Self> {
         fs::write(path, format!("{}\n", std::process::id()))
             .with_context(|| format!("cannot write the process number to {path}"))?;
-        Ok(Self { path: Path::new(path).to_owned() })
+        Ok(Self {
+            path: Path::new(path).to_owned(),
+        })
     }
 }
 
 impl Drop for PidFile {
     fn drop(&mut self) {
         // Another relay may have taken its place.
-        let ours = fs::read_to_string(&self.path).is_ok_and(|text| text.trim() == std::process::id().to_string());
+        let ours =
+            fs::read_to_string(&self.path).is_ok_and(|text| text.trim() == std::process::id().to_string());
         if ours {
             let _ = fs::remove_file(&self.path);
         }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use viaduct_settings::{Layer, RelayListener, RelayScheme};
 
-use crate::accept::{self, AcceptStats};
+use crate::accept::{self, Accepts};
 use crate::cli::{self, Cli};
 use crate::http::Http;
 use crate::limits::ShellLimits;
@@ -28,7 +28,7 @@ pub(crate) enum Listener {
 
 impl Listener {
     /// Binds a listener.
-    pub(crate) fn bind(listener: &RelayListener) -> Result<Self, StartError> {
+    pub(crate) fn bind(listener: &RelayListener, limits: &ShellLimits) -> Result<Self, StartError> {
         let RelayListener { scheme, address } = *listener;
         let purpose = match scheme {
             RelayScheme::NgUdp => "NG commands",
@@ -38,7 +38,9 @@ impl Listener {
         };
         let fail = |error| StartError::binding(scheme.layer(), address, purpose, error);
         match scheme.layer() {
-            Layer::Udp => ng::udp::bind(address).map(Self::NgUdp).map_err(fail),
+            Layer::Udp => ng::udp::bind(address, limits.ng_receive_buffer)
+                .map(Self::NgUdp)
+                .map_err(fail),
             Layer::Tcp => {
                 let socket = accept::bind(address).map_err(fail)?;
                 Ok(match scheme {
@@ -68,7 +70,7 @@ pub(crate) struct Services {
     pub(crate) cli: Cli,
     pub(crate) http: Http,
     pub(crate) watch: Watch,
-    pub(crate) accepts: Arc<AcceptStats>,
+    pub(crate) accepts: Arc<Accepts>,
     pub(crate) limits: ShellLimits,
 }
 
@@ -78,7 +80,9 @@ pub(crate) fn prepare(
     listeners: Vec<Listener>,
     services: Services,
 ) -> io::Result<(watch::Sender<bool>, impl FnOnce() + Send + 'static)> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let (stop, mut stopped) = watch::channel(false);
     let body = move || {
         runtime.block_on(async {
@@ -94,23 +98,46 @@ pub(crate) fn prepare(
 
 impl Services {
     fn serve(&self, listener: Listener) {
-        let Self { desk, cli, http, accepts, limits, .. } = self.clone();
+        let Self {
+            desk,
+            cli,
+            http,
+            accepts,
+            limits,
+            ..
+        } = self.clone();
         let patience = limits.client_patience;
         match listener {
             Listener::NgUdp(socket) => spawn("NG over UDP", ng::udp::serve(socket, desk)),
             Listener::NgTcp(socket) => {
-                let octets = limits.ng_stream_octets;
-                let serve_one = move |stream, client| ng::tcp::serve(stream, client, desk.clone(), octets, patience);
-                spawn("NG over TCP", accept::serve(socket, limits.ng_connections, accepts, serve_one));
+                let each = ng::tcp::StreamLimits {
+                    octets: limits.ng_stream_octets,
+                    patience,
+                    idle: limits.ng_idle,
+                };
+                let serve_one = move |stream, client| ng::tcp::serve(stream, client, desk.clone(), each);
+                let stats = Arc::clone(&accepts.ng);
+                spawn(
+                    "NG over TCP",
+                    accept::serve(socket, limits.ng_connections, stats, serve_one),
+                );
             }
             Listener::Cli(socket) => {
                 let octets = limits.cli_line_octets;
                 let serve_one = move |stream, _| cli::serve(stream, cli.clone(), octets, patience);
-                spawn("text interface", accept::serve(socket, limits.cli_connections, accepts, serve_one));
+                let stats = Arc::clone(&accepts.cli);
+                spawn(
+                    "text interface",
+                    accept::serve(socket, limits.cli_connections, stats, serve_one),
+                );
             }
             Listener::Http(socket) => {
                 let serve_one = move |stream, client| http.clone().serve(stream, client);
-                spawn("HTTP", accept::serve(socket, limits.http_connections, accepts, serve_one));
+                let stats = Arc::clone(&accepts.http);
+                spawn(
+                    "HTTP",
+                    accept::serve(socket, limits.http_connections, stats, serve_one),
+                );
             }
         }
     }

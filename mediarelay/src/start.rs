@@ -6,43 +6,32 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Instant, SystemTime};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 use tokio::sync::broadcast;
-use viaduct_forward::{Epoch, Shared, StatsTable};
-use viaduct_session::Relay;
-use viaduct_settings::{Layer, MediaSettings, PortRange, RelayScheme};
+use viaduct_forward::{CryptoTable, Epoch, Shared, StatsTable};
+use viaduct_ng::EndpointLearning;
+use viaduct_session::{Config, Interface, InterfaceAddress, Relay, WallClock};
+use viaduct_settings::{DtlsRole, IceMode, Layer, Learning, MediaSettings, PortRange, RelayScheme};
 
+use crate::certificate;
 use crate::cli::Cli;
 use crate::config::RelayConfig;
 use crate::control::{Control, ControlPlan};
 use crate::handle::{Parts, RelayHandle};
 use crate::http::Http;
-use crate::interfaces::{self, Machine, MediaAddress, MediaInterface, Public};
+use crate::interfaces::{self, Machine, MediaAddress, MediaInterface};
 use crate::line::Line;
 use crate::ng::{Desk, Dialogue};
-use crate::public_address::{STUN_SERVERS, discover};
 use crate::service::{self, Listener, Services};
 use crate::socket::{MediaSocket, Sharing, SocketOptions};
 use crate::start_error::StartError;
 use crate::threads::Threads;
 use crate::watch::{Sights, Watch, WorkerSight};
 use crate::worker::{NoticeSender, Nudge, WorkerPlan, WorkerThread};
-
-/// How long the start waits for STUN servers.
-const DISCOVERY_PATIENCE: Duration = Duration::from_secs(2);
-
-/// What each worker holds at most. Every call has at most six flows on one worker (two legs with RTP and RTCP ports of
-/// their own, and one path of a browser while it moves), so these fit the limit on calls of `session`.
-fn forward_limits() -> viaduct_forward::Limits {
-    viaduct_forward::Limits {
-        flows: 131_072,
-        ufrags: 65_536,
-        dtls_tuples: 131_072,
-        ..viaduct_forward::Limits::default()
-    }
-}
 
 /// The browsers' port at each address: a socket for each worker.
 type SharedPorts = BTreeMap<IpAddr, Vec<Arc<MediaSocket>>>;
@@ -51,14 +40,24 @@ pub(crate) fn start(config: RelayConfig) -> Result<RelayHandle, StartError> {
     let mut remarks = Vec::new();
     raise_file_limit(&mut remarks);
     let machine = Machine::look().map_err(StartError::system("listing the addresses of this machine"))?;
-    let public =
-        Public { setting: &config.public_ip, discover: &|ip| discover(ip, &STUN_SERVERS, DISCOVERY_PATIENCE) };
-    let (interfaces, of_interfaces) = interfaces::resolve(&config.media.interfaces, &machine, &public)?;
+    let (interfaces, of_interfaces) =
+        interfaces::resolve(&config.media.interfaces, &machine, &config.public_ip)?;
     remarks.extend(of_interfaces);
-    let listeners = config.listen.iter().map(Listener::bind).collect::<Result<Vec<_>, _>>()?;
+    let listeners = config
+        .listen
+        .iter()
+        .map(|listener| Listener::bind(listener, &config.limits.shell));
+    let listeners = listeners.collect::<Result<Vec<_>, _>>()?;
     let workers = worker_count(&config.media);
     let shared_ports = bind_shared_ports(&config, &interfaces, workers, &mut remarks)?;
-    let relay = Builder { config, interfaces, shared_ports, workers, remarks }.build(listeners)?;
+    let relay = Builder {
+        config,
+        interfaces,
+        shared_ports,
+        workers,
+        remarks,
+    }
+    .build(listeners)?;
     Ok(relay)
 }
 
@@ -75,19 +74,33 @@ type Body = (String, Box<dyn FnOnce() + Send>);
 
 impl Builder {
     fn build(self, listeners: Vec<Listener>) -> Result<RelayHandle, StartError> {
-        let limits = &self.config.limits;
-        let (started, epoch) = (Instant::now(), Epoch::new(Instant::now()));
-        let shared = Shared::default();
+        let limits = &self.config.limits.shell;
+        let started = Instant::now();
+        let epoch = Epoch::new(started);
+        let shared = Shared {
+            crypto: CryptoTable::new(self.config.limits.crypto),
+            stats: StatsTable::default(),
+        };
         let nudge = Nudge::default();
         let (queue, notices) = sync_channel(limits.notices_queued * self.workers);
-        let (crew, mut bodies) = self.workers(epoch, &shared, &NoticeSender { queue, nudge: nudge.clone() })?;
-        let listening = listeners.iter().map(Listener::address).collect::<Result<Vec<_>, _>>();
+        let (crew, mut bodies) = self.workers(
+            epoch,
+            &shared,
+            &NoticeSender {
+                queue,
+                nudge: nudge.clone(),
+            },
+        )?;
+        let listening = listeners
+            .iter()
+            .map(Listener::address)
+            .collect::<Result<Vec<_>, _>>();
         let listening = listening.map_err(StartError::system("asking for the port of a listener"))?;
 
         let (line, asks) = Line::new(limits.requests_queued, limits.control_patience, nudge.clone());
         let (events, _) = broadcast::channel(limits.events_queued);
         let sights = self.sights(started, &crew);
-        let control = Control::new(ControlPlan {
+        let mut control = Control::new(ControlPlan {
             relay: self.relay(shared.stats, epoch, started)?,
             workers: crew,
             crypto: shared.crypto,
@@ -100,10 +113,11 @@ impl Builder {
             stats: Arc::clone(&sights.control),
             limits: limits.clone(),
         });
+        control.open_stock(started);
         bodies.push(("relay-control".to_owned(), Box::new(move || control.run())));
 
         let description = self.description(&listening);
-        let services = self.services(&line, &sights);
+        let services = self.services(&line, sights);
         let watch = services.watch.clone();
         let (stop, body) = service::prepare(listeners, services)
             .map_err(StartError::system("beginning the service thread"))?;
@@ -111,7 +125,9 @@ impl Builder {
 
         let mut threads = Threads::new(self.config.on_failure.clone());
         for (name, body) in bodies {
-            threads.spawn(&name, body).map_err(StartError::system("beginning a thread"))?;
+            threads
+                .spawn(&name, body)
+                .map_err(StartError::system("beginning a thread"))?;
         }
         Ok(RelayHandle::new(Parts {
             line,
@@ -121,8 +137,13 @@ impl Builder {
             stop,
             listeners: listening,
             interfaces: self.interfaces,
-            browser_ports: self.shared_ports.values().filter_map(|group| Some(group.first()?.local())).collect(),
+            browser_ports: self
+                .shared_ports
+                .values()
+                .filter_map(|group| Some(group.first()?.local()))
+                .collect(),
             description,
+            remarks: self.remarks,
         }))
     }
 
@@ -139,58 +160,151 @@ impl Builder {
             let plan = WorkerPlan {
                 number,
                 epoch,
-                forward: forward_limits(),
+                forward: self.worker_limits(),
                 shared: shared.clone(),
                 hash_seed: rand::random(),
-                limits: self.config.limits.clone(),
+                limits: self.config.limits.shell.clone(),
                 notices: notices.clone(),
             };
-            let (worker, body) = WorkerThread::prepare(plan).map_err(StartError::system("beginning a worker"))?;
+            let (worker, body) =
+                WorkerThread::prepare(plan).map_err(StartError::system("beginning a worker"))?;
             crew.push(worker);
-            bodies.push((format!("relay-media-{number}"), Box::new(body) as Box<dyn FnOnce() + Send>));
+            bodies.push((
+                format!("relay-media-{number}"),
+                Box::new(body) as Box<dyn FnOnce() + Send>,
+            ));
         }
         Ok((crew, bodies))
     }
 
     fn sights(&self, started: Instant, crew: &[WorkerThread]) -> Sights {
-        let workers = crew
-            .iter()
-            .map(|worker| WorkerSight { io: Arc::clone(&worker.io), forward: Arc::clone(&worker.forward) });
+        let workers = crew.iter().map(|worker| WorkerSight {
+            io: Arc::clone(&worker.io),
+            forward: Arc::clone(&worker.forward),
+        });
         Sights {
             started,
             interfaces: self.interfaces.clone(),
             workers: workers.collect(),
             control: Arc::default(),
-            dialogue: Arc::new(Dialogue::new(started, self.config.ng_cookies)),
+            dialogue: Arc::new(Dialogue::new(
+                started,
+                self.config.ng_cookies,
+                &self.config.limits,
+            )),
             accepts: Arc::default(),
         }
     }
 
     fn services(&self, line: &Line, sights: Sights) -> Services {
-        let limits = self.config.limits.clone();
+        let limits = self.config.limits.shell.clone();
         let (dialogue, accepts) = (Arc::clone(&sights.dialogue), Arc::clone(&sights.accepts));
         let watch = Watch::new(line.clone(), sights);
         let cli = Cli::new(line.clone(), &self.config, self.interfaces.clone());
         let desk = Desk::new(dialogue, line.clone(), cli.clone(), limits.ng_outstanding);
         let http = Http::new(desk.clone(), watch.clone(), &limits);
-        Services { desk, cli, http, watch, accepts, limits }
+        Services {
+            desk,
+            cli,
+            http,
+            watch,
+            accepts,
+            limits,
+        }
     }
 
     fn port_options(&self) -> SocketOptions {
         SocketOptions {
-            receive_buffer: self.config.limits.port_receive_buffer,
-            send_buffer: self.config.limits.port_send_buffer,
+            receive_buffer: self.config.limits.shell.port_receive_buffer,
+            send_buffer: self.config.limits.shell.port_send_buffer,
             tos: tos(&self.config.media),
         }
     }
 
+    /// The limits of each worker. As many sockets as there are ports fit in any case.
+    fn worker_limits(&self) -> viaduct_forward::Limits {
+        let PortRange { first, last } = self.config.media.rtp_ports;
+        let addresses: usize = self
+            .interfaces
+            .iter()
+            .map(|interface| interface.addresses.len())
+            .sum();
+        let ports = addresses * (usize::from(last.saturating_sub(first)) + 2);
+        let limits = self.config.limits.worker.clone();
+        viaduct_forward::Limits {
+            sockets: limits.sockets.max(ports),
+            ..limits
+        }
+    }
+
+    /// The relay's brain.
     fn relay(&self, stats: StatsTable, epoch: Epoch, now: Instant) -> Result<Relay, StartError> {
-        todo!()
+        let time_of_day = SystemTime::now();
+        let certificate =
+            certificate::make(time_of_day).map_err(|error| StartError::Certificate(error.to_string()))?;
+        // A clock before 1970 is wrong in any case; only the times in reports come from it.
+        let unix = time_of_day
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        let parts = viaduct_session::Parts {
+            rng: StdRng::from_rng(&mut rand::rng()),
+            certificate,
+            stats,
+            epoch,
+            clock: WallClock::new(now, unix),
+        };
+        let relay = Relay::new(now, self.session_config(), parts);
+        relay.map_err(|error| StartError::Certificate(error.to_string()))
+    }
+
+    fn session_config(&self) -> Config {
+        let RelayConfig {
+            media,
+            max_sessions,
+            sip_source,
+            limits,
+            ..
+        } = &self.config;
+        let PortRange { first, last } = media.rtp_ports;
+        let address = |address: &MediaAddress| InterfaceAddress {
+            address: address.address,
+            advertised: address.advertised,
+            ports: first..=last,
+            browser_port: media.browser_port,
+        };
+        let interfaces = self.interfaces.iter().map(|interface| Interface {
+            name: interface.name.clone(),
+            addresses: interface.addresses.iter().map(address).collect(),
+        });
+        Config {
+            ice_lite: media.ice == IceMode::Lite,
+            dtls_passive: media.dtls_role == DtlsRole::Passive,
+            learning: match media.learning {
+                Learning::Heuristic => EndpointLearning::Heuristic,
+                Learning::Delayed => EndpointLearning::Delayed,
+                Learning::Immediate => EndpointLearning::Immediate,
+                Learning::Never => EndpointLearning::Off,
+            },
+            learning_time: media.learning_time,
+            strict_source: media.strict_source,
+            sip_source: *sip_source,
+            // Sockets are bound with it.
+            tos: None,
+            media_timeout: media.idle_timeout,
+            silent_timeout: media.silent_timeout,
+            offer_timeout: media.offer_timeout,
+            final_timeout: media.final_timeout,
+            delete_delay: media.delete_delay,
+            port_rest: media.port_rest,
+            max_sessions: max_sessions.map(|max| usize::try_from(max).unwrap_or(usize::MAX)),
+            limits: limits.calls.clone(),
+            ..Config::new(interfaces.collect())
+        }
     }
 
     /// What runs, in a few lines.
     fn description(&self, listening: &[(RelayScheme, SocketAddr)]) -> Vec<String> {
-        let mut lines = self.remarks.clone();
+        let mut lines = Vec::new();
         for interface in &self.interfaces {
             for MediaAddress { address, advertised } in &interface.addresses {
                 let told = advertised.map_or(String::new(), |ip| format!(", peers are told {ip}"));
@@ -205,7 +319,10 @@ impl Builder {
         for (scheme, address) in listening {
             lines.push(format!("listening on {scheme}://{address}"));
         }
-        lines.push(format!("{} workers in user space; fast path in the kernel: off", self.workers));
+        lines.push(format!(
+            "{} workers in user space; fast path in the kernel: off",
+            self.workers
+        ));
         lines
     }
 }
@@ -216,13 +333,17 @@ fn raise_file_limit(remarks: &mut Vec<String>) {
         return;
     };
     if soft < hard && setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_err() {
-        remarks.push(format!("the limit on open files stays at {soft} of {hard} that are allowed"));
+        remarks.push(format!(
+            "the limit on open files stays at {soft} of {hard} that are allowed"
+        ));
     }
 }
 
 fn worker_count(media: &MediaSettings) -> usize {
     let configured = media.workers.and_then(|workers| usize::try_from(workers).ok());
-    configured.unwrap_or_else(|| thread::available_parallelism().map_or(1, NonZero::get)).max(1)
+    configured
+        .unwrap_or_else(|| thread::available_parallelism().map_or(1, NonZero::get))
+        .max(1)
 }
 
 fn tos(media: &MediaSettings) -> u8 {
@@ -242,8 +363,8 @@ fn bind_shared_ports(
         return Ok(shared);
     };
     let options = SocketOptions {
-        receive_buffer: config.limits.shared_receive_buffer,
-        send_buffer: config.limits.shared_send_buffer,
+        receive_buffer: config.limits.shell.shared_receive_buffer,
+        send_buffer: config.limits.shell.shared_send_buffer,
         tos: tos(&config.media),
     };
     for address in interfaces.iter().flat_map(|interface| &interface.addresses) {
@@ -253,7 +374,11 @@ fn bind_shared_ports(
         let group = bind_group(SocketAddr::new(address.address, port), workers, &options)?;
         shared.insert(address.address, group);
     }
-    let granted = shared.values().flatten().next().and_then(|socket| socket.receive_buffer().ok());
+    let granted = shared
+        .values()
+        .flatten()
+        .next()
+        .and_then(|socket| socket.receive_buffer().ok());
     if let Some(granted) = granted.filter(|granted| *granted < options.receive_buffer) {
         remarks.push(format!(
             "the browsers' port has a receive buffer of {granted} octets, not {}: raise net.core.rmem_max",
@@ -275,6 +400,10 @@ fn bind_group(
     let alone = MediaSocket::bind(local, Sharing::Alone, options).map_err(fail)?;
     let local = alone.local();
     drop(alone);
-    let bind = |_| MediaSocket::bind(local, Sharing::AmongWorkers, options).map(Arc::new).map_err(fail);
+    let bind = |_| {
+        MediaSocket::bind(local, Sharing::AmongWorkers, options)
+            .map(Arc::new)
+            .map_err(fail)
+    };
     (0..workers).map(bind).collect()
 }

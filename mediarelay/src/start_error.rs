@@ -54,6 +54,9 @@ pub enum StartError {
         /// The addresses that there are.
         known: String,
     },
+    /// The certificate for DTLS could not be made, or not used.
+    #[error("making a certificate for DTLS: {0}")]
+    Certificate(String),
     /// Everything else that the system would not give us: threads, descriptors, lists of addresses.
     #[error("{what}: {error}")]
     System {

@@ -72,7 +72,12 @@ pub(crate) struct Threads {
 impl Threads {
     pub(crate) fn new(on_failure: OnFailure) -> Self {
         let (alive, ended) = channel();
-        Self { on_failure, running: Vec::new(), alive: Some(alive), ended }
+        Self {
+            on_failure,
+            running: Vec::new(),
+            alive: Some(alive),
+            ended,
+        }
     }
 
     /// Begins a thread. Names have 15 octets at most, which is what the kernel shows.
@@ -83,7 +88,10 @@ impl Threads {
         let handle = Builder::new().name(name.to_owned()).spawn(move || {
             // Nothing of what the body owned is looked at afterwards.
             if let Err(panic) = catch_unwind(AssertUnwindSafe(body)) {
-                (on_failure.0)(&Failure { thread, message: message_of(&*panic) });
+                (on_failure.0)(&Failure {
+                    thread,
+                    message: message_of(&*panic),
+                });
             }
             drop(alive);
         })?;
@@ -96,7 +104,9 @@ impl Threads {
         self.alive = None;
         let deadline = Instant::now() + patience;
         // Nobody sends anything: this returns when the last copy is dropped, or in time.
-        let _ = self.ended.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+        let _ = self
+            .ended
+            .recv_timeout(deadline.saturating_duration_since(Instant::now()));
         let mut left = Vec::new();
         for handle in self.running {
             // A thread drops its copy just before its end.
@@ -145,8 +155,11 @@ mod tests {
         let (release, wait) = channel::<()>();
         let mut threads = Threads::new(OnFailure::new(|_| {}));
         threads.spawn("relay-quick", || {}).unwrap();
-        threads.spawn("relay-stuck", move || drop(wait.recv())).unwrap();
-        assert_eq!(threads.join(Duration::from_millis(20)), Err(vec!["relay-stuck".to_owned()]));
+        threads.spawn("relay-stuck", move || _ = wait.recv()).unwrap();
+        assert_eq!(
+            threads.join(Duration::from_millis(20)),
+            Err(vec!["relay-stuck".to_owned()])
+        );
         drop(release);
     }
 }

@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use viaduct_forward::{WorkerSnapshot, WorkerStats};
 use viaduct_ng::ReplyCacheCounters;
 use viaduct_session::{Counters, Gauges, PortUsage};
+use viaduct_settings::RelayScheme;
 
-use crate::accept::AcceptStats;
+use crate::accept::{AcceptStats, Accepts};
 use crate::control::{ControlSnapshot, ControlStats, Office};
 use crate::interfaces::MediaInterface;
 use crate::line::{Line, Unavailable};
@@ -34,7 +35,7 @@ pub(crate) struct Sights {
     pub(crate) workers: Vec<WorkerSight>,
     pub(crate) control: Arc<ControlStats>,
     pub(crate) dialogue: Arc<Dialogue>,
-    pub(crate) accepts: Arc<AcceptStats>,
+    pub(crate) accepts: Arc<Accepts>,
 }
 
 /// One worker's counters.
@@ -65,6 +66,8 @@ pub struct Snapshot {
     pub workers: Vec<WorkerFigures>,
     /// NG over the network.
     pub ng: NgFigures,
+    /// Connections to the listeners over TCP, by kind.
+    pub connections: [ConnectionFigures; 3],
 }
 
 /// The ports of one address.
@@ -100,10 +103,19 @@ pub struct NgFigures {
     pub overload: u64,
     /// What the cache of answers has seen.
     pub cache: ReplyCacheCounters,
-    /// Connections over TCP.
-    pub connections: u64,
+}
+
+/// Connections to the listeners of one kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnectionFigures {
+    /// What is spoken there.
+    pub scheme: RelayScheme,
+    /// Connections that were taken.
+    pub accepted: u64,
     /// Connections closed at once because there were too many.
-    pub connections_refused: u64,
+    pub refused: u64,
+    /// Connections closed because of what their clients sent, or did not send in time.
+    pub failed: u64,
 }
 
 /// Why a relay is not ready for calls.
@@ -132,7 +144,10 @@ impl fmt::Display for NotReady {
 
 impl Watch {
     pub(crate) fn new(line: Line, sights: Sights) -> Self {
-        Self { line, sights: Arc::new(sights) }
+        Self {
+            line,
+            sights: Arc::new(sights),
+        }
     }
 
     /// All figures.
@@ -151,15 +166,26 @@ impl Watch {
             return Err(NotReady::Draining);
         }
         let is_usable = |ports: &PortUsage| ports.stocked + ports.used > 0;
-        if seen.ports.iter().any(is_usable) { Ok(()) } else { Err(NotReady::NoPorts) }
+        if seen.ports.iter().any(is_usable) {
+            Ok(())
+        } else {
+            Err(NotReady::NoPorts)
+        }
     }
 
     fn complete(&self, seen: Seen) -> Snapshot {
         let sights = &*self.sights;
-        let ports = seen.ports.into_iter().map(|usage| NamedPorts { interface: sights.name_of(&usage), usage });
+        let ports = seen.ports.into_iter().map(|usage| NamedPorts {
+            interface: sights.name_of(&usage),
+            usage,
+        });
         let workers = sights.workers.iter().map(|worker| {
             let io = worker.io.snapshot();
-            WorkerFigures { cpu: cpu_time(io.thread), io, forward: worker.forward.snapshot() }
+            WorkerFigures {
+                cpu: cpu_time(io.thread),
+                io,
+                forward: worker.forward.snapshot(),
+            }
         });
         let control = sights.control.snapshot();
         let ng = &sights.dialogue.stats;
@@ -178,9 +204,12 @@ impl Watch {
                 malformed: ng.malformed.get(),
                 overload: ng.overload.get(),
                 cache: sights.dialogue.cache_counters(),
-                connections: sights.accepts.accepted.get(),
-                connections_refused: sights.accepts.refused.get(),
             },
+            connections: [
+                connections(RelayScheme::NgTcp, &sights.accepts.ng),
+                connections(RelayScheme::Cli, &sights.accepts.cli),
+                connections(RelayScheme::Http, &sights.accepts.http),
+            ],
         }
     }
 }
@@ -188,9 +217,25 @@ impl Watch {
 impl Sights {
     fn name_of(&self, usage: &PortUsage) -> String {
         let has = |interface: &&MediaInterface| {
-            interface.addresses.iter().any(|address| address.address == usage.address)
+            interface
+                .addresses
+                .iter()
+                .any(|address| address.address == usage.address)
         };
-        self.interfaces.iter().find(has).map(|interface| interface.name.clone()).unwrap_or_default()
+        self.interfaces
+            .iter()
+            .find(has)
+            .map(|interface| interface.name.clone())
+            .unwrap_or_default()
+    }
+}
+
+fn connections(scheme: RelayScheme, stats: &AcceptStats) -> ConnectionFigures {
+    ConnectionFigures {
+        scheme,
+        accepted: stats.accepted.get(),
+        refused: stats.refused.get(),
+        failed: stats.failed.get(),
     }
 }
 
@@ -216,6 +261,9 @@ impl Seen {
 /// The CPU time of a thread of this process; zero if it has ended.
 fn cpu_time(thread: u32) -> Duration {
     let text = fs::read_to_string(format!("/proc/self/task/{thread}/schedstat")).unwrap_or_default();
-    let nanos = text.split_ascii_whitespace().next().and_then(|nanos| nanos.parse().ok());
+    let nanos = text
+        .split_ascii_whitespace()
+        .next()
+        .and_then(|nanos| nanos.parse().ok());
     Duration::from_nanos(nanos.unwrap_or(0))
 }

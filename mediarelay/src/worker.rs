@@ -11,7 +11,7 @@ mod port_sockets;
 mod stats;
 mod thread;
 
-pub(crate) use self::mailbox::{Mailbox, Notice, NoticeSender, Nudge, Order, OrderFault};
+pub(crate) use self::mailbox::{Notice, NoticeSender, Nudge, Order};
 pub(crate) use self::stats::IoStats;
 pub use self::stats::{IoSnapshot, SendFault};
 pub(crate) use self::thread::{WorkerPlan, WorkerThread};

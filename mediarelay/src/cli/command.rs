@@ -38,7 +38,8 @@ const COMMANDS: &str = "Available sub-commands at this level:\n\tlist\n\ttermina
 const LIST_COMMANDS: &str = "Available sub-commands at this level:\n\tnumsessions\n\tsessions\n\ttotals\n\t\
      interfaces\n\tmaxsessions\n\ttimeout\n\tsilenttimeout\n\toffertimeout\n\tfinaltimeout\n";
 
-const TERMINATE_COMMANDS: &str = "Available sub-commands at this level:\n\tall\n\town\n\tforeign\n\t<call-id>\n";
+const TERMINATE_COMMANDS: &str =
+    "Available sub-commands at this level:\n\tall\n\town\n\tforeign\n\t<call-id>\n";
 
 impl<'a> Command<'a> {
     /// Reads a line. A call-id may hold anything but blanks at its ends.
@@ -97,7 +98,8 @@ impl<'a> Which<'a> {
 /// The first word, and what follows it.
 fn word(text: &str) -> (&str, &str) {
     let text = text.trim();
-    text.split_once(|c: char| c.is_ascii_whitespace()).unwrap_or((text, ""))
+    text.split_once(|c: char| c.is_ascii_whitespace())
+        .unwrap_or((text, ""))
 }
 
 #[cfg(test)]
@@ -112,7 +114,10 @@ mod tests {
             ("list sessions all", Command::ListSessions(Which::All)),
             ("list sessions own", Command::ListSessions(Which::All)),
             ("list sessions foreign", Command::ListSessions(Which::Foreign)),
-            ("list sessions a b@c;d", Command::ListSessions(Which::One("a b@c;d"))),
+            (
+                "list sessions a b@c;d",
+                Command::ListSessions(Which::One("a b@c;d")),
+            ),
             ("list interfaces", Command::ListInterfaces),
             ("list offer_timeout", Command::ListTimeout(Timeout::Offer)),
             ("terminate all", Command::Terminate(Which::All)),

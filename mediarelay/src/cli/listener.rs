@@ -17,13 +17,19 @@ const UNREAD_MAX: u64 = 64 << 10;
 const LINGER: Duration = Duration::from_secs(1);
 
 /// Serves one connection.
-pub(crate) async fn serve(stream: TcpStream, cli: Cli, octets_max: usize, patience: Duration) -> io::Result<()> {
+pub(crate) async fn serve(
+    stream: TcpStream,
+    cli: Cli,
+    octets_max: usize,
+    patience: Duration,
+) -> io::Result<()> {
     let (reader, mut writer) = stream.into_split();
     // One octet more than allowed tells a line that is too long from one that just fits.
     let mut reader = BufReader::new(reader.take(octets_max as u64 + 1));
     let mut line = Vec::new();
     timeout(patience, reader.read_until(b'\n', &mut line)).await??;
-    let text = if line.len() > octets_max {
+    let is_too_long = line.len() > octets_max;
+    let text = if is_too_long {
         format!("Line is longer than {octets_max} octets.\n")
     } else if line.is_empty() {
         return Ok(());
@@ -35,5 +41,8 @@ pub(crate) async fn serve(stream: TcpStream, cli: Cli, octets_max: usize, patien
     // Closing with something unread would make the system take back what was written.
     let mut rest = reader.into_inner().into_inner().take(UNREAD_MAX);
     let _ = timeout(LINGER, tokio::io::copy(&mut rest, &mut tokio::io::sink())).await;
+    if is_too_long {
+        return Err(io::Error::other("a line was too long"));
+    }
     Ok(())
 }

@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 
 use viaduct_ng::{
-    CallReport, Counters, Endpoint, MediaReport, ProxyStatistics, Reply, Statistics, StreamFlag, StreamReport,
-    Subscription, TagReport, TotalStatistics, Value,
+    ByteString, CallReport, Counters, Endpoint, MediaReport, ProxyStatistics, Reply, Statistics, StreamFlag,
+    StreamReport, Subscription, TagReport, TotalStatistics, Value,
 };
-use viaduct_session::PortUsage;
+use viaduct_session::{CallSummary, PortUsage};
 
 /// What runs, and what has been since the start.
 pub(super) fn totals(statistics: &Statistics) -> String {
@@ -26,9 +26,15 @@ pub(super) fn totals(statistics: &Statistics) -> String {
         ("Packets per second (total)", now.packet_rate),
         ("Bytes per second (total)", now.byte_rate),
         ("Errors per second (total)", now.error_rate),
-        ("Userspace-only media streams", now.media_userspace.unwrap_or_default()),
+        (
+            "Userspace-only media streams",
+            now.media_userspace.unwrap_or_default(),
+        ),
         ("Kernel-only media streams", now.media_kernel.unwrap_or_default()),
-        ("Mixed kernel/userspace media streams", now.media_mixed.unwrap_or_default()),
+        (
+            "Mixed kernel/userspace media streams",
+            now.media_mixed.unwrap_or_default(),
+        ),
     ] {
         entry(&mut text, label, value);
     }
@@ -40,31 +46,63 @@ pub(super) fn totals(statistics: &Statistics) -> String {
 }
 
 fn since_start(text: &mut String, total: &TotalStatistics) {
-    entry(text, "Uptime of rtpengine", format_args!("{} seconds", total.uptime));
+    entry(
+        text,
+        "Uptime of rtpengine",
+        format_args!("{} seconds", total.uptime),
+    );
     for (label, value) in [
         ("Total managed sessions", total.managed_sessions),
         ("Total rejected sessions", total.rejected_sessions),
         ("Total timed-out sessions via TIMEOUT", total.timeout_sessions),
-        ("Total timed-out sessions via SILENT_TIMEOUT", total.silent_timeout_sessions),
-        ("Total timed-out sessions via FINAL_TIMEOUT", total.final_timeout_sessions),
-        ("Total timed-out sessions via OFFER_TIMEOUT", total.offer_timeout_sessions),
-        ("Total regular terminated sessions", total.regular_terminated_sessions),
-        ("Total forced terminated sessions", total.forced_terminated_sessions),
+        (
+            "Total timed-out sessions via SILENT_TIMEOUT",
+            total.silent_timeout_sessions,
+        ),
+        (
+            "Total timed-out sessions via FINAL_TIMEOUT",
+            total.final_timeout_sessions,
+        ),
+        (
+            "Total timed-out sessions via OFFER_TIMEOUT",
+            total.offer_timeout_sessions,
+        ),
+        (
+            "Total regular terminated sessions",
+            total.regular_terminated_sessions,
+        ),
+        (
+            "Total forced terminated sessions",
+            total.forced_terminated_sessions,
+        ),
         ("Total relayed packets (userspace)", total.relayed_packets),
-        ("Total relayed packet errors (userspace)", total.relayed_packet_errors),
-        ("Total relayed bytes (userspace)", total.relayed_bytes.unwrap_or_default()),
+        (
+            "Total relayed packet errors (userspace)",
+            total.relayed_packet_errors,
+        ),
+        (
+            "Total relayed bytes (userspace)",
+            total.relayed_bytes.unwrap_or_default(),
+        ),
         ("Total relayed packets (kernel)", 0),
         ("Total relayed packet errors (kernel)", 0),
         ("Total relayed bytes (kernel)", 0),
         ("Total relayed packets", total.relayed_packets),
         ("Total relayed packet errors", total.relayed_packet_errors),
         ("Total relayed bytes", total.relayed_bytes.unwrap_or_default()),
-        ("Total number of streams with no relayed packets", total.zero_way_streams),
+        (
+            "Total number of streams with no relayed packets",
+            total.zero_way_streams,
+        ),
         ("Total number of 1-way streams", total.one_way_streams),
     ] {
         entry(text, label, value);
     }
-    entry(text, "Average call duration", format_args!("{} seconds", total.average_call_duration));
+    entry(
+        text,
+        "Average call duration",
+        format_args!("{} seconds", total.average_call_duration),
+    );
 }
 
 /// Commands by client, a line for each.
@@ -90,7 +128,11 @@ fn control(text: &mut String, proxies: &[ProxyStatistics]) {
         for (_, key) in COLUMNS {
             let count = match key {
                 "errorcount" => i64::try_from(proxy.errors).unwrap_or(i64::MAX),
-                _ => proxy.rest.get(key).and_then(Value::to_integer).unwrap_or_default(),
+                _ => proxy
+                    .rest
+                    .get(key)
+                    .and_then(Value::to_integer)
+                    .unwrap_or_default(),
             };
             let _ = write!(text, "| {count:>10} ");
         }
@@ -110,48 +152,88 @@ pub(super) fn num_sessions(calls: usize) -> String {
     )
 }
 
+/// Names as they are shown: what a phone has put into them must not move anybody's cursor.
+pub(super) fn shown(name: &ByteString) -> String {
+    let mut text = String::new();
+    for c in name.to_text().chars() {
+        if c.is_control() {
+            text.extend(c.escape_default());
+        } else {
+            text.push(c);
+        }
+    }
+    text
+}
+
+/// The list of calls when there are none.
+pub(super) const NO_SESSIONS: &str = "No sessions.\n";
+
 /// One line of the list of calls.
-pub(super) fn session_line(text: &mut String, call_id: &str, is_deleted: bool, created: u64, proxy: &str) {
-    let deletion_mark = if is_deleted { "yes" } else { "no" };
+pub(super) fn session_line(text: &mut String, call: &CallSummary) {
     let _ = writeln!(
         text,
-        "callid: {call_id:>60} | deletionmark:{deletion_mark:>4} | created:{created:>12} | proxy:{proxy} | \
-         redis_keyspace:0 | foreign:no"
+        "callid: {:>60} | deletionmark:{:>4} | created:{:>12} | proxy:{} | redis_keyspace:0 | foreign:no",
+        shown(&call.call_id),
+        deletion_mark(call),
+        call.created.as_secs(),
+        proxy(call)
     );
 }
 
 /// One call with all that is known of it.
-pub(super) fn session(call_id: &str, is_deleted: bool, proxy: &str, tos: u8, call: &CallReport) -> String {
-    let deletion_mark = if is_deleted { "yes" } else { "no" };
+pub(super) fn session(call: &CallSummary, report: &CallReport) -> String {
     let mut text = format!(
-        "\ncallid: {call_id}\ndeletionmark: {deletion_mark}\ncreated: {}\nproxy: {proxy}\ntos: {tos}\nlast_signal: \
-         {}\nredis_keyspace: 0\nforeign: no\n\n",
-        call.created, call.last_signal
+        "\ncallid: {}\ndeletionmark: {}\ncreated: {}\nproxy: {}\ntos: {}\nlast_signal: {}\nredis_keyspace: 0\nforeign: \
+         no\n\n",
+        shown(&call.call_id),
+        deletion_mark(call),
+        report.created,
+        proxy(call),
+        call.tos.map_or("default".to_owned(), |tos| tos.to_string()),
+        report.last_signal
     );
-    for (_, tag) in &call.tags.0 {
-        party(&mut text, tag, call.last_signal);
+    for (_, tag) in &report.tags.0 {
+        party(&mut text, tag);
     }
     text.push('\n');
     text
 }
 
-fn party(text: &mut String, tag: &TagReport, _now: u64) {
-    let shown = |text: &Option<viaduct_ng::ByteString>| {
-        text.as_ref().map_or(String::new(), |text| text.to_text().into_owned())
-    };
+fn deletion_mark(call: &CallSummary) -> &'static str {
+    if call.is_deleted { "yes" } else { "no" }
+}
+
+/// Who sent the first offer.
+fn proxy(call: &CallSummary) -> String {
+    call.client
+        .map_or("(this process)".to_owned(), |client| client.to_string())
+}
+
+/// A call that is not there.
+pub(super) fn unknown(call_id: &ByteString) -> String {
+    format!("\nCall Id not found ({}).\n\n", shown(call_id))
+}
+
+/// So many calls were ended.
+pub(super) fn terminated(calls: usize) -> String {
+    format!("Sessions terminated: {calls}\n")
+}
+
+fn party(text: &mut String, tag: &TagReport) {
+    let or_nothing = |name: &Option<ByteString>| name.as_ref().map_or(String::new(), shown);
     let _ = writeln!(
         text,
         "--- Tag '{}', label '{}', branch '{}', created {}",
-        tag.tag.to_text(),
-        shown(&tag.label),
-        shown(&tag.via_branch),
+        shown(&tag.tag),
+        or_nothing(&tag.label),
+        or_nothing(&tag.via_branch),
         tag.created
     );
     for Subscription { tag, .. } in &tag.subscriptions {
-        let _ = writeln!(text, "---     subscribed to '{}'", tag.to_text());
+        let _ = writeln!(text, "---     subscribed to '{}'", shown(tag));
     }
     for Subscription { tag, .. } in &tag.subscribers {
-        let _ = writeln!(text, "---     subscription of '{}'", tag.to_text());
+        let _ = writeln!(text, "---     subscription of '{}'", shown(tag));
     }
     for media_report in &tag.medias {
         media(text, media_report);
@@ -159,9 +241,17 @@ fn party(text: &mut String, tag: &TagReport, _now: u64) {
 }
 
 fn media(text: &mut String, media: &MediaReport) {
-    let protocol = media.protocol.as_ref().map_or("unknown protocol".into(), |protocol| protocol.to_text());
-    let codec = media.codec.as_ref().map_or("unknown codec".into(), |codec| codec.to_text());
-    let _ = writeln!(text, "------ Media #{} ({} over {protocol}) using {codec}", media.index, media.kind.to_text());
+    let protocol = media
+        .protocol
+        .as_ref()
+        .map_or("unknown protocol".to_owned(), shown);
+    let codec = media.codec.as_ref().map_or("unknown codec".to_owned(), shown);
+    let _ = writeln!(
+        text,
+        "------ Media #{} ({} over {protocol}) using {codec}",
+        media.index,
+        shown(&media.kind)
+    );
     for stream_report in &media.streams {
         stream(text, stream_report);
     }
@@ -169,11 +259,21 @@ fn media(text: &mut String, media: &MediaReport) {
 
 fn stream(text: &mut String, stream: &StreamReport) {
     let local = address(stream.local_address.as_ref(), stream.local_port);
-    let Endpoint { address: remote, port, .. } = &stream.endpoint;
+    let Endpoint {
+        address: remote,
+        port,
+        ..
+    } = &stream.endpoint;
     let remote = address(remote.as_ref(), *port);
-    let is_rtcp = stream.flags.contains(StreamFlag::Rtcp) && !stream.flags.contains(StreamFlag::Rtp);
+    let is_rtcp =
+        stream.flags.known.contains(StreamFlag::Rtcp) && !stream.flags.known.contains(StreamFlag::Rtp);
     let kind = if is_rtcp { " (RTCP)" } else { "" };
-    let Counters { packets, bytes, errors, .. } = stream.stats;
+    let Counters {
+        packets,
+        bytes,
+        errors,
+        ..
+    } = stream.stats;
     let _ = writeln!(
         text,
         "-------- Port {local:>21} <> {remote:>21}{kind}, SSRC {:x}, {packets} p, {bytes} b, {errors} e, {} ts",
@@ -195,7 +295,11 @@ fn address(ip: Option<&viaduct_ng::ByteString>, port: Option<u64>) -> String {
 pub(super) fn interface(text: &mut String, name: &str, first: u16, last: u16, usage: &PortUsage) {
     let family = if usage.address.is_ipv4() { "IPv4" } else { "IPv6" };
     let (used, total) = (2 * usage.used, 2 * usage.total);
-    let percent = if total == 0 { 0.0 } else { used as f64 * 100.0 / total as f64 };
+    let percent = if total == 0 {
+        0.0
+    } else {
+        used as f64 * 100.0 / total as f64
+    };
     let _ = writeln!(
         text,
         "Interface '{name}' address '{}' ({family})\n Port range: {first:>5} - {last:>5}\n Ports used: {used:>5} / \

@@ -22,8 +22,15 @@ struct Member {
 
 impl Crew {
     pub(super) fn new(threads: Vec<WorkerThread>) -> Self {
-        let members = threads.into_iter().map(|thread| Member { thread, held: VecDeque::new(), told: false });
-        Self { members: members.collect(), held: 0 }
+        let members = threads.into_iter().map(|thread| Member {
+            thread,
+            held: VecDeque::new(),
+            told: false,
+        });
+        Self {
+            members: members.collect(),
+            held: 0,
+        }
     }
 
     pub(super) fn len(&self) -> usize {

@@ -24,25 +24,32 @@ impl Dispatch {
     /// The command names an address that no socket has; no worker was told anything.
     pub(super) fn forward(
         &mut self,
-        command: Command,
+        command: &Command,
         favourite: usize,
         sockets: &mut Sockets,
         crew: &mut Crew,
     ) -> Result<(), NoSocket> {
-        let target = match &command {
+        let target = match command {
             Command::SetPort(rule) => sockets.target(rule.local, favourite, crew)?,
             Command::ClearPort { local } | Command::ExpectStun { local, .. } => {
                 sockets.target(*local, favourite, crew)?
             }
             Command::AllowDtls { tuple, .. }
             | Command::RevokeDtls { tuple }
-            | Command::SelectTuple { tuple: Some(tuple), .. } => sockets.target(tuple.local, favourite, crew)?,
+            | Command::SelectTuple {
+                tuple: Some(tuple), ..
+            } => sockets.target(tuple.local, favourite, crew)?,
             Command::SelectTuple { tuple: None, .. } | Command::SetIce(_) | Command::RemoveIce { .. } => {
                 Target::All
             }
             Command::InstallFlow(rule) => {
                 let target = sockets.target(rule.key.local, favourite, crew)?;
-                for out in rule.routes.iter().flat_map(|route| [route.rtp_out, route.rtcp_out]).flatten() {
+                for out in rule
+                    .routes
+                    .iter()
+                    .flat_map(|route| [route.rtp_out, route.rtcp_out])
+                    .flatten()
+                {
                     // It is read as well as written: what comes back must be heard.
                     sockets.target(out.local, favourite, crew)?;
                     for worker in target.workers(crew.len()) {
@@ -73,7 +80,8 @@ impl Dispatch {
     /// Notes where a flow is from here on; whoever had it before forgets it.
     fn move_flow(&mut self, flow: FlowId, target: Target, crew: &mut Crew) {
         let before = self.flows.insert(flow, target).filter(|before| *before != target);
-        for worker in before.into_iter().flat_map(|before| before.workers(crew.len())) {
+        let count = crew.len();
+        for worker in before.into_iter().flat_map(|before| before.workers(count)) {
             crew.order(worker, Order::Apply(Command::RemoveFlow { flow }));
         }
     }

@@ -18,7 +18,11 @@ pub(super) fn log(event: &Event) {
             tracing::info!("a call has no keys: nothing was offered that they could be taken from");
             tracing::debug!(%call_id, ?media, "no keys");
         }
-        What::Deleted { reason: DeleteReason::MediaTimeout | DeleteReason::SilentTimeout, lasted, .. } => {
+        What::Deleted {
+            reason: DeleteReason::MediaTimeout | DeleteReason::SilentTimeout,
+            lasted,
+            ..
+        } => {
             tracing::info!("a call ended for want of media after {} s", lasted.as_secs());
             tracing::debug!(%call_id, ?event.what, "call ended");
         }

@@ -1,7 +1,7 @@
 //! What the control thread works with: the relay's brain, and the hands that do what it says.
 
-use std::collections::hash_map::RandomState;
 use std::collections::VecDeque;
+use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -56,7 +56,15 @@ pub(super) struct Furniture {
 
 impl Office {
     pub(super) fn new(furniture: Furniture) -> Self {
-        let Furniture { relay, crew, sockets, crypto, events, stats, limits } = furniture;
+        let Furniture {
+            relay,
+            crew,
+            sockets,
+            crypto,
+            events,
+            stats,
+            limits,
+        } = furniture;
         Self {
             relay,
             crew,
@@ -92,10 +100,24 @@ impl Office {
         reply
     }
 
+    /// Asks the relay something on behalf of this process, and does what it wants.
+    pub(crate) fn ask(&mut self, now: Instant, request: &ng::Request) -> ng::Reply {
+        let reply = self.relay.handle_ng(now, None, request);
+        self.carry_out(now);
+        reply
+    }
+
     /// Takes what a worker tells.
     pub(super) fn notice(&mut self, now: Instant, notice: Notice) {
         match notice {
-            Notice::Datagram { worker, what, socket, from, data, .. } => {
+            Notice::Datagram {
+                worker,
+                what,
+                socket,
+                from,
+                data,
+                ..
+            } => {
                 self.stats.datagrams.add(1);
                 // A socket that was closed meanwhile had a call that is over.
                 if let Some(local) = self.sockets.local(socket) {
@@ -112,7 +134,8 @@ impl Office {
             }
             Notice::Failed { worker, fault } => {
                 self.stats.orders_failed.add(1);
-                self.order_failures.warn(now, format_args!("worker {worker} could not {fault}"));
+                self.order_failures
+                    .warn(now, format_args!("worker {worker} could not {fault}"));
             }
         }
     }
@@ -148,6 +171,7 @@ impl Office {
         self.crew.flush();
         self.stats.orders_held.set(self.crew.held() as u64);
         self.stats.sockets.set(self.sockets.len() as u64);
+        self.stats.flows.set(self.dispatch.flows() as u64);
     }
 
     /// Does all that the relay wants.
@@ -170,11 +194,13 @@ impl Office {
             Output::Crypto(command) => {
                 if let Err(error) = self.crypto.apply(&command) {
                     self.stats.orders_failed.add(1);
-                    self.order_failures.warn(now, format_args!("SRTP contexts: {error}"));
+                    self.order_failures
+                        .warn(now, format_args!("SRTP contexts: {error}"));
                 }
             }
             Output::Forward(command) => {
-                self.dispatch.forward(command, self.favourite, &mut self.sockets, &mut self.crew)?;
+                self.dispatch
+                    .forward(&command, self.favourite, &mut self.sockets, &mut self.crew)?;
             }
             Output::Send { from, to, data } => self.send(from, to, &data)?,
             Output::Inject { local, from, data } => {
@@ -185,7 +211,14 @@ impl Office {
                     super::sockets::Target::One(worker) => worker,
                     super::sockets::Target::All => self.favourite,
                 };
-                self.crew.order(worker, Order::Inject { socket, from, datagram: data.into() });
+                self.crew.order(
+                    worker,
+                    Order::Inject {
+                        socket,
+                        from,
+                        datagram: data.into(),
+                    },
+                );
             }
             Output::Mark { local, tos } => {
                 let (_, socket) = self.sockets.socket(local, self.favourite)?;

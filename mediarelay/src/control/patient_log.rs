@@ -24,7 +24,10 @@ impl PatientLog {
     }
 
     fn permit(&mut self, now: Instant) -> bool {
-        if self.said.is_some_and(|said| now.saturating_duration_since(said) < INTERVAL) {
+        if self
+            .said
+            .is_some_and(|said| now.saturating_duration_since(said) < INTERVAL)
+        {
             self.unsaid += 1;
             return false;
         }
@@ -41,7 +44,9 @@ mod tests {
     fn the_same_is_said_once_a_minute() {
         let start = Instant::now();
         let mut log = PatientLog::default();
-        let said = (0..150).filter(|second| log.permit(start + Duration::from_secs(*second))).count();
+        let said = (0..150)
+            .filter(|second| log.permit(start + Duration::from_secs(*second)))
+            .count();
         assert_eq!((said, log.unsaid), (3, 147));
     }
 }

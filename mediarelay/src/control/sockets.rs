@@ -66,14 +66,26 @@ pub(super) struct NoSocket(pub(super) SocketAddr);
 
 impl Sockets {
     pub(super) fn new(options: SocketOptions) -> Self {
-        Self { options, by_local: HashMap::new(), entries: Vec::new(), free: VecDeque::new() }
+        Self {
+            options,
+            by_local: HashMap::new(),
+            entries: Vec::new(),
+            free: VecDeque::new(),
+        }
     }
 
     /// Opens a port of its own, which hears nothing yet.
     pub(super) fn open(&mut self, local: SocketAddr) -> io::Result<()> {
         let socket = MediaSocket::bind(local, Sharing::Alone, &self.options)?;
         socket.close_ears()?;
-        self.enter(local, Entry::Own(Own { socket: Arc::new(socket), owner: None, guests: Vec::new() }));
+        self.enter(
+            local,
+            Entry::Own(Own {
+                socket: Arc::new(socket),
+                owner: None,
+                guests: Vec::new(),
+            }),
+        );
         Ok(())
     }
 
@@ -85,7 +97,14 @@ impl Sockets {
         debug_assert_eq!(sockets.len(), crew.len());
         let id = self.enter(local, Entry::Shared(sockets.clone()));
         for (worker, socket) in sockets.into_iter().enumerate() {
-            crew.order(worker, Order::Open { id, socket, listen: true });
+            crew.order(
+                worker,
+                Order::Open {
+                    id,
+                    socket,
+                    listen: true,
+                },
+            );
         }
     }
 
@@ -124,17 +143,36 @@ impl Sockets {
         if let Err(error) = own.socket.open_ears() {
             tracing::error!("a port stays deaf: {error}");
         }
-        crew.order(favourite, Order::Open { id, socket: Arc::clone(&own.socket), listen: true });
+        crew.order(
+            favourite,
+            Order::Open {
+                id,
+                socket: Arc::clone(&own.socket),
+                listen: true,
+            },
+        );
         Ok(Target::One(favourite))
     }
 
     /// Lets a worker send from an address.
-    pub(super) fn admit(&mut self, worker: usize, local: SocketAddr, crew: &mut Crew) -> Result<(), NoSocket> {
+    pub(super) fn admit(
+        &mut self,
+        worker: usize,
+        local: SocketAddr,
+        crew: &mut Crew,
+    ) -> Result<(), NoSocket> {
         let (id, entry) = self.entry(local)?;
         match entry {
             Entry::Own(own) if own.owner != Some(worker) && !own.guests.contains(&worker) => {
                 own.guests.push(worker);
-                crew.order(worker, Order::Open { id, socket: Arc::clone(&own.socket), listen: false });
+                crew.order(
+                    worker,
+                    Order::Open {
+                        id,
+                        socket: Arc::clone(&own.socket),
+                        listen: false,
+                    },
+                );
             }
             Entry::Own(_) | Entry::Shared(_) => {}
         }
@@ -161,7 +199,15 @@ impl Sockets {
     /// Sockets that are open.
     pub(super) fn len(&self) -> usize {
         let entries = self.entries.iter().flatten();
-        entries.map(|entry| if let Entry::Shared(sockets) = entry { sockets.len() } else { 1 }).sum()
+        entries
+            .map(|entry| {
+                if let Entry::Shared(sockets) = entry {
+                    sockets.len()
+                } else {
+                    1
+                }
+            })
+            .sum()
     }
 
     fn entry(&mut self, local: SocketAddr) -> Result<(SocketId, &mut Entry), NoSocket> {

@@ -23,12 +23,14 @@ pub(crate) struct ControlStats {
     pub(super) ports_without_descriptor: Tally,
     pub(super) ports_failed: Tally,
     pub(super) sockets: Tally,
+    pub(super) flows: Tally,
     pub(super) events: Tally,
 }
 
 impl ControlStats {
     pub(super) fn begin(&self) {
-        self.thread.store(nix::unistd::gettid().as_raw().unsigned_abs(), Ordering::Relaxed);
+        self.thread
+            .store(nix::unistd::gettid().as_raw().unsigned_abs(), Ordering::Relaxed);
     }
 
     pub(super) fn end(&self) {
@@ -56,6 +58,7 @@ impl ControlStats {
             ports_without_descriptor: self.ports_without_descriptor.get(),
             ports_failed: self.ports_failed.get(),
             sockets: self.sockets.get(),
+            flows: self.flows.get(),
             events: self.events.get(),
         }
     }
@@ -92,6 +95,8 @@ pub struct ControlSnapshot {
     pub ports_failed: u64,
     /// Media sockets that are open.
     pub sockets: u64,
+    /// Flows that workers were told to have.
+    pub flows: u64,
     /// Events of calls.
     pub events: u64,
 }

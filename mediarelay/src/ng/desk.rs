@@ -6,12 +6,11 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use viaduct_ng as ng;
 use viaduct_ng::{Dict, ErrorReason, LoadLimit, OkReply, OtherCommand, Reply, Request, Value};
 
 use super::dialogue::{Dialogue, Step, Ticket};
 use crate::cli::Cli;
-use crate::line::{Line, Unavailable};
+use crate::line::Line;
 
 /// Takes messages; clones share everything.
 #[derive(Debug, Clone)]
@@ -23,12 +22,15 @@ pub(crate) struct Desk {
     permits: Arc<Semaphore>,
 }
 
+/// Room for a message that is being answered.
+pub(crate) struct Place(#[expect(dead_code, reason = "held until the answer is there")] OwnedSemaphorePermit);
+
 /// A message that is to be carried out.
 pub(crate) struct Case {
     request: Box<Request>,
     ticket: Ticket,
     client: SocketAddr,
-    _permit: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 /// What to do with a message.
@@ -43,34 +45,59 @@ pub(crate) enum Taken {
 
 impl Desk {
     pub(crate) fn new(dialogue: Arc<Dialogue>, line: Line, cli: Cli, outstanding: usize) -> Self {
-        Self { dialogue, line, cli, permits: Arc::new(Semaphore::new(outstanding)) }
+        Self {
+            dialogue,
+            line,
+            cli,
+            permits: Arc::new(Semaphore::new(outstanding)),
+        }
     }
 
-    /// A message with a cookie came in. While too many are being answered it is dropped: its sender will repeat it,
-    /// and the cookie must not be known by then.
-    pub(crate) fn take(&self, client: SocketAddr, message: &[u8]) -> Taken {
-        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
+    /// Room for one more message that came in. `None` while too many are being answered: what came is to be dropped
+    /// then before it is looked at, since its sender will repeat it, and its cookie must not be known by then.
+    pub(crate) fn place(&self) -> Option<Place> {
+        let place = Arc::clone(&self.permits).try_acquire_owned().ok().map(Place);
+        if place.is_none() {
             self.dialogue.stats.overload.add(1);
-            return Taken::Ignore;
-        };
+        }
+        place
+    }
+
+    /// The same, for clients that do not repeat and can be kept waiting.
+    pub(crate) async fn wait_for_place(&self) -> Option<Place> {
+        // The semaphore is never closed.
+        Arc::clone(&self.permits).acquire_owned().await.ok().map(Place)
+    }
+
+    /// A message with a cookie came in.
+    pub(crate) fn take(&self, place: Place, client: SocketAddr, message: &[u8]) -> Taken {
         match self.dialogue.begin(Instant::now(), client, message) {
             Step::Ignore => Taken::Ignore,
             Step::Answer(answer) => Taken::Answer(answer),
-            Step::Ask { request, ticket } => {
-                Taken::Case(Box::new(Case { request, ticket, client, _permit: permit }))
-            }
+            Step::Ask { request, ticket } => Taken::Case(Box::new(Case {
+                request,
+                ticket,
+                client,
+                _place: place,
+            })),
         }
     }
 
     /// Carries a message out. Returns what to send, and how often.
     pub(crate) async fn carry_out(&self, case: Box<Case>) -> (Bytes, usize) {
-        let Case { request, ticket, client, _permit } = *case;
+        let Case {
+            request,
+            ticket,
+            client,
+            _place,
+        } = *case;
         let reply = self.reply(request, client).await;
         self.dialogue.finish(Instant::now(), &ticket, &reply)
     }
 
     /// Carries out a message without a cookie, and gives the answer.
     pub(crate) async fn plain(&self, client: SocketAddr, body: &[u8]) -> Vec<u8> {
+        let _place = self.wait_for_place().await;
         match self.dialogue.read_plain(body) {
             Ok((request, encoding)) => encoding.encode(&self.reply(request, client).await.to_value()),
             Err(answer) => answer,
@@ -84,22 +111,27 @@ impl Desk {
             return self.cli_reply(other.body.get("body")).await;
         }
         let supports_load_limit = supports_load_limit(&request);
-        self.line.ng(Some(client.ip()), request).await.unwrap_or_else(|why| match why {
-            // Texts on which proxies try another relay.
-            Unavailable::Busy | Unavailable::Ended | Unavailable::TimedOut if supports_load_limit => {
-                LoadLimit::Load.reply(true)
-            }
-            Unavailable::Busy | Unavailable::Ended | Unavailable::TimedOut => Reply::error(ErrorReason::LoadLimit),
+        let answer = self.line.ng(Some(client.ip()), request).await;
+        // A text on which proxies try another relay, whatever the reason.
+        answer.unwrap_or_else(|_| match supports_load_limit {
+            true => LoadLimit::Load.reply(true),
+            false => Reply::error(ErrorReason::LoadLimit),
         })
     }
 
     /// `cli`: a line of the text interface, and its text.
     async fn cli_reply(&self, body: Option<&Value>) -> Reply {
-        let line = body.and_then(Value::as_bytes).map(|line| line.to_text().into_owned()).unwrap_or_default();
+        let line = body
+            .and_then(Value::as_bytes)
+            .map(|line| line.to_text().into_owned())
+            .unwrap_or_default();
         let text = self.cli.answer(&line).await;
         let mut rest = Dict::new();
-        rest.insert("response", Value::text(&text));
-        Reply::Ok(Box::new(OkReply { rest, ..OkReply::default() }))
+        rest.insert("response", Value::text(text));
+        Reply::Ok(Box::new(OkReply {
+            rest,
+            ..OkReply::default()
+        }))
     }
 }
 

@@ -7,19 +7,18 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use viaduct_ng as ng;
-use viaduct_ng::{Encoding, Lookup, Packet, ReplyCache, ReplyCacheCounters, ReplyCacheLimits};
+use viaduct_ng::{Encoding, Lookup, Packet, ReplyCache, ReplyCacheCounters};
 use viaduct_settings::CookieScope;
 
 use crate::counter::SharedTally;
-
-/// Names of keys and flags without effect that are logged; further ones are not.
-const IGNORED_LOGGED_MAX: usize = 256;
+use crate::limits::RelayLimits;
 
 /// The answering side of NG, shared by all listeners.
 #[derive(Debug)]
 pub(crate) struct Dialogue {
     limits: ng::Limits,
     scope: CookieScope,
+    ignored_logged: usize,
     cache: Mutex<ReplyCache>,
     /// What was logged as ignored.
     logged: Mutex<HashSet<String>>,
@@ -47,7 +46,10 @@ pub(crate) enum Step {
     /// Send this back.
     Answer(Bytes),
     /// Carry this out, then say [`Dialogue::finish`].
-    Ask { request: Box<ng::Request>, ticket: Ticket },
+    Ask {
+        request: Box<ng::Request>,
+        ticket: Ticket,
+    },
 }
 
 /// A message that is being answered.
@@ -60,11 +62,12 @@ pub(crate) struct Ticket {
 }
 
 impl Dialogue {
-    pub(crate) fn new(now: Instant, scope: CookieScope) -> Self {
+    pub(crate) fn new(now: Instant, scope: CookieScope, limits: &RelayLimits) -> Self {
         Self {
-            limits: ng::Limits::default(),
+            limits: limits.ng,
             scope,
-            cache: Mutex::new(ReplyCache::new(ReplyCacheLimits::default(), now)),
+            ignored_logged: limits.shell.ng_ignored_logged,
+            cache: Mutex::new(ReplyCache::new(limits.replies, now)),
             logged: Mutex::default(),
             stats: DialogueStats::default(),
         }
@@ -77,7 +80,11 @@ impl Dialogue {
             Ok(packet) => packet,
             Err(error) => {
                 let answer = error.reply();
-                let counter = if answer.is_some() { &self.stats.malformed } else { &self.stats.not_ng };
+                let counter = if answer.is_some() {
+                    &self.stats.malformed
+                } else {
+                    &self.stats.not_ng
+                };
                 counter.add(1);
                 return answer.map_or(Step::Ignore, |answer| Step::Answer(answer.into()));
             }
@@ -88,11 +95,18 @@ impl Dialogue {
             Lookup::InWork => return Step::Ignore,
             Lookup::New => {}
         }
-        let ticket = Ticket { sender, cookie: packet.cookie(), encoding: packet.encoding };
+        let ticket = Ticket {
+            sender,
+            cookie: packet.cookie(),
+            encoding: packet.encoding,
+        };
         match packet.request(&self.limits) {
             Ok(received) => {
                 self.log_ignored(&received.ignored);
-                Step::Ask { request: Box::new(received.request), ticket }
+                Step::Ask {
+                    request: Box::new(received.request),
+                    ticket,
+                }
             }
             Err(error) => {
                 self.stats.malformed.add(1);
@@ -103,7 +117,11 @@ impl Dialogue {
 
     /// The message was carried out. Returns what to send, and how often.
     pub(crate) fn finish(&self, now: Instant, ticket: &Ticket, reply: &ng::Reply) -> (Bytes, usize) {
-        let answer = Bytes::from(ng::encode_packet(&ticket.cookie, ticket.encoding, &reply.to_value()));
+        let answer = Bytes::from(ng::encode_packet(
+            &ticket.cookie,
+            ticket.encoding,
+            &reply.to_value(),
+        ));
         let copies = lock(&self.cache).finish(now, ticket.sender, &ticket.cookie, answer.clone());
         (answer, copies)
     }
@@ -152,7 +170,7 @@ impl Dialogue {
         let mut logged = lock(&self.logged);
         for part in ignored {
             let text = part.to_string();
-            if logged.len() < IGNORED_LOGGED_MAX && !logged.contains(&text) {
+            if logged.len() < self.ignored_logged && !logged.contains(&text) {
                 tracing::info!("NG: {text}");
                 logged.insert(text);
             }
@@ -171,7 +189,7 @@ mod tests {
 
     fn dialogue(scope: CookieScope) -> (Dialogue, Instant) {
         let now = Instant::now();
-        (Dialogue::new(now, scope), now)
+        (Dialogue::new(now, scope, &RelayLimits::default()), now)
     }
 
     fn sender(port: u16) -> SocketAddr {
@@ -193,8 +211,14 @@ mod tests {
         let (dialogue, now) = dialogue(CookieScope::PerSender);
         let asked = ticket(dialogue.begin(now, sender(1), PING));
         assert_eq!(dialogue.begin(now, sender(1), PING), Step::Ignore);
-        assert_eq!(dialogue.finish(now, &asked, &ng::Reply::Pong), (Bytes::from_static(PONG), 2));
-        assert_eq!(dialogue.begin(now, sender(1), PING), Step::Answer(Bytes::from_static(PONG)));
+        assert_eq!(
+            dialogue.finish(now, &asked, &ng::Reply::Pong),
+            (Bytes::from_static(PONG), 2)
+        );
+        assert_eq!(
+            dialogue.begin(now, sender(1), PING),
+            Step::Answer(Bytes::from_static(PONG))
+        );
         let counters = dialogue.cache_counters();
         assert_eq!((counters.misses, counters.hits, counters.hits_in_work), (1, 1, 1));
     }
@@ -215,10 +239,22 @@ mod tests {
         let (dialogue, now) = dialogue(CookieScope::PerSender);
         assert_eq!(dialogue.begin(now, sender(1), b"\x80\x00rubbish"), Step::Ignore);
         for (message, answer) in [
-            (&b"1 x"[..], &b"1 d6:result5:error12:error-reason22:Invalid NG data formate"[..]),
-            (b"2 ", b"2 d6:result5:error12:error-reason25:Invalid data (no payload)e"),
-            (b"3 de", b"3 d6:result5:error12:error-reason36:Dictionary contains no key \"command\"e"),
-            (b"4 {", b"4 {\"result\":\"error\",\"error-reason\":\"Failed to parse JSON document\"}"),
+            (
+                &b"1 x"[..],
+                &b"1 d6:result5:error12:error-reason22:Invalid NG data formate"[..],
+            ),
+            (
+                b"2 ",
+                b"2 d6:result5:error12:error-reason25:Invalid data (no payload)e",
+            ),
+            (
+                b"3 de",
+                b"3 d6:result5:error12:error-reason36:Dictionary contains no key \"command\"e",
+            ),
+            (
+                b"4 {",
+                b"4 {\"result\":\"error\",\"error-reason\":\"Failed to parse JSON document\"}",
+            ),
         ] {
             let step = dialogue.begin(now, sender(1), message);
             assert_eq!(step, Step::Answer(Bytes::copy_from_slice(answer)));
@@ -233,13 +269,17 @@ mod tests {
     #[test]
     fn a_message_without_a_cookie_is_read_by_its_first_octet() {
         let (dialogue, _) = dialogue(CookieScope::PerSender);
-        for (body, encoding) in
-            [(&b"d7:command4:pinge"[..], Encoding::Bencode), (b"{\"command\":\"ping\"}", Encoding::Json)]
-        {
+        for (body, encoding) in [
+            (&b"d7:command4:pinge"[..], Encoding::Bencode),
+            (b"{\"command\":\"ping\"}", Encoding::Json),
+        ] {
             let (request, read) = dialogue.read_plain(body).unwrap();
             assert_eq!((*request, read), (ng::Request::Ping, encoding));
         }
         let error = dialogue.read_plain(b"x").unwrap_err();
-        assert_eq!(error, br#"{"result":"error","error-reason":"Failed to parse JSON document"}"#);
+        assert_eq!(
+            error,
+            br#"{"result":"error","error-reason":"Failed to parse JSON document"}"#
+        );
     }
 }

@@ -40,12 +40,23 @@ enum Place {
 
 impl Splitter {
     pub(super) fn new(octets_max: usize) -> Self {
-        Self { buffer: BytesMut::new(), octets_max, at: 0, place: Place::Cookie, depth: 0 }
+        Self {
+            buffer: BytesMut::new(),
+            octets_max,
+            at: 0,
+            place: Place::Cookie,
+            depth: 0,
+        }
     }
 
     /// Where the stream is read into.
     pub(super) fn buffer(&mut self) -> &mut BytesMut {
         &mut self.buffer
+    }
+
+    /// Whether nothing of a further message was read.
+    pub(super) fn is_between(&self) -> bool {
+        self.buffer.is_empty()
     }
 
     /// The next whole message, `None` until more was read.
@@ -55,7 +66,11 @@ impl Splitter {
     pub(super) fn next(&mut self) -> Result<Option<Bytes>, SplitError> {
         if self.at == 0 {
             // People and scripts put line ends between messages.
-            let blank = self.buffer.iter().take_while(|octet| octet.is_ascii_whitespace()).count();
+            let blank = self
+                .buffer
+                .iter()
+                .take_while(|octet| octet.is_ascii_whitespace())
+                .count();
             self.buffer.advance(blank);
         }
         while let Some(octet) = self.buffer.get(self.at).copied() {
@@ -146,14 +161,30 @@ mod tests {
         let two = b"x d7:command4:pinge";
         let stream = [&one[..], two, b"\r\n", one, two].concat();
         for piece in 1..=stream.len() {
-            assert_eq!(split_in(&stream, piece).unwrap(), [&one[..], two, one, two], "{piece}");
+            assert_eq!(
+                split_in(&stream, piece).unwrap(),
+                [&one[..], two, one, two],
+                "{piece}"
+            );
         }
     }
 
     #[test]
     fn what_is_no_message_is_refused() {
-        for stream in [&b" d"[..], b"1 {\"command\":\"ping\"}", b"1 x", b"1 de2 l", b"1 dx", b"1 di1xe", b"1 d1x"] {
-            assert_eq!(split_in(stream, 1), Err(SplitError::NotNg), "{}", stream.escape_ascii());
+        for stream in [
+            &b"1 {\"command\":\"ping\"}"[..],
+            b"1 x",
+            b"1 de2 l",
+            b"1 dx",
+            b"1 di1xe",
+            b"1 d1x",
+        ] {
+            assert_eq!(
+                split_in(stream, 1),
+                Err(SplitError::NotNg),
+                "{}",
+                stream.escape_ascii()
+            );
         }
         assert_eq!(split_in(&[b'c'; 300], 7), Err(SplitError::NotNg));
     }
@@ -161,7 +192,10 @@ mod tests {
     #[test]
     fn an_endless_message_is_refused_before_it_is_kept() {
         assert_eq!(split_in(b"1 d99999:", 1), Err(SplitError::TooLong));
-        assert_eq!(split_in(b"1 d99999999999999999999999:", 1), Err(SplitError::TooLong));
+        assert_eq!(
+            split_in(b"1 d99999999999999999999999:", 1),
+            Err(SplitError::TooLong)
+        );
         let endless = [&b"1 d"[..], &b"i1e".repeat(1_000)].concat();
         assert_eq!(split_in(&endless, 100), Err(SplitError::TooLong));
     }

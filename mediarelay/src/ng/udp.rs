@@ -18,12 +18,13 @@ use super::desk::{Desk, Taken};
 /// The longest UDP payload there is, and then some.
 const DATAGRAM_MAX: usize = 65_536;
 
-/// `SO_RCVBUF` of a listener: some hundred offers that wait while the thread is elsewhere.
-const RECEIVE_BUFFER: usize = 2 << 20;
-
-/// Binds a listener. Each answer leaves from the address that its request was sent to, also if that is one of many.
-pub(crate) fn bind(address: SocketAddr) -> io::Result<std::net::UdpSocket> {
-    let socket = Socket::new(Domain::for_address(address), Type::DGRAM.nonblocking(), Some(Protocol::UDP))?;
+/// Binds a listener with a receive buffer of so many octets. Each answer leaves from the address that its request was sent to, also if that is one of many.
+pub(crate) fn bind(address: SocketAddr, receive_buffer: usize) -> io::Result<std::net::UdpSocket> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::DGRAM.nonblocking(),
+        Some(Protocol::UDP),
+    )?;
     match address {
         SocketAddr::V4(_) => setsockopt(&socket, Ipv4PacketInfo, &true)?,
         SocketAddr::V6(_) => {
@@ -31,7 +32,7 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<std::net::UdpSocket> {
             setsockopt(&socket, Ipv6RecvPacketInfo, &true)?;
         }
     }
-    socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
+    socket.set_recv_buffer_size(receive_buffer)?;
     socket.bind(&address.into())?;
     Ok(socket.into())
 }
@@ -41,7 +42,10 @@ pub(crate) async fn serve(socket: std::net::UdpSocket, desk: Desk) -> io::Result
     let socket = std::sync::Arc::new(UdpSocket::from_std(socket)?);
     let mut buffer = vec![0; DATAGRAM_MAX];
     loop {
-        let arrival = match socket.async_io(Interest::READABLE, || receive(&socket, &mut buffer)).await {
+        let arrival = match socket
+            .async_io(Interest::READABLE, || receive(&socket, &mut buffer))
+            .await
+        {
             Ok(arrival) => arrival,
             // A network message about an answer that nobody wanted.
             Err(error) => {
@@ -49,7 +53,10 @@ pub(crate) async fn serve(socket: std::net::UdpSocket, desk: Desk) -> io::Result
                 continue;
             }
         };
-        match desk.take(arrival.from, &buffer[..arrival.len]) {
+        let Some(place) = desk.place() else {
+            continue;
+        };
+        match desk.take(place, arrival.from, &buffer[..arrival.len]) {
             Taken::Ignore => {}
             Taken::Answer(answer) => reply(&socket, &arrival, &answer).await,
             Taken::Case(case) => {
@@ -85,12 +92,20 @@ fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Arrival> {
     });
     let from = message.address.as_ref().and_then(socket_addr);
     let from = from.ok_or_else(|| io::Error::other("a datagram without a sender"))?;
-    Ok(Arrival { len: message.bytes, from, to })
+    Ok(Arrival {
+        len: message.bytes,
+        from,
+        to,
+    })
 }
 
 fn socket_addr(storage: &SockaddrStorage) -> Option<SocketAddr> {
     let v4 = storage.as_sockaddr_in().map(|address| SocketAddr::from(*address));
-    v4.or_else(|| storage.as_sockaddr_in6().map(|address| SocketAddr::from(*address)))
+    v4.or_else(|| {
+        storage
+            .as_sockaddr_in6()
+            .map(|address| SocketAddr::from(*address))
+    })
 }
 
 /// Sends an answer. What cannot be sent is as good as lost, and the client will ask again.
@@ -102,21 +117,45 @@ async fn reply(socket: &UdpSocket, arrival: &Arrival, answer: &[u8]) {
         let flags = MsgFlags::MSG_DONTWAIT;
         let sent = match arrival.to {
             Some(IpAddr::V4(ip)) => {
-                let source = in_addr { s_addr: u32::from_ne_bytes(ip.octets()) };
-                let info = in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: source, ipi_addr: in_addr { s_addr: 0 } };
-                sendmsg(fd, &part, &[ControlMessage::Ipv4PacketInfo(&info)], flags, Some(&to))
+                let source = in_addr {
+                    s_addr: u32::from_ne_bytes(ip.octets()),
+                };
+                let info = in_pktinfo {
+                    ipi_ifindex: 0,
+                    ipi_spec_dst: source,
+                    ipi_addr: in_addr { s_addr: 0 },
+                };
+                sendmsg(
+                    fd,
+                    &part,
+                    &[ControlMessage::Ipv4PacketInfo(&info)],
+                    flags,
+                    Some(&to),
+                )
             }
             Some(IpAddr::V6(ip)) => {
                 let source = nix::libc::in6_addr { s6_addr: ip.octets() };
-                let info = in6_pktinfo { ipi6_addr: source, ipi6_ifindex: 0 };
-                sendmsg(fd, &part, &[ControlMessage::Ipv6PacketInfo(&info)], flags, Some(&to))
+                let info = in6_pktinfo {
+                    ipi6_addr: source,
+                    ipi6_ifindex: 0,
+                };
+                sendmsg(
+                    fd,
+                    &part,
+                    &[ControlMessage::Ipv6PacketInfo(&info)],
+                    flags,
+                    Some(&to),
+                )
             }
             None => sendmsg(fd, &part, &[], flags, Some(&to)),
         };
         Ok(sent?)
     };
     if let Err(error) = socket.async_io(Interest::WRITABLE, send).await {
-        tracing::debug!(octets = answer.len(), "NG over UDP: an answer could not be sent: {error}");
+        tracing::debug!(
+            octets = answer.len(),
+            "NG over UDP: an answer could not be sent: {error}"
+        );
     }
 }
 
@@ -127,15 +166,21 @@ mod tests {
     /// A socket on all addresses, asked at the second of two addresses of this machine.
     #[tokio::test]
     async fn an_answer_leaves_from_the_address_that_was_asked() {
-        let socket = UdpSocket::from_std(bind("0.0.0.0:0".parse().unwrap()).unwrap()).unwrap();
+        let socket = UdpSocket::from_std(bind("0.0.0.0:0".parse().unwrap(), 64 << 10).unwrap()).unwrap();
         let asked = SocketAddr::from(([127, 0, 0, 9], socket.local_addr().unwrap().port()));
         let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         // Only what comes from there is heard.
         client.connect(asked).await.unwrap();
         client.send(b"question").await.unwrap();
         let mut buffer = [0; 64];
-        let arrival = socket.async_io(Interest::READABLE, || receive(&socket, &mut buffer)).await.unwrap();
-        assert_eq!((&buffer[..arrival.len], arrival.to), (&b"question"[..], Some(asked.ip())));
+        let arrival = socket
+            .async_io(Interest::READABLE, || receive(&socket, &mut buffer))
+            .await
+            .unwrap();
+        assert_eq!(
+            (&buffer[..arrival.len], arrival.to),
+            (&b"question"[..], Some(asked.ip()))
+        );
         assert_eq!(arrival.from, client.local_addr().unwrap());
         reply(&socket, &arrival, b"answer").await;
         let len = client.recv(&mut buffer).await.unwrap();
@@ -144,12 +189,18 @@ mod tests {
 
     #[tokio::test]
     async fn the_same_over_ipv6() {
-        let socket = UdpSocket::from_std(bind("[::]:0".parse().unwrap()).unwrap()).unwrap();
+        let socket = UdpSocket::from_std(bind("[::]:0".parse().unwrap(), 64 << 10).unwrap()).unwrap();
         let client = UdpSocket::bind("[::1]:0").await.unwrap();
-        client.connect(("::1", socket.local_addr().unwrap().port())).await.unwrap();
+        client
+            .connect(("::1", socket.local_addr().unwrap().port()))
+            .await
+            .unwrap();
         client.send(b"question").await.unwrap();
         let mut buffer = [0; 64];
-        let arrival = socket.async_io(Interest::READABLE, || receive(&socket, &mut buffer)).await.unwrap();
+        let arrival = socket
+            .async_io(Interest::READABLE, || receive(&socket, &mut buffer))
+            .await
+            .unwrap();
         assert_eq!(arrival.to, Some("::1".parse().unwrap()));
         reply(&socket, &arrival, b"answer").await;
         assert_eq!(client.recv(&mut buffer).await.unwrap(), 6);

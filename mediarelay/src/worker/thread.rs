@@ -205,7 +205,13 @@ impl Desk {
             Verdict::ToControl(what) => {
                 let data = buffer.data().into();
                 let worker = self.outbox.number;
-                self.outbox.datagram(Notice::Datagram { worker, what, socket, from, data });
+                self.outbox.datagram(Notice::Datagram {
+                    worker,
+                    what,
+                    socket,
+                    from,
+                    data,
+                });
                 Departure::None
             }
             Verdict::Drop(_) => Departure::None,
