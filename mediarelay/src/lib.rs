@@ -57,4 +57,4 @@ pub use threads::{EXIT_FAULT, Failure, OnFailure};
 pub use watch::{ConnectionFigures, NamedPorts, NgFigures, NotReady, Snapshot, WorkerFigures};
 pub use worker::{IoSnapshot, SendFault};
 
-pub use viaduct_session::{DeleteReason, Event, What};
+pub use viaduct_session::{DeleteReason, DtlsFailure, Event, IceFailure, MediaRef, What};
