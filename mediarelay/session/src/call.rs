@@ -1,7 +1,15 @@
 //! A call: its parties, who talks to whom, and everything that must be given back when it ends.
 
+mod deletion;
+mod measure;
+mod parties;
+mod report;
+mod timers;
+
+pub(crate) use parties::Names;
+
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use viaduct_forward::{FlowId, FlowKey, LegId, LocalAddr, Report, ToControl};
@@ -13,13 +21,15 @@ use crate::event::{DeleteReason, MediaRef, What};
 use crate::forwarding::Tables;
 use crate::leg::{Leg, LegEvent, LegTotals};
 use crate::party::{Blocked, Party, PartyId};
-use crate::quality::Quality;
+use crate::quality::{Quality, Rates};
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) key: CallKey,
     pub(crate) id: ByteString,
+    /// Who sent the first offer; `None` within this process.
+    pub(crate) client: Option<IpAddr>,
     pub(crate) created: Instant,
     pub(crate) answered: Option<Instant>,
     pub(crate) last_signal: Instant,
@@ -34,6 +44,7 @@ pub(crate) struct Call {
     /// What came in on legs that are gone.
     pub(crate) past: LegTotals,
     pub(crate) quality: Quality,
+    pub(crate) rates: Rates,
     /// When the timers of the call as a whole are looked at next.
     pub(crate) next_check: Instant,
     /// Where the relay keeps its timer.
@@ -48,6 +59,7 @@ impl Call {
         Self {
             key: core.new_call(),
             id,
+            client: None,
             created: now,
             answered: None,
             last_signal: now,
@@ -60,6 +72,7 @@ impl Call {
             blocked: Blocked::default(),
             past: LegTotals::default(),
             quality: Quality::default(),
+            rates: Rates::default(),
             next_check: now,
             timer: None,
             ends: None,
@@ -124,9 +137,12 @@ impl Call {
         let used: Vec<LegId> =
             self.parties.values().flat_map(|party| &party.medias).filter_map(|media| media.leg).collect();
         let unused: Vec<LegId> = self.legs.keys().copied().filter(|leg| !used.contains(leg)).collect();
-        for leg in unused.into_iter().filter_map(|leg| self.legs.remove(&leg)) {
-            let totals = leg.close(now, core);
-            self.past.add(&totals);
+        for leg in unused {
+            if let Some(leg) = self.legs.remove(&leg) {
+                let (totals, ended) = leg.close(now, core);
+                self.past.add(&totals);
+                self.keep_sources(core, &ended);
+            }
         }
     }
 
@@ -201,7 +217,9 @@ impl Call {
             leg.drive(now, core);
         }
         self.tell(core);
+        self.keep_ended(core);
         self.sync(now, core);
+        core.close_pairs(now);
     }
 
     /// When [`settle`](Self::settle) or the check of the timers is due.

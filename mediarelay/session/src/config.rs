@@ -156,6 +156,8 @@ pub struct Limits {
     pub sdp_octets: usize,
     /// Network paths that are kept per transport: the selected one and others that ICE has validated. Default 6.
     pub paths_per_leg: usize,
+    /// SSRCs of a call whose quality is followed; others are relayed all the same. Default 32.
+    pub sources_per_call: usize,
     /// DTLS associations of the relay. Default 40,000.
     pub dtls_associations: usize,
     /// Trickled fragments that wait for the party they are for. Default 256.
@@ -175,6 +177,7 @@ impl Default for Limits {
             candidates_per_media: 32,
             sdp_octets: 32_768,
             paths_per_leg: 6,
+            sources_per_call: 32,
             dtls_associations: 40_000,
             fragments_waiting: 256,
             clients_counted: 64,

@@ -15,6 +15,8 @@ use crate::dtls::DtlsEngines;
 use crate::event::{Event, What};
 use crate::output::Output;
 use crate::ports::{PortPair, PortPlan};
+use crate::relay::Parts;
+use crate::secrets;
 
 /// How long the counters of a flow stay after its removal was ordered: a worker that is behind may still write to them,
 /// and would put them back into the table if they were gone.
@@ -63,31 +65,29 @@ pub(crate) struct Core {
     /// Who is found by a pair of addresses; on a port of many, the latest that ICE has validated.
     tuples: BTreeMap<FlowKey, (CallKey, LegId)>,
     evictions: Vec<Eviction>,
+    /// Pairs that legs have given up, to be closed after the rules that name them.
+    closing: Vec<PortPair>,
     retired: VecDeque<(Instant, Retired)>,
     outputs: VecDeque<Output>,
     next_id: u64,
 }
 
 impl Core {
-    #[expect(clippy::too_many_arguments, reason = "one call, with what the relay was made of")]
-    pub(crate) fn new(
-        config: Config,
-        instance_id: String,
-        rng: StdRng,
-        ports: PortPlan,
-        engines: Box<dyn DtlsEngines>,
-        certificate: Vec<u8>,
-        stats: StatsTable,
-        epoch: Epoch,
-        clock: WallClock,
-    ) -> Self {
+    pub(crate) fn new(config: Config, parts: Parts, ports: PortPlan, engines: Box<dyn DtlsEngines>) -> Self {
+        let Parts {
+            mut rng,
+            certificate,
+            stats,
+            epoch,
+            clock,
+        } = parts;
         Self {
             config,
-            instance_id,
+            instance_id: secrets::instance_id(&mut rng),
             rng,
             ports,
             engines,
-            certificate,
+            certificate: certificate.certificate,
             stats,
             epoch,
             clock,
@@ -96,6 +96,7 @@ impl Core {
             legs: BTreeMap::new(),
             tuples: BTreeMap::new(),
             evictions: Vec::new(),
+            closing: Vec::new(),
             retired: VecDeque::new(),
             outputs: VecDeque::new(),
             next_id: 1,
@@ -180,9 +181,17 @@ impl Core {
         }
     }
 
-    pub(crate) fn close_pair(&mut self, now: Instant, pair: PortPair) {
-        self.ports.give_back(now, pair);
-        self.output(Output::ClosePair(pair));
+    /// A leg has given up a pair.
+    pub(crate) fn release_pair(&mut self, pair: PortPair) {
+        self.closing.push(pair);
+    }
+
+    /// Closes the pairs that were given up. To be called when the workers have no rule left that names them.
+    pub(crate) fn close_pairs(&mut self, now: Instant) {
+        for pair in std::mem::take(&mut self.closing) {
+            self.ports.give_back(now, pair);
+            self.output(Output::ClosePair(pair));
+        }
     }
 
     /// Asks the shell for as many pairs as the stock lacks.

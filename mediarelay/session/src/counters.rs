@@ -24,9 +24,9 @@ pub struct Counters {
     pub ended_by_offer_timeout: u64,
     /// Calls ended for their length.
     pub ended_by_final_timeout: u64,
-    /// Ended calls in which nobody sent anything.
+    /// Ended calls, answered before, in which nobody sent anything.
     pub zero_way_calls: u64,
-    /// Ended calls in which one side alone sent.
+    /// Ended calls, answered before, in which one side alone sent.
     pub one_way_calls: u64,
     /// How long the ended calls lasted, together.
     pub ended_duration: Duration,
@@ -86,6 +86,8 @@ pub struct LimitCounters {
     pub candidates_per_media: u64,
     /// [`Limits::paths_per_leg`](crate::Limits::paths_per_leg)
     pub paths_per_leg: u64,
+    /// [`Limits::sources_per_call`](crate::Limits::sources_per_call)
+    pub sources_per_call: u64,
     /// [`Limits::dtls_associations`](crate::Limits::dtls_associations)
     pub dtls_associations: u64,
     /// [`Limits::fragments_waiting`](crate::Limits::fragments_waiting)

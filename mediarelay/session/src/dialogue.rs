@@ -26,6 +26,11 @@ impl Exchanged {
         }
     }
 
+    /// Who asked.
+    pub(crate) fn sender(&self) -> PartyId {
+        self.sender
+    }
+
     /// Whether a request asks the same again.
     pub(crate) fn is_repeat(&self, sender: PartyId, sdp: &[u8], options: &Options) -> bool {
         let same_sdp = || self.sdp == <[u8; 32]>::from(Sha256::digest(sdp));
@@ -43,7 +48,7 @@ fn without_message(options: &Options) -> Options {
 }
 
 /// See the module.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Dialogue {
     pub(crate) a: PartyId,
     pub(crate) b: PartyId,

@@ -195,6 +195,3 @@ impl Dtls {
         self.association(component)?.keys()
     }
 }
-
-#[cfg(test)]
-mod tests;

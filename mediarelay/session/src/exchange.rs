@@ -13,7 +13,7 @@ mod write;
 use std::net::IpAddr;
 use std::time::Instant;
 
-use viaduct_ng::{ErrorReason, Flag, Options, RtcpMux, SdesWord};
+use viaduct_ng::{ByteString, ErrorReason, Flag, Options, RtcpMux, SdesWord};
 use viaduct_sdp::Session;
 
 use crate::call::Call;
@@ -111,17 +111,8 @@ fn passive(wish: Option<viaduct_ng::DtlsRequest>) -> Option<bool> {
 
 impl Call {
     /// Takes an offer or answer in and writes the SDP for the other party.
-    pub(crate) fn exchange(&mut self, core: &mut Core, exchange: &Exchange<'_>) -> Result<Vec<u8>, ErrorReason> {
+    pub(crate) fn exchange(&mut self, core: &mut Core, exchange: &Exchange<'_>) -> Result<ByteString, ErrorReason> {
         let description = self.describe(core, exchange)?;
-        if let Some(tos) = exchange.options.tos {
-            self.tos = match tos {
-                viaduct_ng::Tos::Keep => self.tos,
-                viaduct_ng::Tos::Set(octet) => Some(octet),
-            };
-        }
-        if let Some(metadata) = &exchange.options.metadata {
-            self.metadata = Some(metadata.clone());
-        }
         match exchange.kind {
             Kind::Offer => {
                 self.pair_offer(exchange, &description);
@@ -137,9 +128,19 @@ impl Call {
                 self.conclude_offer(core, exchange);
             }
         }
+        if let Some(tos) = exchange.options.tos {
+            self.tos = match tos {
+                viaduct_ng::Tos::Keep => self.tos,
+                viaduct_ng::Tos::Set(octet) => Some(octet),
+            };
+        }
+        if let Some(metadata) = &exchange.options.metadata {
+            self.metadata = Some(metadata.clone());
+        }
         let written = self.write(core, exchange);
         self.close_unused_legs(exchange.now, core);
-        Ok(written)
+        self.check_soon(exchange.now);
+        Ok(written.into())
     }
 
     fn describe(&self, core: &mut Core, exchange: &Exchange<'_>) -> Result<Description, ErrorReason> {

@@ -23,7 +23,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use viaduct_forward::{FlowKey, LegId, LocalAddr, Out};
+use viaduct_forward::{FlowKey, LegId, LocalAddr, Out, SsrcSnapshot};
 use viaduct_rtp::srtp::SrtpProfile;
 
 use crate::core::{CallKey, Core};
@@ -74,6 +74,8 @@ pub(crate) struct Leg {
     pub(crate) heard: bool,
     /// What came in by paths that are gone.
     pub(crate) past: LegTotals,
+    /// Sources of flows that are over, which the call has not heard of.
+    pub(crate) ended: Vec<SsrcSnapshot>,
     pub(crate) events: VecDeque<LegEvent>,
 }
 
@@ -98,6 +100,7 @@ impl Leg {
             advertised: [None; 2],
             heard: false,
             past: LegTotals::default(),
+            ended: Vec::new(),
             events: VecDeque::new(),
         }
     }
@@ -157,6 +160,11 @@ impl Leg {
         self.paths.out(carrier).filter(|_| self.is_ready(carrier))
     }
 
+    /// How the endpoint of a component is found; `None` with ICE.
+    pub(crate) fn rules(&self, component: Component) -> Option<LearningRules> {
+        self.learning[component.index()].as_ref().map(Learning::rules)
+    }
+
     /// Whether the endpoint of a component is settled.
     pub(crate) fn is_settled(&self, component: Component) -> bool {
         match &self.learning[component.index()] {
@@ -183,16 +191,16 @@ impl Leg {
         [learning, ice, dtls, departure].into_iter().flatten().min()
     }
 
-    /// Gives everything back.
-    pub(crate) fn close(mut self, now: Instant, core: &mut Core) -> LegTotals {
+    /// Gives everything back. Returns what came in, and the sources that the call has not heard of.
+    pub(crate) fn close(mut self, now: Instant, core: &mut Core) -> (LegTotals, Vec<SsrcSnapshot>) {
         let paths = self.paths.take(|_| true);
         self.retire(now, core, paths);
         self.end_dtls(core);
         for pair in self.sockets.iter().filter_map(|socket| socket.pair) {
-            core.close_pair(now, pair);
+            core.release_pair(pair);
         }
         core.end_leg(now, self.id);
-        self.past
+        (self.past, self.ended)
     }
 
     /// What came in by all paths of the leg, live and gone.
@@ -253,6 +261,7 @@ impl Leg {
         for path in gone {
             if let Some(snapshot) = core.stats.flow_snapshot(path.flow) {
                 self.past.add(&LegTotals::received(&snapshot));
+                self.ended.extend(snapshot.ssrcs);
             }
             core.end_flow(now, path.flow, path.tuple, self.id);
         }

@@ -53,7 +53,7 @@ pub(crate) struct Offered {
 }
 
 /// One m-line of a party.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Media {
     /// What its own SDP said last; `None` before its first.
     pub(crate) remote: Option<RemoteMedia>,
@@ -78,7 +78,7 @@ impl Media {
 }
 
 /// See the module.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Party {
     pub(crate) id: PartyId,
     /// `None` until an answer names it.

@@ -7,7 +7,7 @@ use crate::call::Call;
 use crate::core::Core;
 use crate::describe::{Description, RemoteMedia};
 use crate::leg::{Endpoints, IceRole, Leg, LegEvent, LearningRules};
-use crate::party::Offered;
+use crate::party::{Offered, PartyId};
 
 impl Call {
     /// Settles the legs of the answer's sender.
@@ -76,7 +76,7 @@ impl Call {
                 self.conclude_media(core, exchange, position, &remote);
             }
         }
-        self.join(exchange);
+        self.join(exchange.sender, exchange.reader, exchange.dialogue);
     }
 
     fn conclude_media(&mut self, core: &mut Core, exchange: &Exchange<'_>, position: usize, remote: &RemoteMedia) {
@@ -134,10 +134,10 @@ impl Call {
     }
 
     /// The two hear each other from here on, and nobody else.
-    fn join(&mut self, exchange: &Exchange<'_>) {
-        self.party_mut(exchange.sender).peer = Some(exchange.reader);
-        self.party_mut(exchange.reader).peer = Some(exchange.sender);
-        self.dialogues[exchange.dialogue].answered = true;
+    pub(crate) fn join(&mut self, one: PartyId, other: PartyId, dialogue: usize) {
+        self.party_mut(one).peer = Some(other);
+        self.party_mut(other).peer = Some(one);
+        self.dialogues[dialogue].answered = true;
     }
 }
 

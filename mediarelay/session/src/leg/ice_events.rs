@@ -9,7 +9,7 @@ use viaduct_forward::{FlowKey, LocalAddr, Tick};
 use super::{Component, Leg, LegEvent, Origin, Path, tuple};
 use crate::core::Core;
 use crate::event::IceFailure;
-use crate::ice::{Agent, FullAgent, FullEvent, Ice, RemoteIce, State, TYPE_HOST, priority};
+use crate::ice::{Agent, FullAgent, FullEvent, Ice, RemoteCandidate, RemoteIce, State, TYPE_HOST, priority};
 use crate::secrets;
 
 /// How often a lite peer's checks are looked at. Browsers check every 2.5 s, and every 5 s at the least (RFC 7675).
@@ -77,6 +77,18 @@ impl Leg {
             agent.set_remote(now, &local, &remote);
         }
         ice.remote = Some(remote);
+    }
+
+    /// Takes further candidates of the peer.
+    pub(crate) fn add_candidates(&mut self, now: Instant, candidates: &[RemoteCandidate]) {
+        let Some(ice) = self.ice.as_mut().filter(|ice| ice.remote.is_some()) else {
+            // What comes before both sides have spoken is taken with the SDP that it belongs to.
+            return;
+        };
+        if let Some(agent) = ice.full_mut() {
+            candidates.iter().for_each(|candidate| agent.add_candidate(candidate));
+            agent.handle_timeout(now);
+        }
     }
 
     /// The peer is lite: checks and choice are ours (RFC 8445 section 6.1.1), under the credentials that were told.

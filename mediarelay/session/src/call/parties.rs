@@ -1,0 +1,184 @@
+//! Which parties a message is from and for (NG `from-tag`, `to-tag`, `via-branch`).
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use viaduct_ng::{ByteString, ErrorReason, Flag, Options, SipMessageType};
+
+use super::Call;
+use crate::core::Core;
+use crate::dialogue::Dialogue;
+use crate::party::{Party, PartyId};
+
+/// From here on a response is final (RFC 3261 section 7.2).
+const FINAL_CODE: u16 = 200;
+
+/// How a message names the parties. In an offer `from` is its sender; in an answer `to` is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Names<'n> {
+    pub(crate) from: &'n ByteString,
+    pub(crate) to: Option<&'n ByteString>,
+    pub(crate) via_branch: Option<&'n ByteString>,
+}
+
+/// A call's parties as they were before a message. Legs are not among it: those that a failed message has made are
+/// known by nobody afterwards.
+#[derive(Debug)]
+pub(crate) struct Checkpoint {
+    parties: BTreeMap<PartyId, Party>,
+    dialogues: Vec<Dialogue>,
+    next_party: u32,
+}
+
+impl Call {
+    pub(crate) fn checkpoint(&self) -> Checkpoint {
+        Checkpoint {
+            parties: self.parties.clone(),
+            dialogues: self.dialogues.clone(),
+            next_party: self.next_party,
+        }
+    }
+
+    pub(crate) fn restore(&mut self, now: Instant, core: &mut Core, before: Checkpoint) {
+        self.parties = before.parties;
+        self.dialogues = before.dialogues;
+        self.next_party = before.next_party;
+        self.close_unused_legs(now, core);
+    }
+
+    /// The sender and the reader of an offer. What is not known yet is made.
+    pub(crate) fn parties_of_offer(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        names: &Names<'_>,
+    ) -> Result<(PartyId, PartyId), ErrorReason> {
+        let known_reader = names.to.and_then(|tag| self.party_called(tag));
+        let known_sender = self.party_called(names.from);
+        // The callee may offer before an answer has named it.
+        let unnamed = known_reader.and_then(|reader| self.unnamed_partner(reader, names.via_branch));
+        let sender = match known_sender.or(unnamed) {
+            Some(sender) => sender,
+            None => self.add_party(now, core)?,
+        };
+        self.party_mut(sender).tag.get_or_insert_with(|| names.from.clone());
+        let reader = match known_reader {
+            Some(reader) => reader,
+            None => match self.fork(sender, names) {
+                Some(reader) => reader,
+                None => self.add_party(now, core)?,
+            },
+        };
+        if sender == reader {
+            return Err(ErrorReason::InvalidDialogue);
+        }
+        let reader = self.party_mut(reader);
+        if let Some(tag) = names.to {
+            reader.tag.get_or_insert_with(|| tag.clone());
+        }
+        if reader.via_branch.is_none() {
+            reader.via_branch = names.via_branch.cloned();
+        }
+        Ok((sender, reader.id))
+    }
+
+    /// The sender and the reader of an answer, under the tags that a dialogue has: the sender is the callee.
+    pub(crate) fn parties_of_answer(
+        &mut self,
+        core: &mut Core,
+        names: &Names<'_>,
+        options: &Options,
+    ) -> Result<(PartyId, PartyId), ErrorReason> {
+        let reader = self.party_called(names.from).ok_or(ErrorReason::InvalidDialogue)?;
+        let tag = names.to.ok_or(ErrorReason::NoToTag)?;
+        let sender = match self.party_called(tag) {
+            Some(sender) => sender,
+            None => self.name_answerer(core, reader, tag, names.via_branch, options)?,
+        };
+        if sender == reader {
+            return Err(ErrorReason::InvalidDialogue);
+        }
+        let is_final = options.sip_message_type == Some(SipMessageType::Response)
+            && options.sip_code.is_some_and(|code| code >= FINAL_CODE)
+            && !options.has(Flag::Provisional);
+        self.party_mut(sender).tag_fixed |= is_final;
+        Ok((sender, reader))
+    }
+
+    /// The dialogue of two parties, made where there is none.
+    pub(crate) fn ensure_dialogue(&mut self, sender: PartyId, reader: PartyId) -> usize {
+        self.dialogue_of(sender, reader).unwrap_or_else(|| {
+            self.dialogues.push(Dialogue::new(sender, reader));
+            self.dialogues.len() - 1
+        })
+    }
+
+    /// These parties are wanted again, should they have been about to be deleted.
+    pub(crate) fn revive(&mut self, parties: &[PartyId]) {
+        for party in parties {
+            self.party_mut(*party).delete_at = None;
+        }
+    }
+
+    /// Finds who answers under a tag that is not known: the party that was made for the branch, else the latest one
+    /// without a tag, else the latest one, which goes by the new tag as well from here on.
+    fn name_answerer(
+        &mut self,
+        core: &mut Core,
+        reader: PartyId,
+        tag: &ByteString,
+        via_branch: Option<&ByteString>,
+        options: &Options,
+    ) -> Result<PartyId, ErrorReason> {
+        let of_branch = via_branch.and_then(|branch| {
+            let mut partners = self.partners(reader);
+            partners.find(|party| party.via_branch.as_ref() == Some(branch)).map(|party| party.id)
+        });
+        let unnamed = || self.partners(reader).find(|party| party.tag.is_none()).map(|party| party.id);
+        let latest = || self.party(reader).peer.or_else(|| self.partners(reader).next().map(|party| party.id));
+        let found = of_branch.or_else(unnamed).or_else(latest).ok_or(ErrorReason::InvalidDialogue)?;
+        let party = self.party_mut(found);
+        match &party.tag {
+            None => party.tag = Some(tag.clone()),
+            // Ports were offered once, and whoever has them under another name is not the one who answers here.
+            Some(_) if party.tag_fixed || options.has(Flag::NewBranch) => return Err(ErrorReason::InvalidDialogue),
+            Some(_) if party.aliases.len() < core.config.limits.aliases_per_party => party.aliases.push(tag.clone()),
+            Some(_) => core.counters.limits.aliases_per_party += 1,
+        }
+        Ok(found)
+    }
+
+    /// The party that an offer without a known to-tag is for: the one that an earlier offer made for the same branch.
+    fn fork(&self, sender: PartyId, names: &Names<'_>) -> Option<PartyId> {
+        let of_branch = names.via_branch.and_then(|branch| {
+            self.partners(sender).find(|party| party.via_branch.as_ref() == Some(branch))
+        });
+        // A party that has answered under another tag is not the one that is called here.
+        let fits = |party: &&Party| names.to.is_none() || party.tag.is_none();
+        let of_branch = of_branch.filter(fits).map(|party| party.id);
+        of_branch.or_else(|| self.unnamed_partner(sender, names.via_branch))
+    }
+
+    /// The latest partner without a tag that was made for this branch, or for none.
+    fn unnamed_partner(&self, of: PartyId, via_branch: Option<&ByteString>) -> Option<PartyId> {
+        let fits = |party: &&Party| {
+            let branch = party.via_branch.as_ref();
+            party.tag.is_none() && (branch == via_branch || branch.is_none() || via_branch.is_none())
+        };
+        self.partners(of).find(fits).map(|party| party.id)
+    }
+
+    /// Those who have a dialogue with a party, the latest first.
+    pub(super) fn partners(&self, of: PartyId) -> impl Iterator<Item = &Party> {
+        let partners = self.dialogues.iter().rev().filter_map(move |dialogue| dialogue.other(of));
+        partners.filter_map(|party| self.parties.get(&party))
+    }
+
+    fn add_party(&mut self, now: Instant, core: &mut Core) -> Result<PartyId, ErrorReason> {
+        if self.parties.len() >= core.config.limits.parties_per_call {
+            core.counters.limits.parties_per_call += 1;
+            return Err(ErrorReason::Other("Too many parties in this call".into()));
+        }
+        Ok(self.new_party(now))
+    }
+}

@@ -1,0 +1,260 @@
+//! Offers and answers as commands: which call, which parties, and whether the same was asked before.
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use viaduct_ng::{Answer, ByteString, ErrorReason, LoadLimit, Offer, Options, Reply};
+use viaduct_sdp::{ParseFault, Session};
+
+use super::Relay;
+use crate::call::{Call, Names};
+use crate::core::{CallKey, Core};
+use crate::event::{DeleteReason, What};
+use crate::exchange::Kind;
+
+/// An offer or an answer, whichever.
+struct Message<'m> {
+    kind: Kind,
+    names: Names<'m>,
+    sdp: &'m ByteString,
+    session: Session,
+    options: Options,
+}
+
+impl Relay {
+    pub(super) fn offer(&mut self, now: Instant, client: Option<IpAddr>, offer: &Offer) -> Reply {
+        let names = Names {
+            from: &offer.from_tag,
+            to: offer.to_tag.as_ref(),
+            via_branch: offer.via_branch.as_ref(),
+        };
+        let known = self.by_id.get(&offer.call_id).copied();
+        if known.is_none() && self.is_full() {
+            return LoadLimit::Sessions.reply(offer.options.supports_load_limit);
+        }
+        let message = match self.read(Kind::Offer, names, &offer.call_id, &offer.sdp, &offer.options) {
+            Ok(message) => message,
+            Err(reason) => return Reply::error(reason),
+        };
+        if is_our_own(&message.session, &self.core.instance_id, &message.options) {
+            return Reply::sdp(offer.sdp.clone());
+        }
+        let key = known.unwrap_or_else(|| self.create(now, client, &offer.call_id));
+        let result = self.work(now, key, |call, core| Some(call.take_message(now, core, &message)));
+        self.reply(now, key, result)
+    }
+
+    pub(super) fn answer(&mut self, now: Instant, answer: &Answer) -> Reply {
+        let Some(key) = self.by_id.get(&answer.call_id).copied() else {
+            return Reply::error(ErrorReason::UnknownCallId);
+        };
+        let names = Names {
+            from: &answer.from_tag,
+            to: Some(&answer.to_tag),
+            via_branch: answer.via_branch.as_ref(),
+        };
+        let message = match self.read(Kind::Answer, names, &answer.call_id, &answer.sdp, &answer.options) {
+            Ok(message) => message,
+            Err(reason) => return Reply::error(reason),
+        };
+        if is_our_own(&message.session, &self.core.instance_id, &message.options) {
+            return Reply::sdp(answer.sdp.clone());
+        }
+        let result = self.work(now, key, |call, core| Some(call.take_message(now, core, &message)));
+        self.reply(now, key, result)
+    }
+
+    /// Applies what was trickled ahead of the message, and wraps up its result.
+    fn reply(&mut self, now: Instant, key: CallKey, result: Option<Result<ByteString, ErrorReason>>) -> Reply {
+        match result {
+            Some(Ok(sdp)) => {
+                self.apply_waiting(now, key);
+                Reply::sdp(sdp)
+            }
+            Some(Err(reason)) => Reply::error(reason),
+            None => Reply::error(ErrorReason::UnknownCallId),
+        }
+    }
+
+    /// Whether there are as many calls as there may be.
+    fn is_full(&mut self) -> bool {
+        let (count, limits) = (self.calls.len(), &self.core.config.limits);
+        let over_limit = count >= limits.calls;
+        let full = over_limit || self.core.config.max_sessions.is_some_and(|max| count >= max);
+        self.core.counters.limits.calls += u64::from(over_limit);
+        self.core.counters.calls_refused += u64::from(full);
+        full
+    }
+
+    fn create(&mut self, now: Instant, client: Option<IpAddr>, call_id: &ByteString) -> CallKey {
+        let mut call = Call::new(&mut self.core, now, call_id.clone());
+        call.client = client;
+        let key = call.key;
+        self.core.counters.calls += 1;
+        self.core.event(call_id, What::Created);
+        self.calls.insert(key, call);
+        self.by_id.insert(call_id.clone(), key);
+        key
+    }
+
+    /// Reads a message within the limits.
+    fn read<'m>(
+        &mut self,
+        kind: Kind,
+        names: Names<'m>,
+        call_id: &ByteString,
+        sdp: &'m ByteString,
+        options: &Options,
+    ) -> Result<Message<'m>, ErrorReason> {
+        let Core { config, counters, .. } = &mut self.core;
+        let of_options = [&options.label, &options.set_label, &options.metadata];
+        let stored = [Some(call_id), Some(names.from), names.to, names.via_branch].into_iter();
+        let mut stored = stored.chain(of_options.map(Option::as_ref)).flatten();
+        if stored.any(|name| name.len() > config.limits.name_octets) {
+            counters.limits.name_octets += 1;
+            return Err(ErrorReason::Other("A call-id, tag or other name is too long".into()));
+        }
+        let limits = viaduct_sdp::Limits {
+            octets_max: config.limits.sdp_octets,
+            medias_max: config.limits.medias_per_party,
+            ..viaduct_sdp::Limits::default()
+        };
+        let session = Session::parse_within(sdp, &limits).map_err(|error| {
+            match error.fault {
+                ParseFault::TooLong { .. }
+                | ParseFault::TooManyLines { .. }
+                | ParseFault::TooManyMedias { .. }
+                | ParseFault::TooManyFormats { .. }
+                | ParseFault::TooManyAttributes { .. }
+                | ParseFault::TooManyCandidates { .. } => counters.limits.sdp += 1,
+                _ => counters.sdp_unusable += 1,
+            }
+            tracing::debug!(%error, "unusable SDP");
+            ErrorReason::UnparsableSdp
+        })?;
+        let mut options = options.clone();
+        options.expand_webrtc();
+        Ok(Message {
+            kind,
+            names,
+            sdp,
+            session,
+            options,
+        })
+    }
+}
+
+/// Whether an SDP has been through this relay already (flag `loop-protect`).
+fn is_our_own(session: &Session, instance_id: &str, options: &Options) -> bool {
+    let mut marks = session.attributes().named("rtpengine").filter_map(|mark| mark.value);
+    options.has(viaduct_ng::Flag::LoopProtect) && marks.any(|mark| mark.trim_ascii() == instance_id.as_bytes())
+}
+
+impl Call {
+    /// Takes an offer or answer. One that fails leaves the call as it was; a call that has nothing else ends.
+    fn take_message(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        message: &Message<'_>,
+    ) -> Result<ByteString, ErrorReason> {
+        let before = self.checkpoint();
+        let result = match message.kind {
+            Kind::Offer => self.take_offer_message(now, core, message),
+            Kind::Answer => self.take_answer_message(now, core, message),
+        };
+        match &result {
+            Ok(_) => self.last_signal = now,
+            Err(_) => self.restore(now, core, before),
+        }
+        if self.parties.is_empty() {
+            self.ends = Some(DeleteReason::Refused);
+        }
+        result
+    }
+
+    fn take_offer_message(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        message: &Message<'_>,
+    ) -> Result<ByteString, ErrorReason> {
+        let (sender, reader) = self.parties_of_offer(now, core, &message.names)?;
+        self.revive(&[sender, reader]);
+        let dialogue = self.ensure_dialogue(sender, reader);
+        // Once an answer has settled an offer, the same SDP may mean something else.
+        let asked = &self.dialogues[dialogue];
+        let repeated = asked.last_offer.as_ref().filter(|last| {
+            asked.last_answer.is_none() && last.is_repeat(sender, message.sdp, &message.options)
+        });
+        if let Some(last) = repeated {
+            core.counters.repeats += 1;
+            return Ok(last.reply.clone());
+        }
+        let reply = self.exchange(core, &message.exchange(now, sender, reader, dialogue))?;
+        let dialogue = &mut self.dialogues[dialogue];
+        dialogue.last_offer = Some(message.exchanged(sender, &reply));
+        dialogue.last_answer = None;
+        Ok(reply)
+    }
+
+    fn take_answer_message(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        message: &Message<'_>,
+    ) -> Result<ByteString, ErrorReason> {
+        let (sender, reader) = self.parties_of_answer(core, &message.names, &message.options)?;
+        self.revive(&[sender, reader]);
+        let dialogue = self.dialogue_of(sender, reader).ok_or(ErrorReason::InvalidDialogue)?;
+        let asked = &self.dialogues[dialogue];
+        if asked.last_offer.as_ref().is_none_or(|offer| offer.sender() != reader) {
+            return Err(ErrorReason::InvalidDialogue);
+        }
+        let last = asked.last_answer.as_ref();
+        let reply = match last.filter(|last| last.is_repeat(sender, message.sdp, &message.options)) {
+            Some(last) => {
+                core.counters.repeats += 1;
+                let reply = last.reply.clone();
+                // Another fork may have answered in between.
+                self.join(sender, reader, dialogue);
+                reply
+            }
+            None => {
+                let reply = self.exchange(core, &message.exchange(now, sender, reader, dialogue))?;
+                self.dialogues[dialogue].last_answer = Some(message.exchanged(sender, &reply));
+                reply
+            }
+        };
+        if self.answered.is_none() {
+            self.answered = Some(now);
+            let after = now.saturating_duration_since(self.created);
+            core.event(&self.id, What::Answered { after });
+        }
+        Ok(reply)
+    }
+}
+
+impl Message<'_> {
+    fn exchange(
+        &self,
+        now: Instant,
+        sender: crate::party::PartyId,
+        reader: crate::party::PartyId,
+        dialogue: usize,
+    ) -> crate::exchange::Exchange<'_> {
+        crate::exchange::Exchange {
+            now,
+            kind: self.kind,
+            sender,
+            reader,
+            dialogue,
+            session: &self.session,
+            options: &self.options,
+        }
+    }
+
+    fn exchanged(&self, sender: crate::party::PartyId, reply: &ByteString) -> crate::dialogue::Exchanged {
+        crate::dialogue::Exchanged::new(sender, self.sdp, &self.options, reply.clone())
+    }
+}

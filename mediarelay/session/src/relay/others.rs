@@ -1,0 +1,92 @@
+//! Commands without a type of their own: what is blocked, and what there is not.
+
+use std::time::Instant;
+
+use viaduct_ng::{ByteString, Dict, ErrorReason, OtherCommand, OtherRequest, Reply, Value};
+
+use super::Relay;
+use crate::call::Call;
+use crate::party::{Blocked, PartyId};
+
+impl Relay {
+    pub(super) fn other(&mut self, now: Instant, request: &OtherRequest) -> Reply {
+        let set: fn(&mut Blocked) = match request.command {
+            OtherCommand::BlockMedia => |blocked| blocked.media = true,
+            OtherCommand::UnblockMedia => |blocked| blocked.media = false,
+            OtherCommand::BlockDtmf => |blocked| blocked.dtmf = true,
+            OtherCommand::UnblockDtmf => |blocked| blocked.dtmf = false,
+            _ => return Reply::error(ErrorReason::Unsupported),
+        };
+        let Some(call_id) = text(&request.body, "call-id") else {
+            return Reply::error(ErrorReason::NoCallId);
+        };
+        let Some(key) = self.by_id.get(call_id).copied() else {
+            return Reply::error(ErrorReason::UnknownCallId);
+        };
+        let result = self.work(now, key, |call, _| Some(call.change_blocked(&request.body, set)));
+        match result {
+            Some(Ok(())) => Reply::ok(),
+            Some(Err(reason)) => Reply::error(reason),
+            None => Reply::error(ErrorReason::UnknownCallId),
+        }
+    }
+}
+
+impl Call {
+    /// Changes what is blocked for the selected party, or for the whole call.
+    fn change_blocked(&mut self, body: &Dict, set: fn(&mut Blocked)) -> Result<(), ErrorReason> {
+        match self.selected(body)? {
+            Some(party) => set(&mut self.party_mut(party).blocked),
+            None => {
+                set(&mut self.blocked);
+                self.parties.values_mut().for_each(|party| set(&mut party.blocked));
+            }
+        }
+        Ok(())
+    }
+
+    /// The party that a command selects: by label, by the address of its SDP, or by its tag, where the flag
+    /// `directional` lets that count. `None` stands for all.
+    fn selected(&self, body: &Dict) -> Result<Option<PartyId>, ErrorReason> {
+        if has_flag(body, "all") || get(body, "all").is_some() {
+            return Ok(None);
+        }
+        let find = |reason: ErrorReason, fits: &dyn Fn(&crate::party::Party) -> bool| {
+            let found = self.parties.values().find(|party| fits(party));
+            found.map(|party| Some(party.id)).ok_or(reason)
+        };
+        if let Some(label) = text(body, "label").or_else(|| text(body, "from-label")) {
+            return find(ErrorReason::NoSuchLabel, &|party| party.label.as_ref() == Some(label));
+        }
+        if let Some(address) = text(body, "address") {
+            let address = address.as_text().and_then(|text| text.parse().ok());
+            return find(ErrorReason::NoSuchAddress, &|party| {
+                let mut remotes = party.medias.iter().filter_map(|media| media.remote.as_ref()?.rtp);
+                remotes.any(|remote| Some(remote.ip()) == address)
+            });
+        }
+        match text(body, "from-tag").filter(|_| has_flag(body, "directional")) {
+            Some(tag) => find(ErrorReason::NoSuchFromTag, &|party| party.is_called(tag)),
+            None => Ok(None),
+        }
+    }
+}
+
+/// A key in any of its spellings: hyphens, spaces or underscores, in any case.
+fn get<'d>(body: &'d Dict, key: &str) -> Option<&'d Value> {
+    body.iter().find(|(name, _)| name.as_text().is_some_and(|name| is_same(name, key))).map(|(_, value)| value)
+}
+
+fn text<'d>(body: &'d Dict, key: &str) -> Option<&'d ByteString> {
+    get(body, key).and_then(Value::as_bytes).filter(|text| !text.is_empty())
+}
+
+fn has_flag(body: &Dict, flag: &str) -> bool {
+    let mut flags = get(body, "flags").and_then(Value::as_list).unwrap_or_default().iter();
+    flags.any(|member| member.as_bytes().and_then(ByteString::as_text).is_some_and(|text| is_same(text, flag)))
+}
+
+fn is_same(one: &str, other: &str) -> bool {
+    let folded = |text: &str| text.to_ascii_lowercase().replace([' ', '_'], "-");
+    folded(one) == folded(other)
+}

@@ -1,0 +1,8 @@
+//! Calls through a relay on a virtual clock and a virtual network: the relay's brain, one real worker, and endpoints
+//! that really check paths, shake hands and encrypt.
+#![cfg(test)]
+
+mod browser;
+mod browser_and_phone;
+mod phone;
+mod world;

@@ -1,0 +1,410 @@
+//! The relay with one worker, its sockets, the time, and the network around it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use viaduct_forward::{
+    Command, DropReason, Epoch, FlowRule, PacketBuf, Report, Shared, SocketId, StatsTable, Verdict, Worker,
+};
+use viaduct_ng::{
+    Answer, ByteString, CallReport, Delete, ErrorReason, List, Offer, OkReply, Options, Query, Reply, Request, WordSet,
+    flags,
+};
+use viaduct_sdp::Session;
+use viaduct_session::{Certificate, Config, Event, Interface, InterfaceAddress, Output, Parts, Relay, WallClock, What};
+
+pub(crate) const RELAY: &str = "192.0.2.1";
+pub(crate) const RELAY_V6: &str = "2001:db8::1";
+/// The port that browsers share.
+pub(crate) const SHARED: u16 = 3478;
+pub(crate) const CALL: &str = "call-1";
+/// When the world begins, in seconds since 1970.
+pub(crate) const BEGINNING: u64 = 1_700_000_000;
+
+pub(crate) fn addr(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+/// A datagram on the network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Datagram {
+    pub(crate) from: SocketAddr,
+    pub(crate) to: SocketAddr,
+    pub(crate) data: Vec<u8>,
+}
+
+pub(crate) struct World {
+    pub(crate) relay: Relay,
+    pub(crate) worker: Worker,
+    pub(crate) shared: Shared,
+    pub(crate) now: Instant,
+    epoch: Epoch,
+    sockets: BTreeMap<SocketAddr, SocketId>,
+    next_socket: u32,
+    /// What the relay has sent and nobody has received yet.
+    pub(crate) network: VecDeque<Datagram>,
+    pub(crate) events: Vec<Event>,
+    /// Rules that the worker has, by their keys.
+    pub(crate) rules: BTreeMap<viaduct_forward::FlowId, FlowRule>,
+    /// Pairs that cannot be opened.
+    pub(crate) ports_fail: bool,
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test's base instant")]
+fn base() -> Instant {
+    Instant::now()
+}
+
+/// One interface with the shared port, four pairs in stock at each address.
+pub(crate) fn config() -> Config {
+    let mut address = InterfaceAddress::new(RELAY.parse().unwrap());
+    address.browser_port = Some(SHARED);
+    Config {
+        port_stock: 8,
+        ..Config::new(vec![Interface {
+            name: "default".to_owned(),
+            addresses: vec![address],
+        }])
+    }
+}
+
+pub(crate) fn certificate() -> Certificate {
+    let made = dimpl::certificate::generate_self_signed_certificate().unwrap();
+    Certificate {
+        certificate: made.certificate,
+        private_key: made.private_key,
+    }
+}
+
+/// Options as a proxy's operator writes them.
+pub(crate) fn options(text: &str) -> Options {
+    let parsed = flags::parse_opensips(text);
+    assert_eq!(parsed.diagnostics, [], "{text}");
+    parsed.flags.options
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self::with(config())
+    }
+
+    pub(crate) fn with(config: Config) -> Self {
+        let now = base();
+        let (shared, epoch) = (Shared::default(), Epoch::new(now));
+        let shared_ports: Vec<SocketAddr> = config
+            .interfaces
+            .iter()
+            .flat_map(|interface| &interface.addresses)
+            .filter_map(|of| Some(SocketAddr::new(of.address, of.browser_port?)))
+            .collect();
+        let parts = Parts {
+            rng: StdRng::seed_from_u64(7),
+            certificate: certificate(),
+            stats: StatsTable::clone(&shared.stats),
+            epoch,
+            clock: WallClock::new(now, Duration::from_secs(BEGINNING)),
+        };
+        let mut world = Self {
+            relay: Relay::new(now, config, parts).unwrap(),
+            worker: Worker::new(viaduct_forward::Limits::default(), shared.clone(), [7, 11]),
+            shared,
+            now,
+            epoch,
+            sockets: BTreeMap::new(),
+            next_socket: 0,
+            network: VecDeque::new(),
+            events: Vec::new(),
+            rules: BTreeMap::new(),
+            ports_fail: false,
+        };
+        shared_ports.into_iter().for_each(|local| world.bind(local));
+        world.carry_out();
+        world
+    }
+
+    fn bind(&mut self, local: SocketAddr) {
+        let socket = SocketId(self.next_socket);
+        self.next_socket += 1;
+        assert_eq!(self.sockets.insert(local, socket), None, "{local} is bound twice");
+        self.order(Command::BindSocket { socket, local });
+    }
+
+    fn unbind(&mut self, local: SocketAddr) {
+        let named = |rule: &&FlowRule| {
+            let outs = rule.routes.iter().flat_map(|route| [route.rtp_out, route.rtcp_out]).flatten();
+            rule.key.local == local || outs.into_iter().any(|out| out.local == local)
+        };
+        let left: Vec<_> = self.rules.values().filter(named).collect();
+        assert_eq!(left, Vec::<&FlowRule>::new(), "rules name {local}, which is closed");
+        let socket = self.sockets.remove(&local).unwrap();
+        self.order(Command::UnbindSocket { socket });
+    }
+
+    fn order(&mut self, command: Command) {
+        let tick = self.epoch.tick(self.now);
+        match &command {
+            Command::InstallFlow(rule) => drop(self.rules.insert(rule.flow, rule.clone())),
+            Command::RemoveFlow { flow } => drop(self.rules.remove(flow)),
+            _ => {}
+        }
+        let result = self.worker.handle_command(tick, command.clone());
+        assert_eq!(result, Ok(()), "{command:?}");
+    }
+
+    /// Does all that the relay wants, and tells it what the worker reports, until nothing is left.
+    pub(crate) fn carry_out(&mut self) {
+        loop {
+            while let Some(output) = self.relay.poll_output() {
+                self.carry_out_one(output);
+            }
+            let Some(report) = self.worker.poll_report() else {
+                break;
+            };
+            self.report(report);
+        }
+    }
+
+    pub(crate) fn report(&mut self, report: Report) {
+        self.relay.handle_report(self.now, report);
+    }
+
+    fn carry_out_one(&mut self, output: Output) {
+        match output {
+            Output::OpenPair(pair) if self.ports_fail => self.relay.handle_pair_failed(self.now, pair),
+            Output::OpenPair(pair) => {
+                self.bind(pair.rtp());
+                self.bind(pair.rtcp());
+                self.relay.handle_pair_opened(self.now, pair);
+            }
+            Output::ClosePair(pair) => {
+                self.unbind(pair.rtp());
+                self.unbind(pair.rtcp());
+            }
+            Output::Crypto(command) => self.shared.crypto.apply(&command).unwrap(),
+            Output::Forward(command) => self.order(command),
+            Output::Send { from, to, data } => {
+                assert!(self.sockets.contains_key(&from), "nothing is bound to {from}");
+                self.network.push_back(Datagram { from, to, data });
+            }
+            Output::Inject { local, from, data } => drop(self.judge(from, local, &data)),
+            Output::Mark { local, .. } => assert!(self.sockets.contains_key(&local)),
+            Output::Event(event) => self.events.push(event),
+        }
+    }
+
+    /// A datagram reaches one of the relay's sockets. What the worker makes of it.
+    pub(crate) fn receive(&mut self, from: SocketAddr, to: SocketAddr, data: &[u8]) -> Verdict {
+        let verdict = self.judge(from, to, data);
+        self.carry_out();
+        verdict
+    }
+
+    fn judge(&mut self, from: SocketAddr, local: SocketAddr, data: &[u8]) -> Verdict {
+        let Some(socket) = self.sockets.get(&local).copied() else {
+            return Verdict::Drop(DropReason::UnknownSource);
+        };
+        let mut buffer = PacketBuf::new();
+        buffer.fill(data);
+        let verdict = self.worker.handle_datagram(self.epoch.tick(self.now), socket, from, &mut buffer);
+        let data = buffer.data().to_vec();
+        match verdict {
+            Verdict::Forward { out, via } => {
+                assert_eq!(self.sockets.get(&out.local), Some(&via));
+                self.network.push_back(Datagram {
+                    from: out.local,
+                    to: out.remote,
+                    data,
+                });
+            }
+            Verdict::Reply => self.network.push_back(Datagram {
+                from: local,
+                to: from,
+                data,
+            }),
+            Verdict::ToControl(why) => self.relay.handle_packet(self.now, why, local, from, &data),
+            Verdict::Drop(_) => {}
+        }
+        verdict
+    }
+
+    /// Takes what the relay has sent to an address.
+    pub(crate) fn take(&mut self, to: SocketAddr) -> Vec<Datagram> {
+        let (taken, left) = std::mem::take(&mut self.network).into_iter().partition(|datagram| datagram.to == to);
+        self.network = left;
+        Vec::from(taken)
+    }
+
+    /// Time passes; the relay's timers run when they are due.
+    pub(crate) fn wait(&mut self, time: Duration) {
+        let end = self.now + time;
+        let mut turns = 0;
+        while let Some(at) = self.relay.poll_timeout().filter(|at| *at <= end) {
+            self.now = self.now.max(at);
+            self.relay.handle_timeout(self.now);
+            self.carry_out();
+            turns += 1;
+            assert!(turns < 100_000, "the timers of the relay do not come to rest");
+        }
+        self.now = end;
+    }
+
+    pub(crate) fn wait_millis(&mut self, millis: u64) {
+        self.wait(Duration::from_millis(millis));
+    }
+
+    pub(crate) fn ng(&mut self, request: &Request) -> Reply {
+        let reply = self.relay.handle_ng(self.now, Some(IpAddr::from([127, 0, 0, 1])), request);
+        self.carry_out();
+        reply
+    }
+
+    #[track_caller]
+    pub(crate) fn ok(&mut self, request: &Request) -> OkReply {
+        match self.ng(request) {
+            Reply::Ok(ok) => *ok,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn fails(&mut self, request: &Request) -> ErrorReason {
+        match self.ng(request) {
+            Reply::Error { reason } => reason,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The SDP that an offer or answer is given back.
+    #[track_caller]
+    pub(crate) fn sdp(&mut self, request: &Request) -> Sdp {
+        let sdp = self.ok(request).sdp.expect("an SDP");
+        Sdp::of(&sdp)
+    }
+
+    #[track_caller]
+    pub(crate) fn query(&mut self) -> CallReport {
+        let query = Request::Query(Query {
+            call_id: CALL.into(),
+            from_tag: None,
+            to_tag: None,
+        });
+        *self.ok(&query).call.expect("a call")
+    }
+
+    pub(crate) fn list(&mut self) -> Vec<ByteString> {
+        self.ok(&Request::List(List::default())).calls.expect("calls")
+    }
+
+    /// Events of a kind since the last time they were asked for.
+    pub(crate) fn take_events(&mut self) -> Vec<What> {
+        std::mem::take(&mut self.events).into_iter().map(|event| event.what).collect()
+    }
+
+    /// After the last call and all rests: nothing is left anywhere.
+    #[track_caller]
+    pub(crate) fn assert_empty(&mut self) {
+        self.wait(Duration::from_secs(120));
+        assert_eq!(self.relay.gauges(), viaduct_session::Gauges::default());
+        let forward = self.worker.stats().snapshot();
+        assert_eq!(forward.flows, 0, "flows");
+        assert_eq!(self.shared.stats.sizes(), (0, 0), "counters of flows and legs");
+        assert_eq!(self.shared.crypto.len(), 0, "SRTP contexts");
+        for usage in self.relay.port_usage() {
+            assert_eq!((usage.used, usage.opening, usage.resting), (0, 0, 0), "{usage:?}");
+        }
+    }
+}
+
+/// An offer in the first call.
+pub(crate) fn offer(sdp: &str, from: &str, to: Option<&str>, flags: &str) -> Request {
+    Request::Offer(Box::new(Offer {
+        sdp: sdp.into(),
+        call_id: CALL.into(),
+        from_tag: from.into(),
+        to_tag: to.map(ByteString::from),
+        via_branch: None,
+        options: options(flags),
+    }))
+}
+
+/// An answer in the first call: `to` answers what `from` has offered.
+pub(crate) fn answer(sdp: &str, from: &str, to: &str, flags: &str) -> Request {
+    Request::Answer(Box::new(Answer {
+        sdp: sdp.into(),
+        call_id: CALL.into(),
+        from_tag: from.into(),
+        to_tag: to.into(),
+        via_branch: None,
+        options: options(flags),
+    }))
+}
+
+/// Deletes the first call at once.
+pub(crate) fn delete_now() -> Request {
+    Request::Delete(Delete {
+        call_id: CALL.into(),
+        from_tag: None,
+        to_tag: None,
+        via_branch: None,
+        delete_delay: Some(Duration::ZERO),
+        flags: WordSet::new(),
+    })
+}
+
+/// An SDP that the relay has written.
+#[derive(Clone)]
+pub(crate) struct Sdp {
+    pub(crate) text: String,
+    pub(crate) session: Session,
+}
+
+impl Sdp {
+    #[track_caller]
+    fn of(octets: &[u8]) -> Self {
+        let session = Session::parse(octets).unwrap();
+        let name = session.name().expect("an s= line");
+        assert!(!name.is_empty(), "Chromium refuses an empty s=");
+        Self {
+            text: String::from_utf8(octets.to_vec()).unwrap(),
+            session,
+        }
+    }
+
+    pub(crate) fn has(&self, line: &str) -> bool {
+        self.text.lines().any(|have| have == line)
+    }
+
+    pub(crate) fn has_attribute(&self, name: &str) -> bool {
+        let (flag, with_value) = (format!("a={name}"), format!("a={name}:"));
+        self.text.lines().any(|line| line == flag || line.starts_with(&with_value))
+    }
+
+    /// The values of all attributes with a name.
+    pub(crate) fn values(&self, name: &str) -> Vec<&str> {
+        let start = format!("a={name}:");
+        self.text.lines().filter_map(|line| line.strip_prefix(&start)).collect()
+    }
+
+    #[track_caller]
+    pub(crate) fn value(&self, name: &str) -> &str {
+        let values = self.values(name);
+        assert_eq!(values.len(), 1, "a={name} in {}", self.text);
+        values[0]
+    }
+
+    /// Where the relay hears the m-line at a position.
+    #[track_caller]
+    pub(crate) fn address(&self, media: usize) -> SocketAddr {
+        let media = self.session.media(media).expect("the m-line");
+        let connection = media.effective_connection().unwrap().unwrap();
+        SocketAddr::new(connection.address.ip().unwrap(), media.port())
+    }
+
+    /// The m-lines.
+    pub(crate) fn m_lines(&self) -> Vec<&str> {
+        self.text.lines().filter(|line| line.starts_with("m=")).collect()
+    }
+}
