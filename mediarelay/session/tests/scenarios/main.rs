@@ -2,6 +2,7 @@
 //! that really check paths, shake hands and encrypt.
 #![cfg(test)]
 
+mod between_likes;
 mod browser;
 mod browser_and_phone;
 mod phone;

@@ -303,6 +303,12 @@ impl World {
         std::mem::take(&mut self.events).into_iter().map(|event| event.what).collect()
     }
 
+    /// The same by name.
+    pub(crate) fn take_event_names(&mut self) -> Vec<String> {
+        let name = |what: &What| format!("{what:?}").split([' ', '{']).next().unwrap_or_default().to_owned();
+        self.take_events().iter().map(name).collect()
+    }
+
     /// After the last call and all rests: nothing is left anywhere.
     #[track_caller]
     pub(crate) fn assert_empty(&mut self) {
