@@ -6,4 +6,7 @@ mod between_likes;
 mod browser;
 mod browser_and_phone;
 mod phone;
+mod re_offers;
+mod rtcp;
+mod sdes;
 mod world;

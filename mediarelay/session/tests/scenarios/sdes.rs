@@ -1,0 +1,212 @@
+//! SRTP with keys from SDPs (RFC 4568), and next to DTLS.
+
+use viaduct_forward::{Tick, Verdict};
+use viaduct_rtp::srtp::{ReceiveContext, SendContext, SrtpKeyMaterial, SrtpLimits, SrtpProfile};
+use viaduct_sdp::{Crypto, TypedAttribute};
+use viaduct_session::What;
+
+use crate::browser_and_phone::{browser, phone};
+use crate::phone::{Phone, rtp};
+use crate::world::*;
+
+const KEY: [u8; 30] = *b"a key and its salt, 30 octets.";
+const PROFILE: SrtpProfile = SrtpProfile::Aes128CmSha1_80;
+
+/// A phone with one suite.
+struct SecurePhone {
+    phone: Phone,
+    send: SendContext,
+    receive: Option<ReceiveContext>,
+}
+
+fn crypto_line(tag: u32) -> String {
+    let key = Crypto::new(
+        tag,
+        viaduct_sdp::CryptoSuite::from_name(PROFILE.sdes_name()),
+        viaduct_sdp::MasterKey(KEY.to_vec()),
+    );
+    format!("a=crypto:{key}")
+}
+
+impl SecurePhone {
+    fn new() -> Self {
+        Self {
+            phone: phone(),
+            send: SendContext::new(&SrtpKeyMaterial::from_sdes(PROFILE, &KEY).unwrap(), SrtpLimits::default()),
+            receive: None,
+        }
+    }
+
+    fn sdp(&mut self, tag: u32) -> String {
+        self.phone.sdp_with("RTP/SAVP", &[&crypto_line(tag)])
+    }
+
+    /// Reads the relay's line with this suite; its tag.
+    fn read(&mut self, sdp: &Sdp) -> u32 {
+        let lines = sdp.values("crypto").into_iter().map(|line| Crypto::parse_value(line).unwrap());
+        let line = lines.into_iter().find(|line| line.suite.name() == PROFILE.sdes_name()).unwrap();
+        let key = SrtpKeyMaterial::from_sdes(PROFILE, &line.keys[0].key.0).unwrap();
+        assert_ne!(line.keys[0].key.0, KEY, "the relay uses the peer's key");
+        self.receive = Some(ReceiveContext::new(&key, SrtpLimits::default()));
+        self.phone.read(sdp);
+        line.tag
+    }
+
+    fn send(&mut self, world: &mut World, sequence: u16) -> (Verdict, Vec<u8>) {
+        let packet = rtp(self.phone.ssrc, sequence, 8);
+        let mut buffer = packet.clone();
+        buffer.resize(packet.len() + 16, 0);
+        let len = self.send.protect_rtp(Tick::ZERO, &mut buffer, packet.len()).unwrap();
+        let verdict = world.receive(self.phone.rtp, self.phone.relay.unwrap(), &buffer[..len]);
+        (verdict, packet)
+    }
+
+    fn received(&mut self, world: &mut World) -> Vec<Vec<u8>> {
+        let receive = self.receive.as_mut().unwrap();
+        let open = |mut packet: Vec<u8>| {
+            let len = receive.unprotect_rtp(Tick::ZERO, &mut packet).unwrap();
+            packet.truncate(len);
+            packet
+        };
+        self.phone.received(world).into_iter().map(open).collect()
+    }
+}
+
+fn plain() -> Phone {
+    Phone::new("203.0.113.44:6000", 0x0f00_0002)
+}
+
+#[track_caller]
+fn hear_each_other(world: &mut World, secure: &mut SecurePhone, plain: &mut Phone, sequence: u16) {
+    let (verdict, packet) = secure.send(world, sequence);
+    assert_eq!(plain.received(world), [packet], "{verdict:?}");
+    let (verdict, packet) = plain.send(world);
+    assert_eq!(secure.received(world), [packet], "{verdict:?}");
+}
+
+#[test]
+fn a_secure_caller_reaches_a_plain_callee() {
+    let mut world = World::new();
+    let (mut caller, mut callee) = (SecurePhone::new(), plain());
+    let to_callee = world.sdp(&offer(&caller.sdp(5), "a", None, "RTP/AVP"));
+    assert!(!to_callee.has_attribute("crypto") && !to_callee.has_attribute("fingerprint"), "{}", to_callee.text);
+    callee.read(&to_callee);
+    let to_caller = world.sdp(&answer(&callee.sdp(), "a", "b", ""));
+    assert!(to_caller.m_lines()[0].contains("RTP/SAVP "), "{}", to_caller.text);
+    assert_eq!(caller.read(&to_caller), 5);
+    hear_each_other(&mut world, &mut caller, &mut callee, 1);
+    let report = world.query();
+    let stream = &report.tags.get(b"a").unwrap().medias[0].streams[0];
+    assert_eq!(stream.crypto_suite.as_ref().unwrap().to_text(), PROFILE.sdes_name());
+    world.ok(&delete_now());
+    world.assert_empty();
+}
+
+#[test]
+fn a_plain_caller_reaches_a_secure_callee_that_chooses_a_suite() {
+    let mut world = World::new();
+    let (mut caller, mut callee) = (plain(), SecurePhone::new());
+    let to_callee = world.sdp(&offer(&caller.sdp(), "a", None, "RTP/SAVP"));
+    assert!(to_callee.values("crypto").len() >= 4 && to_callee.has_attribute("fingerprint"), "both kinds");
+    let tag = callee.read(&to_callee);
+    caller.read(&world.sdp(&answer(&callee.sdp(tag), "a", "b", "RTP/AVP")));
+    hear_each_other(&mut world, &mut callee, &mut caller, 1);
+    // The same keys and ports over a re-offer: nothing is lost.
+    let again = world.sdp(&offer(&caller.sdp(), "a", Some("b"), "RTP/SAVP"));
+    assert!(!again.has_attribute("fingerprint") || again.has_attribute("crypto"));
+    assert_eq!(again.address(0), to_callee.address(0));
+    world.sdp(&answer(&callee.sdp(tag), "a", "b", "RTP/AVP"));
+    hear_each_other(&mut world, &mut callee, &mut caller, 2);
+    world.ok(&delete_now());
+    world.assert_empty();
+}
+
+#[test]
+fn sdes_and_dtls_can_each_be_left_out() {
+    for (flags, crypto, fingerprint) in
+        [("RTP/SAVP SDES-off", false, true), ("RTP/SAVP DTLS=off", true, false), ("RTP/SAVP", true, true)]
+    {
+        let mut world = World::new();
+        let sdp = world.sdp(&offer(&plain().sdp(), "a", None, flags));
+        assert_eq!((sdp.has_attribute("crypto"), sdp.has_attribute("fingerprint")), (crypto, fingerprint), "{flags}");
+        world.ok(&delete_now());
+        world.assert_empty();
+    }
+}
+
+#[test]
+fn both_sides_with_keys_of_their_own_are_decrypted_and_encrypted_again() {
+    let mut world = World::new();
+    let (mut caller, mut callee) = (SecurePhone::new(), SecurePhone::new());
+    callee.phone = plain();
+    let to_callee = world.sdp(&offer(&caller.sdp(1), "a", None, ""));
+    assert!(!to_callee.has_attribute("fingerprint"), "the sender has no DTLS: {}", to_callee.text);
+    let tag = callee.read(&to_callee);
+    assert_eq!(tag, 1, "the sender's suite keeps its tag");
+    let to_caller = world.sdp(&answer(&callee.sdp(tag), "a", "b", ""));
+    caller.read(&to_caller);
+    for sequence in 1..4 {
+        let (_, packet) = caller.send(&mut world, sequence);
+        assert_eq!(callee.received(&mut world), [packet]);
+        let (_, packet) = callee.send(&mut world, sequence);
+        assert_eq!(caller.received(&mut world), [packet]);
+    }
+    // What is forged is not forwarded.
+    let forged = rtp(caller.phone.ssrc, 9, 8);
+    let verdict = world.receive(caller.phone.rtp, caller.phone.relay.unwrap(), &forged);
+    assert!(matches!(verdict, Verdict::Drop(_)), "{verdict:?}");
+    world.ok(&delete_now());
+    world.assert_empty();
+}
+
+/// An answer that says SAVP and gives no key we could use.
+#[test]
+fn without_common_keys_there_is_no_media_and_that_is_told() {
+    let mut world = World::new();
+    let (mut caller, mut callee) = (plain(), phone());
+    callee.read(&world.sdp(&offer(&caller.sdp(), "a", None, "RTP/SAVP DTLS=off")));
+    world.take_events();
+    caller.read(&world.sdp(&answer(&callee.sdp_with("RTP/SAVP", &[]), "a", "b", "RTP/AVP")));
+    assert!(world.take_events().iter().any(|what| matches!(what, What::NoKeys { .. })));
+    let (verdict, _) = caller.send(&mut world);
+    assert!(matches!(verdict, Verdict::Drop(_)), "{verdict:?}");
+    assert_eq!(callee.received(&mut world), Vec::<Vec<u8>>::new());
+    world.ok(&delete_now());
+    world.assert_empty();
+}
+
+/// RFC 8643: keys on a plain m-line.
+#[test]
+fn opportunistic_keys_are_accepted_when_asked_for() {
+    let mut world = World::new();
+    let (mut caller, mut callee) = (SecurePhone::new(), plain());
+    let sdp = caller.phone.sdp_with("RTP/AVP", &[&crypto_line(1)]);
+    callee.read(&world.sdp(&offer(&sdp, "a", None, "RTP/AVP OSRTP-accept")));
+    let to_caller = world.sdp(&answer(&callee.sdp(), "a", "b", "OSRTP-accept"));
+    assert!(to_caller.m_lines()[0].contains("RTP/AVP "), "{}", to_caller.text);
+    caller.read(&to_caller);
+    hear_each_other(&mut world, &mut caller, &mut callee, 1);
+    world.ok(&delete_now());
+    world.assert_empty();
+}
+
+#[test]
+fn a_browser_talks_to_a_phone_with_sdes() {
+    let mut world = World::new();
+    let (mut caller, mut callee) = (browser(), SecurePhone::new());
+    let flags = "RTP/SAVP ICE=remove rtcp-mux-demux DTLS=off DTLS-reverse=passive bundle=[accept] ICE-lite=backward strip-extmap";
+    let to_callee = world.sdp(&offer(&caller.offer(), "a", None, flags));
+    let tag = callee.read(&to_callee);
+    assert!(!to_callee.has_attribute("fingerprint"), "{}", to_callee.text);
+    let to_caller =
+        world.sdp(&answer(&callee.sdp(tag), "a", "b", crate::browser_and_phone::PHONE_ANSWERS_WEB));
+    assert!(to_caller.has_attribute("fingerprint") && !to_caller.has_attribute("crypto"), "{}", to_caller.text);
+    caller.read(&to_caller);
+    crate::browser::Browser::connect(&mut world, &mut [&mut caller]);
+    let (verdict, packet) = caller.send(&mut world);
+    assert_eq!(callee.received(&mut world), [packet], "{verdict:?}");
+    let (verdict, packet) = callee.send(&mut world, 1);
+    assert_eq!(caller.received(&mut world), [packet], "{verdict:?}");
+    world.ok(&delete_now());
+    world.assert_empty();
+}
