@@ -1,0 +1,339 @@
+//! Writes the seeds that are no text: `cargo run -p viaduct-fuzz --example seeds`. What it writes is committed; it is
+//! here so that a seed can be changed, and to say what each one is.
+
+use std::fs;
+use std::path::Path;
+
+use viaduct_rtp::rtcp::{ReportBlock, RtcpWriter, SenderInfo};
+use viaduct_rtp::srtp::{SendContext, SrtpKeyMaterial, SrtpLimits, SrtpProfile};
+use viaduct_rtp::telephone_event::TelephoneEvent;
+use viaduct_rtp::{RtpFields, Tick};
+use viaduct_stun::{AttributeType, Class, IntegrityKey, MessageWriter, Method, TransactionId, WriteError};
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+fn main() -> Result<()> {
+    stun()?;
+    rtp()?;
+    srtp()?;
+    worker()
+}
+
+fn write(target: &str, name: &str, octets: &[u8]) -> Result<()> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
+    fs::create_dir_all(&folder)?;
+    Ok(fs::write(folder.join(name), octets)?)
+}
+
+/// The agent of the `stun` and `worker` targets, as its peer knows it.
+const USERNAME: &str = "evtj:h6vY";
+const PASSWORD: &str = "VOkJxbRl1RmTxUk/WvJxBt";
+
+type Attributes<'f> = &'f dyn Fn(&mut MessageWriter<'_>) -> std::result::Result<(), WriteError>;
+
+fn message(class: Class, attributes: Attributes<'_>) -> Result<Vec<u8>> {
+    let mut buffer = [0; 512];
+    let mut writer = MessageWriter::new(
+        &mut buffer,
+        class,
+        Method::BINDING,
+        TransactionId(*b"seed of stun"),
+    )?;
+    attributes(&mut writer)?;
+    Ok(writer.finish().to_vec())
+}
+
+/// A check as Chromium sends it.
+fn check(nominates: bool) -> Result<Vec<u8>> {
+    message(Class::Request, &|writer| {
+        writer
+            .username(USERNAME)?
+            .attribute(AttributeType(0xc057), &[0, 1, 0, 10])?
+            .ice_controlling(0x1122_3344_5566)?;
+        if nominates {
+            writer.use_candidate()?;
+        }
+        writer
+            .priority(0x6e00_01ff)?
+            .integrity(&IntegrityKey::short_term(PASSWORD))?
+            .fingerprint()?;
+        Ok(())
+    })
+}
+
+fn stun() -> Result<()> {
+    let key = IntegrityKey::short_term(PASSWORD);
+    write("stun", "check", &check(false)?)?;
+    write("stun", "check-nominating", &check(true)?)?;
+    let wrong = message(Class::Request, &|writer| {
+        writer
+            .username(USERNAME)?
+            .priority(1)?
+            .integrity(&IntegrityKey::short_term("another"))?
+            .fingerprint()?;
+        Ok(())
+    });
+    write("stun", "check-wrong-password", &wrong?)?;
+    let controlled = message(Class::Request, &|writer| {
+        writer
+            .username(USERNAME)?
+            .ice_controlled(7)?
+            .priority(1)?
+            .integrity(&key)?
+            .fingerprint()?;
+        Ok(())
+    });
+    write("stun", "check-role-conflict", &controlled?)?;
+    let unknown = message(Class::Request, &|writer| {
+        for kind in 0x7000..0x700c {
+            writer.attribute(AttributeType(kind), &[kind as u8])?;
+        }
+        writer.username(USERNAME)?.integrity(&key)?.fingerprint()?;
+        Ok(())
+    });
+    write("stun", "check-unknown-attributes", &unknown?)?;
+    let bare = message(Class::Request, &|writer| writer.fingerprint().map(drop));
+    write("stun", "request-bare", &bare?)?;
+    let success = message(Class::Success, &|writer| {
+        writer.xor_mapped_address(
+            "[2001:db8::7]:50000"
+                .parse()
+                .unwrap_or_else(|_| ([0, 0, 0, 0], 0).into()),
+        )?;
+        writer.integrity(&key)?.fingerprint()?;
+        Ok(())
+    });
+    write("stun", "success-ipv6", &success?)?;
+    let error = message(Class::Error, &|writer| {
+        writer
+            .error_code(420, "Unknown Attribute")?
+            .unknown_attributes(&[AttributeType(0x7001)])?
+            .fingerprint()?;
+        Ok(())
+    });
+    write("stun", "error-420", &error?)?;
+    let padded = message(Class::Indication, &|writer| {
+        writer.software("odd length.").map(drop)
+    });
+    write("stun", "indication-software", &padded?)
+}
+
+fn packet(payload_type: u8, sequence: u16, payload: &[u8]) -> Vec<u8> {
+    let fields = RtpFields {
+        marker: sequence == 1,
+        payload_type,
+        sequence,
+        timestamp: 160 * u32::from(sequence),
+        ssrc: 0xcafe_0001,
+    };
+    [&fields.encode()[..], payload].concat()
+}
+
+/// With the bits `set` in its first octet and `extra` behind the fixed header.
+fn packet_with(set: u8, extra: &[u8], payload: &[u8]) -> Vec<u8> {
+    let mut packet = packet(111, 2, &[extra, payload].concat());
+    packet[0] |= set;
+    packet
+}
+
+fn block(ssrc: u32) -> ReportBlock {
+    ReportBlock {
+        ssrc,
+        fraction_lost: 12,
+        cumulative_lost: -3,
+        highest_sequence: 0x0001_0203,
+        jitter: 40,
+        last_sr: 0x8000_0000,
+        delay_since_last_sr: 0x1000,
+    }
+}
+
+fn compound() -> Result<Vec<u8>> {
+    let mut buffer = [0; 256];
+    let mut writer = RtcpWriter::new(&mut buffer);
+    let info = SenderInfo {
+        ntp: 0xe5f1_8000_8000_0000,
+        rtp_timestamp: 320,
+        packets: 2,
+        octets: 320,
+    };
+    writer
+        .sender_report(0xcafe_0001, &info, &[block(0xcafe_0002)])?
+        .sdes(&[(0xcafe_0001, "seed@example.com")])?;
+    writer.bye(&[0xcafe_0001], "gone")?;
+    Ok(writer.finish().to_vec())
+}
+
+fn rtp() -> Result<()> {
+    write("rtp", "pcmu", &packet(0, 1, &[0xff; 40]))?;
+    let event = TelephoneEvent {
+        event: 5,
+        end: true,
+        volume: 10,
+        duration: 1_600,
+    };
+    write("rtp", "telephone-event", &packet(101, 9, &event.encode()))?;
+    write("rtp", "csrcs", &packet_with(0x02, b"csrcCSRC", b"payload"))?;
+    let one_byte = b"\xbe\xde\x00\x02\x30\x30\x00\x10\xff\x22abc\x00";
+    write(
+        "rtp",
+        "extension-one-byte",
+        &packet_with(0x10, &one_byte[..12], b"opus"),
+    )?;
+    write(
+        "rtp",
+        "extension-two-byte",
+        &packet_with(0x10, b"\x10\x00\x00\x02\x03\x01\x30\x00\x04\x00\x00\x00", b"opus"),
+    )?;
+    write("rtp", "padding", &packet_with(0x20, b"", b"data\x00\x00\x00\x04"))?;
+    write("rtp", "rtcp-compound", &compound()?)?;
+    let mut buffer = [0; 256];
+    let mut writer = RtcpWriter::new(&mut buffer);
+    writer.receiver_report(1, &[block(2), block(3)])?;
+    write("rtp", "rtcp-receiver-report", writer.finish())?;
+    write(
+        "rtp",
+        "rtcp-nack",
+        b"\x81\xcd\x00\x03\xca\xfe\x00\x01\xca\xfe\x00\x02\x00\x10\x80\x01",
+    )?;
+    write("rtp", "rtcp-pli-and-remb", b"\x81\xce\x00\x02\0\0\0\x01\0\0\0\x02\x8f\xce\x00\x05\0\0\0\x01\0\0\0\0REMB\x01\x0b\xff\xff\0\0\0\x02")?;
+    write(
+        "rtp",
+        "rtcp-xr",
+        b"\x80\xcf\x00\x04\0\0\0\x01\x04\x00\x00\x02\xe5\xf1\x80\x00\x80\x00\x00\x00",
+    )?;
+    write(
+        "rtp",
+        "rtcp-app-padded",
+        b"\xa1\xcc\x00\x04\0\0\0\x01seeddata\0\0\0\x04",
+    )?;
+    let arrivals: Vec<u8> = [1_u16, 2, 4, 3, 4, 9_000, 9_001, 9_002, 65_535, 0, 1]
+        .iter()
+        .flat_map(|sequence| [&sequence.to_be_bytes()[..], &[0, 1, 0x4e, 0x20, 1, 0x80]].concat())
+        .collect();
+    write("rtp", "arrivals", &arrivals)
+}
+
+fn keys(profile: SrtpProfile, first: u8) -> Result<SrtpKeyMaterial> {
+    let octets: Vec<u8> = (first..).take(profile.key_len() + profile.salt_len()).collect();
+    Ok(SrtpKeyMaterial::from_sdes(profile, &octets)?)
+}
+
+fn protected(sender: &mut SendContext, plain: &[u8], is_rtcp: bool) -> Result<Vec<u8>> {
+    let mut buffer = [plain, &[0; 20]].concat();
+    let len = if is_rtcp {
+        sender.protect_rtcp(Tick::ZERO, &mut buffer, plain.len())?
+    } else {
+        sender.protect_rtp(Tick::ZERO, &mut buffer, plain.len())?
+    };
+    buffer.truncate(len);
+    Ok(buffer)
+}
+
+fn srtp() -> Result<()> {
+    for (number, profile) in (0_u8..).zip(SrtpProfile::ALL) {
+        let mut sender = SendContext::new(&keys(profile, 1)?, SrtpLimits::default());
+        let rtp = protected(&mut sender, &packet(0, 1, b"twenty milliseconds!"), false)?;
+        let rtcp = protected(&mut sender, &compound()?, true)?;
+        let name = profile.sdes_name().to_ascii_lowercase().replace('_', "-");
+        write(
+            "srtp",
+            &format!("{name}-rtp"),
+            &[&[8 | number][..], &rtp].concat(),
+        )?;
+        write(
+            "srtp",
+            &format!("{name}-rtcp"),
+            &[&[12 | number][..], &rtcp].concat(),
+        )?;
+    }
+    // Sent and delivered, delivered again, damaged, across a wrap, by three sources that take turns.
+    let steps: [[u8; 3]; 14] = [
+        [0x80, 0xff, 0xfe],
+        [0x80, 0xff, 0xff],
+        [0x00, 0x00, 0x00],
+        [0x80, 0x00, 0x01],
+        [1, 2, 0],
+        [1, 2, 0],
+        [2, 1, 9],
+        [0x84, 0x00, 0x05],
+        [3, 0, 20],
+        [0x88, 0x00, 0x05],
+        [0x84, 0x00, 0x06],
+        [3, 0, 20],
+        [0x80, 0x00, 0x02],
+        [1, 0, 0],
+    ];
+    for (name, choice) in [
+        ("story-rtp", 1_u8),
+        ("story-rtp-cm", 2),
+        ("story-rtcp", 5),
+        ("story-rtcp-cm", 6),
+    ] {
+        write("srtp", name, &[&[choice][..], steps.as_flattened()].concat())?;
+    }
+    Ok(())
+}
+
+fn worker() -> Result<()> {
+    // Who and where, as the target reads them.
+    const BROWSER: u8 = 0;
+    const PHONE: u8 = 0b0101;
+    const STRANGER_AT_LEARNING: u8 = 0b1010;
+    const STRANGER_AT_PHONE: u8 = 0b0110;
+    const LATER: u8 = 0xf0;
+    let story = |datagrams: &[(u8, &[u8])]| {
+        let mut octets = Vec::new();
+        for (head, datagram) in datagrams {
+            octets.push(*head);
+            octets.extend((datagram.len() as u16).to_be_bytes());
+            octets.extend(*datagram);
+        }
+        octets
+    };
+    let mut browser = SendContext::new(&keys(SrtpProfile::Aes128CmSha1_80, 1)?, SrtpLimits::default());
+    let plain = [packet(0, 1, &[7; 40]), packet(0, 2, &[8; 40])];
+    let first = protected(&mut browser, &plain[0], false)?;
+    let second = protected(&mut browser, &plain[1], false)?;
+    let reports = protected(&mut browser, &compound()?, true)?;
+    let dtls = b"\x16\xfe\xfd\x00\x00\x00\x00\x00\x00\x00\x00\x00\x04hell";
+    write(
+        "worker",
+        "call",
+        &story(&[
+            (BROWSER, &check(true)?),
+            (BROWSER, dtls),
+            (BROWSER, &first),
+            (PHONE, &plain[0]),
+            (BROWSER | LATER, &second),
+            (PHONE, &plain[1]),
+            (BROWSER, &reports),
+            (PHONE, &compound()?),
+        ]),
+    )?;
+    write(
+        "worker",
+        "replayed-and-damaged",
+        &story(&[
+            (BROWSER, &first),
+            (BROWSER, &first),
+            (BROWSER, &plain[1]),
+            (PHONE, &first),
+            (PHONE, &plain[0]),
+            (PHONE, &plain[0]),
+        ]),
+    )?;
+    write(
+        "worker",
+        "strangers",
+        &story(&[
+            (STRANGER_AT_LEARNING, &plain[0]),
+            (STRANGER_AT_LEARNING, &plain[1]),
+            (STRANGER_AT_LEARNING, &plain[1]),
+            (STRANGER_AT_PHONE, &plain[0]),
+            (STRANGER_AT_PHONE, &check(true)?),
+            (STRANGER_AT_PHONE, dtls),
+            (STRANGER_AT_LEARNING | LATER, &compound()?),
+        ]),
+    )
+}

@@ -1,0 +1,173 @@
+//! Every seed of the corpus, and the same mutations of them in every run.
+
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "what cannot be read is a failed test"
+)]
+
+use std::any::Any;
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use viaduct_fuzz::{Mutator, TARGETS};
+use viaduct_ng::{Encoding, Packet};
+use viaduct_rtp::RtpPacket;
+use viaduct_rtp::rtcp::Compound;
+use viaduct_sdp::{SdpFragment, Session};
+
+/// Mutations of each target, spread over its seeds. All targets together take a few seconds in a debug build.
+const MUTATIONS: usize = 6_000;
+
+fn folder(of: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(of)
+}
+
+/// Names in a folder, in order.
+fn names(of: &Path) -> Vec<String> {
+    let entries = fs::read_dir(of).unwrap_or_else(|error| panic!("{}: {error}", of.display()));
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.filter(|name| !name.starts_with('.')).collect();
+    names.sort();
+    names
+}
+
+/// Names and octets.
+fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
+    let folder = folder("corpus").join(target);
+    let seed = |name: String| (name.clone(), fs::read(folder.join(name)).unwrap());
+    names(&folder).into_iter().map(seed).collect()
+}
+
+fn replay(name: &str) {
+    let target = TARGETS.iter().find(|target| target.name == name).unwrap();
+    let seeds = seeds(name);
+    assert!(!seeds.is_empty());
+    for (seed, octets) in &seeds {
+        run(target.run, octets, &format!("corpus/{name}/{seed}"));
+    }
+    let others: Vec<Vec<u8>> = seeds.iter().map(|(_, octets)| octets.clone()).collect();
+    for (number, (seed, octets)) in (0..).zip(&seeds) {
+        let mut mutator = Mutator::new(number);
+        for count in 0..MUTATIONS / seeds.len() {
+            let input = mutator.mutate(octets, &others);
+            run(
+                target.run,
+                &input,
+                &format!("mutation {count} of corpus/{name}/{seed}"),
+            );
+        }
+    }
+}
+
+/// Runs a target; a panic is told with the input that led to it.
+fn run(target: fn(&[u8]), input: &[u8], what: &str) {
+    if let Err(cause) = catch_unwind(AssertUnwindSafe(|| target(input))) {
+        panic!("{what}: {}\nb\"{}\"", text_of(&*cause), input.escape_ascii());
+    }
+}
+
+fn text_of(cause: &(dyn Any + Send)) -> &str {
+    let text = cause.downcast_ref::<&str>().copied();
+    text.or_else(|| cause.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("a panic")
+}
+
+#[test]
+fn bencode() {
+    replay("bencode");
+}
+
+#[test]
+fn json() {
+    replay("json");
+}
+
+#[test]
+fn rtp() {
+    replay("rtp");
+}
+
+#[test]
+fn sdp() {
+    replay("sdp");
+}
+
+#[test]
+fn sip() {
+    replay("sip");
+}
+
+#[test]
+fn srtp() {
+    replay("srtp");
+}
+
+#[test]
+fn stun() {
+    replay("stun");
+}
+
+#[test]
+fn worker() {
+    replay("worker");
+}
+
+#[test]
+fn every_target_has_seeds_and_a_program_and_nothing_else_has() {
+    let targets: Vec<String> = TARGETS.iter().map(|target| target.name.to_owned()).collect();
+    assert_eq!(names(&folder("corpus")), targets);
+    let programs = targets.iter().map(|name| format!("{name}.rs"));
+    assert_eq!(
+        names(&folder("libfuzzer/fuzz_targets")),
+        programs.collect::<Vec<_>>()
+    );
+}
+
+/// A seed that no parser takes shows a fuzzer nothing of what is behind the parser. Those that are wrong on purpose say so
+/// in their names.
+#[test]
+fn seeds_are_read() {
+    let is_packet = |octets: &[u8]| RtpPacket::parse(octets).is_ok() || Compound::parse(octets).is_ok();
+    let is_document = |octets: &[u8]| Session::parse(octets).is_ok() || SdpFragment::parse(octets).is_ok();
+    let is_value = |octets: &[u8], encoding: Encoding| {
+        let limits = viaduct_ng::Limits::default();
+        let body = Packet::split(octets, &limits).map_or(octets, |packet| packet.body);
+        encoding.decode(body, &limits).is_ok()
+    };
+    for target in TARGETS {
+        for (name, octets) in seeds(target.name) {
+            let is_read = match target.name {
+                "bencode" => is_value(&octets, Encoding::Bencode),
+                "json" => is_value(&octets, Encoding::Json),
+                "rtp" => is_packet(&octets) || name == "arrivals",
+                "sdp" => is_document(&octets),
+                "sip" => viaduct_sip::Message::parse_datagram(octets.into(), &viaduct_sip::Limits::default())
+                    .is_ok(),
+                "stun" => viaduct_stun::Message::parse(&octets).is_ok(),
+                // Stories: every octet means something.
+                _ => true,
+            };
+            let is_wrong = ["fault-", "finding-"]
+                .iter()
+                .any(|prefix| name.starts_with(prefix));
+            assert!(is_read || is_wrong, "corpus/{}/{name} is not read", target.name);
+        }
+    }
+}
+
+/// So that seeds of text can be read as they are, and a finding is not hidden in a heap.
+#[test]
+fn seeds_are_small() {
+    for target in TARGETS {
+        for (name, octets) in seeds(target.name) {
+            assert!(
+                octets.len() <= 8_192,
+                "corpus/{}/{name} has {} octets",
+                target.name,
+                octets.len()
+            );
+        }
+    }
+}
