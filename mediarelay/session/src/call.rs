@@ -219,7 +219,7 @@ impl Call {
         self.tell(core);
         self.keep_ended(core);
         self.sync(now, core);
-        core.close_pairs(now);
+        core.release(now);
     }
 
     /// When [`settle`](Self::settle) or the check of the timers is due.

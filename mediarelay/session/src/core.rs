@@ -65,6 +65,8 @@ pub(crate) struct Core {
     /// Who is found by a pair of addresses; on a port of many, the latest that ICE has validated.
     tuples: BTreeMap<FlowKey, (CallKey, LegId)>,
     evictions: Vec<Eviction>,
+    /// Datagrams to be judged again, after the rules that came of them.
+    injections: Vec<Output>,
     /// Pairs that legs have given up, to be closed after the rules that name them.
     closing: Vec<PortPair>,
     retired: VecDeque<(Instant, Retired)>,
@@ -96,6 +98,7 @@ impl Core {
             legs: BTreeMap::new(),
             tuples: BTreeMap::new(),
             evictions: Vec::new(),
+            injections: Vec::new(),
             closing: Vec::new(),
             retired: VecDeque::new(),
             outputs: VecDeque::new(),
@@ -186,8 +189,19 @@ impl Core {
         self.closing.push(pair);
     }
 
-    /// Closes the pairs that were given up. To be called when the workers have no rule left that names them.
-    pub(crate) fn close_pairs(&mut self, now: Instant) {
+    /// The workers shall judge a datagram again.
+    pub(crate) fn inject(&mut self, local: LocalAddr, from: SocketAddr, data: &[u8]) {
+        self.injections.push(Output::Inject {
+            local,
+            from,
+            data: data.to_vec(),
+        });
+    }
+
+    /// Emits what had to wait for a call's rules: datagrams that need the rules that there are by now, and pairs that no
+    /// rule names any more.
+    pub(crate) fn release(&mut self, now: Instant) {
+        self.outputs.extend(self.injections.drain(..));
         for pair in std::mem::take(&mut self.closing) {
             self.ports.give_back(now, pair);
             self.output(Output::ClosePair(pair));

@@ -105,7 +105,7 @@ impl Call {
         for leg in std::mem::take(&mut self.legs).into_values() {
             leg.close(now, core);
         }
-        core.close_pairs(now);
+        core.release(now);
         let totals = Box::new(totals.to_ng());
         core.event(&self.id, What::Deleted { reason, lasted, totals });
     }

@@ -192,7 +192,8 @@ impl Leg {
                         let flow = path.flow;
                         self.move_to(now, core, component, flow);
                     }
-                    FullEvent::Disconnected if component == Component::Rtp => {
+                    // Before there was a path, candidates and checks of the peer may still come.
+                    FullEvent::Disconnected if component == Component::Rtp && self.is_connected() => {
                         self.fail_ice(core, IceFailure::ConsentLost);
                     }
                     FullEvent::Disconnected => {}
@@ -270,6 +271,10 @@ impl Leg {
             core.counters.ice_failed += 1;
             self.events.push_back(LegEvent::IceFailed(reason));
         }
+    }
+
+    fn is_connected(&self) -> bool {
+        self.ice.as_ref().is_some_and(|ice| ice.state == State::Connected)
     }
 
     /// Our candidates as a full agent needs them.

@@ -7,7 +7,6 @@ use viaduct_forward::{FlowId, LocalAddr, PortMode};
 
 use super::{Component, Leg, LegEvent, Learning, LearningRules, Origin, Source, tuple};
 use crate::core::Core;
-use crate::output::Output;
 
 /// How long media is still taken from where a peer was before its SDP named another address: it moves when it has our
 /// answer.
@@ -126,11 +125,7 @@ impl Leg {
             }
         }
         if !self.secure {
-            core.output(Output::Inject {
-                local,
-                from,
-                data: data.to_vec(),
-            });
+            core.inject(local, from, data);
         }
     }
 

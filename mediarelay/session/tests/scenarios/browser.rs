@@ -52,6 +52,8 @@ pub(crate) struct Browser {
     pub(crate) nominated: usize,
     /// Says something else about its certificate than what it shows.
     pub(crate) lies: bool,
+    /// Answers no handshake.
+    pub(crate) deaf_to_dtls: bool,
     sequence: u16,
     generation: u32,
     version: u32,
@@ -91,6 +93,7 @@ impl Browser {
             inbox: Vec::new(),
             nominated: 0,
             lies: false,
+            deaf_to_dtls: false,
             sequence: 500,
             generation: ssrc % 1000,
             version: 1,
@@ -263,6 +266,7 @@ impl Browser {
                     };
                     self.agent.handle_packet(world.now, packet);
                 }
+                Kind::Dtls if self.deaf_to_dtls => {}
                 Kind::Dtls => {
                     self.ensure_dtls(world);
                     let dtls = self.dtls.as_mut().unwrap();

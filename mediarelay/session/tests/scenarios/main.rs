@@ -5,8 +5,12 @@
 mod between_likes;
 mod browser;
 mod browser_and_phone;
+mod deletion;
+mod forks;
+mod learning;
 mod phone;
 mod re_offers;
 mod rtcp;
 mod sdes;
+mod timeouts;
 mod world;
