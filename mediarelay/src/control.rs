@@ -134,7 +134,12 @@ impl Control {
                     request,
                     client,
                     reply,
-                }) => reply(self.office.ng(now, client, &request)),
+                }) => {
+                    let answer = self.office.ng(now, client, &request);
+                    // A phone may send as soon as it knows where to, and workers must know by then.
+                    self.office.flush();
+                    reply(answer);
+                }
                 Some(Ask::Visit(visit)) => {
                     visit(&mut self.office);
                     self.office.carry_out(now);

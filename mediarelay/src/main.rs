@@ -18,7 +18,7 @@ use tikv_jemallocator::Jemalloc;
 use tokio::signal::unix::{SignalKind, signal};
 use viaduct_mediarelay::{RelayConfig, RelayHandle};
 use viaduct_settings::{
-    ConfigFile, Diagnostics, Invocation, Loaded, LogFormat, LogLevel, LogSettings, RelaySettings, parse_args,
+    Code, ConfigFile, Diagnostics, Invocation, Loaded, LogFormat, LogLevel, LogSettings, RelaySettings, parse_args,
 };
 
 use crate::pid_file::PidFile;
@@ -76,7 +76,8 @@ fn run(loaded: Loaded<RelaySettings>) -> anyhow::Result<()> {
         settings, warnings, ..
     } = loaded;
     begin_log(&settings.log);
-    for warning in &warnings {
+    // Options without effect are named together.
+    for warning in warnings.iter().filter(|warning| warning.code != Code::OptionUnused) {
         tracing::warn!("{}", warning.message);
     }
     if !settings.unused_options.is_empty() {
