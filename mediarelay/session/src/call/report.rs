@@ -65,8 +65,15 @@ impl Call {
         for leg in self.legs.values() {
             for path in leg.paths.iter() {
                 let Some(stats) = &path.stats else { continue };
-                let targets = self.targets(path.flow, leg.id);
-                for (target, route) in targets.into_iter().zip(stats.snapshot().routes) {
+                let mut targets = self.targets(path.flow, leg.id);
+                let routes = stats.snapshot().routes;
+                let mut distinct: Vec<_> = targets.iter().flatten().copied().collect();
+                distinct.dedup();
+                if distinct.len() == 1 {
+                    // Whatever their places were before, all routes of the flow have led there.
+                    targets = vec![distinct.pop(); routes.len()];
+                }
+                for (target, route) in targets.into_iter().zip(routes) {
                     let Some(target) = target else { continue };
                     sent.entry(target).or_default().add(&LegTotals::sent(&route));
                 }

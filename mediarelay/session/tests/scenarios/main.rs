@@ -2,15 +2,19 @@
 //! that really check paths, shake hands and encrypt.
 #![cfg(test)]
 
+mod addresses;
 mod between_likes;
 mod browser;
 mod browser_and_phone;
 mod deletion;
 mod forks;
+mod hostile;
 mod learning;
 mod phone;
+mod queries;
 mod re_offers;
 mod rtcp;
 mod sdes;
 mod timeouts;
+mod trickle;
 mod world;

@@ -49,6 +49,8 @@ pub(crate) struct World {
     pub(crate) events: Vec<Event>,
     /// Rules that the worker has, by their keys.
     pub(crate) rules: BTreeMap<viaduct_forward::FlowId, FlowRule>,
+    /// How sockets mark what leaves them.
+    pub(crate) marks: BTreeMap<SocketAddr, u8>,
     /// Pairs that cannot be opened.
     pub(crate) ports_fail: bool,
 }
@@ -118,6 +120,7 @@ impl World {
             network: VecDeque::new(),
             events: Vec::new(),
             rules: BTreeMap::new(),
+            marks: BTreeMap::new(),
             ports_fail: false,
         };
         shared_ports.into_iter().for_each(|local| world.bind(local));
@@ -190,7 +193,10 @@ impl World {
                 self.network.push_back(Datagram { from, to, data });
             }
             Output::Inject { local, from, data } => drop(self.judge(from, local, &data)),
-            Output::Mark { local, .. } => assert!(self.sockets.contains_key(&local)),
+            Output::Mark { local, tos } => {
+                assert!(self.sockets.contains_key(&local));
+                self.marks.insert(local, tos);
+            }
             Output::Event(event) => self.events.push(event),
         }
     }
