@@ -18,7 +18,8 @@ use tikv_jemallocator::Jemalloc;
 use tokio::signal::unix::{SignalKind, signal};
 use viaduct_mediarelay::{RelayConfig, RelayHandle};
 use viaduct_settings::{
-    Code, ConfigFile, Diagnostics, Invocation, Loaded, LogFormat, LogLevel, LogSettings, RelaySettings, parse_args,
+    Code, ConfigFile, Diagnostics, Invocation, Loaded, LogFormat, LogLevel, LogSettings, RelaySettings,
+    parse_args,
 };
 
 use crate::pid_file::PidFile;
@@ -77,7 +78,10 @@ fn run(loaded: Loaded<RelaySettings>) -> anyhow::Result<()> {
     } = loaded;
     begin_log(&settings.log);
     // Options without effect are named together.
-    for warning in warnings.iter().filter(|warning| warning.code != Code::OptionUnused) {
+    for warning in warnings
+        .iter()
+        .filter(|warning| warning.code != Code::OptionUnused)
+    {
         tracing::warn!("{}", warning.message);
     }
     if !settings.unused_options.is_empty() {

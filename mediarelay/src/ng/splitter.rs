@@ -92,7 +92,8 @@ impl Splitter {
     fn step(&mut self, octet: u8) -> Result<bool, SplitError> {
         self.place = match (self.place, octet) {
             (Place::Cookie, b' ') if self.at > 1 => Place::Value,
-            (Place::Cookie, _) if octet != b' ' && self.at <= COOKIE_MAX => Place::Cookie,
+            // A TLS or other binary greeting is none.
+            (Place::Cookie, b'!'..=b'~' | 0x80..) if self.at <= COOKIE_MAX => Place::Cookie,
             (Place::Value, b'd') => {
                 self.depth += 1;
                 Place::Value
@@ -173,6 +174,7 @@ mod tests {
     fn what_is_no_message_is_refused() {
         for stream in [
             &b"1 {\"command\":\"ping\"}"[..],
+            b"\x16\x03\x01\x02",
             b"1 x",
             b"1 de2 l",
             b"1 dx",

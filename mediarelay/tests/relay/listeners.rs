@@ -1,0 +1,267 @@
+//! What proxies and people ask over the network.
+
+use std::io::{Read, Write};
+
+use viaduct_ng::{Encoding, ErrorReason, Reply, Request, encode_packet};
+use viaduct_settings::{RelayListener, RelayScheme};
+
+use crate::support::call::{Call, answer, delete, offer, ok};
+use crate::support::ng::Proxy;
+use crate::support::phone::Phone;
+use crate::support::program::Program;
+use crate::support::tcp::{cli, connect, http};
+use crate::support::{InProcess, free_port, own_address, settings};
+
+const PING: &[u8] = b"1_1 d7:command4:pinge";
+const PONG: &[u8] = b"1_1 d6:result4:ponge";
+
+/// A relay with one listener of each kind: NG over UDP and TCP, text, HTTP.
+fn relay() -> (InProcess, [std::net::SocketAddr; 4]) {
+    let address = own_address();
+    let schemes = [
+        RelayScheme::NgUdp,
+        RelayScheme::NgTcp,
+        RelayScheme::Cli,
+        RelayScheme::Http,
+    ];
+    let listen = schemes.map(|scheme| RelayListener {
+        scheme,
+        address: (address, free_port(address)).into(),
+    });
+    let config = viaduct_mediarelay::RelayConfig {
+        listen: listen.into(),
+        ..viaduct_mediarelay::RelayConfig::in_process(settings(address), viaduct_settings::PublicIp::Auto)
+    };
+    let relay = InProcess::start_config(config);
+    let bound = schemes.map(|scheme| {
+        relay
+            .handle
+            .listeners()
+            .iter()
+            .find(|(of, _)| *of == scheme)
+            .unwrap()
+            .1
+    });
+    (relay, bound)
+}
+
+#[test]
+fn ng_is_answered_in_the_encoding_it_came_in() {
+    let relay = Program::start(&[]);
+    for encoding in [Encoding::Bencode, Encoding::Json] {
+        let mut proxy = Proxy::of(relay.ng, encoding);
+        let call_id = format!("{encoding:?}");
+        Call::set_up(&call_id, |request| proxy.ask(request)).talk(2);
+        assert_eq!(
+            ok(proxy.ask(&Request::List(Default::default()))).calls,
+            Some(vec![call_id.as_str().into()])
+        );
+        assert!(ok(proxy.ask(&delete(&call_id))).call.is_some());
+        assert_eq!(
+            proxy.ask(&answer(&call_id, "v=0\r\n")),
+            Reply::error(ErrorReason::UnknownCallId)
+        );
+    }
+}
+
+#[test]
+fn a_repeated_message_gets_the_stored_answer_and_is_not_done_again() {
+    let relay = Program::start(&[]);
+    let proxy = Proxy::of(relay.ng, Encoding::Bencode);
+    let alice = Phone::at(own_address(), 1);
+    let first = offer("repeated", &alice.sdp());
+    proxy.send("same", &first);
+    let answered = proxy.receive();
+    for _ in 0..3 {
+        proxy.send("same", &first);
+        assert_eq!(proxy.receive(), answered);
+    }
+    // Neither does something else under the same cookie count.
+    proxy.send("same", &delete("repeated"));
+    assert_eq!(proxy.receive(), answered);
+    // Somebody else's cookies are their own.
+    let other = Proxy::of(relay.ng, Encoding::Bencode);
+    other.send("same", &Request::Ping);
+    assert_eq!(other.receive(), b"same d6:result4:ponge");
+    let totals = cli(relay.cli, "list totals");
+    assert!(
+        totals.contains("Total managed sessions                          :1\n"),
+        "{totals}"
+    );
+}
+
+#[test]
+fn people_are_answered_in_the_words_of_rtpengine() {
+    let relay = Program::start(&[]);
+    let mut proxy = Proxy::of(relay.ng, Encoding::Bencode);
+    let sessions = |count: usize| format!("Current sessions own: {count}\nCurrent sessions foreign: 0\n");
+    assert!(cli(relay.cli, "list numsessions").starts_with(&sessions(0)));
+    assert_eq!(cli(relay.cli, "list sessions all"), "No sessions.\n");
+    let phones = own_address();
+    for call_id in ["one", "two", "thr\u{1b}[2Jee"] {
+        Call::set_up_at(phones, call_id, |request| proxy.ask(request)).talk(1);
+    }
+    assert!(cli(relay.cli, "list numsessions").starts_with(&sessions(3)));
+    let list = cli(relay.cli, "list sessions all");
+    assert_eq!(list.lines().count(), 3, "{list}");
+    assert!(
+        list.contains("callid:") && list.contains(&format!("proxy:{}", relay.address)),
+        "{list}"
+    );
+    assert!(list.contains("thr\\u{1b}[2Jee"), "{list}");
+    let one = cli(relay.cli, "list sessions one");
+    for part in [
+        "callid: one\n",
+        "deletionmark: no\n",
+        "--- Tag 'alice'",
+        "--- Tag 'bob'",
+        "audio over RTP/AVP",
+        " 1 p, 172 b, 0 e",
+    ] {
+        assert!(one.contains(part), "{part} in\n{one}");
+    }
+    let interfaces = cli(relay.cli, "list interfaces");
+    assert!(interfaces.contains("Ports used:    12 /  5000"), "{interfaces}");
+    assert!(cli(relay.cli, "list totals").contains("Owned sessions                                  :3\n"));
+    assert_eq!(cli(relay.cli, "list timeout"), "TIMEOUT=60\n");
+    assert_eq!(cli(relay.cli, "terminate one"), "Sessions terminated: 1\n");
+    assert!(cli(relay.cli, "terminate one").contains("not found"));
+    assert_eq!(cli(relay.cli, "terminate all"), "Sessions terminated: 2\n");
+    assert!(cli(relay.cli, "list numsessions").starts_with(&sessions(0)));
+    assert_eq!(
+        cli(relay.cli, "nonsense"),
+        "Unknown or incomplete command::nonsense\n"
+    );
+}
+
+#[test]
+fn a_line_of_the_text_interface_may_come_over_ng() {
+    let relay = Program::start(&[]);
+    let proxy = Proxy::of(relay.ng, Encoding::Json);
+    proxy
+        .socket
+        .send(br#"7 {"command":"cli","body":"list numsessions"}"#)
+        .unwrap();
+    let reply = String::from_utf8(proxy.receive()).unwrap();
+    assert!(
+        reply.starts_with("7 {") && reply.contains(r"Current sessions own: 0\n"),
+        "{reply}"
+    );
+}
+
+#[test]
+fn ng_over_tcp_finds_messages_in_any_pieces() {
+    let (relay, [_, ng_tcp, ..]) = relay();
+    let mut stream = connect(ng_tcp);
+    let answers = |stream: &mut std::net::TcpStream, count: usize| {
+        let mut answer = vec![0; PONG.len() * count];
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(answer, PONG.repeat(count));
+    };
+    // All at once, then octet by octet.
+    stream.write_all(&PING.repeat(3)).unwrap();
+    answers(&mut stream, 3);
+    for octet in PING {
+        stream.write_all(&[*octet]).unwrap();
+    }
+    answers(&mut stream, 1);
+    drop(stream);
+    relay.shut_down();
+}
+
+#[test]
+fn ng_over_http_has_a_cookie_or_none() {
+    let (relay, [.., web]) = relay();
+    let kind = "application/x-rtpengine-ng";
+    assert_eq!(http(web, "POST", "/ng", kind, PING), (200, PONG.to_vec()));
+    assert_eq!(
+        http(web, "POST", "/ng-plain", kind, &PING[4..]),
+        (200, PONG[4..].to_vec())
+    );
+    let json = http(
+        web,
+        "POST",
+        "/ng-plain",
+        "application/json",
+        br#"{"command":"ping"}"#,
+    );
+    assert_eq!(json, (200, br#"{"result":"pong"}"#.to_vec()));
+    assert_eq!(http(web, "POST", "/ng", kind, b"nocookie").0, 400);
+    assert_eq!(http(web, "POST", "/ng", kind, &vec![b'x'; 300 << 10]).0, 413);
+    assert_eq!(http(web, "GET", "/no/such/page", kind, b"").0, 404);
+    assert_eq!(http(web, "DELETE", "/ng", kind, b"").0, 405);
+    relay.shut_down();
+}
+
+#[test]
+fn one_call_may_be_ruled_over_all_listeners() {
+    let (relay, [ng_udp, ng_tcp, text, web]) = relay();
+    let phones = own_address();
+    let mut proxy = Proxy::of(ng_udp, Encoding::Bencode);
+    let mut stream = connect(ng_tcp);
+    let mut number = 0;
+    let call = Call::set_up_at(phones, "everywhere", |request| {
+        number += 1;
+        if number == 1 {
+            return proxy.ask(request);
+        }
+        stream
+            .write_all(&encode_packet(b"x", Encoding::Bencode, &request.to_value()))
+            .unwrap();
+        let mut answer = vec![0; 65_536];
+        let mut len = 0;
+        loop {
+            len += stream.read(&mut answer[len..]).unwrap();
+            let limits = viaduct_ng::Limits::default();
+            if let Ok(value) = Encoding::Bencode.decode(&answer[2..len], &limits) {
+                return Reply::from_value(&value).unwrap();
+            }
+        }
+    });
+    assert_ne!(call.for_alice, call.for_bob);
+    assert!(cli(text, "list sessions all").contains("everywhere"));
+    let body = br#"{"command":"delete","call-id":"everywhere","delete-delay":0}"#;
+    let (status, body) = http(web, "POST", "/ng-plain", "application/json", body);
+    assert_eq!((status, body.starts_with(br#"{"result":"ok""#)), (200, true));
+    relay.wait_until_empty();
+    // In the process itself nothing is left either.
+    assert_eq!(
+        ok(relay.ask(Request::List(Default::default()))).calls,
+        Some(Vec::new())
+    );
+    assert_eq!(
+        relay.ask(answer("everywhere", "v=0\r\n")),
+        Reply::error(ErrorReason::UnknownCallId)
+    );
+    relay.shut_down();
+}
+
+#[test]
+fn silent_and_surplus_connections_do_not_keep_others_out() {
+    let address = own_address();
+    let listener = RelayListener {
+        scheme: RelayScheme::Cli,
+        address: (address, free_port(address)).into(),
+    };
+    let mut config =
+        viaduct_mediarelay::RelayConfig::in_process(settings(address), viaduct_settings::PublicIp::Auto);
+    config.listen = vec![listener];
+    config.limits.shell.cli_connections = 2;
+    config.limits.shell.client_patience = std::time::Duration::from_millis(300);
+    let relay = InProcess::start_config(config);
+    let text = listener.address;
+    let mut silent = [connect(text), connect(text)];
+    relay.wait_for("two connections", |now| now.connections[1].accepted == 2);
+    assert_eq!(cli(text, "list numsessions"), "", "closed at once");
+    // The silent ones are sent away, and there is room again.
+    for stream in &mut silent {
+        assert_eq!(crate::support::tcp::read_to_end(stream), b"");
+    }
+    relay.wait_for("room", |_| {
+        cli(text, "list numsessions").contains("Current sessions own: 0")
+    });
+    let figures = relay.snapshot().connections[1];
+    assert_eq!(figures.failed, 2);
+    assert!(figures.refused >= 1, "{figures:?}");
+    relay.shut_down();
+}

@@ -1,0 +1,218 @@
+//! How a relay begins, why it does not, and what it leaves when it ends.
+
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use viaduct_mediarelay::{RelayConfig, RelayHandle, StartError, Unavailable, port_owner};
+use viaduct_ng::{Encoding, Request};
+use viaduct_settings::{AdvertisedAddress, Bind, Layer, PublicIp, RelayListener, RelayScheme};
+
+use crate::support::call::{Call, delete};
+use crate::support::ng::Proxy;
+use crate::support::program::Program;
+use crate::support::{InProcess, PATIENCE, free_port, own_address, settings};
+
+/// How long a relay may take to end.
+const END_MAX: Duration = Duration::from_secs(2);
+
+#[test]
+fn a_signal_ends_the_program_in_good_order_although_a_call_runs() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let relay = Program::start(&[]);
+        let mut proxy = Proxy::of(relay.ng, Encoding::Json);
+        Call::set_up("running", |request| proxy.ask(request)).talk(3);
+        let (ng, pid_file) = (relay.ng, relay.pid_file.clone());
+        assert!(pid_file.exists());
+        let asked = Instant::now();
+        let outcome = relay.end(signal);
+        assert!(asked.elapsed() < END_MAX, "{:?}", asked.elapsed());
+        assert_eq!(outcome.status.code(), Some(0), "{}", outcome.log);
+        assert!(
+            outcome.log.contains(&format!("{signal}: the relay ends")),
+            "{}",
+            outcome.log
+        );
+        assert!(!pid_file.exists());
+        UdpSocket::bind(ng).unwrap();
+    }
+}
+
+#[test]
+fn a_port_that_is_taken_is_named_with_its_owner() {
+    let address = own_address();
+    let port = free_port(address);
+    let _taken = UdpSocket::bind((address, port)).unwrap();
+    let Err(outcome) = Program::start_at(address, port, free_port(address), &[]) else {
+        panic!("a relay on a port of somebody else");
+    };
+    assert_eq!(outcome.status.code(), Some(1));
+    let owner = format!(
+        "port UDP {address}:{port} is taken by process {} (`",
+        std::process::id()
+    );
+    assert!(outcome.log.contains(&owner), "{}", outcome.log);
+    assert!(
+        outcome.log.contains("it is wanted for NG commands"),
+        "{}",
+        outcome.log
+    );
+}
+
+#[test]
+fn a_second_relay_leaves_the_first_ones_pid_file_alone() {
+    let first = Program::start(&[]);
+    assert!(Program::start_at(first.address, first.ng.port(), first.cli.port(), &[]).is_err());
+    assert_eq!(
+        std::fs::read_to_string(&first.pid_file).unwrap(),
+        format!("{}\n", first.pid())
+    );
+}
+
+#[test]
+fn every_kind_of_port_is_named_when_it_is_taken() {
+    let address = own_address();
+    let udp = UdpSocket::bind((address, 0)).unwrap().local_addr().unwrap();
+    for (scheme, purpose) in [
+        (RelayScheme::NgUdp, "NG commands"),
+        (RelayScheme::NgTcp, "NG commands over TCP"),
+        (RelayScheme::Cli, "the text interface"),
+        (RelayScheme::Http, "HTTP"),
+    ] {
+        let (_udp, _tcp) = (UdpSocket::bind(udp).unwrap(), TcpListener::bind(udp).unwrap());
+        let listen = vec![RelayListener { scheme, address: udp }];
+        let config = RelayConfig {
+            listen,
+            ..RelayConfig::in_process(settings(address), PublicIp::Auto)
+        };
+        match RelayHandle::start(config) {
+            Err(StartError::PortTaken {
+                layer,
+                address,
+                purpose: wanted,
+                owner,
+            }) => {
+                assert_eq!((layer, address, wanted), (scheme.layer(), udp, purpose));
+                assert_eq!(owner.unwrap().pid, Some(std::process::id()));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_browsers_port_of_another_relay_is_not_shared() {
+    let address = own_address();
+    let media = settings(address);
+    let first = InProcess::start_with(media.clone());
+    let error = RelayHandle::start(RelayConfig::in_process(media, PublicIp::Auto)).unwrap_err();
+    assert!(error.to_string().contains("it is wanted for browsers"), "{error}");
+    let browsers = first.handle.browser_ports()[0];
+    assert_eq!(
+        port_owner(Layer::Udp, browsers).unwrap().pid,
+        Some(std::process::id())
+    );
+    first.shut_down();
+}
+
+#[test]
+fn an_address_of_another_machine_is_called_that() {
+    let mut media = settings(own_address());
+    media.interfaces[0].addresses[0].address = Bind::Address("203.0.113.250".parse().unwrap());
+    let error = RelayHandle::start(RelayConfig::in_process(media, PublicIp::Auto))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with("203.0.113.250 is no address of this machine"),
+        "{error}"
+    );
+}
+
+#[test]
+fn without_a_public_address_the_relay_says_what_peers_are_told() {
+    let address = own_address();
+    let mut media = settings(address);
+    media.interfaces[0].addresses[0].advertise = Some(AdvertisedAddress::Public);
+    let relay = InProcess::start_with(media.clone());
+    let [remark] = relay.handle.remarks() else {
+        panic!("{:?}", relay.handle.remarks())
+    };
+    assert!(
+        remark.contains("`public_ip` is `auto`") && remark.contains(&address.to_string()),
+        "{remark}"
+    );
+    relay.shut_down();
+    let public = PublicIp::Addresses(vec!["198.51.100.9".parse().unwrap()]);
+    let relay = InProcess::start_config(RelayConfig::in_process(media, public));
+    assert_eq!(relay.handle.remarks(), [""; 0]);
+    assert_eq!(
+        relay.handle.interfaces()[0].addresses[0].advertised,
+        Some("198.51.100.9".parse().unwrap())
+    );
+}
+
+#[test]
+fn a_relay_that_was_shut_down_leaves_its_ports_and_answers_nobody() {
+    let address = own_address();
+    let mut config = RelayConfig::in_process(settings(address), PublicIp::Auto);
+    let listener = RelayListener {
+        scheme: RelayScheme::Cli,
+        address: SocketAddr::new(address, free_port(address)),
+    };
+    config.listen.push(listener);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    // Each time on the same ports.
+    for round in 0..3 {
+        let relay = InProcess::start_config(config.clone());
+        let mut call = Call::set_up("last", |request| relay.ask(request.clone()));
+        call.talk(2);
+        let (handle, mut events) = (relay.handle.clone(), relay.handle.events());
+        let asked = Instant::now();
+        relay.shut_down();
+        assert!(
+            asked.elapsed() < END_MAX,
+            "{:?} in round {round}",
+            asked.elapsed()
+        );
+        handle.shutdown(PATIENCE).unwrap();
+        assert_eq!(
+            handle.request(Request::Ping, |_| panic!("an answer")),
+            Err(Unavailable::Ended)
+        );
+        // What happened before is still told; that it was the end as well.
+        let _ = std::iter::from_fn(|| events.try_next()).count();
+        assert_eq!(runtime.block_on(events.next()), None);
+        UdpSocket::bind(call.for_alice.0).unwrap();
+    }
+}
+
+#[test]
+fn dropping_the_last_handle_ends_the_relay() {
+    let address = own_address();
+    let relay = InProcess::start(address);
+    let browsers = relay.handle.browser_ports()[0];
+    let second = relay.handle.clone();
+    drop(relay);
+    assert!(port_owner(Layer::Udp, browsers).is_some());
+    drop(second);
+    crate::support::wait_for("the end", || UdpSocket::bind(browsers).ok());
+}
+
+#[test]
+fn calls_that_come_and_go_leave_nothing() {
+    let relay = Program::start(&["--delete-delay=1"]);
+    let mut proxy = Proxy::of(relay.ng, Encoding::Bencode);
+    let phones = own_address();
+    let mut round = |number: usize| {
+        let call_id = format!("call {number}");
+        Call::set_up_at(phones, &call_id, |request| proxy.ask(request)).talk(1);
+        proxy.ask(&delete(&call_id));
+    };
+    round(0);
+    let before = relay.descriptors();
+    (1..100).for_each(&mut round);
+    // Used pairs are closed, and others opened in their place.
+    crate::support::wait_for("the descriptors of 100 calls", || {
+        (relay.descriptors() <= before).then_some(())
+    });
+}
