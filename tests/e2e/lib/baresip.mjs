@@ -11,7 +11,7 @@ let next = 0;
 
 export class Baresip {
   /** Starts a phone that registers. `answer` is auto or manual. */
-  static async start({ user, server, transport = 'udp', frequency, answer = 'manual', codecs = 'pcma,pcmu', extra = '' }) {
+  static async start({ user, server, transport = 'udp', frequency, answer = 'manual', codecs = 'pcma,pcmu', extra = '', password = PASSWORD }) {
     const phone = new Baresip();
     phone.user = user;
     phone.frequency = frequency;
@@ -21,7 +21,7 @@ export class Baresip {
     const number = next++;
     const [sip, control, rtp] = [16000 + 10 * number, 16005 + 10 * number, 40000 + 50 * number];
     writeFileSync(path.join(phone.folder, 'config'), configuration({ phone, sip, control, rtp }));
-    const account = `<sip:${user}@${server};transport=${transport}>;auth_user=${user};auth_pass=${PASSWORD};regint=60`;
+    const account = `<sip:${user}@${server};transport=${transport}>;auth_user=${user};auth_pass=${password};regint=60`;
     writeFileSync(
       path.join(phone.folder, 'accounts'),
       `${account};answermode=${answer};audio_codecs=${codecs}${extra}\n`,
@@ -31,7 +31,8 @@ export class Baresip {
     phone.events = [];
     phone.control = await until('baresip takes commands', () => open(control));
     phone.listen();
-    await phone.saw('REGISTER_OK');
+    // Printed rather than told as an event: it may have registered before it takes commands.
+    await phone.program.said('[1 binding]');
     return phone;
   }
 
@@ -63,6 +64,11 @@ export class Baresip {
       () => this.events.find((event) => event.type === type),
       seconds,
     );
+  }
+
+  /** Looks only at what happens from here on. */
+  forget() {
+    this.events = [];
   }
 
   dial(uri) {

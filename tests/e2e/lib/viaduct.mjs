@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import assert from 'node:assert/strict';
+import { askCli } from './cli.mjs';
 import { Program, until } from './proc.mjs';
 
 const run = promisify(execFile);
@@ -21,40 +22,89 @@ export const PASSWORD = 'apple-pie-4711';
 
 /** Ports of one gateway. Every gateway of a test run takes the next block. */
 let block = 0;
-function ports() {
-  const base = 12000 + 20 * block++;
-  return { http: base, https: base + 1, sip: base + 2, sips: base + 3, media: base + 4, ng: base + 5, cli: base + 6 };
+export function ports() {
+  const base = 12000 + 20 * block;
+  const first = 20000 + 200 * block++;
+  const [http, https, sip, sips, media, ng, cli] = [0, 1, 2, 3, 4, 5, 6].map((offset) => base + offset);
+  return { http, https, sip, sips, media, ng, cli, first, last: first + 199 };
 }
 
 export const USERS = ['201', '202', '203', '300', '301', '302'];
 
-export class Gateway {
+/** A running gateway that can be asked how it is. */
+export class Observed {
+  /** What one of the program's own commands prints as JSON. */
+  async ask(verb) {
+    const { stdout } = await run(path.join(BIN, 'viaduct'), [verb, '--json', '--socket', this.socket]);
+    return JSON.parse(stdout);
+  }
+
+  status() {
+    return this.ask('status');
+  }
+
+  /** Remembers what there is while nobody calls. */
+  async mark() {
+    this.resting = leftovers(await this.status());
+  }
+
+  /**
+   * Nothing is left of any call, connection or transaction: waits for it. What `except` names may
+   * still be there: transactions take 32 s to die where the timers are those of RFC 3261.
+   */
+  async expectClean({ except = [] } = {}) {
+    let seen;
+    await until(
+      () => `left behind: ${JSON.stringify(seen)}, at rest: ${JSON.stringify(this.resting)}`,
+      async () => {
+        seen = leftovers(await this.status());
+        return Object.entries(seen).every(([what, count]) => except.includes(what) || count <= this.resting[what]);
+      },
+      45,
+    );
+  }
+}
+
+/** Everything in a status that calls and connections must not leave behind. */
+function leftovers(status) {
+  const { calls, transactions, forwarded_requests: requests, waiting, service_sessions: services } = status.signalling;
+  const { all: connections, tasks } = status.connections;
+  const relay = status.relay.built_in;
+  const media = relay ? { relayed: relay.calls, ports: relay.ports_in_use, flows: relay.flows, legs: relay.legs } : {};
+  return { calls, transactions, requests, waiting, services, connections, tasks, ...media };
+}
+
+export class Gateway extends Observed {
   /** Starts a gateway with test users. `change` may rewrite the text of the configuration. */
-  static async start({ change = (text) => text, relay = 'built-in' } = {}) {
+  static async start({ change = (text) => text, relay = 'built-in', address = ADDRESS } = {}) {
     const gateway = new Gateway();
     gateway.folder = mkdtempSync(path.join(tmpdir(), 'viaduct-e2e-'));
+    gateway.socket = path.join(gateway.folder, 'state/control.sock');
     gateway.ports = ports();
-    const { http, https, sip, sips, media } = gateway.ports;
-    const users = USERS.map((user) => `  "${user}": { secret: "${PASSWORD}" }\n`).join('');
-    const first = 20000 + 200 * block;
+    gateway.address = address;
+    const host = address.includes(':') ? `[${address}]` : address;
+    gateway.host = host;
+    const { http, https, sip, sips, media, first, last } = gateway.ports;
+    const users = USERS.map((user) => `  "${user}": { secret_env: PASSWORD }\n`).join('');
     gateway.config = change(
       `version: 1
 site: { domain: viaduct.test, state_dir: state }
 listen:
-  - http://${ADDRESS}:${http}
-  - https://${ADDRESS}:${https}
-  - sip+udp://${ADDRESS}:${sip}
-  - sip+tcp://${ADDRESS}:${sip}
-  - sip+tls://${ADDRESS}:${sips}
+  - http://${host}:${http}
+  - https://${host}:${https}
+  - sip+udp://${host}:${sip}
+  - sip+tcp://${host}:${sip}
+  - sip+tls://${host}:${sips}
 users:
 ${users}relay:
   mode: "${relay}"
-  interfaces: { default: { address: "${ADDRESS}" } }
+  interfaces: { default: { address: "${address}" } }
   browser_port: ${media}
-  rtp_ports: ${first}-${first + 199}
+  rtp_ports: ${first}-${last}
   port_rest: 0s
 auth: { origins: any }
 limits: { requests_per_source: 100000/1s, connections_per_source: 1000 }
+timers: { t1: 100ms, t4: 1s, d: 6s }
 metrics: { listen: none }
 log: { level: debug }
 `,
@@ -66,47 +116,27 @@ log: { level: debug }
   }
 
   async launch() {
-    this.program = new Program('viaduct', path.join(BIN, 'viaduct'), ['run', this.file]);
+    const options = { cwd: this.folder, env: { ...process.env, PASSWORD } };
+    this.program = new Program('viaduct', path.join(BIN, 'viaduct'), ['run', this.file], options);
     await this.program.said('listening on sip+tls');
+    await until('the gateway answers', () => this.mark().then(() => true, () => false));
   }
 
   get ws() {
-    return `ws://${ADDRESS}:${this.ports.http}/sip`;
+    return `ws://${this.host}:${this.ports.http}/sip`;
   }
 
   get wss() {
-    return `wss://${ADDRESS}:${this.ports.https}/sip`;
+    return `wss://${this.host}:${this.ports.https}/sip`;
+  }
+
+  /** Where phones register. */
+  get sip() {
+    return `${this.host}:${this.ports.sip}`;
   }
 
   get domain() {
     return 'viaduct.test';
-  }
-
-  /** What one of the program's own commands prints as JSON. */
-  async ask(verb) {
-    const socket = path.join(this.folder, 'state/control.sock');
-    const { stdout } = await run(path.join(BIN, 'viaduct'), [verb, '--json', '--socket', socket]);
-    return JSON.parse(stdout);
-  }
-
-  status() {
-    return this.ask('status');
-  }
-
-  /** Nothing of any call is left: waits for it, as transactions take their time to die. */
-  async expectClean() {
-    let status;
-    await until(
-      () => `left behind: ${JSON.stringify(status, null, 1)}`,
-      async () => {
-        status = await this.status();
-        const { calls, forwarded_requests: requests, waiting, service_sessions: services } = status.signalling;
-        const relay = status.relay.built_in;
-        const media = relay ? relay.calls + relay.ports_in_use + relay.flows : 0;
-        return calls + requests + waiting + services + media === 0;
-      },
-      45,
-    );
   }
 
   async stop() {
@@ -122,27 +152,17 @@ export class Relay {
   static async start(extra = []) {
     const relay = new Relay();
     relay.ports = ports();
-    relay.first = 20000 + 200 * block;
-    const { ng, cli } = relay.ports;
+    const { ng, cli, first, last } = relay.ports;
     relay.folder = mkdtempSync(path.join(tmpdir(), 'viaduct-relay-'));
     const args = ['-p', path.join(relay.folder, 'relay.pid'), '-i', `eth0/${ADDRESS}`, '-n', `127.0.0.1:${ng}`];
-    args.push('-c', `127.0.0.1:${cli}`, '-m', `${relay.first}`, '-M', `${relay.first + 199}`, '-E', '-L', '7', ...extra);
+    args.push('-c', `127.0.0.1:${cli}`, '-m', `${first}`, '-M', `${last}`, '-E', '-L', '7', ...extra);
     relay.program = new Program('viaduct-relay', path.join(BIN, 'viaduct-relay'), args);
     await until('the relay listens', () => relay.cli('list numsessions').then(() => true, () => false));
     return relay;
   }
 
-  /** The answer to one line of the command port. */
-  async cli(line) {
-    const { connect } = await import('node:net');
-    return new Promise((resolve, reject) => {
-      let answer = '';
-      const socket = connect(this.ports.cli, '127.0.0.1', () => socket.end(`${line}\n`));
-      socket.setTimeout(3000, () => socket.destroy(new Error('the command port is silent')));
-      socket.on('data', (data) => (answer += data));
-      socket.on('end', () => resolve(answer));
-      socket.on('error', reject);
-    });
+  cli(line) {
+    return askCli(this.ports.cli, line);
   }
 
   async expectClean() {

@@ -40,7 +40,13 @@ const inviteDelegate = {
   onReject: (response) => (session.refused = `rejected:${response.message.statusCode}`),
 };
 
+function setMuted(muted) {
+  connection().getSenders().forEach((sender) => sender.track && (sender.track.enabled = !muted));
+}
+
+/** As SIP.js's own SimpleUser does it: no sound leaves while the call is held. */
 async function setHold(held) {
+  setMuted(held);
   const options = { ...session.sessionDescriptionHandlerOptionsReInvite, hold: held };
   session.sessionDescriptionHandlerOptionsReInvite = options;
   await new Promise((resolve, reject) => {
@@ -118,9 +124,7 @@ window.phone = {
   digit(digit) {
     if (!session.sessionDescriptionHandler.sendDtmf(digit)) throw new Error('digit refused');
   },
-  mute(muted) {
-    connection().getSenders().forEach((sender) => sender.track && (sender.track.enabled = !muted));
-  },
+  mute: setMuted,
   log: () => log.slice(),
   hear: (frequencies) => sound.hear(frequencies),
   summary: () => summarize(connection()),

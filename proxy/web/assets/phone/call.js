@@ -17,6 +17,8 @@ export class Call {
   #hooks;
   #direction;
   #answered = false;
+  /** Whether this side wanted the call to end. */
+  #wanted = false;
 
   /** Calls `number`, sending `stream`. */
   static dial(line, number, stream, hooks) {
@@ -46,6 +48,7 @@ export class Call {
   /** Hangs up, cancels or declines, whichever fits. */
   end() {
     if (this.#session.isEnded()) return;
+    this.#wanted = true;
     const declining = this.#direction === 'incoming' && !this.#answered;
     this.#session.terminate(declining ? { status_code: 603, reason_phrase: 'Decline' } : {});
   }
@@ -108,6 +111,8 @@ export class Call {
   }
 
   #finish({ originator, message, cause }) {
+    // JsSIP cancels a call by itself only when ICE has failed, and tells that like a cancellation by the user.
+    if (originator === 'local' && cause === C.causes.CANCELED && !this.#wanted) cause = C.causes.RTP_TIMEOUT;
     this.#hooks.over({
       direction: this.#direction,
       answered: this.#answered,
