@@ -27,8 +27,8 @@ use crate::line::{Ask, LineEnd};
 use crate::socket::{MediaSocket, SocketOptions};
 use crate::worker::{Notice, Nudge, Order, WorkerThread};
 
-/// How soon held orders are tried again.
-const HELD_RETRY: Duration = Duration::from_millis(1);
+/// How soon something is tried again that waits for workers.
+const RETRY: Duration = Duration::from_millis(1);
 
 /// How long the end waits for workers that do not take the order to end.
 const STOP_PATIENCE: Duration = Duration::from_secs(1);
@@ -154,8 +154,8 @@ impl Control {
     fn patience(&self) -> Option<Duration> {
         let timer = self.office.relay.poll_timeout();
         let timer = timer.map(|at| at.saturating_duration_since(Instant::now()));
-        let held = (self.office.crew.held() > 0).then_some(HELD_RETRY);
-        timer.into_iter().chain(held).min()
+        let retry = self.office.must_retry().then_some(RETRY);
+        timer.into_iter().chain(retry).min()
     }
 
     /// Ends the workers after what was ordered before.
@@ -167,7 +167,7 @@ impl Control {
         let deadline = Instant::now() + STOP_PATIENCE;
         self.office.flush();
         while self.office.crew.held() > 0 && Instant::now() < deadline {
-            self.nudge.wait(Some(HELD_RETRY));
+            self.nudge.wait(Some(RETRY));
             // A worker that waits for room in our queue takes no orders.
             while self.notices.try_recv().is_ok() {}
             self.office.flush();

@@ -32,6 +32,8 @@ pub(crate) struct Office {
     crypto: viaduct_forward::CryptoTable,
     /// Pairs of ports to be opened.
     opening: VecDeque<PortPair>,
+    /// Pairs to be opened when they are closed.
+    reopening: Vec<PortPair>,
     /// Who gets the ports that come into use.
     favourite: usize,
     /// Spreads calls over the workers, in a way that nobody outside can foresee.
@@ -72,6 +74,7 @@ impl Office {
             dispatch: Dispatch::default(),
             crypto,
             opening: VecDeque::new(),
+            reopening: Vec::new(),
             favourite: 0,
             spread: RandomState::new(),
             events,
@@ -148,12 +151,17 @@ impl Office {
         }
     }
 
-    /// Opens some of the ports that are wanted. Returns whether there are more.
+    /// Opens some of the ports that are wanted. Returns whether there are more that can be opened at once.
     pub(super) fn open_ports(&mut self, now: Instant) -> bool {
+        self.opening.extend(self.reopening.drain(..));
         for _ in 0..self.limits.binds_per_turn {
             let Some(pair) = self.opening.pop_front() else {
                 break;
             };
+            if self.sockets.is_closing(pair.rtp()) || self.sockets.is_closing(pair.rtcp()) {
+                self.reopening.push(pair);
+                continue;
+            }
             match self.open_pair(pair) {
                 Ok(()) => self.relay.handle_pair_opened(now, pair),
                 Err(error) => {
@@ -164,6 +172,12 @@ impl Office {
             self.carry_out(now);
         }
         !self.opening.is_empty()
+    }
+
+    /// Whether something must be tried again soon although nobody will say when: orders that found no room, and ports that
+    /// workers have not let go of.
+    pub(super) fn must_retry(&self) -> bool {
+        self.crew.held() > 0 || !self.reopening.is_empty()
     }
 
     /// Hands the workers what they have room for, and publishes a few figures.

@@ -7,7 +7,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use viaduct_forward::SocketId;
 
@@ -24,6 +24,8 @@ pub(super) struct Sockets {
     entries: Vec<Option<Entry>>,
     /// Numbers to be given again, the one given back longest ago first.
     free: VecDeque<SocketId>,
+    /// Ports that are closed as soon as the workers have let go of them, or have been.
+    closing: HashMap<SocketAddr, Weak<MediaSocket>>,
 }
 
 #[derive(Debug)]
@@ -71,6 +73,7 @@ impl Sockets {
             by_local: HashMap::new(),
             entries: Vec::new(),
             free: VecDeque::new(),
+            closing: HashMap::new(),
         }
     }
 
@@ -114,7 +117,12 @@ impl Sockets {
         let entry = self.entries[id.0 as usize].take();
         self.free.push_back(id);
         let workers = match entry {
-            Some(Entry::Own(own)) => own.owner.into_iter().chain(own.guests).collect(),
+            Some(Entry::Own(own)) => {
+                if own.owner.is_some() {
+                    self.closing.insert(local, Arc::downgrade(&own.socket));
+                }
+                own.owner.into_iter().chain(own.guests).collect()
+            }
             Some(Entry::Shared(sockets)) => (0..sockets.len()).collect(),
             None => Vec::new(),
         };
@@ -122,6 +130,18 @@ impl Sockets {
             crew.order(worker, Order::Close { id });
         }
         Ok(())
+    }
+
+    /// Whether a port was closed here and is still open, because a worker has not heard of it.
+    pub(super) fn is_closing(&mut self, local: SocketAddr) -> bool {
+        let is_open = self
+            .closing
+            .get(&local)
+            .is_some_and(|socket| socket.strong_count() > 0);
+        if !is_open {
+            self.closing.remove(&local);
+        }
+        is_open
     }
 
     /// Whose business an address is. A port that is nobody's yet becomes `favourite`'s.

@@ -166,6 +166,8 @@ fn more_calls_than_there_are_ports_are_refused_and_the_others_go_on() {
     // Its ports may be taken as soon as they are open again.
     wait_for("ports", || (relay.ask(surplus.clone()) != refused).then_some(()));
     calls[1].talk(2);
+    // None was opened before it was closed.
+    assert_eq!(relay.snapshot().control.ports_taken, 0);
     relay.shut_down();
 }
 
