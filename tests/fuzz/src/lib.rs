@@ -39,7 +39,7 @@ mod stun;
 mod worker;
 
 pub use mutator::Mutator;
-pub use ng::{bencode, json};
+pub use ng::{bencode, flags, json};
 pub use rtp::rtp;
 pub use sdp::sdp;
 pub use sip::sip;
@@ -57,10 +57,14 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     Target {
         name: "bencode",
         run: bencode,
+    },
+    Target {
+        name: "flags",
+        run: flags,
     },
     Target {
         name: "json",

@@ -17,8 +17,11 @@ use viaduct_rtp::RtpPacket;
 use viaduct_rtp::rtcp::Compound;
 use viaduct_sdp::{SdpFragment, Session};
 
-/// Mutations of each target, spread over its seeds. All targets together take a few seconds in a debug build.
+/// Mutations of a target, spread over its seeds. All targets together take a few seconds in a debug build.
 const MUTATIONS: usize = 6_000;
+
+/// The same where an input takes milliseconds: every word that a flag string has wrong is compared with all that exist.
+const MUTATIONS_OF_SLOW: usize = 600;
 
 fn folder(of: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(of)
@@ -40,7 +43,7 @@ fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
     names(&folder).into_iter().map(seed).collect()
 }
 
-fn replay(name: &str) {
+fn replay(name: &str, mutations: usize) {
     let target = TARGETS.iter().find(|target| target.name == name).unwrap();
     let seeds = seeds(name);
     assert!(!seeds.is_empty());
@@ -50,7 +53,7 @@ fn replay(name: &str) {
     let others: Vec<Vec<u8>> = seeds.iter().map(|(_, octets)| octets.clone()).collect();
     for (number, (seed, octets)) in (0..).zip(&seeds) {
         let mut mutator = Mutator::new(number);
-        for count in 0..MUTATIONS / seeds.len() {
+        for count in 0..mutations / seeds.len() {
             let input = mutator.mutate(octets, &others);
             run(
                 target.run,
@@ -76,42 +79,47 @@ fn text_of(cause: &(dyn Any + Send)) -> &str {
 
 #[test]
 fn bencode() {
-    replay("bencode");
+    replay("bencode", MUTATIONS);
+}
+
+#[test]
+fn flags() {
+    replay("flags", MUTATIONS_OF_SLOW);
 }
 
 #[test]
 fn json() {
-    replay("json");
+    replay("json", MUTATIONS);
 }
 
 #[test]
 fn rtp() {
-    replay("rtp");
+    replay("rtp", MUTATIONS);
 }
 
 #[test]
 fn sdp() {
-    replay("sdp");
+    replay("sdp", MUTATIONS);
 }
 
 #[test]
 fn sip() {
-    replay("sip");
+    replay("sip", MUTATIONS);
 }
 
 #[test]
 fn srtp() {
-    replay("srtp");
+    replay("srtp", MUTATIONS);
 }
 
 #[test]
 fn stun() {
-    replay("stun");
+    replay("stun", MUTATIONS);
 }
 
 #[test]
 fn worker() {
-    replay("worker");
+    replay("worker", MUTATIONS);
 }
 
 #[test]
@@ -142,6 +150,7 @@ fn seeds_are_read() {
                 "bencode" => is_value(&octets, Encoding::Bencode),
                 "json" => is_value(&octets, Encoding::Json),
                 "rtp" => is_packet(&octets) || name == "arrivals",
+                "flags" => str::from_utf8(&octets).is_ok(),
                 "sdp" => is_document(&octets),
                 "sip" => viaduct_sip::Message::parse_datagram(octets.into(), &viaduct_sip::Limits::default())
                     .is_ok(),
