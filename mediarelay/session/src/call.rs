@@ -88,24 +88,36 @@ impl Call {
     }
 
     /// A party that exists: names of parties are never kept longer than the parties.
-    #[expect(clippy::expect_used, reason = "parties are removed together with all that names them")]
+    #[expect(
+        clippy::expect_used,
+        reason = "parties are removed together with all that names them"
+    )]
     pub(crate) fn party(&self, id: PartyId) -> &Party {
         self.parties.get(&id).expect("the party exists")
     }
 
-    #[expect(clippy::expect_used, reason = "parties are removed together with all that names them")]
+    #[expect(
+        clippy::expect_used,
+        reason = "parties are removed together with all that names them"
+    )]
     pub(crate) fn party_mut(&mut self, id: PartyId) -> &mut Party {
         self.parties.get_mut(&id).expect("the party exists")
     }
 
     /// The party that goes by a tag, the newest first.
     pub(crate) fn party_called(&self, tag: &[u8]) -> Option<PartyId> {
-        self.parties.values().rev().find(|party| party.is_called(tag)).map(|party| party.id)
+        self.parties
+            .values()
+            .rev()
+            .find(|party| party.is_called(tag))
+            .map(|party| party.id)
     }
 
     /// Where two parties' dialogue stands.
     pub(crate) fn dialogue_of(&self, one: PartyId, other: PartyId) -> Option<usize> {
-        self.dialogues.iter().position(|dialogue| dialogue.joins(one, other))
+        self.dialogues
+            .iter()
+            .position(|dialogue| dialogue.joins(one, other))
     }
 
     /// The leg of a party's m-line.
@@ -114,7 +126,8 @@ impl Call {
     }
 
     pub(crate) fn leg_of_mut(&mut self, party: PartyId, media: usize) -> Option<&mut Leg> {
-        self.legs.get_mut(&self.parties.get(&party)?.medias.get(media)?.leg?)
+        self.legs
+            .get_mut(&self.parties.get(&party)?.medias.get(media)?.leg?)
     }
 
     /// The party and m-line that a party's m-line talks to, where both are live.
@@ -134,9 +147,18 @@ impl Call {
 
     /// A leg that no m-line names is closed.
     pub(crate) fn close_unused_legs(&mut self, now: Instant, core: &mut Core) {
-        let used: Vec<LegId> =
-            self.parties.values().flat_map(|party| &party.medias).filter_map(|media| media.leg).collect();
-        let unused: Vec<LegId> = self.legs.keys().copied().filter(|leg| !used.contains(leg)).collect();
+        let used: Vec<LegId> = self
+            .parties
+            .values()
+            .flat_map(|party| &party.medias)
+            .filter_map(|media| media.leg)
+            .collect();
+        let unused: Vec<LegId> = self
+            .legs
+            .keys()
+            .copied()
+            .filter(|leg| !used.contains(leg))
+            .collect();
         for leg in unused {
             if let Some(leg) = self.legs.remove(&leg) {
                 let (totals, ended) = leg.close(now, core);
@@ -150,11 +172,21 @@ impl Call {
     pub(crate) fn remove_party(&mut self, now: Instant, core: &mut Core, party: PartyId) {
         self.parties.remove(&party);
         self.dialogues.retain(|dialogue| dialogue.other(party).is_none());
-        let left_alone: Vec<PartyId> =
-            self.parties.values().filter(|other| other.peer == Some(party)).map(|other| other.id).collect();
+        let left_alone: Vec<PartyId> = self
+            .parties
+            .values()
+            .filter(|other| other.peer == Some(party))
+            .map(|other| other.id)
+            .collect();
         for other in left_alone {
-            let of_other = self.dialogues.iter().rev().filter(|dialogue| dialogue.other(other).is_some());
-            let next = of_other.max_by_key(|dialogue| dialogue.answered).and_then(|dialogue| dialogue.other(other));
+            let of_other = self
+                .dialogues
+                .iter()
+                .rev()
+                .filter(|dialogue| dialogue.other(other).is_some());
+            let next = of_other
+                .max_by_key(|dialogue| dialogue.answered)
+                .and_then(|dialogue| dialogue.other(other));
             self.party_mut(other).peer = next;
         }
         self.close_unused_legs(now, core);
@@ -211,18 +243,22 @@ impl Call {
         }
     }
 
-    /// Moves ICE, DTLS and learning on, tells what happened, and brings the workers up to date.
-    pub(crate) fn settle(&mut self, now: Instant, core: &mut Core) {
+    /// Moves ICE, DTLS and learning on, and tells what happened.
+    pub(crate) fn drive(&mut self, now: Instant, core: &mut Core) {
         for leg in self.legs.values_mut() {
             leg.drive(now, core);
         }
         self.tell(core);
+    }
+
+    /// Brings the workers up to date. No other leg may have the addresses of a path by then.
+    pub(crate) fn settle(&mut self, now: Instant, core: &mut Core) {
         self.keep_ended(core);
         self.sync(now, core);
         core.release(now);
     }
 
-    /// When [`settle`](Self::settle) or the check of the timers is due.
+    /// When [`drive`](Self::drive) or the check of the timers is due.
     pub(crate) fn poll_timeout(&mut self, now: Instant) -> Instant {
         let legs = self.legs.values_mut().filter_map(|leg| leg.poll_timeout(now));
         legs.min().map_or(self.next_check, |at| at.min(self.next_check))
@@ -230,7 +266,8 @@ impl Call {
 
     /// Time since the answer; zero before it.
     pub(crate) fn since_answer(&self, now: Instant) -> Duration {
-        self.answered.map_or(Duration::ZERO, |answered| now.saturating_duration_since(answered))
+        self.answered
+            .map_or(Duration::ZERO, |answered| now.saturating_duration_since(answered))
     }
 
     pub(crate) fn media_ref(&self, party: PartyId, media: usize) -> MediaRef {
@@ -238,15 +275,19 @@ impl Call {
         let remote = of.and_then(|party| party.medias.get(media)?.remote.as_ref());
         // Before its first SDP a party has the m-lines of the other side.
         let opposite = || {
-            let (peer, at) = self.dialogues.iter().find_map(|dialogue| {
-                Some((dialogue.other(party)?, dialogue.opposite(party, media)?))
-            })?;
+            let (peer, at) = self
+                .dialogues
+                .iter()
+                .find_map(|dialogue| Some((dialogue.other(party)?, dialogue.opposite(party, media)?)))?;
             self.parties.get(&peer)?.medias.get(at)?.remote.as_ref()
         };
         MediaRef {
             tag: of.map(Party::name).unwrap_or_default(),
             index: media + 1,
-            kind: remote.or_else(opposite).map(|remote| remote.kind_text.clone()).unwrap_or_default(),
+            kind: remote
+                .or_else(opposite)
+                .map(|remote| remote.kind_text.clone())
+                .unwrap_or_default(),
         }
     }
 
@@ -257,12 +298,20 @@ impl Call {
         // A report alone is not media.
         let snapshot = core.stats.flow_snapshot(flow);
         let has_media = snapshot.is_some_and(|flow| flow.rtp.packets + flow.raw.packets > 0);
-        let Some(of) = self.legs.get_mut(&leg).filter(|leg| has_output && has_media && !leg.heard) else {
+        let Some(of) = self
+            .legs
+            .get_mut(&leg)
+            .filter(|leg| has_output && has_media && !leg.heard)
+        else {
             return;
         };
         of.heard = true;
         let party = of.party;
-        if let Some(media) = self.parties.get(&party).and_then(|party| party.first_media_on(leg)) {
+        if let Some(media) = self
+            .parties
+            .get(&party)
+            .and_then(|party| party.first_media_on(leg))
+        {
             self.tell_media(now, core, party, media);
         }
     }
@@ -297,7 +346,9 @@ impl Call {
         }
         for (party, leg, event) in told {
             let of_party = self.parties.get(&party);
-            let media = of_party.and_then(|party| party.first_media_on(leg)).unwrap_or_default();
+            let media = of_party
+                .and_then(|party| party.first_media_on(leg))
+                .unwrap_or_default();
             let media = self.media_ref(party, media);
             let what = match event {
                 LegEvent::Learnt(endpoint) => What::EndpointLearnt { media, endpoint },

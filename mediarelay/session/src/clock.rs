@@ -35,7 +35,10 @@ mod tests {
     fn counts_both_ways_from_the_known_moment() {
         let at = Instant::now() + Duration::from_secs(100);
         let clock = WallClock::new(at, Duration::from_secs(1_000));
-        assert_eq!(clock.unix(at + Duration::from_millis(1_500)), Duration::from_millis(1_001_500));
+        assert_eq!(
+            clock.unix(at + Duration::from_millis(1_500)),
+            Duration::from_millis(1_001_500)
+        );
         assert_eq!(clock.unix(at - Duration::from_secs(3)), Duration::from_secs(997));
     }
 }

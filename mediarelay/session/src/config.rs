@@ -148,7 +148,8 @@ pub struct Limits {
     pub parties_per_call: usize,
     /// Further tags that one party may go by. Default 16.
     pub aliases_per_party: usize,
-    /// m-lines of a party; no more than the workers' limit of routes per flow, since all may be bundled. Default 8.
+    /// m-lines of a party. All may be bundled, and then a flow has a route for each and one for DTMF: less than the
+    /// workers' limit of routes per flow. Default 7.
     pub medias_per_party: usize,
     /// Candidates that are used of one m-line, trickled ones among them; further ones are ignored. Default 32.
     pub candidates_per_media: usize,
@@ -173,7 +174,7 @@ impl Default for Limits {
             name_octets: 1_024,
             parties_per_call: 32,
             aliases_per_party: 16,
-            medias_per_party: 8,
+            medias_per_party: 7,
             candidates_per_media: 32,
             sdp_octets: 32_768,
             paths_per_leg: 6,

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
-use viaduct_forward::{Command, CryptoId, Epoch, FlowId, FlowKey, LegId, LocalAddr, StatsTable, TransactionId};
+use viaduct_forward::{
+    Command, CryptoId, Epoch, FlowId, FlowKey, LegId, LocalAddr, StatsTable, TransactionId,
+};
 use viaduct_ng::ByteString;
 
 use crate::clock::WallClock;
@@ -13,6 +15,7 @@ use crate::config::Config;
 use crate::counters::Counters;
 use crate::dtls::DtlsEngines;
 use crate::event::{Event, What};
+use crate::leg::Origin;
 use crate::output::Output;
 use crate::ports::{PortPair, PortPlan};
 use crate::relay::Parts;
@@ -65,8 +68,8 @@ pub(crate) struct Core {
     /// Who is found by a pair of addresses; on a port of many, the latest that ICE has validated.
     tuples: BTreeMap<FlowKey, (CallKey, LegId)>,
     evictions: Vec<Eviction>,
-    /// Datagrams to be judged again, after the rules that came of them.
-    injections: Vec<Output>,
+    /// Datagrams to be sent or judged again, after the rules that they are answered or judged by.
+    deferred: Vec<Output>,
     /// Pairs that legs have given up, to be closed after the rules that name them.
     closing: Vec<PortPair>,
     retired: VecDeque<(Instant, Retired)>,
@@ -98,7 +101,7 @@ impl Core {
             legs: BTreeMap::new(),
             tuples: BTreeMap::new(),
             evictions: Vec::new(),
-            injections: Vec::new(),
+            deferred: Vec::new(),
             closing: Vec::new(),
             retired: VecDeque::new(),
             outputs: VecDeque::new(),
@@ -115,7 +118,7 @@ impl Core {
     }
 
     pub(crate) fn send(&mut self, from: LocalAddr, to: SocketAddr, data: Vec<u8>) {
-        self.outputs.push_back(Output::Send { from, to, data });
+        self.deferred.push(Output::Send { from, to, data });
     }
 
     pub(crate) fn event(&mut self, call_id: &ByteString, what: What) {
@@ -153,11 +156,24 @@ impl Core {
         self.retired.push_back((now + RETIREMENT, Retired::Leg(leg)));
     }
 
-    /// Notes who is found by a pair of addresses. Whoever was before must let go of it.
-    pub(crate) fn claim(&mut self, tuple: FlowKey, call: CallKey, leg: LegId) {
-        if let Some((call, leg)) = self.tuples.insert(tuple, (call, leg)).filter(|(_, owner)| *owner != leg) {
+    /// Notes who is found by a pair of addresses. False if it is somebody else's already, which only ICE can change:
+    /// it has seen a password from there, while an SDP may say anything. Whoever was before must let go of it then.
+    #[must_use]
+    pub(crate) fn claim(&mut self, tuple: FlowKey, call: CallKey, leg: LegId, origin: Origin) -> bool {
+        let before = self
+            .tuples
+            .get(&tuple)
+            .copied()
+            .filter(|(_, owner)| *owner != leg);
+        if let Some((call, leg)) = before {
+            if origin != Origin::Ice {
+                self.counters.addresses_taken += 1;
+                return false;
+            }
             self.evictions.push(Eviction { call, leg, tuple });
         }
+        self.tuples.insert(tuple, (call, leg));
+        true
     }
 
     /// A flow is over. Its addresses are free, unless somebody else has taken them.
@@ -191,17 +207,17 @@ impl Core {
 
     /// The workers shall judge a datagram again.
     pub(crate) fn inject(&mut self, local: LocalAddr, from: SocketAddr, data: &[u8]) {
-        self.injections.push(Output::Inject {
+        self.deferred.push(Output::Inject {
             local,
             from,
             data: data.to_vec(),
         });
     }
 
-    /// Emits what had to wait for a call's rules: datagrams that need the rules that there are by now, and pairs that no
-    /// rule names any more.
+    /// Emits what had to wait for a call's rules: datagrams, whose answers may be quick, and pairs of ports that no rule
+    /// names any more.
     pub(crate) fn release(&mut self, now: Instant) {
-        self.outputs.extend(self.injections.drain(..));
+        self.outputs.extend(self.deferred.drain(..));
         for pair in std::mem::take(&mut self.closing) {
             self.ports.give_back(now, pair);
             self.output(Output::ClosePair(pair));

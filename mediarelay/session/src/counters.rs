@@ -46,6 +46,8 @@ pub struct Counters {
     pub ports_failed: u64,
     /// Endpoints that were not those of the SDP.
     pub endpoints_learnt: u64,
+    /// Endpoints of SDPs, and learnt ones, that are another leg's on the same port.
+    pub addresses_taken: u64,
     /// Packets of unknown sources that were not the peer's.
     pub strangers: u64,
     /// Legs on which ICE found a path.
@@ -115,7 +117,10 @@ impl Clients {
 
     /// The clients by address, and `None` for those without one of their own.
     pub fn iter(&self) -> impl Iterator<Item = (Option<IpAddr>, &ClientCounters)> {
-        let known = self.by_address.iter().map(|(address, counters)| (Some(*address), counters));
+        let known = self
+            .by_address
+            .iter()
+            .map(|(address, counters)| (Some(*address), counters));
         known.chain(std::iter::once((None, &self.others)))
     }
 }

@@ -5,7 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use viaduct_forward::ClockRate;
 use viaduct_sdp::{
-    AddressFamily, CandidateAddress, Connection, Direction, Extmap, Media, MediaKind, Protocol, Session, Ssrc,
+    AddressFamily, CandidateAddress, Codec, Connection, Direction, Extmap, Media, MediaKind, Protocol,
+    Session, Ssrc,
 };
 
 use crate::dtls::RemoteDtls;
@@ -131,7 +132,8 @@ impl Description {
         candidates_max: usize,
     ) -> Result<RemoteMedia, Unusable> {
         // Data channels run inside DTLS, which ends here.
-        let rejected = media.is_rejected() || media.protocol_text().to_ascii_uppercase().ends_with("DTLS/SCTP");
+        let rejected =
+            media.is_rejected() || media.protocol_text().to_ascii_uppercase().ends_with("DTLS/SCTP");
         let connection = media.effective_connection().ok().flatten();
         let ice = self.read_ice(media, candidates_max);
         if !rejected && connection.is_none() && ice.is_none() {
@@ -154,23 +156,42 @@ impl Description {
             formats: media.formats().map(str::to_owned).collect(),
             rejected,
             bundle_only: media.is_bundle_only(),
-            family: connection.as_ref().map_or(AddressFamily::Ip4, |connection| connection.address.family()),
+            family: connection
+                .as_ref()
+                .map_or(AddressFamily::Ip4, |connection| connection.address.family()),
             rtp,
             rtcp,
             zero_address,
-            direction: if zero_address { Direction::new(direction.sends(), false) } else { direction },
+            direction: if zero_address {
+                Direction::new(direction.sends(), false)
+            } else {
+                direction
+            },
             mux: media.rtcp_mux() && is_rtp,
             dtls: read_dtls(media).filter(|_| is_rtp),
             cryptos: Vec::new(),
             mid: media.mid(),
             mid_extension: mid_extension(media),
-            payload_types: codecs.iter().filter_map(|codec| codec.payload_type()).filter(|_| is_rtp).collect(),
+            payload_types: codecs
+                .iter()
+                .filter_map(Codec::payload_type)
+                .filter(|_| is_rtp)
+                .collect(),
             telephone_events: Vec::new(),
             clock_rates: Vec::new(),
             ssrcs: ssrcs(media),
             codec: codecs.iter().next().map(|codec| codec.encoding().to_owned()),
-            ptime: media.effective_one::<viaduct_sdp::Ptime>().ok().flatten().map(|ptime| ptime.0),
-            label: media.attributes().one::<viaduct_sdp::Label>().ok().flatten().map(|label| label.0),
+            ptime: media
+                .effective_one::<viaduct_sdp::Ptime>()
+                .ok()
+                .flatten()
+                .map(|ptime| ptime.0),
+            label: media
+                .attributes()
+                .one::<viaduct_sdp::Label>()
+                .ok()
+                .flatten()
+                .map(|label| label.0),
             ice,
         };
         if is_rtp {
@@ -234,7 +255,9 @@ fn addresses(
     connection: Option<&Connection>,
     source: Option<IpAddr>,
 ) -> (Option<SocketAddr>, Option<SocketAddr>) {
-    let named = connection.filter(|connection| !connection.is_zero()).and_then(|connection| connection.address.ip());
+    let named = connection
+        .filter(|connection| !connection.is_zero())
+        .and_then(|connection| connection.address.ip());
     let (Some(address), true) = (source.or(named), media.port() != 0) else {
         return (None, None);
     };
@@ -244,11 +267,17 @@ fn addresses(
     let rtp = SocketAddr::new(address, media.port());
     let rtcp = match media.rtcp().ok().flatten() {
         Some(rtcp) if rtcp.port != 0 => {
-            let own = rtcp.address.and_then(|host| host.ip()).filter(|ip| !ip.is_unspecified());
+            let own = rtcp
+                .address
+                .and_then(|host| host.ip())
+                .filter(|ip| !ip.is_unspecified());
             Some(SocketAddr::new(source.or(own).unwrap_or(address), rtcp.port))
         }
         Some(_) => None,
-        None => media.port().checked_add(1).map(|port| SocketAddr::new(address, port)),
+        None => media
+            .port()
+            .checked_add(1)
+            .map(|port| SocketAddr::new(address, port)),
     };
     (Some(rtp), rtcp)
 }

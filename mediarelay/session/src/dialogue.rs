@@ -102,6 +102,10 @@ impl Dialogue {
 
     /// Joins an m-line of `party` with one of the other end.
     pub(crate) fn join(&mut self, party: PartyId, position: usize, opposite: usize) {
-        self.pairs.push(if party == self.a { (position, opposite) } else { (opposite, position) });
+        self.pairs.push(if party == self.a {
+            (position, opposite)
+        } else {
+            (opposite, position)
+        });
     }
 }

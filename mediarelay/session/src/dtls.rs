@@ -91,7 +91,10 @@ impl Dtls {
     /// Takes what the peer's SDP says. True if it means another association than before: everything begins anew then,
     /// under the `tls_id` given.
     pub(crate) fn set_remote(&mut self, remote: RemoteDtls, tls_id: impl FnOnce() -> String) -> bool {
-        let restart = self.remote.as_ref().is_some_and(|known| !known.is_same_association(&remote));
+        let restart = self
+            .remote
+            .as_ref()
+            .is_some_and(|known| !known.is_same_association(&remote));
         if restart {
             self.associations = [None, None];
             self.role = None;
@@ -165,7 +168,13 @@ impl Dtls {
     }
 
     /// Gives up a component's association for a reason of ours.
-    pub(crate) fn fail(&mut self, now: Instant, component: Component, reason: DtlsFailure, engines: &dyn DtlsEngines) {
+    pub(crate) fn fail(
+        &mut self,
+        now: Instant,
+        component: Component,
+        reason: DtlsFailure,
+        engines: &dyn DtlsEngines,
+    ) {
         let role = self.role.unwrap_or(DtlsRole::Server);
         self.associations[component.index()]
             .get_or_insert_with(|| Association::new(role, now, engines))
@@ -181,7 +190,11 @@ impl Dtls {
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        self.associations.iter().flatten().filter_map(Association::poll_timeout).min()
+        self.associations
+            .iter()
+            .flatten()
+            .filter_map(Association::poll_timeout)
+            .min()
     }
 
     /// What comes out of a component's association next.
@@ -195,3 +208,6 @@ impl Dtls {
         self.association(component)?.keys()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -111,18 +111,22 @@ fn passive(wish: Option<viaduct_ng::DtlsRequest>) -> Option<bool> {
 
 impl Call {
     /// Takes an offer or answer in and writes the SDP for the other party.
-    pub(crate) fn exchange(&mut self, core: &mut Core, exchange: &Exchange<'_>) -> Result<ByteString, ErrorReason> {
+    pub(crate) fn exchange(
+        &mut self,
+        core: &mut Core,
+        exchange: &Exchange<'_>,
+    ) -> Result<ByteString, ErrorReason> {
         let description = self.describe(core, exchange)?;
         match exchange.kind {
             Kind::Offer => {
-                self.pair_offer(exchange, &description);
+                self.pair_offer(core, exchange, &description);
                 self.note_wishes(core, exchange);
                 self.provide_legs(core, exchange, &description)?;
                 self.take_offer(core, exchange, description);
                 self.prepare_reader(core, exchange);
             }
             Kind::Answer => {
-                self.pair_answer(exchange, &description);
+                self.pair_answer(core, exchange, &description);
                 self.note_wishes(core, exchange);
                 self.take_answer(core, exchange, description);
                 self.conclude_offer(core, exchange);

@@ -9,8 +9,8 @@ mod rules;
 use std::collections::{BTreeMap, BTreeSet};
 
 use viaduct_forward::{
-    BlockReason, Command, CryptoCommand, CryptoDirection, CryptoId, FlowId, FlowKey, FlowRule, IceRule, LegId,
-    LocalAddr, PortRule, SrtpKeyMaterial,
+    BlockReason, Command, CryptoCommand, CryptoDirection, CryptoId, FlowId, FlowKey, FlowRule, IceRule,
+    LegId, LocalAddr, PortRule, SrtpKeyMaterial,
 };
 
 use crate::core::Core;
@@ -137,6 +137,9 @@ fn changed<'t, K: Ord, V: PartialEq>(
 }
 
 /// What is no longer there.
-fn gone<'t, K: Ord + Clone, V>(old: &'t BTreeMap<K, V>, new: &'t BTreeMap<K, V>) -> impl Iterator<Item = K> + 't {
+fn gone<'t, K: Ord + Clone, V>(
+    old: &'t BTreeMap<K, V>,
+    new: &'t BTreeMap<K, V>,
+) -> impl Iterator<Item = K> + 't {
     old.keys().filter(|key| !new.contains_key(key)).cloned()
 }

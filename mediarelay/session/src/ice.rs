@@ -7,7 +7,7 @@ mod candidates;
 mod full;
 mod hmac;
 
-pub(crate) use candidates::{TYPE_HOST, local_candidates, priority, relay_candidates};
+pub(crate) use candidates::{local_candidates, priority};
 pub(crate) use full::{FullAgent, FullEvent};
 
 use std::net::SocketAddr;
@@ -97,7 +97,9 @@ impl Ice {
 
     /// Whether these credentials mean that the peer has restarted ICE (RFC 8445 section 9).
     pub(crate) fn is_restart(&self, credentials: &IceCredentials) -> bool {
-        self.remote.as_ref().is_some_and(|remote| remote.credentials != *credentials)
+        self.remote
+            .as_ref()
+            .is_some_and(|remote| remote.credentials != *credentials)
     }
 
     pub(crate) fn poll_timeout(&mut self) -> Option<Instant> {

@@ -11,10 +11,10 @@ mod sockets;
 mod srtp;
 mod totals;
 
+pub(crate) use ice_events::IceRole;
 pub(crate) use keys::Keys;
 pub(crate) use learning::{Learning, LearningRules, Source};
 pub(crate) use path::{Component, Origin, Path, Paths, tuple};
-pub(crate) use ice_events::IceRole;
 pub(crate) use plain::Endpoints;
 pub(crate) use sockets::LocalSocket;
 pub(crate) use totals::LegTotals;
@@ -184,8 +184,13 @@ impl Leg {
 
     /// When to call [`drive`](Self::drive) at the latest.
     pub(crate) fn poll_timeout(&mut self, now: Instant) -> Option<Instant> {
-        let learning = self.learning.iter().flatten().filter_map(|learning| learning.poll_timeout(now)).min();
-        let ice = self.ice.as_mut().and_then(|ice| ice.poll_timeout());
+        let learning = self
+            .learning
+            .iter()
+            .flatten()
+            .filter_map(|learning| learning.poll_timeout(now))
+            .min();
+        let ice = self.ice.as_mut().and_then(Ice::poll_timeout);
         let dtls = self.dtls.as_ref().and_then(Dtls::poll_timeout);
         let departure = self.paths.next_departure();
         [learning, ice, dtls, departure].into_iter().flatten().min()
@@ -212,7 +217,8 @@ impl Leg {
         totals
     }
 
-    /// Enters a path, or finds it. Of too many, the one that was good longest ago and is not selected makes room.
+    /// Enters a path, or finds it. Of too many, the one that was good longest ago and is not selected makes room. `None`
+    /// if the addresses are another leg's.
     pub(crate) fn enter_path(
         &mut self,
         now: Instant,
@@ -220,18 +226,22 @@ impl Leg {
         component: Component,
         at: FlowKey,
         origin: Origin,
-    ) -> &mut Path {
+    ) -> Option<&mut Path> {
         if self.paths.by_tuple(at).is_none() {
+            if !core.claim(at, self.call, self.id, origin) {
+                return None;
+            }
             if self.paths.len_of(component) >= core.config.limits.paths_per_leg {
                 core.counters.limits.paths_per_leg += 1;
                 let others = self.paths.iter().filter(|path| path.component == component);
-                let oldest = others.filter(|path| !self.paths.is_selected(path.flow)).min_by_key(|path| path.seen);
+                let oldest = others
+                    .filter(|path| !self.paths.is_selected(path.flow))
+                    .min_by_key(|path| path.seen);
                 let oldest = oldest.map(|path| path.flow);
                 let gone = self.paths.take(|path| Some(path.flow) == oldest);
                 self.retire(now, core, gone);
             }
             let flow = core.new_flow();
-            core.claim(at, self.call, self.id);
             self.paths.push(Path {
                 flow,
                 component,
@@ -245,10 +255,9 @@ impl Leg {
                 stats: None,
             });
         }
-        #[expect(clippy::expect_used, reason = "it was there, or was pushed above")]
-        let path = self.paths.by_tuple_mut(at).expect("the path was just entered");
+        let path = self.paths.by_tuple_mut(at)?;
         path.leaves = None;
-        path
+        Some(path)
     }
 
     /// Another leg has the addresses of a path.

@@ -69,7 +69,10 @@ pub(crate) struct Media {
 impl Media {
     /// What the party sends and receives, by its own account.
     pub(crate) fn direction(&self) -> Direction {
-        self.remote.as_ref().map(|remote| remote.direction).unwrap_or_default()
+        self.remote
+            .as_ref()
+            .map(|remote| remote.direction)
+            .unwrap_or_default()
     }
 
     pub(crate) fn is_rejected(&self) -> bool {
@@ -148,6 +151,12 @@ impl Party {
     /// Its tag; empty while it has none.
     pub(crate) fn name(&self) -> ByteString {
         self.tag.clone().unwrap_or_default()
+    }
+
+    /// One more m-line; its place, counted from 0.
+    pub(crate) fn add_media(&mut self) -> usize {
+        self.medias.push(Media::default());
+        self.medias.len() - 1
     }
 
     /// The first m-line on a leg, counted from 0.

@@ -90,7 +90,8 @@ impl PortPlan {
 
     /// The shell has opened a pair. False if it was not asked to.
     pub fn opened(&mut self, pair: PortPair) -> bool {
-        self.pool(pair.address).is_some_and(|pool| pool.opened(pair.rtp_port))
+        self.pool(pair.address)
+            .is_some_and(|pool| pool.opened(pair.rtp_port))
     }
 
     /// The shell could not open a pair: another program has one of its ports. It is left alone for a while.

@@ -96,7 +96,10 @@ impl Quality {
         let none = Source::default();
         let report = |ssrc: &u32| {
             let source = self.sources.get(ssrc).unwrap_or(&none);
-            (*ssrc, source.report(live.get(ssrc).map_or(&[], |flows| flows), clock))
+            (
+                *ssrc,
+                source.report(live.get(ssrc).map_or(&[], |flows| flows), clock),
+            )
         };
         all.map(report).collect()
     }
@@ -135,7 +138,10 @@ impl Source {
 
     fn report(&self, flows: &[&SsrcSnapshot], clock: &WallClock) -> SsrcReport {
         let all = self.all(flows);
-        let heard = flows.iter().max_by_key(|flow| flow.last_packet).map(|flow| flow.reception);
+        let heard = flows
+            .iter()
+            .max_by_key(|flow| flow.last_packet)
+            .map(|flow| flow.reception);
         let (timestamp, sequence) = heard.map_or((self.last_timestamp, self.last_sequence), |reception| {
             (reception.last_timestamp, reception.highest_sequence)
         });
@@ -181,7 +187,10 @@ impl Rates {
         let Some((at, before)) = self.last.replace((now, sums)) else {
             return;
         };
-        let millis = now.saturating_duration_since(at).max(Duration::from_millis(1)).as_millis();
+        let millis = now
+            .saturating_duration_since(at)
+            .max(Duration::from_millis(1))
+            .as_millis();
         let rate = |sum: u64, before: u64| {
             let rate = u128::from(sum.saturating_sub(before)) * 1_000 / millis;
             u64::try_from(rate).unwrap_or(u64::MAX)

@@ -78,7 +78,10 @@ impl Relay {
     /// The same with another implementation of DTLS, which shows the certificate of `parts`.
     #[must_use]
     pub fn with_engines(now: Instant, config: Config, parts: Parts, engines: Box<dyn DtlsEngines>) -> Self {
-        let addresses = config.interfaces.iter().flat_map(|interface| &interface.addresses);
+        let addresses = config
+            .interfaces
+            .iter()
+            .flat_map(|interface| &interface.addresses);
         let ranges = addresses.map(|of| (of.address, of.ports.clone()));
         let ports = PortPlan::new(ranges, config.port_stock, config.port_rest);
         let mut core = Core::new(config, parts, ports, engines);
@@ -116,10 +119,19 @@ impl Relay {
     }
 
     /// Takes a datagram that a worker has handed up: which socket it came in by, and where from.
-    pub fn handle_packet(&mut self, now: Instant, why: ToControl, local: LocalAddr, from: SocketAddr, data: &[u8]) {
+    pub fn handle_packet(
+        &mut self,
+        now: Instant,
+        why: ToControl,
+        local: LocalAddr,
+        from: SocketAddr,
+        data: &[u8],
+    ) {
         let (ToControl::Dtls { leg } | ToControl::Stun { leg } | ToControl::UnknownSource { leg, .. }) = why;
         match self.core.legs.get(&leg).copied() {
-            Some(key) => self.work(now, key, |call, core| call.handle_packet(now, core, why, local, from, data)),
+            Some(key) => self.work(now, key, |call, core| {
+                call.handle_packet(now, core, why, local, from, data);
+            }),
             None => self.core.counters.stale += 1,
         }
     }
@@ -155,7 +167,12 @@ impl Relay {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.core.handle_timeout(now);
         self.fragments.handle_timeout(now);
-        let due: Vec<CallKey> = self.timers.iter().take_while(|(at, _)| *at <= now).map(|(_, key)| *key).collect();
+        let due: Vec<CallKey> = self
+            .timers
+            .iter()
+            .take_while(|(at, _)| *at <= now)
+            .map(|(_, key)| *key)
+            .collect();
         for key in due {
             self.work(now, key, |call, core| call.handle_timeout(now, core));
         }
@@ -165,7 +182,10 @@ impl Relay {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let calls = self.timers.first().map(|(at, _)| *at);
-        [calls, self.core.poll_timeout(), self.fragments.poll_timeout()].into_iter().flatten().min()
+        [calls, self.core.poll_timeout(), self.fragments.poll_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// What the shell must do next.
@@ -265,7 +285,9 @@ impl Relay {
             return not_found();
         };
         let report = (!delete.flags.contains(Flag::Fast)).then(|| call.report(&self.core, None));
-        self.work(now, key, |call, core| call.delete(now, core, &selected, delete.delete_delay));
+        self.work(now, key, |call, core| {
+            call.delete(now, core, &selected, delete.delete_delay);
+        });
         Reply::Ok(Box::new(OkReply {
             call: report.map(Box::new),
             ..OkReply::default()
@@ -273,7 +295,10 @@ impl Relay {
     }
 
     fn query(&mut self, _now: Instant, query: &Query) -> Reply {
-        let call = self.by_id.get(&query.call_id).and_then(|key| self.calls.get_mut(key));
+        let call = self
+            .by_id
+            .get(&query.call_id)
+            .and_then(|key| self.calls.get_mut(key));
         match call {
             Some(call) => {
                 let only = query.to_tag.as_ref().or(query.from_tag.as_ref());
@@ -292,52 +317,64 @@ impl Relay {
     }
 
     /// Does something with a call, and then all that follows from it.
-    fn work<T: Default>(&mut self, now: Instant, key: CallKey, work: impl FnOnce(&mut Call, &mut Core) -> T) -> T {
+    fn work<T: Default>(
+        &mut self,
+        now: Instant,
+        key: CallKey,
+        work: impl FnOnce(&mut Call, &mut Core) -> T,
+    ) -> T {
         let Some(call) = self.calls.get_mut(&key) else {
             return T::default();
         };
         let result = work(call, &mut self.core);
-        self.bring_up_to_date(now, key);
-        // Whoever has lost an address to another leg lets go of it.
-        loop {
-            let evictions = self.core.take_evictions();
-            if evictions.is_empty() {
-                break;
-            }
-            for eviction in evictions {
-                if let Some(call) = self.calls.get_mut(&eviction.call) {
-                    call.evict(now, &mut self.core, eviction.leg, eviction.tuple);
-                    self.bring_up_to_date(now, eviction.call);
-                }
-            }
+        if call.ends.is_none() {
+            call.drive(now, &mut self.core);
         }
+        self.evict(now, key);
+        self.bring_up_to_date(now, key);
         result
     }
 
-    /// Settles a call after something has happened to it, ends it if that is the outcome, and sets its timer.
+    /// Whoever has lost an address to a leg of the call lets go of it before the workers hear of its next owner.
+    fn evict(&mut self, now: Instant, by: CallKey) {
+        for eviction in self.core.take_evictions() {
+            if let Some(call) = self.calls.get_mut(&eviction.call) {
+                call.evict(now, &mut self.core, eviction.leg, eviction.tuple);
+            }
+            if eviction.call != by {
+                self.bring_up_to_date(now, eviction.call);
+            }
+        }
+    }
+
+    /// Settles a call after something has happened to it and sets its timer, or ends it if that is the outcome.
     fn bring_up_to_date(&mut self, now: Instant, key: CallKey) {
         let Some(call) = self.calls.get_mut(&key) else {
             return;
         };
-        if call.ends.is_none() {
-            call.settle(now, &mut self.core);
-            let at = call.poll_timeout(now);
-            if call.timer != Some(at) {
-                if let Some(before) = call.timer.replace(at) {
-                    self.timers.remove(&(before, key));
-                }
-                self.timers.insert((at, key));
+        if call.ends.is_some() {
+            self.end(now, key);
+            return;
+        }
+        call.settle(now, &mut self.core);
+        let at = call.poll_timeout(now);
+        if call.timer != Some(at) {
+            if let Some(before) = call.timer.replace(at) {
+                self.timers.remove(&(before, key));
             }
-        } else if let Some(call) = self.calls.remove(&key) {
-            self.by_id.remove(&call.id);
-            if let Some(at) = call.timer {
-                self.timers.remove(&(at, key));
-            }
-            call.close(now, &mut self.core);
-            self.core.refill_ports(now);
+            self.timers.insert((at, key));
         }
     }
-}
 
-#[cfg(test)]
-mod tests;
+    fn end(&mut self, now: Instant, key: CallKey) {
+        let Some(call) = self.calls.remove(&key) else {
+            return;
+        };
+        self.by_id.remove(&call.id);
+        if let Some(at) = call.timer {
+            self.timers.remove(&(at, key));
+        }
+        call.close(now, &mut self.core);
+        self.core.refill_ports(now);
+    }
+}

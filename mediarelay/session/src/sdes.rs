@@ -75,7 +75,9 @@ impl Sdes {
     pub(crate) fn offer(&mut self, sender: &[Theirs], wishes: &Wishes, rng: &mut impl Rng) -> Vec<Crypto> {
         let mut wanted: Vec<(u32, SrtpProfile)> = Vec::new();
         for theirs in sender {
-            if may_offer(wishes, theirs.profile()) && wanted.iter().all(|(_, known)| *known != theirs.profile()) {
+            if may_offer(wishes, theirs.profile())
+                && wanted.iter().all(|(_, known)| *known != theirs.profile())
+            {
                 wanted.push((theirs.tag, theirs.profile()));
             }
         }
@@ -89,7 +91,10 @@ impl Sdes {
         }
         wanted.truncate(OFFERED_MAX);
         order(&mut wanted, &wishes.order, |(_, profile)| *profile);
-        self.own = wanted.into_iter().map(|(tag, profile)| self.own_line(tag, profile, rng)).collect();
+        self.own = wanted
+            .into_iter()
+            .map(|(tag, profile)| self.own_line(tag, profile, rng))
+            .collect();
         self.own.iter().map(|own| own.line(wishes)).collect()
     }
 
@@ -117,7 +122,11 @@ impl Sdes {
     ) -> Option<SrtpKeyPair> {
         let of = |profile: SrtpProfile| offered.iter().find(|theirs| theirs.profile() == profile);
         let in_use = self.profile().filter(|_| wishes.words.contains(SdesWord::Static));
-        let preferred = wishes.offerer_pref.iter().filter_map(|name| SrtpProfile::from_sdes_name(name)).find_map(of);
+        let preferred = wishes
+            .offerer_pref
+            .iter()
+            .filter_map(|name| SrtpProfile::from_sdes_name(name))
+            .find_map(of);
         let theirs = in_use
             .and_then(of)
             .or(preferred)
@@ -136,7 +145,10 @@ impl Sdes {
     /// The line of our answer.
     pub(crate) fn answer(&self, wishes: &Wishes) -> Option<Crypto> {
         let (tag, _) = self.agreed.as_ref()?;
-        self.own.iter().find(|own| own.tag == *tag).map(|own| own.line(wishes))
+        self.own
+            .iter()
+            .find(|own| own.tag == *tag)
+            .map(|own| own.line(wishes))
     }
 
     /// A line with the key that we have told before for this suite, or with another.
@@ -154,7 +166,10 @@ impl Own {
         let mut crypto = Crypto::new(self.tag, suite, MasterKey(key));
         for key in &mut crypto.keys {
             key.padded = wishes.words.contains(SdesWord::Pad);
-            key.lifetime = wishes.words.contains(SdesWord::Lifetime).then_some(Lifetime::PowerOfTwo(31));
+            key.lifetime = wishes
+                .words
+                .contains(SdesWord::Lifetime)
+                .then_some(Lifetime::PowerOfTwo(31));
         }
         crypto
     }
@@ -162,12 +177,19 @@ impl Own {
 
 fn new_key(profile: SrtpProfile, rng: &mut impl Rng) -> SrtpKeyMaterial {
     let octets = secrets::octets(rng, profile.key_len() + profile.salt_len());
-    #[expect(clippy::expect_used, reason = "made with the profile's own length on the line above")]
+    #[expect(
+        clippy::expect_used,
+        reason = "made with the profile's own length on the line above"
+    )]
     SrtpKeyMaterial::from_sdes(profile, &octets).expect("a key of the profile's length")
 }
 
 fn may_offer(wishes: &Wishes, profile: SrtpProfile) -> bool {
-    let names = |suites: &[String]| suites.iter().any(|suite| suite.eq_ignore_ascii_case(profile.sdes_name()));
+    let names = |suites: &[String]| {
+        suites
+            .iter()
+            .any(|suite| suite.eq_ignore_ascii_case(profile.sdes_name()))
+    };
     if wishes.only.is_empty() {
         !names(&wishes.no)
     } else {
@@ -229,11 +251,16 @@ mod tests {
         let mut rng = rng();
         let (mut offerer, mut answerer) = (Sdes::default(), Sdes::default());
         let offer = offerer.offer(&[], &Wishes::default(), &mut rng);
-        let theirs_pair = answerer.choose(&theirs(&offer), None, &Wishes::default(), &mut rng).unwrap();
+        let theirs_pair = answerer
+            .choose(&theirs(&offer), None, &Wishes::default(), &mut rng)
+            .unwrap();
         let answer = answerer.answer(&Wishes::default()).unwrap();
         assert_eq!((answer.tag, answer.suite.name()), (1, "AEAD_AES_256_GCM"));
         let pair = offerer.accept(&theirs(&[answer])).unwrap();
-        assert_eq!((&pair.send, &pair.receive), (&theirs_pair.receive, &theirs_pair.send));
+        assert_eq!(
+            (&pair.send, &pair.receive),
+            (&theirs_pair.receive, &theirs_pair.send)
+        );
     }
 
     #[test]
@@ -261,18 +288,31 @@ mod tests {
     #[test]
     fn wishes_choose_and_order_suites() {
         let mut rng = rng();
-        let some = wishes(&["no-AEAD_AES_256_GCM", "order:AES_CM_128_HMAC_SHA1_32;AES_CM_128_HMAC_SHA1_80"]);
+        let some = wishes(&[
+            "no-AEAD_AES_256_GCM",
+            "order:AES_CM_128_HMAC_SHA1_32;AES_CM_128_HMAC_SHA1_80",
+        ]);
         let offer = Sdes::default().offer(&[], &some, &mut rng);
         assert_eq!(
             names(&offer),
-            [(3, "AES_CM_128_HMAC_SHA1_32"), (2, "AES_CM_128_HMAC_SHA1_80"), (1, "AEAD_AES_128_GCM")]
+            [
+                (3, "AES_CM_128_HMAC_SHA1_32"),
+                (2, "AES_CM_128_HMAC_SHA1_80"),
+                (1, "AEAD_AES_128_GCM")
+            ]
         );
         let prefer = wishes(&["offerer_pref:AES_CM_128_HMAC_SHA1_80"]);
         let mut sdes = Sdes::default();
         sdes.choose(&theirs(&offer), None, &prefer, &mut rng).unwrap();
         assert_eq!(sdes.profile(), Some(SrtpProfile::Aes128CmSha1_80));
         let mut same = Sdes::default();
-        same.choose(&theirs(&offer), Some(SrtpProfile::AeadAes128Gcm), &Wishes::default(), &mut rng).unwrap();
+        same.choose(
+            &theirs(&offer),
+            Some(SrtpProfile::AeadAes128Gcm),
+            &Wishes::default(),
+            &mut rng,
+        )
+        .unwrap();
         assert_eq!(same.profile(), Some(SrtpProfile::AeadAes128Gcm));
     }
 
@@ -292,7 +332,10 @@ mod tests {
         };
         let key = "inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz";
         assert!(line(&format!("1 AES_CM_128_HMAC_SHA1_80 {key}|2^20")).is_some());
-        assert!(line(&format!("1 AES_CM_128_HMAC_SHA1_80 {key}|1:4")).is_none(), "MKI");
+        assert!(
+            line(&format!("1 AES_CM_128_HMAC_SHA1_80 {key}|1:4")).is_none(),
+            "MKI"
+        );
         assert!(line(&format!("1 AES_CM_128_HMAC_SHA1_80 {key} UNENCRYPTED_SRTP")).is_none());
         assert!(line(&format!("1 F8_128_HMAC_SHA1_80 {key}")).is_none());
     }
@@ -310,7 +353,11 @@ mod tests {
 
     #[test]
     fn padding_and_lifetime_are_printed_when_asked_for() {
-        let line = Sdes::default().offer(&[], &wishes(&["pad", "lifetime", "only-AEAD_AES_128_GCM"]), &mut rng());
+        let line = Sdes::default().offer(
+            &[],
+            &wishes(&["pad", "lifetime", "only-AEAD_AES_128_GCM"]),
+            &mut rng(),
+        );
         let text = line[0].to_string();
         assert!(text.ends_with("=|2^31"), "{text}");
     }

@@ -25,9 +25,14 @@ impl Call {
         let everybody = || self.parties.keys().copied().collect();
         let of_branch = |branch: &ByteString| {
             let mut parties = self.parties.values().rev();
-            parties.find(|party| party.via_branch.as_ref() == Some(branch)).map(|party| party.id)
+            parties
+                .find(|party| party.via_branch.as_ref() == Some(branch))
+                .map(|party| party.id)
         };
-        let to_tag = delete.to_tag.as_ref().filter(|tag| delete.flags.contains(Flag::ToTag) && !tag.is_empty());
+        let to_tag = delete
+            .to_tag
+            .as_ref()
+            .filter(|tag| delete.flags.contains(Flag::ToTag) && !tag.is_empty());
         let from_tag = delete.from_tag.as_ref().filter(|tag| !tag.is_empty());
         let branch = delete.via_branch.as_ref().filter(|branch| !branch.is_empty());
         let Some(tag) = to_tag.or(from_tag) else {
@@ -40,7 +45,9 @@ impl Call {
         // A fork whose tag nobody has told: the caller's name stands for it.
         let unnamed = || {
             let caller = to_tag.and(from_tag).and_then(|tag| self.party_called(tag))?;
-            self.partners(caller).find(|party| party.tag.is_none()).map(|party| party.id)
+            self.partners(caller)
+                .find(|party| party.tag.is_none())
+                .map(|party| party.id)
         };
         let party = by_branch.or_else(|| self.party_called(tag)).or_else(unnamed)?;
         Some(self.with_dependants(party))
@@ -48,7 +55,8 @@ impl Call {
 
     fn with_dependants(&self, party: PartyId) -> Vec<PartyId> {
         let answered = |one: PartyId, other: PartyId| {
-            self.dialogue_of(one, other).is_some_and(|dialogue| self.dialogues[dialogue].answered)
+            self.dialogue_of(one, other)
+                .is_some_and(|dialogue| self.dialogues[dialogue].answered)
         };
         let mut gone = vec![party];
         let mut looked_at = 0;
@@ -57,9 +65,9 @@ impl Call {
             let partners: Vec<PartyId> = self.partners(of).map(|party| party.id).collect();
             for partner in partners {
                 let was_answered = answered(of, partner);
-                let stays = self.partners(partner).any(|other| {
-                    !gone.contains(&other.id) && (!was_answered || answered(partner, other.id))
-                });
+                let stays = self
+                    .partners(partner)
+                    .any(|other| !gone.contains(&other.id) && (!was_answered || answered(partner, other.id)));
                 if !stays && !gone.contains(&partner) {
                     gone.push(partner);
                 }
@@ -69,7 +77,13 @@ impl Call {
     }
 
     /// Deletes parties, at once or after the delay.
-    pub(crate) fn delete(&mut self, now: Instant, core: &mut Core, parties: &[PartyId], delay: Option<Duration>) {
+    pub(crate) fn delete(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        parties: &[PartyId],
+        delay: Option<Duration>,
+    ) {
         let at = now + delay.unwrap_or(core.config.delete_delay);
         self.last_signal = now;
         for party in parties {
@@ -82,11 +96,18 @@ impl Call {
     /// Takes out the parties whose time has come; with the last one the call ends.
     pub(super) fn delete_due(&mut self, now: Instant, core: &mut Core) {
         let is_due = |at: Instant| at <= now;
-        if self.parties.values().all(|party| party.delete_at.is_some_and(is_due)) {
+        if self
+            .parties
+            .values()
+            .all(|party| party.delete_at.is_some_and(is_due))
+        {
             self.ends = Some(DeleteReason::Requested);
             return;
         }
-        let due = self.parties.values().filter(|party| party.delete_at.is_some_and(is_due));
+        let due = self
+            .parties
+            .values()
+            .filter(|party| party.delete_at.is_some_and(is_due));
         let due: Vec<PartyId> = due.map(|party| party.id).collect();
         for party in due {
             self.remove_party(now, core, party);
@@ -107,7 +128,14 @@ impl Call {
         }
         core.release(now);
         let totals = Box::new(totals.to_ng());
-        core.event(&self.id, What::Deleted { reason, lasted, totals });
+        core.event(
+            &self.id,
+            What::Deleted {
+                reason,
+                lasted,
+                totals,
+            },
+        );
     }
 
     /// What came in, by all legs.
@@ -120,7 +148,9 @@ impl Call {
     /// How many parties have sent media. Who sent only on m-lines that are over is not among them.
     fn senders(&self) -> usize {
         let has_sent = |party: &PartyId| {
-            self.legs.values().any(|leg| leg.party == *party && leg.received().rtp.packets > 0)
+            self.legs
+                .values()
+                .any(|leg| leg.party == *party && leg.received().rtp.packets > 0)
         };
         self.parties.keys().filter(|party| has_sent(party)).count()
     }

@@ -20,7 +20,11 @@ impl Call {
 
     /// Keeps what flows have counted that are over.
     pub(super) fn keep_ended(&mut self, core: &mut Core) {
-        let ended: Vec<SsrcSnapshot> = self.legs.values_mut().flat_map(|leg| leg.ended.drain(..)).collect();
+        let ended: Vec<SsrcSnapshot> = self
+            .legs
+            .values_mut()
+            .flat_map(|leg| leg.ended.drain(..))
+            .collect();
         self.keep_sources(core, &ended);
     }
 

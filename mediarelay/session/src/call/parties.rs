@@ -61,7 +61,9 @@ impl Call {
             Some(sender) => sender,
             None => self.add_party(now, core)?,
         };
-        self.party_mut(sender).tag.get_or_insert_with(|| names.from.clone());
+        self.party_mut(sender)
+            .tag
+            .get_or_insert_with(|| names.from.clone());
         let reader = match known_reader {
             Some(reader) => reader,
             None => match self.fork(sender, names) {
@@ -89,7 +91,9 @@ impl Call {
         names: &Names<'_>,
         options: &Options,
     ) -> Result<(PartyId, PartyId), ErrorReason> {
-        let reader = self.party_called(names.from).ok_or(ErrorReason::InvalidDialogue)?;
+        let reader = self
+            .party_called(names.from)
+            .ok_or(ErrorReason::InvalidDialogue)?;
         let tag = names.to.ok_or(ErrorReason::NoToTag)?;
         let sender = match self.party_called(tag) {
             Some(sender) => sender,
@@ -132,17 +136,34 @@ impl Call {
     ) -> Result<PartyId, ErrorReason> {
         let of_branch = via_branch.and_then(|branch| {
             let mut partners = self.partners(reader);
-            partners.find(|party| party.via_branch.as_ref() == Some(branch)).map(|party| party.id)
+            partners
+                .find(|party| party.via_branch.as_ref() == Some(branch))
+                .map(|party| party.id)
         });
-        let unnamed = || self.partners(reader).find(|party| party.tag.is_none()).map(|party| party.id);
-        let latest = || self.party(reader).peer.or_else(|| self.partners(reader).next().map(|party| party.id));
-        let found = of_branch.or_else(unnamed).or_else(latest).ok_or(ErrorReason::InvalidDialogue)?;
+        let unnamed = || {
+            self.partners(reader)
+                .find(|party| party.tag.is_none())
+                .map(|party| party.id)
+        };
+        let latest = || {
+            self.party(reader)
+                .peer
+                .or_else(|| self.partners(reader).next().map(|party| party.id))
+        };
+        let found = of_branch
+            .or_else(unnamed)
+            .or_else(latest)
+            .ok_or(ErrorReason::InvalidDialogue)?;
         let party = self.party_mut(found);
         match &party.tag {
             None => party.tag = Some(tag.clone()),
             // Ports were offered once, and whoever has them under another name is not the one who answers here.
-            Some(_) if party.tag_fixed || options.has(Flag::NewBranch) => return Err(ErrorReason::InvalidDialogue),
-            Some(_) if party.aliases.len() < core.config.limits.aliases_per_party => party.aliases.push(tag.clone()),
+            Some(_) if party.tag_fixed || options.has(Flag::NewBranch) => {
+                return Err(ErrorReason::InvalidDialogue);
+            }
+            Some(_) if party.aliases.len() < core.config.limits.aliases_per_party => {
+                party.aliases.push(tag.clone());
+            }
             Some(_) => core.counters.limits.aliases_per_party += 1,
         }
         Ok(found)
@@ -151,7 +172,8 @@ impl Call {
     /// The party that an offer without a known to-tag is for: the one that an earlier offer made for the same branch.
     fn fork(&self, sender: PartyId, names: &Names<'_>) -> Option<PartyId> {
         let of_branch = names.via_branch.and_then(|branch| {
-            self.partners(sender).find(|party| party.via_branch.as_ref() == Some(branch))
+            self.partners(sender)
+                .find(|party| party.via_branch.as_ref() == Some(branch))
         });
         // A party that has answered under another tag is not the one that is called here.
         let fits = |party: &&Party| names.to.is_none() || party.tag.is_none();
@@ -170,7 +192,11 @@ impl Call {
 
     /// Those who have a dialogue with a party, the latest first.
     pub(super) fn partners(&self, of: PartyId) -> impl Iterator<Item = &Party> {
-        let partners = self.dialogues.iter().rev().filter_map(move |dialogue| dialogue.other(of));
+        let partners = self
+            .dialogues
+            .iter()
+            .rev()
+            .filter_map(move |dialogue| dialogue.other(of));
         partners.filter_map(|party| self.parties.get(&party))
     }
 

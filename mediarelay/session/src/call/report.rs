@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use viaduct_forward::SsrcSnapshot;
 use viaduct_ng::{
-    ByteString, CallReport, Counters, Endpoint, Entries, FlagList, MediaFlag, MediaReport, SsrcSummary, StreamFlag,
-    StreamReport, Subscription, TagReport, Totals,
+    ByteString, CallReport, Counters, Endpoint, Entries, FlagList, MediaFlag, MediaReport, SsrcSummary,
+    StreamFlag, StreamReport, Subscription, TagReport, Totals,
 };
 use viaduct_rtp::stats::Counters as Traffic;
 
@@ -29,7 +29,9 @@ impl Call {
         let created = clock.unix(self.created);
         let sent = self.sent();
         let shown = |party: &&Party| {
-            only.is_none_or(|tag| party.is_called(tag) || self.partners(party.id).any(|other| other.is_called(tag)))
+            only.is_none_or(|tag| {
+                party.is_called(tag) || self.partners(party.id).any(|other| other.is_called(tag))
+            })
         };
         let mut unnamed = 0;
         let tags = self.parties.values().filter(shown).map(|party| {
@@ -47,7 +49,12 @@ impl Call {
             created_ts: Some(format!("{}.{:06}", created.as_secs(), created.subsec_micros()).into()),
             last_signal: clock.unix(self.last_signal).as_secs(),
             metadata: self.metadata.clone(),
-            ssrc: Entries(sources.into_iter().map(|(ssrc, of)| (ssrc.to_string().into(), of)).collect()),
+            ssrc: Entries(
+                sources
+                    .into_iter()
+                    .map(|(ssrc, of)| (ssrc.to_string().into(), of))
+                    .collect(),
+            ),
             tags,
             totals: self.totals().to_ng(),
             ..CallReport::default()
@@ -84,11 +91,13 @@ impl Call {
 
     fn report_party(&self, core: &Core, party: &Party, sent: &Sent) -> TagReport {
         let talks_to = party.peer.filter(|peer| self.are_joined(party.id, *peer));
-        let talks_to = talks_to.and_then(|peer| self.parties.get(&peer)).map(|peer| Subscription {
-            tag: peer.name(),
-            kind: OFFER_ANSWER,
-            ..Subscription::default()
-        });
+        let talks_to = talks_to
+            .and_then(|peer| self.parties.get(&peer))
+            .map(|peer| Subscription {
+                tag: peer.name(),
+                kind: OFFER_ANSWER,
+                ..Subscription::default()
+            });
         let medias = party.medias.iter().enumerate();
         TagReport {
             tag: party.name(),
@@ -98,7 +107,9 @@ impl Call {
             created: core.clock.unix(party.created).as_secs(),
             subscriptions: talks_to.clone().into_iter().collect(),
             subscribers: talks_to.into_iter().collect(),
-            medias: medias.map(|(at, media)| self.report_media(core, party, at, media, sent)).collect(),
+            medias: medias
+                .map(|(at, media)| self.report_media(core, party, at, media, sent))
+                .collect(),
             ..TagReport::default()
         }
     }
@@ -126,10 +137,19 @@ impl Call {
         MediaReport {
             index: at as u64 + 1,
             kind: kind.into(),
-            protocol: media.protocol.and_then(|protocol| protocol.name()).map(ByteString::from_static),
-            codec: remote.and_then(|remote| remote.codec.clone()).map(ByteString::from),
-            label: remote.and_then(|remote| remote.label.clone()).map(ByteString::from),
-            streams: leg.map(|leg| streams(core, leg, is_first, &went_out)).unwrap_or_default(),
+            protocol: media
+                .protocol
+                .and_then(viaduct_sdp::Protocol::name)
+                .map(ByteString::from_static),
+            codec: remote
+                .and_then(|remote| remote.codec.clone())
+                .map(ByteString::from),
+            label: remote
+                .and_then(|remote| remote.label.clone())
+                .map(ByteString::from),
+            streams: leg
+                .map(|leg| streams(core, leg, is_first, &went_out))
+                .unwrap_or_default(),
             flags: self.media_flags(party, media, leg),
             ingress_ssrcs: named(leg),
             egress_ssrcs: named(talks_to),
@@ -147,11 +167,16 @@ impl Call {
         let full = ice.and_then(crate::ice::Ice::full);
         let dtls = leg.dtls.as_ref().filter(|_| leg.secure);
         let role = dtls.and_then(crate::dtls::Dtls::role);
-        let lite_peer = ice.and_then(|ice| ice.remote.as_ref()).is_some_and(|remote| remote.lite);
-        let feedback = media.protocol.is_some_and(|protocol| protocol.has_feedback());
+        let lite_peer = ice
+            .and_then(|ice| ice.remote.as_ref())
+            .is_some_and(|remote| remote.lite);
+        let feedback = media.protocol.is_some_and(viaduct_sdp::Protocol::has_feedback);
         let flags = [
             (MediaFlag::Initialized, media.remote.is_some()),
-            (MediaFlag::Asymmetric, leg.rules(Component::Rtp).is_some_and(|rules| rules.asymmetric)),
+            (
+                MediaFlag::Asymmetric,
+                leg.rules(Component::Rtp).is_some_and(|rules| rules.asymmetric),
+            ),
             (MediaFlag::Send, direction.receives()),
             (MediaFlag::Recv, direction.sends()),
             (MediaFlag::RtcpMux, leg.mux),
@@ -161,13 +186,20 @@ impl Call {
             (MediaFlag::Sdes, leg.secure && leg.sdes.is_agreed()),
             (MediaFlag::Passthrough, leg.raw),
             (MediaFlag::Ice, ice.is_some()),
-            (MediaFlag::IceControlling, full.is_some_and(crate::ice::FullAgent::is_controlling)),
+            (
+                MediaFlag::IceControlling,
+                full.is_some_and(crate::ice::FullAgent::is_controlling),
+            ),
             (MediaFlag::IceLitePeer, lite_peer),
             (MediaFlag::IceLiteSelf, ice.is_some_and(crate::ice::Ice::is_lite)),
             (MediaFlag::RtcpFeedback, feedback),
             (MediaFlag::BlockEgress, party.blocked.media || self.blocked.media),
         ];
-        flags.into_iter().filter(|(_, holds)| *holds).map(|(flag, _)| flag).collect()
+        flags
+            .into_iter()
+            .filter(|(_, holds)| *holds)
+            .map(|(flag, _)| flag)
+            .collect()
     }
 }
 
@@ -183,19 +215,31 @@ impl LegTotals {
 }
 
 fn sources_of(leg: &Leg) -> Vec<SsrcSnapshot> {
-    leg.paths.iter().filter_map(|path| path.stats.as_ref()).flat_map(|stats| stats.snapshot().ssrcs).collect()
+    leg.paths
+        .iter()
+        .filter_map(|path| path.stats.as_ref())
+        .flat_map(|stats| stats.snapshot().ssrcs)
+        .collect()
 }
 
 /// RTP and RTCP of a leg, or one stream for both.
 fn streams(core: &Core, leg: &Leg, with_figures: bool, went_out: &LegTotals) -> Vec<StreamReport> {
-    let came_in = if with_figures { leg.received() } else { LegTotals::default() };
+    let came_in = if with_figures {
+        leg.received()
+    } else {
+        LegTotals::default()
+    };
     let components = leg.components();
     components
         .iter()
         .map(|component| {
             let of = |totals: &LegTotals| {
                 let both = components.len() == 1;
-                let mut sum = if *component == Component::Rtp { totals.rtp } else { totals.rtcp };
+                let mut sum = if *component == Component::Rtp {
+                    totals.rtp
+                } else {
+                    totals.rtcp
+                };
                 if both {
                     sum += totals.rtcp;
                 }
@@ -206,7 +250,13 @@ fn streams(core: &Core, leg: &Leg, with_figures: bool, went_out: &LegTotals) -> 
         .collect()
 }
 
-fn stream(core: &Core, leg: &Leg, component: Component, stats: Counters, stats_out: Counters) -> StreamReport {
+fn stream(
+    core: &Core,
+    leg: &Leg,
+    component: Component,
+    stats: Counters,
+    stats_out: Counters,
+) -> StreamReport {
     let local = leg.primary().local(component);
     let selected = leg.paths.selected(component);
     let paths = || leg.paths.iter().filter(|path| path.component == component);
@@ -214,14 +264,18 @@ fn stream(core: &Core, leg: &Leg, component: Component, stats: Counters, stats_o
     let last = stats_of().filter_map(|stats| stats.last_packet()).max();
     let last = last.map_or(0, |tick| core.clock.unix(core.epoch.instant(tick)).as_secs());
     let sources = stats_of().flat_map(|stats| stats.snapshot().ssrcs);
-    let source = sources.max_by_key(|source| source.last_packet).map(|source| source.ssrc.into());
+    let source = sources
+        .max_by_key(|source| source.last_packet)
+        .map(|source| source.ssrc.into());
     StreamReport {
         local_port: local.map(|local| local.port().into()),
         local_address: local.map(|local| local.ip().to_string().into()),
         family: local.map(|local| family(local.ip())),
         endpoint: endpoint(selected.map(|path| path.tuple.remote)),
         advertised_endpoint: endpoint(leg.advertised(component)),
-        crypto_suite: leg.keys(component).map(|keys| ByteString::from_static(keys.profile().sdes_name())),
+        crypto_suite: leg
+            .keys(component)
+            .map(|keys| ByteString::from_static(keys.profile().sdes_name())),
         last_packet: last,
         last_user_packet: Some(last),
         ssrc: source,
@@ -234,18 +288,31 @@ fn stream(core: &Core, leg: &Leg, component: Component, stats: Counters, stats_o
 
 fn stream_flags(leg: &Leg, component: Component) -> FlagList<StreamFlag> {
     let rules = leg.rules(component);
-    let is_verified = leg.dtls.as_ref().is_some_and(|dtls| dtls.keys(component).is_some());
+    let is_verified = leg
+        .dtls
+        .as_ref()
+        .is_some_and(|dtls| dtls.keys(component).is_some());
     let flags = [
         (StreamFlag::Rtp, component == Component::Rtp),
         (StreamFlag::Rtcp, component == Component::Rtcp || leg.mux),
         (StreamFlag::Filled, leg.paths.selected(component).is_some()),
         (StreamFlag::Confirmed, leg.is_settled(component)),
         (StreamFlag::DtlsFingerprintVerified, is_verified),
-        (StreamFlag::StrictSourceAddress, rules.is_some_and(|rules| rules.strict)),
-        (StreamFlag::MediaHandover, rules.is_some_and(|rules| rules.handover)),
+        (
+            StreamFlag::StrictSourceAddress,
+            rules.is_some_and(|rules| rules.strict),
+        ),
+        (
+            StreamFlag::MediaHandover,
+            rules.is_some_and(|rules| rules.handover),
+        ),
         (StreamFlag::Ice, leg.ice.is_some()),
     ];
-    flags.into_iter().filter(|(_, holds)| *holds).map(|(flag, _)| flag).collect()
+    flags
+        .into_iter()
+        .filter(|(_, holds)| *holds)
+        .map(|(flag, _)| flag)
+        .collect()
 }
 
 fn counters(traffic: Traffic) -> Counters {

@@ -48,9 +48,14 @@ impl Call {
     /// When the call would end next, and why.
     fn first_deadline(&self, core: &Core) -> Option<(Instant, DeleteReason)> {
         let config = &core.config;
-        let longest = config.final_timeout.map(|timeout| (self.created + timeout, DeleteReason::FinalTimeout));
+        let longest = config
+            .final_timeout
+            .map(|timeout| (self.created + timeout, DeleteReason::FinalTimeout));
         let idle = match self.answered {
-            None => (self.last_signal + config.offer_timeout, DeleteReason::OfferTimeout),
+            None => (
+                self.last_signal + config.offer_timeout,
+                DeleteReason::OfferTimeout,
+            ),
             Some(_) => {
                 let (timeout, reason) = if self.flows_both_ways() {
                     (config.media_timeout, DeleteReason::MediaTimeout)
@@ -58,7 +63,10 @@ impl Call {
                     (config.silent_timeout, DeleteReason::SilentTimeout)
                 };
                 let heard = self.last_packet().map(|tick| core.epoch.instant(tick));
-                (heard.map_or(self.last_signal, |heard| heard.max(self.last_signal)) + timeout, reason)
+                (
+                    heard.map_or(self.last_signal, |heard| heard.max(self.last_signal)) + timeout,
+                    reason,
+                )
             }
         };
         longest.into_iter().chain([idle]).min_by_key(|(at, _)| *at)
@@ -74,7 +82,9 @@ impl Call {
             let (one, other) = (direction(party, media), direction(peer, opposite));
             one.sends() && one.receives() && other.sends() && other.receives()
         };
-        self.parties.values().any(|party| (0..party.medias.len()).any(|media| both(party.id, media)))
+        self.parties
+            .values()
+            .any(|party| (0..party.medias.len()).any(|media| both(party.id, media)))
     }
 
     /// When the last packet of any flow came.

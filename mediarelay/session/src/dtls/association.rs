@@ -63,7 +63,11 @@ impl Association {
     }
 
     pub(super) fn handle_datagram(&mut self, now: Instant, datagram: &[u8]) {
-        if let Some(Err(failure)) = self.engine.as_mut().map(|engine| engine.handle_datagram(now, datagram)) {
+        if let Some(Err(failure)) = self
+            .engine
+            .as_mut()
+            .map(|engine| engine.handle_datagram(now, datagram))
+        {
             self.fail(failure);
         }
     }
@@ -119,7 +123,11 @@ impl Association {
             return None;
         }
         let keys = self.unverified.take()?;
-        if !self.certificate.as_deref().is_some_and(|der| is_named(der, fingerprints)) {
+        if !self
+            .certificate
+            .as_deref()
+            .is_some_and(|der| is_named(der, fingerprints))
+        {
             self.fail(DtlsFailure::WrongFingerprint);
             return self.poll(Some(fingerprints));
         }

@@ -20,7 +20,10 @@ pub struct Certificate {
 impl fmt::Debug for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Certificate")
-            .field("certificate", &fingerprint(HashFunction::Sha256, &self.certificate).to_string())
+            .field(
+                "certificate",
+                &fingerprint(HashFunction::Sha256, &self.certificate).to_string(),
+            )
             .finish_non_exhaustive()
     }
 }
@@ -34,14 +37,21 @@ pub(crate) fn fingerprint(hash: HashFunction, certificate: &[u8]) -> Fingerprint
         HashFunction::Sha384 => Sha384::digest(certificate).to_vec(),
         HashFunction::Sha512 => Sha512::digest(certificate).to_vec(),
     };
-    #[expect(clippy::expect_used, reason = "every digest has the length of its own hash function")]
+    #[expect(
+        clippy::expect_used,
+        reason = "every digest has the length of its own hash function"
+    )]
     Fingerprint::new(hash, &digest).expect("digest has its hash function's length")
 }
 
 /// Whether a certificate is one of those an SDP names (RFC 8122 section 6.2): of several hash functions the strongest
 /// counts, and of its fingerprints any.
 pub(crate) fn is_named(certificate: &[u8], fingerprints: &[Fingerprint]) -> bool {
-    let Some(strongest) = fingerprints.iter().map(|named| named.hash()).max_by_key(|hash| hash.digest_len()) else {
+    let Some(strongest) = fingerprints
+        .iter()
+        .map(Fingerprint::hash)
+        .max_by_key(|hash| hash.digest_len())
+    else {
         return false;
     };
     fingerprints.contains(&fingerprint(strongest, certificate))

@@ -38,7 +38,9 @@ pub struct DimplEngines {
 
 impl std::fmt::Debug for DimplEngines {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("DimplEngines").field("version", &self.version).finish_non_exhaustive()
+        f.debug_struct("DimplEngines")
+            .field("version", &self.version)
+            .finish_non_exhaustive()
     }
 }
 

@@ -6,7 +6,7 @@ use super::{Exchange, TowardOfferer, passive};
 use crate::call::Call;
 use crate::core::Core;
 use crate::describe::{Description, RemoteMedia};
-use crate::leg::{Endpoints, IceRole, Leg, LegEvent, LearningRules};
+use crate::leg::{Endpoints, IceRole, LearningRules, Leg, LegEvent};
 use crate::party::{Offered, PartyId};
 
 impl Call {
@@ -27,7 +27,9 @@ impl Call {
             }
             media.remote = Some(remote.clone());
             // In a bundle the first m-line speaks for all.
-            let speaks = media.leg.is_some_and(|leg| sender.first_media_on(leg) == Some(position));
+            let speaks = media
+                .leg
+                .is_some_and(|leg| sender.first_media_on(leg) == Some(position));
             if let Some(leg) = self.leg_of_mut(exchange.sender, position).filter(|_| speaks) {
                 settle_answerer(leg, core, exchange, rules, offered, &remote);
             }
@@ -62,7 +64,12 @@ impl Call {
     pub(super) fn conclude_offer(&mut self, core: &mut Core, exchange: &Exchange<'_>) {
         let reader = self.party(exchange.reader);
         let lite = reader.wishes.ice_lite.unwrap_or(core.config.ice_lite);
-        let spoken = reader.medias.iter().any(|media| media.leg.and_then(|leg| self.legs.get(&leg)).is_some_and(|leg| leg.ice.is_some()));
+        let spoken = reader.medias.iter().any(|media| {
+            media
+                .leg
+                .and_then(|leg| self.legs.get(&leg))
+                .is_some_and(|leg| leg.ice.is_some())
+        });
         if !spoken {
             self.party_mut(exchange.reader).ice_lite = lite;
         }
@@ -72,18 +79,32 @@ impl Call {
             let Some(remote) = media.remote.clone().filter(RemoteMedia::is_live) else {
                 continue;
             };
-            if media.leg.is_some_and(|leg| reader.first_media_on(leg) == Some(position)) {
+            if media
+                .leg
+                .is_some_and(|leg| reader.first_media_on(leg) == Some(position))
+            {
                 self.conclude_media(core, exchange, position, &remote);
             }
         }
         self.join(exchange.sender, exchange.reader, exchange.dialogue);
     }
 
-    fn conclude_media(&mut self, core: &mut Core, exchange: &Exchange<'_>, position: usize, remote: &RemoteMedia) {
+    fn conclude_media(
+        &mut self,
+        core: &mut Core,
+        exchange: &Exchange<'_>,
+        position: usize,
+        remote: &RemoteMedia,
+    ) {
         let opposite = self.dialogues[exchange.dialogue].opposite(exchange.reader, position);
         let other = opposite.and_then(|opposite| self.leg_of(exchange.sender, opposite));
-        let (other_muxes, other_suite) =
-            other.map_or((false, None), |leg| (leg.mux, leg.keys(crate::leg::Component::Rtp).map(crate::leg::Keys::profile)));
+        let (other_muxes, other_suite) = other.map_or((false, None), |leg| {
+            (
+                leg.mux,
+                leg.keys(crate::leg::Component::Rtp)
+                    .map(crate::leg::Keys::profile),
+            )
+        });
         let reader = self.party(exchange.reader);
         let toward = reader.toward_offerer;
         let lite = reader.ice_lite && !remote.ice.as_ref().is_some_and(|ice| ice.lite);
@@ -106,7 +127,10 @@ impl Call {
             );
         }
         let web_like = with_ice && remote.dtls.is_some();
-        if remote.mux && !toward.mux_reject && (toward.mux_accept || leg.is_shared() || web_like || other_muxes) {
+        if remote.mux
+            && !toward.mux_reject
+            && (toward.mux_accept || leg.is_shared() || web_like || other_muxes)
+        {
             leg.mux = true;
         }
         let opportunistic = !remote.protocol.is_secure() && !remote.cryptos.is_empty();
@@ -126,7 +150,10 @@ impl Call {
                 let passive = wish.unwrap_or(core.config.dtls_passive);
                 leg.ensure_dtls(core).fix_role_to_offerer(passive);
             }
-            None => match leg.sdes.choose(&remote.cryptos, other_suite, &sdes, &mut core.rng) {
+            None => match leg
+                .sdes
+                .choose(&remote.cryptos, other_suite, &sdes, &mut core.rng)
+            {
                 Some(pair) => leg.set_sdes_keys(core, &pair),
                 None => leg.events.push_back(LegEvent::NoKeys),
             },
@@ -157,7 +184,9 @@ fn conclude_ice(
     let role = if lite {
         IceRole::Lite
     } else {
-        IceRole::Full { controlling: ice.lite }
+        IceRole::Full {
+            controlling: ice.lite,
+        }
     };
     if leg.ensure_ice(core, role).is_restart(&ice.credentials) {
         leg.restart_ice(core, role);

@@ -42,7 +42,8 @@ impl Call {
             }
         }
         for (position, remote) in description.medias.iter().enumerate() {
-            let Some(leader) = leaders[position].filter(|leader| remote.is_live() && *leader != position) else {
+            let Some(leader) = leaders[position].filter(|leader| remote.is_live() && *leader != position)
+            else {
                 continue;
             };
             let leg = self.party(exchange.sender).medias[leader].leg;
@@ -94,7 +95,11 @@ impl Call {
         };
         let reader = self.party(exchange.reader);
         let known = reader.medias[opposite].leg;
-        let bundled = reader.medias.iter().find_map(|media| media.leg).filter(|_| self.bundles_to(exchange));
+        let bundled = reader
+            .medias
+            .iter()
+            .find_map(|media| media.leg)
+            .filter(|_| self.bundles_to(exchange));
         let ice = remote.is_rtp() && self.ice_to_reader(exchange, opposite, remote);
         let leg = known.and_then(|leg| self.legs.get(&leg));
         let muxes = exchange.mux(RtcpMux::Require) || leg.is_some_and(|leg| leg.mux);
@@ -113,17 +118,33 @@ impl Call {
     }
 
     /// The leg that there is, if it will do, else another.
-    fn provide_leg(&mut self, core: &mut Core, known: Option<LegId>, need: Need) -> Result<LegId, ErrorReason> {
+    fn provide_leg(
+        &mut self,
+        core: &mut Core,
+        known: Option<LegId>,
+        need: Need,
+    ) -> Result<LegId, ErrorReason> {
+        let interface = self.party(need.party).wishes.interface.unwrap_or(0);
+        let addresses = core
+            .config
+            .interfaces
+            .get(interface)
+            .map(|interface| interface.addresses.clone());
+        let mut addresses = addresses.unwrap_or_default();
+        // With ICE the other family is found by itself; without, a peer that changes it is reached from other ports.
+        let has_family = |of: std::net::IpAddr| AddressFamily::of(of) == need.family;
+        let reaches = |leg: &Leg| {
+            leg.sockets.iter().any(|socket| has_family(socket.rtp.ip()))
+                || !addresses.iter().any(|of| has_family(of.address))
+        };
         if let Some(leg) = known.and_then(|leg| self.legs.get(&leg))
             && (!leg.is_shared() || need.can_share)
+            && (need.ice || reaches(leg))
         {
             return Ok(leg.id);
         }
-        let interface = self.party(need.party).wishes.interface.unwrap_or(0);
-        let addresses = core.config.interfaces.get(interface).map(|interface| interface.addresses.clone());
-        let mut addresses = addresses.unwrap_or_default();
         // The preferred family first; stable, so the operator's order holds within a family.
-        addresses.sort_by_key(|of| AddressFamily::of(of.address) != need.family);
+        addresses.sort_by_key(|of| !has_family(of.address));
         let sockets = match shared_sockets(&addresses).filter(|_| need.can_share) {
             Some(sockets) => sockets,
             None => self.take_pairs(core, &addresses, need.ice)?,
@@ -158,14 +179,20 @@ impl Call {
     }
 
     /// Whether the reader is told of ICE: what was asked, else as the sender has it or the reader had it.
-    pub(super) fn ice_to_reader(&self, exchange: &Exchange<'_>, opposite: usize, remote: &RemoteMedia) -> bool {
+    pub(super) fn ice_to_reader(
+        &self,
+        exchange: &Exchange<'_>,
+        opposite: usize,
+        remote: &RemoteMedia,
+    ) -> bool {
         let reader = self.party(exchange.reader);
         match reader.wishes.ice {
             Some(IceMode::Remove) => false,
             Some(IceMode::Force | IceMode::Optional | IceMode::ForceRelay) => true,
             Some(IceMode::Default) | None => {
                 let leg = self.leg_of(exchange.reader, opposite);
-                remote.ice.is_some() || leg.is_some_and(|leg| leg.ice.as_ref().is_some_and(|ice| ice.remote.is_some()))
+                remote.ice.is_some()
+                    || leg.is_some_and(|leg| leg.ice.as_ref().is_some_and(|ice| ice.remote.is_some()))
             }
         }
     }
@@ -177,11 +204,19 @@ impl Call {
         let mut legs = reader.medias.iter().filter_map(|media| media.leg);
         let first = legs.next();
         let shares = first.is_some() && legs.any(|leg| Some(leg) == first);
-        shares || word(Bundle::Require) || word(Bundle::Strict) || (word(Bundle::Offer) && exchange.mux(RtcpMux::Require))
+        shares
+            || word(Bundle::Require)
+            || word(Bundle::Strict)
+            || (word(Bundle::Offer) && exchange.mux(RtcpMux::Require))
     }
 
     /// The protocol that the reader is offered: what was asked, else what it speaks, else what the sender speaks.
-    pub(super) fn protocol_to(&self, exchange: &Exchange<'_>, opposite: usize, remote: &RemoteMedia) -> Protocol {
+    pub(super) fn protocol_to(
+        &self,
+        exchange: &Exchange<'_>,
+        opposite: usize,
+        remote: &RemoteMedia,
+    ) -> Protocol {
         use viaduct_ng::TransportProtocol as Ng;
         let asked = exchange.options.transport_protocol.and_then(|asked| match asked {
             Ng::RtpAvp => Some(Protocol::RtpAvp),
@@ -195,13 +230,18 @@ impl Call {
         if !remote.is_rtp() {
             return remote.protocol;
         }
-        let spoken = self.party(exchange.reader).medias[opposite].protocol.filter(|known| known.is_rtp());
+        let spoken = self.party(exchange.reader).medias[opposite]
+            .protocol
+            .filter(|known| known.is_rtp());
         asked.or(spoken).unwrap_or(remote.protocol)
     }
 
     fn family_to(&self, exchange: &Exchange<'_>, opposite: usize, remote: &RemoteMedia) -> AddressFamily {
         let reader = self.party(exchange.reader);
-        let known = reader.medias[opposite].remote.as_ref().filter(|known| known.rtp.is_some());
+        let known = reader.medias[opposite]
+            .remote
+            .as_ref()
+            .filter(|known| known.rtp.is_some());
         match reader.wishes.family {
             Some(NgFamily::Ip4) => AddressFamily::Ip4,
             Some(NgFamily::Ip6) => AddressFamily::Ip6,
@@ -225,7 +265,10 @@ fn shared_sockets(addresses: &[InterfaceAddress]) -> Option<Vec<LocalSocket>> {
 fn leaders(bundle: bool, description: &Description) -> Vec<Option<usize>> {
     let leader = |position: usize| {
         let media = &description.medias[position];
-        let group = description.bundles.iter().find(|group| bundle && group.contains(&position));
+        let group = description
+            .bundles
+            .iter()
+            .find(|group| bundle && group.contains(&position));
         let leads = |at: &&usize| {
             let member = &description.medias[**at];
             member.is_live() && !member.bundle_only

@@ -71,7 +71,10 @@ impl Call {
     pub(super) fn prepare_reader(&mut self, core: &mut Core, exchange: &Exchange<'_>) {
         let reader = self.party(exchange.reader);
         // Said once and for all: a peer does not expect us to change.
-        let spoken = reader.medias.iter().any(|media| media.offered.is_some() || media.remote.is_some());
+        let spoken = reader
+            .medias
+            .iter()
+            .any(|media| media.offered.is_some() || media.remote.is_some());
         let lite = reader.wishes.ice_lite.unwrap_or(core.config.ice_lite);
         if !spoken {
             self.party_mut(exchange.reader).ice_lite = lite;
@@ -90,8 +93,14 @@ impl Call {
         let dialogue = &mut self.dialogues[exchange.dialogue];
         dialogue.ptime_reverse = exchange.options.ptime_reverse;
         // Until somebody has answered, the latest fork is the one that is heard.
-        for (party, peer) in [(exchange.sender, exchange.reader), (exchange.reader, exchange.sender)] {
-            let answered = self.dialogues.iter().any(|dialogue| dialogue.answered && dialogue.other(party).is_some());
+        for (party, peer) in [
+            (exchange.sender, exchange.reader),
+            (exchange.reader, exchange.sender),
+        ] {
+            let answered = self
+                .dialogues
+                .iter()
+                .any(|dialogue| dialogue.answered && dialogue.other(party).is_some());
             let party = self.party_mut(party);
             if !answered || party.peer.is_none() {
                 party.peer = Some(peer);
@@ -99,13 +108,23 @@ impl Call {
         }
     }
 
-    fn prepare_media(&mut self, core: &mut Core, exchange: &Exchange<'_>, opposite: usize, remote: &RemoteMedia) {
+    fn prepare_media(
+        &mut self,
+        core: &mut Core,
+        exchange: &Exchange<'_>,
+        opposite: usize,
+        remote: &RemoteMedia,
+    ) {
         let protocol = self.protocol_to(exchange, opposite, remote);
         let ice = remote.is_rtp() && self.ice_to_reader(exchange, opposite, remote);
         let offered = self.offered(exchange, opposite, remote, protocol, ice);
         let reader = self.party(exchange.reader);
         let is_first = reader.medias[opposite].remote.is_none();
-        let lite_peer = reader.medias[opposite].remote.as_ref().and_then(|known| known.ice.as_ref()).is_some_and(|ice| ice.lite);
+        let lite_peer = reader.medias[opposite]
+            .remote
+            .as_ref()
+            .and_then(|known| known.ice.as_ref())
+            .is_some_and(|ice| ice.lite);
         let role = if reader.ice_lite && !lite_peer {
             IceRole::Lite
         } else {
@@ -143,20 +162,27 @@ impl Call {
     ) -> Offered {
         let reader = self.party(exchange.reader);
         let leg = self.leg_of(exchange.reader, opposite);
-        let opportunistic = !protocol.is_secure() && protocol.is_rtp() && exchange.options.osrtp.contains(Osrtp::Offer);
+        let opportunistic =
+            !protocol.is_secure() && protocol.is_rtp() && exchange.options.osrtp.contains(Osrtp::Offer);
         let wants_keys = protocol.is_secure() || opportunistic;
         // Without a word about the protocol the reader gets the kind of keys that the sender has; else both kinds.
-        let dictated = exchange.options.transport_protocol.is_none_or(|asked| asked == TransportProtocol::Accept)
+        let dictated = exchange
+            .options
+            .transport_protocol
+            .is_none_or(|asked| asked == TransportProtocol::Accept)
             && remote.protocol.is_secure();
         let known = leg.is_some_and(|leg| leg.dtls.is_some());
-        let dtls_off = reader.wishes.dtls_off.unwrap_or(false) || exchange.options.dtls == Some(DtlsRequest::Off);
+        let dtls_off =
+            reader.wishes.dtls_off.unwrap_or(false) || exchange.options.dtls == Some(DtlsRequest::Off);
         let sdes_off = reader.wishes.sdes.as_ref().is_some_and(viaduct_ng::Sdes::is_off);
         let dtls_fits = !dictated || remote.dtls.is_some() || remote.cryptos.is_empty() || known;
         let sdes_fits = !dictated || !remote.cryptos.is_empty() || remote.dtls.is_none();
         let mux = match leg {
             Some(leg) if leg.mux => true,
             _ => {
-                let asked = exchange.mux(RtcpMux::Offer) || exchange.mux(RtcpMux::Require) || exchange.mux(RtcpMux::Accept);
+                let asked = exchange.mux(RtcpMux::Offer)
+                    || exchange.mux(RtcpMux::Require)
+                    || exchange.mux(RtcpMux::Accept);
                 let kept = remote.mux && !exchange.mux(RtcpMux::Demux);
                 (asked || kept) && protocol.is_rtp()
             }

@@ -11,18 +11,29 @@ use crate::party::{Media, Wishes};
 
 impl Call {
     /// Gives every m-line of an offer its counterpart at the reader, except those that are to be removed.
-    pub(super) fn pair_offer(&mut self, exchange: &Exchange<'_>, description: &Description) {
-        self.pair(exchange, description, |kind| {
+    pub(super) fn pair_offer(&mut self, core: &mut Core, exchange: &Exchange<'_>, description: &Description) {
+        self.pair(core, exchange, description, |kind| {
             exchange.options.sdp_media_remove.contains(media_type(kind))
         });
     }
 
     /// Answers only number what was offered; more m-lines than that have no counterpart.
-    pub(super) fn pair_answer(&mut self, exchange: &Exchange<'_>, description: &Description) {
-        self.pair(exchange, description, |_| true);
+    pub(super) fn pair_answer(
+        &mut self,
+        core: &mut Core,
+        exchange: &Exchange<'_>,
+        description: &Description,
+    ) {
+        self.pair(core, exchange, description, |_| true);
     }
 
-    fn pair(&mut self, exchange: &Exchange<'_>, description: &Description, leave_out: impl Fn(MediaKind) -> bool) {
+    fn pair(
+        &mut self,
+        core: &mut Core,
+        exchange: &Exchange<'_>,
+        description: &Description,
+        leave_out: impl Fn(MediaKind) -> bool,
+    ) {
         let (sender, reader) = (exchange.sender, exchange.reader);
         let known = self.party(sender).medias.len().max(description.medias.len());
         self.party_mut(sender).medias.resize_with(known, Media::default);
@@ -34,14 +45,18 @@ impl Call {
             // An m-line of the reader that has no counterpart yet, from a time with another peer, else a new one.
             let free = (0..self.party(reader).medias.len()).find(|at| {
                 let of_reader = &self.party(reader).medias[*at];
-                let same_kind = of_reader.remote.as_ref().is_none_or(|remote| remote.kind_text == media.kind_text);
+                let same_kind = of_reader
+                    .remote
+                    .as_ref()
+                    .is_none_or(|remote| remote.kind_text == media.kind_text);
                 same_kind && dialogue.opposite(reader, *at).is_none()
             });
-            let opposite = free.unwrap_or_else(|| {
-                let medias = &mut self.party_mut(reader).medias;
-                medias.push(Media::default());
-                medias.len() - 1
-            });
+            let is_full = self.party(reader).medias.len() >= core.config.limits.medias_per_party;
+            let Some(opposite) = free.or_else(|| (!is_full).then(|| self.party_mut(reader).add_media()))
+            else {
+                core.counters.limits.sdp += 1;
+                continue;
+            };
             self.dialogues[exchange.dialogue].join(sender, position, opposite);
         }
     }
@@ -57,7 +72,9 @@ impl Call {
             sender.toward_offerer = TowardOfferer::read(options);
             sender.wishes.interface = from.or(sender.wishes.interface);
             let word = |word| options.bundle.contains(word);
-            let asked = [Bundle::Accept, Bundle::Offer, Bundle::Require, Bundle::Strict].into_iter().any(word);
+            let asked = [Bundle::Accept, Bundle::Offer, Bundle::Require, Bundle::Strict]
+                .into_iter()
+                .any(word);
             let asked = (word(Bundle::Reject) || asked).then_some(asked && !word(Bundle::Reject));
             sender.wishes.bundle = asked.or(sender.wishes.bundle);
             sender.wishes.ice_lite = match options.ice.lite {
@@ -108,9 +125,14 @@ fn interface(core: &mut Core, name: &str) -> usize {
         return exact;
     }
     let of_group = |interface: &crate::config::Interface| {
-        interface.name.strip_prefix(name).is_some_and(|rest| rest.starts_with(':'))
+        interface
+            .name
+            .strip_prefix(name)
+            .is_some_and(|rest| rest.starts_with(':'))
     };
-    let members: Vec<usize> = (0..interfaces.len()).filter(|at| of_group(&interfaces[*at])).collect();
+    let members: Vec<usize> = (0..interfaces.len())
+        .filter(|at| of_group(&interfaces[*at]))
+        .collect();
     if members.is_empty() {
         tracing::warn!(name, "unknown interface; the default is used");
         return 0;

@@ -18,7 +18,9 @@ impl Call {
             out.loop_marker = Some(core.instance_id.clone());
         }
         let count = self.party(exchange.reader).medias.len();
-        out.medias = (0..count).map(|position| self.write_media(core, exchange, position)).collect();
+        out.medias = (0..count)
+            .map(|position| self.write_media(core, exchange, position))
+            .collect();
         out.ice_lite = self.party(exchange.reader).ice_lite && self.tells_lite(exchange, &out);
         out.groups = self.groups(exchange, &out);
         out.edits = edits(exchange.options, SdpSection::Global);
@@ -29,9 +31,13 @@ impl Call {
     fn tells_lite(&self, exchange: &Exchange<'_>, out: &SessionOut) -> bool {
         let lite = |at: usize| {
             let leg = self.leg_of(exchange.reader, at);
-            leg.and_then(|leg| leg.ice.as_ref()).is_some_and(crate::ice::Ice::is_lite)
+            leg.and_then(|leg| leg.ice.as_ref())
+                .is_some_and(crate::ice::Ice::is_lite)
         };
-        out.medias.iter().enumerate().any(|(at, media)| media.ice.is_some() && lite(at))
+        out.medias
+            .iter()
+            .enumerate()
+            .any(|(at, media)| media.ice.is_some() && lite(at))
     }
 
     /// The bundle that the reader has, or is offered: the m-lines on the leg of the first one.
@@ -47,8 +53,10 @@ impl Call {
             return Vec::new();
         };
         let on_leg = |at: &usize| live(at) && reader.medias[*at].leg == reader.medias[first].leg;
-        let mids: Vec<String> =
-            (first..out.medias.len()).filter(on_leg).filter_map(|at| out.medias[at].mid.clone()).collect();
+        let mids: Vec<String> = (first..out.medias.len())
+            .filter(on_leg)
+            .filter_map(|at| out.medias[at].mid.clone())
+            .collect();
         if mids.is_empty() {
             return Vec::new();
         }
@@ -60,19 +68,28 @@ impl Call {
 fn edits(options: &Options, section: SdpSection) -> AttributeEdits {
     let octets = |texts: &[String]| texts.iter().map(|text| text.clone().into_bytes()).collect();
     let of_section = |attr: &&SdpAttr| attr.section == section;
-    options.sdp_attr.iter().find(of_section).map_or_else(AttributeEdits::default, |attr| AttributeEdits {
-        remove: octets(&attr.remove),
-        substitute: attr
-            .substitute
-            .iter()
-            .map(|(from, to)| (from.clone().into_bytes(), to.clone().into_bytes()))
-            .collect(),
-        add: octets(&attr.add),
-    })
+    options
+        .sdp_attr
+        .iter()
+        .find(of_section)
+        .map_or_else(AttributeEdits::default, |attr| AttributeEdits {
+            remove: octets(&attr.remove),
+            substitute: attr
+                .substitute
+                .iter()
+                .map(|(from, to)| (from.clone().into_bytes(), to.clone().into_bytes()))
+                .collect(),
+            add: octets(&attr.add),
+        })
 }
 
 /// A rejected m-line of this kind.
-fn rejected(kind: &str, protocol: &str, formats: Vec<String>, family: viaduct_sdp::AddressFamily) -> MediaOut {
+fn rejected(
+    kind: &str,
+    protocol: &str,
+    formats: Vec<String>,
+    family: viaduct_sdp::AddressFamily,
+) -> MediaOut {
     let mut out = MediaOut::new(kind, 0, protocol, viaduct_sdp::Connection::zero(family));
     out.formats = formats;
     out.rejected = true;

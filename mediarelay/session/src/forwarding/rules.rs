@@ -1,10 +1,11 @@
 //! From the state of a call to the rules of the workers.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use viaduct_forward::{
-    Accept, BlockReason, CryptoDirection, FlowId, FlowRule, IceAgent, IcePassword, IceRule, LegId, MidSelector,
-    PortRule, Route, Select,
+    Accept, BlockReason, CryptoDirection, FlowId, FlowRule, IceAgent, IcePassword, IceRule, LegId,
+    MidSelector, PortRule, Route, Select,
 };
 
 use super::{Tables, has_output};
@@ -39,7 +40,11 @@ impl Call {
         let mut tables = Tables::default();
         for leg in self.legs.values() {
             self.add_leg(now, leg, &mut tables);
-            for path in leg.paths.iter().filter(|path| leg.components().contains(&path.component)) {
+            for path in leg
+                .paths
+                .iter()
+                .filter(|path| leg.components().contains(&path.component))
+            {
                 if let Some(rule) = self.flow(leg, path) {
                     tables.flows.insert(path.flow, rule);
                 }
@@ -53,11 +58,17 @@ impl Call {
             let keys = leg.keys(component).filter(|_| leg.secure);
             if let Some(keys) = keys {
                 let (send, receive) = (&keys.send, &keys.receive);
-                tables.crypto.insert(send.0, (CryptoDirection::Send, send.1.clone()));
-                tables.crypto.insert(receive.0, (CryptoDirection::Receive, receive.1.clone()));
+                tables
+                    .crypto
+                    .insert(send.0, (CryptoDirection::Send, send.1.clone()));
+                tables
+                    .crypto
+                    .insert(receive.0, (CryptoDirection::Receive, receive.1.clone()));
             }
             for socket in leg.sockets.iter().filter(|socket| socket.pair.is_some()) {
-                let Some(local) = socket.local(component) else { continue };
+                let Some(local) = socket.local(component) else {
+                    continue;
+                };
                 let rule = PortRule {
                     local,
                     leg: leg.id,
@@ -89,7 +100,9 @@ impl Call {
         }
         if let Some(dtls) = &leg.dtls {
             for path in leg.paths.iter() {
-                let over = dtls.association(path.component).is_some_and(|of| of.failure().is_some());
+                let over = dtls
+                    .association(path.component)
+                    .is_some_and(|of| of.failure().is_some());
                 if !over {
                     tables.dtls.insert(path.tuple, leg.id);
                 }
@@ -106,9 +119,19 @@ impl Call {
         let on_leg = |(at, media): (usize, &crate::party::Media)| (media.leg == Some(leg.id)).then_some(at);
         let medias: Vec<usize> = party.medias.iter().enumerate().filter_map(on_leg).collect();
         let bundled = medias.len() > 1;
-        let routes = medias.iter().flat_map(|media| self.routes(leg.party, *media, bundled, path.component)).collect();
+        let own = medias
+            .iter()
+            .map(|media| self.route(leg.party, *media, bundled, path.component));
+        let routes = self
+            .dtmf_route(leg.party, &medias)
+            .into_iter()
+            .chain(own)
+            .collect();
         let mut rule = FlowRule::new(path.flow, path.tuple, leg.id, routes);
-        rule.unprotect = leg.keys(path.component).filter(|_| leg.secure).map(|keys| keys.receive.0);
+        rule.unprotect = leg
+            .keys(path.component)
+            .filter(|_| leg.secure)
+            .map(|keys| keys.receive.0);
         rule.accept = match path.component {
             _ if leg.raw => Accept::RAW,
             Component::Rtp => Accept::RTP_AND_RTCP,
@@ -128,52 +151,79 @@ impl Call {
         Some(rule)
     }
 
-    /// Where media of one m-line goes: one route, and one before it that takes DTMF out where that is blocked.
-    fn routes(&self, party: PartyId, media: usize, bundled: bool, component: Component) -> Vec<Route> {
+    /// Where media of one m-line goes.
+    fn route(&self, party: PartyId, media: usize, bundled: bool, component: Component) -> Route {
         let mut route = Route {
-            select: if bundled { self.select(party, media) } else { Select::default() },
+            select: if bundled {
+                self.select(party, media)
+            } else {
+                Select::default()
+            },
             rtp_out: None,
             rtcp_out: None,
             protect: None,
             block: None,
         };
-        if let Some((peer, opposite)) = self.opposite(party, media).filter(|(peer, _)| self.are_joined(party, *peer)) {
-            if let Some(to) = self.leg_of(peer, opposite) {
-                route.rtp_out = to.egress(Component::Rtp);
-                route.rtcp_out = to.egress(Component::Rtcp);
-                let context = |component| to.keys(component).filter(|_| to.secure).map(|keys| keys.send.0);
-                route.protect = context(component);
-                // A route has one context. Where RTCP comes on the port of RTP, and the receiver has another DTLS
-                // association for it, there is none that would fit.
-                if component == Component::Rtp && context(Component::Rtcp) != route.protect {
-                    route.rtcp_out = None;
-                }
-            }
-            route.block = self.block(party, media, peer, opposite);
-        }
-        let mut routes = Vec::with_capacity(2);
-        if self.is_dtmf_blocked(party) && route.block.is_none() {
-            let events = self.parties.get(&party).and_then(|party| party.medias[media].remote.as_ref());
-            let payload_types = events.map(|remote| remote.telephone_events.clone()).unwrap_or_default();
-            if !payload_types.is_empty() {
-                let select = Select {
-                    payload_types,
-                    ..route.select.clone()
-                };
-                routes.push(Route {
-                    select,
-                    block: Some(BlockReason::Dtmf),
-                    ..route.clone()
-                });
+        let Some((peer, opposite)) = self
+            .opposite(party, media)
+            .filter(|(peer, _)| self.are_joined(party, *peer))
+        else {
+            return route;
+        };
+        if let Some(to) = self.leg_of(peer, opposite) {
+            route.rtp_out = to.egress(Component::Rtp);
+            route.rtcp_out = to.egress(Component::Rtcp);
+            let context = |component| to.keys(component).filter(|_| to.secure).map(|keys| keys.send.0);
+            route.protect = context(component);
+            // A route has one context. Where RTCP comes on the port of RTP, and the receiver has another DTLS
+            // association for it, there is none that would fit.
+            if component == Component::Rtp && context(Component::Rtcp) != route.protect {
+                route.rtcp_out = None;
             }
         }
-        routes.push(route);
-        routes
+        route.block = self.block(party, media, peer, opposite);
+        route
+    }
+
+    /// What takes blocked DTMF out of all m-lines of a flow, before any of their own routes.
+    fn dtmf_route(&self, party: PartyId, medias: &[usize]) -> Option<Route> {
+        if !self.is_dtmf_blocked(party) {
+            return None;
+        }
+        // A sender takes its numbers from the receiver's SDP as a rule, and from its own where it errs.
+        let events_of = |party: PartyId, media: usize| {
+            let of = self
+                .parties
+                .get(&party)
+                .and_then(|party| party.medias.get(media)?.remote.as_ref());
+            of.map(|remote| remote.telephone_events.as_slice())
+                .unwrap_or_default()
+        };
+        let mut events = BTreeSet::new();
+        for media in medias {
+            events.extend(events_of(party, *media));
+            if let Some((peer, opposite)) = self.opposite(party, *media) {
+                events.extend(events_of(peer, opposite));
+            }
+        }
+        (!events.is_empty()).then(|| Route {
+            select: Select {
+                payload_types: events.into_iter().take(SELECTORS_MAX).collect(),
+                ..Select::default()
+            },
+            rtp_out: None,
+            rtcp_out: None,
+            protect: None,
+            block: Some(BlockReason::Dtmf),
+        })
     }
 
     /// Which packets of a bundle belong to an m-line.
     fn select(&self, party: PartyId, media: usize) -> Select {
-        let remote = self.parties.get(&party).and_then(|party| party.medias[media].remote.as_ref());
+        let remote = self
+            .parties
+            .get(&party)
+            .and_then(|party| party.medias[media].remote.as_ref());
         let Some(remote) = remote else {
             return Select::default();
         };
@@ -215,14 +265,19 @@ impl Call {
             return Vec::new();
         };
         let on_leg: Vec<usize> = match self.parties.get(&of.party) {
-            Some(party) => (0..party.medias.len()).filter(|at| party.medias[*at].leg == Some(leg)).collect(),
+            Some(party) => (0..party.medias.len())
+                .filter(|at| party.medias[*at].leg == Some(leg))
+                .collect(),
             None => Vec::new(),
         };
-        // Routes stand in the order of the m-lines, each with one before it that only takes DTMF out.
+        // Routes stand in the order of the m-lines; one before them may take DTMF out.
         let mut medias = on_leg.iter();
         let is_own = |route: &Route| route.block != Some(BlockReason::Dtmf);
-        let target = |route: &Route| is_own(route).then(|| medias.next()).flatten().and_then(|media| self.opposite(of.party, *media));
-        rule.routes.iter().map(target).collect()
+        let opposite = |media: &usize| self.opposite(of.party, *media);
+        rule.routes
+            .iter()
+            .map(|route| is_own(route).then(|| medias.next().and_then(opposite)).flatten())
+            .collect()
     }
 }
 

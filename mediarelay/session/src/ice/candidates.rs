@@ -3,81 +3,67 @@
 use std::net::{IpAddr, SocketAddr};
 
 use sha2::{Digest, Sha256};
-use viaduct_sdp::{Candidate, CandidateAddress, CandidateType};
+use viaduct_sdp::Candidate;
 
 use crate::leg::{Component, LocalSocket};
 
 /// Type preference of host candidates.
-pub(crate) const TYPE_HOST: u32 = 126;
-/// Type preference of host candidates that stand beside the peer's own and shall be used only if those fail.
-pub(crate) const TYPE_BESIDE: u32 = 1;
-/// Type preference of relay candidates.
-pub(crate) const TYPE_RELAY: u32 = 0;
+const TYPE_HOST: u32 = 126;
 
 /// Characters of a foundation.
 const FOUNDATION_LEN: usize = 16;
 const ALPHANUMERIC: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
 /// The priority of the candidate at the `at`-th local address, counted from 0.
-pub(crate) fn priority(type_preference: u32, at: usize, component: Component) -> u32 {
+pub(crate) fn priority(at: usize, component: Component) -> u32 {
     let local_preference = 65_535_u32.saturating_sub(at as u32);
-    (type_preference << 24) | (local_preference << 8) | (256 - u32::from(component.number()))
+    (TYPE_HOST << 24) | (local_preference << 8) | (256 - u32::from(component.number()))
 }
 
 /// Host candidates for all addresses of a leg: all of RTP, then all of RTCP. `media_address` is printed in the place of
-/// our own addresses.
+/// our own address of its family, and no other address is told then.
 pub(crate) fn local_candidates(
     sockets: &[LocalSocket],
     components: &[Component],
     seed: &str,
     media_address: Option<IpAddr>,
 ) -> Vec<Candidate> {
-    candidates(sockets, components, seed, media_address, TYPE_HOST)
-}
-
-/// The same with the lowest preference, beside candidates of the peer. `relayed`: as relay candidates, which have a
-/// related address.
-pub(crate) fn relay_candidates(
-    sockets: &[LocalSocket],
-    components: &[Component],
-    seed: &str,
-    media_address: Option<IpAddr>,
-    relayed: bool,
-) -> Vec<Candidate> {
-    let preference = if relayed { TYPE_RELAY } else { TYPE_BESIDE };
-    let mut list = candidates(sockets, components, seed, media_address, preference);
-    if relayed {
-        for candidate in &mut list {
-            candidate.kind = CandidateType::Relayed;
-            candidate.related = Some((candidate.address.clone(), candidate.port));
-        }
+    let shown =
+        |socket: &LocalSocket| media_address.is_none_or(|shown| shown.is_ipv4() == socket.rtp.is_ipv4());
+    let mut shown: Vec<(usize, &LocalSocket)> = sockets
+        .iter()
+        .enumerate()
+        .filter(|(_, socket)| shown(socket))
+        .collect();
+    if media_address.is_some() {
+        shown.truncate(1);
     }
-    list
-}
-
-fn candidates(
-    sockets: &[LocalSocket],
-    components: &[Component],
-    seed: &str,
-    media_address: Option<IpAddr>,
-    type_preference: u32,
-) -> Vec<Candidate> {
     let one = |component: Component, at: usize, socket: &LocalSocket| {
         let told: SocketAddr = socket.told(component)?;
         let address = media_address.unwrap_or(told.ip());
         let foundation = foundation(seed, socket.rtp.ip());
-        let priority = priority(type_preference, at, component);
-        let mut candidate = Candidate::host(&foundation, component.number(), priority, address, told.port());
-        candidate.address = CandidateAddress::Ip(address);
-        Some(candidate)
+        Some(Candidate::host(
+            &foundation,
+            component.number(),
+            priority(at, component),
+            address,
+            told.port(),
+        ))
     };
-    let of = |component: Component| sockets.iter().enumerate().filter_map(move |(at, socket)| one(component, at, socket));
+    let of = |component: Component| {
+        shown
+            .iter()
+            .filter_map(move |(at, socket)| one(component, *at, socket))
+    };
     components.iter().flat_map(|component| of(*component)).collect()
 }
 
 /// Equal for candidates at one local address, and different between relays.
 fn foundation(seed: &str, address: IpAddr) -> String {
-    let digest = Sha256::new().chain_update(seed).chain_update(address.to_string()).finalize();
+    let digest = Sha256::new()
+        .chain_update(seed)
+        .chain_update(address.to_string())
+        .finalize();
     digest
         .iter()
         .take(FOUNDATION_LEN)
@@ -119,18 +105,9 @@ mod tests {
     }
 
     #[test]
-    fn relay_candidates_have_a_related_address() {
-        let list = relay_candidates(&sockets()[..1], &[Component::Rtp], "x", None, true);
-        let text = list[0].to_string();
-        assert!(
-            text.ends_with(" 1 UDP 16777215 203.0.113.1 30000 typ relay raddr 203.0.113.1 rport 30000"),
-            "{text}"
-        );
-    }
-
-    #[test]
     fn media_address_is_printed_for_ours() {
-        let list = local_candidates(&sockets()[..1], &[Component::Rtp], "x", Some([3, 4, 5, 6].into()));
+        let list = local_candidates(&sockets(), &[Component::Rtp], "x", Some([3, 4, 5, 6].into()));
+        assert_eq!(list.len(), 1);
         assert!(list[0].to_string().contains(" 3.4.5.6 30000 typ host"));
     }
 }

@@ -3,6 +3,7 @@
 //! `is` is made for one muxed component, so each component's candidates are given to it as component 1, with the
 //! priorities that our SDP and the peer's have.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -35,10 +36,16 @@ pub(crate) enum FullEvent {
     Disconnected,
 }
 
+/// Addresses from which an agent takes good messages. It remembers each, so a peer that sends from everywhere would
+/// make it grow; one that wanders through more networks than this restarts ICE, which begins with another agent.
+const SOURCES_MAX: usize = 256;
+
 /// The agents of one leg's components.
 #[derive(Debug)]
 pub(crate) struct FullAgent {
     agents: [Option<IceAgent>; 2],
+    /// Where good messages have come from.
+    sources: BTreeSet<SocketAddr>,
 }
 
 impl FullAgent {
@@ -60,7 +67,10 @@ impl FullAgent {
             });
             agent.add_local_candidate(candidate(*address, *priority, CandidateKind::Host));
         }
-        Self { agents }
+        Self {
+            agents,
+            sources: BTreeSet::new(),
+        }
     }
 
     /// Whether we choose the path.
@@ -106,6 +116,9 @@ impl FullAgent {
         let Some(agent) = self.agents[component.index()].as_mut() else {
             return false;
         };
+        if self.sources.len() >= SOURCES_MAX && !self.sources.contains(&from) {
+            return false;
+        }
         let Ok(message) = StunMessage::parse(datagram) else {
             return false;
         };
@@ -117,6 +130,9 @@ impl FullAgent {
         };
         let good = agent.handle_packet(now, packet);
         agent.handle_timeout(now);
+        if good {
+            self.sources.insert(from);
+        }
         good
     }
 
@@ -128,7 +144,12 @@ impl FullAgent {
 
     pub(crate) fn poll_timeout(&mut self) -> Option<Instant> {
         let with_peer = |agent: &&mut IceAgent| agent.remote_credentials().is_some();
-        self.agents.iter_mut().flatten().filter(with_peer).filter_map(IceAgent::poll_timeout).min()
+        self.agents
+            .iter_mut()
+            .flatten()
+            .filter(with_peer)
+            .filter_map(IceAgent::poll_timeout)
+            .min()
     }
 
     /// What comes out of a component's agent next.

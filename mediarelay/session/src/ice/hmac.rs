@@ -32,10 +32,18 @@ mod tests {
     /// RFC 2202 section 3.
     #[test]
     fn agrees_with_the_published_vectors() {
-        let hex = |octets: [u8; 20]| octets.iter().map(|octet| format!("{octet:02x}")).collect::<String>();
+        let hex = |octets: [u8; 20]| {
+            octets
+                .iter()
+                .map(|octet| format!("{octet:02x}"))
+                .collect::<String>()
+        };
         let what = Hmac.sha1_hmac(b"Jefe", &[b"what do ya want ", b"for nothing?"]);
         assert_eq!(hex(what), "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79");
-        let long = Hmac.sha1_hmac(&[0xaa; 80], &[b"Test Using Larger Than Block-Size Key - Hash Key First"]);
+        let long = Hmac.sha1_hmac(
+            &[0xaa; 80],
+            &[b"Test Using Larger Than Block-Size Key - Hash Key First"],
+        );
         assert_eq!(hex(long), "aa4ae5e15272d00e95705637ce8a3b55ed402112");
     }
 }

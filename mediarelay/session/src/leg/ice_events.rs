@@ -9,7 +9,7 @@ use viaduct_forward::{FlowKey, LocalAddr, Tick};
 use super::{Component, Leg, LegEvent, Origin, Path, tuple};
 use crate::core::Core;
 use crate::event::IceFailure;
-use crate::ice::{Agent, FullAgent, FullEvent, Ice, RemoteCandidate, RemoteIce, State, TYPE_HOST, priority};
+use crate::ice::{Agent, FullAgent, FullEvent, Ice, RemoteCandidate, RemoteIce, State, priority};
 use crate::secrets;
 
 /// How often a lite peer's checks are looked at. Browsers check every 2.5 s, and every 5 s at the least (RFC 7675).
@@ -46,7 +46,12 @@ impl Leg {
             IceRole::Lite => Agent::Lite,
             IceRole::Full { controlling } => {
                 let locals = self.local_candidates();
-                Agent::Full(Box::new(FullAgent::new(&local, controlling, core.rng.random(), &locals)))
+                Agent::Full(Box::new(FullAgent::new(
+                    &local,
+                    controlling,
+                    core.rng.random(),
+                    &locals,
+                )))
             }
         };
         self.ice = Some(Ice::new(local, agent));
@@ -67,7 +72,11 @@ impl Leg {
             self.control_ice(core);
         }
         let Some(ice) = &mut self.ice else { return };
-        if ice.remote.as_ref().is_none_or(|known| known.credentials != remote.credentials) {
+        if ice
+            .remote
+            .as_ref()
+            .is_none_or(|known| known.credentials != remote.credentials)
+        {
             ice.checking_since = Some(now);
             ice.next_look = Some(give_up);
             ice.state = State::Checking;
@@ -86,7 +95,9 @@ impl Leg {
             return;
         };
         if let Some(agent) = ice.full_mut() {
-            candidates.iter().for_each(|candidate| agent.add_candidate(candidate));
+            candidates
+                .iter()
+                .for_each(|candidate| agent.add_candidate(candidate));
             agent.handle_timeout(now);
         }
     }
@@ -94,10 +105,19 @@ impl Leg {
     /// The peer is lite: checks and choice are ours (RFC 8445 section 6.1.1), under the credentials that were told.
     fn control_ice(&mut self, core: &mut Core) {
         let locals = self.local_candidates();
-        let Some(ice) = self.ice.as_mut().filter(|ice| !ice.full().is_some_and(FullAgent::is_controlling)) else {
+        let Some(ice) = self
+            .ice
+            .as_mut()
+            .filter(|ice| !ice.full().is_some_and(FullAgent::is_controlling))
+        else {
             return;
         };
-        ice.agent = Agent::Full(Box::new(FullAgent::new(&ice.local, true, core.rng.random(), &locals)));
+        ice.agent = Agent::Full(Box::new(FullAgent::new(
+            &ice.local,
+            true,
+            core.rng.random(),
+            &locals,
+        )));
     }
 
     /// A worker has answered a good check.
@@ -109,13 +129,18 @@ impl Leg {
         if !ice.is_lite() {
             return;
         }
-        let path = self.enter_path(now, core, component, at, Origin::Ice);
+        let Some(path) = self.enter_path(now, core, component, at, Origin::Ice) else {
+            return;
+        };
         path.origin = Origin::Ice;
         path.priority = priority.unwrap_or(path.priority);
         path.seen = now;
         let flow = path.flow;
         // Until the peer has chosen, any path that works may be used (RFC 8445 section 12.1.1).
-        let in_use = self.paths.selected(component).is_some_and(|path| path.origin == Origin::Ice);
+        let in_use = self
+            .paths
+            .selected(component)
+            .is_some_and(|path| path.origin == Origin::Ice);
         let failed = self.ice.as_ref().is_some_and(|ice| ice.state != State::Connected);
         if !in_use || failed && component == Component::Rtp {
             self.move_to(now, core, component, flow);
@@ -128,7 +153,9 @@ impl Leg {
         let Some(component) = self.component_of(at.local) else {
             return;
         };
-        let Some(new) = self.paths.by_tuple(at) else { return };
+        let Some(new) = self.paths.by_tuple(at) else {
+            return;
+        };
         let (flow, priority) = (new.flow, new.priority);
         let stays = self.paths.selected(component).is_some_and(|old| {
             let better = old.flow == flow || old.nominated && old.priority > priority;
@@ -143,15 +170,23 @@ impl Leg {
     }
 
     /// STUN for the full agent.
-    pub(crate) fn on_stun(&mut self, now: Instant, core: &mut Core, local: LocalAddr, from: SocketAddr, data: &[u8]) {
+    pub(crate) fn on_stun(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        local: LocalAddr,
+        from: SocketAddr,
+        data: &[u8],
+    ) {
         let component = self.component_of(local);
         let agent = self.ice.as_mut().and_then(Ice::full_mut);
         let (Some(component), Some(agent)) = (component, agent) else {
             core.counters.stale += 1;
             return;
         };
-        if agent.handle_datagram(now, component, local, from, data) {
-            let path = self.enter_path(now, core, component, tuple(local, from), Origin::Ice);
+        if agent.handle_datagram(now, component, local, from, data)
+            && let Some(path) = self.enter_path(now, core, component, tuple(local, from), Origin::Ice)
+        {
             path.origin = Origin::Ice;
             path.seen = now;
         }
@@ -173,7 +208,12 @@ impl Leg {
 
     fn drain_agent(&mut self, now: Instant, core: &mut Core) {
         for component in Component::BOTH {
-            while let Some(event) = self.ice.as_mut().and_then(Ice::full_mut).and_then(|agent| agent.poll(component)) {
+            while let Some(event) = self
+                .ice
+                .as_mut()
+                .and_then(Ice::full_mut)
+                .and_then(|agent| agent.poll(component))
+            {
                 match event {
                     FullEvent::Send {
                         from,
@@ -187,7 +227,11 @@ impl Leg {
                         core.send(from, to, data);
                     }
                     FullEvent::Nominated { local, remote } => {
-                        let path = self.enter_path(now, core, component, tuple(local, remote), Origin::Ice);
+                        let Some(path) =
+                            self.enter_path(now, core, component, tuple(local, remote), Origin::Ice)
+                        else {
+                            continue;
+                        };
                         (path.origin, path.nominated, path.seen) = (Origin::Ice, true, now);
                         let flow = path.flow;
                         self.move_to(now, core, component, flow);
@@ -203,14 +247,24 @@ impl Leg {
     }
 
     /// Sends by a path from here on. Media still comes by the others.
-    fn move_to(&mut self, now: Instant, core: &mut Core, component: Component, flow: viaduct_forward::FlowId) {
+    fn move_to(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        component: Component,
+        flow: viaduct_forward::FlowId,
+    ) {
         let Some(remote) = self.paths.by_flow_mut(flow).map(|path| path.tuple.remote) else {
             return;
         };
         let before = self.paths.selected(component).map(|path| path.flow);
         self.paths.select(component, flow);
         // What ICE has not validated is left, once it has a path.
-        for path in self.paths.iter_mut().filter(|path| path.component == component && path.origin != Origin::Ice) {
+        for path in self
+            .paths
+            .iter_mut()
+            .filter(|path| path.component == component && path.origin != Origin::Ice)
+        {
             path.leaves.get_or_insert(now + LINGER);
         }
         let Some(ice) = &mut self.ice else { return };
@@ -254,9 +308,19 @@ impl Leg {
         let timeout = core.config.consent_timeout;
         let fresh = |path: &&Path| now.saturating_duration_since(path.seen) < timeout;
         let failed = self.ice.as_ref().is_some_and(|ice| ice.state == State::Failed);
-        let selected = self.paths.selected(Component::Rtp).filter(fresh).map(|path| path.flow);
-        let of_ice = self.paths.iter().filter(|path| path.component == Component::Rtp && path.origin == Origin::Ice);
-        let best = of_ice.filter(fresh).max_by_key(|path| path.seen).map(|path| path.flow);
+        let selected = self
+            .paths
+            .selected(Component::Rtp)
+            .filter(fresh)
+            .map(|path| path.flow);
+        let of_ice = self
+            .paths
+            .iter()
+            .filter(|path| path.component == Component::Rtp && path.origin == Origin::Ice);
+        let best = of_ice
+            .filter(fresh)
+            .max_by_key(|path| path.seen)
+            .map(|path| path.flow);
         match (selected, best) {
             (Some(flow), _) if failed => self.move_to(now, core, Component::Rtp, flow),
             (Some(_), _) => {}
@@ -282,16 +346,22 @@ impl Leg {
         let of = |component: Component| {
             let locals = self.sockets.iter().enumerate();
             locals.filter_map(move |(at, socket)| {
-                Some((component, socket.local(component)?, priority(TYPE_HOST, at, component)))
+                Some((component, socket.local(component)?, priority(at, component)))
             })
         };
-        self.components().iter().flat_map(|component| of(*component)).collect()
+        self.components()
+            .iter()
+            .flat_map(|component| of(*component))
+            .collect()
     }
 }
 
 /// When a path was last known to be good: a check, or a packet that the workers have counted.
 fn last_sign(path: &Path, core: &Core) -> Instant {
     let instant = |tick: Option<Tick>| tick.map(|tick| core.epoch.instant(tick));
-    let counted = path.stats.as_ref().and_then(|stats| instant(stats.last_packet().max(stats.last_consent())));
+    let counted = path
+        .stats
+        .as_ref()
+        .and_then(|stats| instant(stats.last_packet().max(stats.last_consent())));
     counted.map_or(path.seen, |counted| counted.max(path.seen))
 }

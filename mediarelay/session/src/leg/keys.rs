@@ -16,12 +16,13 @@ impl Keys {
     /// Names a pair. What `known` has already keeps its name, and with it the state of its SRTP context: beginning anew
     /// with a known key would repeat key stream.
     pub(crate) fn name(pair: &SrtpKeyPair, known: Option<&Self>, core: &mut Core) -> Self {
-        let named = |material: &SrtpKeyMaterial, known: Option<&(CryptoId, SrtpKeyMaterial)>, core: &mut Core| {
-            match known.filter(|(_, known)| known == material) {
-                Some(known) => known.clone(),
-                None => (core.new_crypto(), material.clone()),
-            }
-        };
+        let named =
+            |material: &SrtpKeyMaterial, known: Option<&(CryptoId, SrtpKeyMaterial)>, core: &mut Core| {
+                match known.filter(|(_, known)| known == material) {
+                    Some(known) => known.clone(),
+                    None => (core.new_crypto(), material.clone()),
+                }
+            };
         Self {
             send: named(&pair.send, known.map(|keys| &keys.send), core),
             receive: named(&pair.receive, known.map(|keys| &keys.receive), core),

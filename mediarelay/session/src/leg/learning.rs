@@ -123,7 +123,12 @@ impl Learning {
 
     /// A packet came from somewhere else. `also_expected` is a further address that counts as the peer's: where the
     /// media of an RTCP port was found.
-    pub(crate) fn on_unknown(&mut self, now: Instant, from: SocketAddr, also_expected: Option<IpAddr>) -> Source {
+    pub(crate) fn on_unknown(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        also_expected: Option<IpAddr>,
+    ) -> Source {
         if self.settled {
             return self.after_settling();
         }
@@ -174,7 +179,11 @@ impl Learning {
             (true, _) => !self.rules.strict || self.rules.handover,
             (false, _) => !waits,
         };
-        if open { PortMode::Learning } else { PortMode::Settled }
+        if open {
+            PortMode::Learning
+        } else {
+            PortMode::Settled
+        }
     }
 
     fn window_end(&self) -> Instant {
@@ -182,13 +191,16 @@ impl Learning {
     }
 
     fn fit(&self, from: SocketAddr, also_expected: Option<IpAddr>) -> Fit {
-        let same_address =
-            self.expected.is_some_and(|expected| expected.ip() == from.ip()) || also_expected == Some(from.ip());
+        let same_address = self.expected.is_some_and(|expected| expected.ip() == from.ip())
+            || also_expected == Some(from.ip());
         if self.expected == Some(from) {
             Fit::Exact
         } else if same_address {
             Fit::Address
-        } else if self.expected.is_some_and(|expected| expected.port() == from.port()) {
+        } else if self
+            .expected
+            .is_some_and(|expected| expected.port() == from.port())
+        {
             Fit::Port
         } else {
             Fit::Nothing
@@ -205,7 +217,11 @@ impl Learning {
 
     /// Another source than the best one, while it is not settled.
     fn beside(&self) -> Source {
-        if self.rules.strict { Source::Stranger } else { Source::Heard }
+        if self.rules.strict {
+            Source::Stranger
+        } else {
+            Source::Heard
+        }
     }
 
     fn after_settling(&self) -> Source {

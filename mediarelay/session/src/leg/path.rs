@@ -77,7 +77,10 @@ impl Paths {
     }
 
     pub(crate) fn len_of(&self, component: Component) -> usize {
-        self.list.iter().filter(|path| path.component == component).count()
+        self.list
+            .iter()
+            .filter(|path| path.component == component)
+            .count()
     }
 
     pub(crate) fn by_tuple(&self, tuple: FlowKey) -> Option<&Path> {
@@ -121,7 +124,9 @@ impl Paths {
 
     /// Takes out the paths that `goes` picks. Those that were selected are so no more.
     pub(crate) fn take(&mut self, mut goes: impl FnMut(&Path) -> bool) -> Vec<Path> {
-        let (gone, kept) = std::mem::take(&mut self.list).into_iter().partition(|path| goes(path));
+        let (gone, kept) = std::mem::take(&mut self.list)
+            .into_iter()
+            .partition(|path| goes(path));
         self.list = kept;
         for path in &gone {
             for selected in &mut self.selected {

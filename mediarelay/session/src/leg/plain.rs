@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use viaduct_forward::{FlowId, LocalAddr, PortMode};
 
-use super::{Component, Leg, LegEvent, Learning, LearningRules, Origin, Source, tuple};
+use super::{Component, Learning, LearningRules, Leg, LegEvent, Origin, Source, tuple};
 use crate::core::Core;
 
 /// How long media is still taken from where a peer was before its SDP named another address: it moves when it has our
@@ -28,7 +28,13 @@ impl Leg {
     }
 
     /// Takes the addresses of a peer without ICE. An address that is not given, as with hold, leaves things as they are.
-    pub(crate) fn set_endpoints(&mut self, now: Instant, core: &mut Core, rules: LearningRules, to: Endpoints) {
+    pub(crate) fn set_endpoints(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        rules: LearningRules,
+        to: Endpoints,
+    ) {
         for component in self.components() {
             let expected = match component {
                 Component::Rtp => to.rtp,
@@ -48,20 +54,25 @@ impl Leg {
         expected: SocketAddr,
     ) {
         self.advertised[component.index()] = Some(expected);
-        let learning = self.learning[component.index()].get_or_insert_with(|| Learning::new(rules, now, None));
+        let learning =
+            self.learning[component.index()].get_or_insert_with(|| Learning::new(rules, now, None));
         let moved = learning.expected() != Some(expected);
         learning.on_signalling(rules, now, Some(expected));
         if !moved && self.paths.selected(component).is_some() {
             return;
         }
         // What was learnt before is learnt again, measured against the address that is known by now.
-        let gone = self.paths.take(|path| path.component == component && path.origin != Origin::Sdp);
+        let gone = self
+            .paths
+            .take(|path| path.component == component && path.origin != Origin::Sdp);
         self.retire(now, core, gone);
         for path in self.paths.iter_mut().filter(|path| path.component == component) {
             path.leaves.get_or_insert(now + LINGER);
         }
-        if let Some(local) = self.local_for(component, expected) {
-            let path = self.enter_path(now, core, component, tuple(local, expected), Origin::Sdp);
+        let Some(local) = self.local_for(component, expected) else {
+            return;
+        };
+        if let Some(path) = self.enter_path(now, core, component, tuple(local, expected), Origin::Sdp) {
             path.origin = Origin::Sdp;
             let flow = path.flow;
             self.paths.select(component, flow);
@@ -100,7 +111,10 @@ impl Leg {
         from: SocketAddr,
         data: &[u8],
     ) {
-        let also_expected = self.paths.selected(Component::Rtp).map(|path| path.tuple.remote.ip());
+        let also_expected = self
+            .paths
+            .selected(Component::Rtp)
+            .map(|path| path.tuple.remote.ip());
         let component = self.component_of(local);
         let learning = component.and_then(|component| self.learning[component.index()].as_mut());
         let (Some(component), Some(learning)) = (component, learning) else {
@@ -113,7 +127,10 @@ impl Leg {
             core.counters.strangers += 1;
             return;
         }
-        let flow = self.enter_path(now, core, component, tuple(local, from), Origin::Learnt).flow;
+        let Some(path) = self.enter_path(now, core, component, tuple(local, from), Origin::Learnt) else {
+            return;
+        };
+        let flow = path.flow;
         if source == Source::Followed {
             self.paths.select(component, flow);
             core.counters.endpoints_learnt += 1;
@@ -141,7 +158,10 @@ impl Leg {
             }
             if next_counts {
                 // Another confirmation is wanted, should the SDP's address be the right one.
-                self.paths.iter_mut().filter(|path| path.component == component).for_each(|path| path.confirmed = false);
+                self.paths
+                    .iter_mut()
+                    .filter(|path| path.component == component)
+                    .for_each(|path| path.confirmed = false);
             }
         }
     }
@@ -161,7 +181,10 @@ impl Leg {
             return;
         }
         let selected = self.paths.selected(component).map(|path| path.flow);
-        let others = self.paths.iter_mut().filter(|path| path.component == component && Some(path.flow) != selected);
+        let others = self
+            .paths
+            .iter_mut()
+            .filter(|path| path.component == component && Some(path.flow) != selected);
         others.for_each(|path| path.leaves = Some(now));
     }
 

@@ -48,6 +48,8 @@ impl LocalSocket {
     }
 
     pub(crate) fn component_of(&self, local: LocalAddr) -> Option<Component> {
-        Component::BOTH.into_iter().find(|component| self.local(*component) == Some(local))
+        Component::BOTH
+            .into_iter()
+            .find(|component| self.local(*component) == Some(local))
     }
 }

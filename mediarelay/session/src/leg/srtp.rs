@@ -15,7 +15,8 @@ use crate::secrets;
 impl Leg {
     /// DTLS of the leg, made if there is none.
     pub(crate) fn ensure_dtls(&mut self, core: &mut Core) -> &mut Dtls {
-        self.dtls.get_or_insert_with(|| Dtls::new(secrets::tls_id(&mut core.rng)))
+        self.dtls
+            .get_or_insert_with(|| Dtls::new(secrets::tls_id(&mut core.rng)))
     }
 
     /// Takes what the peer's SDP says of DTLS. What was agreed by SDES before is over.
@@ -49,7 +50,14 @@ impl Leg {
     }
 
     /// DTLS from an address that the workers were told to let through.
-    pub(crate) fn on_dtls(&mut self, now: Instant, core: &mut Core, local: LocalAddr, from: SocketAddr, data: &[u8]) {
+    pub(crate) fn on_dtls(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        local: LocalAddr,
+        from: SocketAddr,
+        data: &[u8],
+    ) {
         let at = tuple(local, from);
         let Some(component) = self.paths.by_tuple(at).map(|path| path.component) else {
             core.counters.stale += 1;

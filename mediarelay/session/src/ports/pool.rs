@@ -49,7 +49,10 @@ pub(super) struct Pool {
 impl Pool {
     pub(super) fn new(address: IpAddr, range: &RangeInclusive<u16>, stock: usize, rest: Duration) -> Self {
         // Port 0 is none, and a pair needs an even port with its successor inside the range.
-        let first_port = (*range.start()).max(1).checked_next_multiple_of(2).unwrap_or(u16::MAX);
+        let first_port = (*range.start())
+            .max(1)
+            .checked_next_multiple_of(2)
+            .unwrap_or(u16::MAX);
         let pairs = (usize::from(*range.end()) + 1).saturating_sub(first_port.into()) / 2;
         let mut counts = [0; 5];
         counts[State::Free as usize] = pairs;

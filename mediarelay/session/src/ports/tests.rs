@@ -16,7 +16,11 @@ fn base() -> Instant {
 }
 
 fn plan(range: RangeInclusive<u16>, stock: usize) -> (PortPlan, StdRng, Instant) {
-    (PortPlan::new([(address(), range)], stock, REST), StdRng::seed_from_u64(7), base())
+    (
+        PortPlan::new([(address(), range)], stock, REST),
+        StdRng::seed_from_u64(7),
+        base(),
+    )
 }
 
 /// Opens all that is wanted.
@@ -36,7 +40,10 @@ fn usage(plan: &PortPlan) -> PortUsage {
 #[test]
 fn pairs_are_even_and_inside_the_range() {
     let (mut plan, mut rng, now) = plan(30_001..=30_010, 100);
-    let mut ports: Vec<_> = open_all(&mut plan, now, &mut rng).iter().map(|pair| pair.rtp_port).collect();
+    let mut ports: Vec<_> = open_all(&mut plan, now, &mut rng)
+        .iter()
+        .map(|pair| pair.rtp_port)
+        .collect();
     ports.sort_unstable();
     assert_eq!(ports, [30_002, 30_004, 30_006, 30_008]);
     assert_eq!(usage(&plan).total, 4);
@@ -73,7 +80,10 @@ fn ports_are_chosen_at_random() {
     let (mut plan, mut rng, now) = plan(30_000..=40_000, 64);
     let opened = open_all(&mut plan, now, &mut rng);
     assert_eq!(opened.len(), 64);
-    let steps = opened.windows(2).filter(|pair| pair[0].rtp_port + 2 == pair[1].rtp_port).count();
+    let steps = opened
+        .windows(2)
+        .filter(|pair| pair[0].rtp_port + 2 == pair[1].rtp_port)
+        .count();
     assert!(steps < 4, "{steps} of 63 in a row");
 }
 

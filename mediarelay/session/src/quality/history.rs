@@ -61,8 +61,14 @@ impl History {
         for (sum, figure) in self.sums.iter_mut().zip(figures) {
             *sum += figure;
         }
-        self.lowest = self.lowest.filter(|lowest| lowest.mos <= sample.mos).or(Some(sample));
-        self.highest = self.highest.filter(|highest| highest.mos >= sample.mos).or(Some(sample));
+        self.lowest = self
+            .lowest
+            .filter(|lowest| lowest.mos <= sample.mos)
+            .or(Some(sample));
+        self.highest = self
+            .highest
+            .filter(|highest| highest.mos >= sample.mos)
+            .or(Some(sample));
         let is_due = |last: &Sample| sample.at.saturating_duration_since(last.at) >= self.interval;
         if self.entries.last().is_none_or(is_due) {
             self.entries.push(sample);
@@ -111,7 +117,12 @@ impl History {
 fn moment(sample: &Sample, clock: &WallClock) -> MosEntry {
     MosEntry {
         reported_at: Some(clock.unix(sample.at).as_secs()),
-        ..entry(sample.mos.tenths().into(), sample.round_trip, sample.jitter, sample.loss)
+        ..entry(
+            sample.mos.tenths().into(),
+            sample.round_trip,
+            sample.jitter,
+            sample.loss,
+        )
     }
 }
 

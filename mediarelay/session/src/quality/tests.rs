@@ -34,7 +34,10 @@ fn there_is_no_score_without_a_round_trip() {
     let mut quality = Quality::default();
     quality.measure(now, &[source(7, 250, 0, None)], 8);
     let report = quality.report(&[source(7, 250, 0, None)], &clock(now));
-    assert_eq!((report[0].0, report[0].1.packets, &report[0].1.average_mos), (7, 250, &None));
+    assert_eq!(
+        (report[0].0, report[0].1.packets, &report[0].1.average_mos),
+        (7, 250, &None)
+    );
 }
 
 #[test]
@@ -47,9 +50,15 @@ fn a_lossy_moment_is_the_lowest_and_counts_since_the_last_one_only() {
     quality.measure(now + 10 * second, &[source(7, 300, 10, Some(40))], 8);
     let live = [source(7, 300, 10, Some(40))];
     let report = &quality.report(&live, &clock(now))[0].1;
-    let (lowest, highest) = (report.lowest_mos.as_ref().unwrap(), report.highest_mos.as_ref().unwrap());
+    let (lowest, highest) = (
+        report.lowest_mos.as_ref().unwrap(),
+        report.highest_mos.as_ref().unwrap(),
+    );
     assert_eq!((lowest.packet_loss, lowest.reported_at), (10, Some(1_005)));
-    assert_eq!((highest.packet_loss, highest.mos, highest.reported_at), (0, 44, Some(1_000)));
+    assert_eq!(
+        (highest.packet_loss, highest.mos, highest.reported_at),
+        (0, 44, Some(1_000))
+    );
     assert_eq!(report.average_mos.as_ref().unwrap().samples, Some(3));
     assert_eq!(report.cumulative_loss, Some(10));
     assert_eq!(report.mos_progression.as_ref().unwrap().entries.len(), 2);
@@ -73,11 +82,19 @@ fn sources_and_history_are_bounded() {
     assert_eq!(quality.measure(now, &live, 8), 2);
     assert!(!quality.keep(&source(9, 10, 0, None), 8));
     for n in 1..5_000_u32 {
-        quality.measure(now + n * Duration::from_secs(5), &[source(1, 10 + u64::from(n), 0, Some(1))], 8);
+        quality.measure(
+            now + n * Duration::from_secs(5),
+            &[source(1, 10 + u64::from(n), 0, Some(1))],
+            8,
+        );
     }
     let report = quality.report(&[], &clock(now));
     let progression = report[1].1.mos_progression.as_ref().unwrap();
-    assert!((10..20).contains(&progression.entries.len()), "{}", progression.entries.len());
+    assert!(
+        (10..20).contains(&progression.entries.len()),
+        "{}",
+        progression.entries.len()
+    );
 }
 
 #[test]

@@ -40,7 +40,9 @@ impl Relay {
             return Reply::sdp(offer.sdp.clone());
         }
         let key = known.unwrap_or_else(|| self.create(now, client, &offer.call_id));
-        let result = self.work(now, key, |call, core| Some(call.take_message(now, core, &message)));
+        let result = self.work(now, key, |call, core| {
+            Some(call.take_message(now, core, &message))
+        });
         self.reply(now, key, result)
     }
 
@@ -60,12 +62,19 @@ impl Relay {
         if is_our_own(&message.session, &self.core.instance_id, &message.options) {
             return Reply::sdp(answer.sdp.clone());
         }
-        let result = self.work(now, key, |call, core| Some(call.take_message(now, core, &message)));
+        let result = self.work(now, key, |call, core| {
+            Some(call.take_message(now, core, &message))
+        });
         self.reply(now, key, result)
     }
 
     /// Applies what was trickled ahead of the message, and wraps up its result.
-    fn reply(&mut self, now: Instant, key: CallKey, result: Option<Result<ByteString, ErrorReason>>) -> Reply {
+    fn reply(
+        &mut self,
+        now: Instant,
+        key: CallKey,
+        result: Option<Result<ByteString, ErrorReason>>,
+    ) -> Reply {
         match result {
             Some(Ok(sdp)) => {
                 self.apply_waiting(now, key);
@@ -112,7 +121,9 @@ impl Relay {
         let mut stored = stored.chain(of_options.map(Option::as_ref)).flatten();
         if stored.any(|name| name.len() > config.limits.name_octets) {
             counters.limits.name_octets += 1;
-            return Err(ErrorReason::Other("A call-id, tag or other name is too long".into()));
+            return Err(ErrorReason::Other(
+                "A call-id, tag or other name is too long".into(),
+            ));
         }
         let limits = viaduct_sdp::Limits {
             octets_max: config.limits.sdp_octets,
@@ -146,8 +157,12 @@ impl Relay {
 
 /// Whether an SDP has been through this relay already (flag `loop-protect`).
 fn is_our_own(session: &Session, instance_id: &str, options: &Options) -> bool {
-    let mut marks = session.attributes().named("rtpengine").filter_map(|mark| mark.value);
-    options.has(viaduct_ng::Flag::LoopProtect) && marks.any(|mark| mark.trim_ascii() == instance_id.as_bytes())
+    let mut marks = session
+        .attributes()
+        .named("rtpengine")
+        .filter_map(|mark| mark.value);
+    options.has(viaduct_ng::Flag::LoopProtect)
+        && marks.any(|mark| mark.trim_ascii() == instance_id.as_bytes())
 }
 
 impl Call {
@@ -206,9 +221,15 @@ impl Call {
     ) -> Result<ByteString, ErrorReason> {
         let (sender, reader) = self.parties_of_answer(core, &message.names, &message.options)?;
         self.revive(&[sender, reader]);
-        let dialogue = self.dialogue_of(sender, reader).ok_or(ErrorReason::InvalidDialogue)?;
+        let dialogue = self
+            .dialogue_of(sender, reader)
+            .ok_or(ErrorReason::InvalidDialogue)?;
         let asked = &self.dialogues[dialogue];
-        if asked.last_offer.as_ref().is_none_or(|offer| offer.sender() != reader) {
+        if asked
+            .last_offer
+            .as_ref()
+            .is_none_or(|offer| offer.sender() != reader)
+        {
             return Err(ErrorReason::InvalidDialogue);
         }
         let last = asked.last_answer.as_ref();

@@ -39,7 +39,9 @@ impl Call {
             Some(party) => set(&mut self.party_mut(party).blocked),
             None => {
                 set(&mut self.blocked);
-                self.parties.values_mut().for_each(|party| set(&mut party.blocked));
+                self.parties
+                    .values_mut()
+                    .for_each(|party| set(&mut party.blocked));
             }
         }
         Ok(())
@@ -56,7 +58,9 @@ impl Call {
             found.map(|party| Some(party.id)).ok_or(reason)
         };
         if let Some(label) = text(body, "label").or_else(|| text(body, "from-label")) {
-            return find(ErrorReason::NoSuchLabel, &|party| party.label.as_ref() == Some(label));
+            return find(ErrorReason::NoSuchLabel, &|party| {
+                party.label.as_ref() == Some(label)
+            });
         }
         if let Some(address) = text(body, "address") {
             let address = address.as_text().and_then(|text| text.parse().ok());
@@ -74,16 +78,28 @@ impl Call {
 
 /// A key in any of its spellings: hyphens, spaces or underscores, in any case.
 fn get<'d>(body: &'d Dict, key: &str) -> Option<&'d Value> {
-    body.iter().find(|(name, _)| name.as_text().is_some_and(|name| is_same(name, key))).map(|(_, value)| value)
+    body.iter()
+        .find(|(name, _)| name.as_text().is_some_and(|name| is_same(name, key)))
+        .map(|(_, value)| value)
 }
 
 fn text<'d>(body: &'d Dict, key: &str) -> Option<&'d ByteString> {
-    get(body, key).and_then(Value::as_bytes).filter(|text| !text.is_empty())
+    get(body, key)
+        .and_then(Value::as_bytes)
+        .filter(|text| !text.is_empty())
 }
 
 fn has_flag(body: &Dict, flag: &str) -> bool {
-    let mut flags = get(body, "flags").and_then(Value::as_list).unwrap_or_default().iter();
-    flags.any(|member| member.as_bytes().and_then(ByteString::as_text).is_some_and(|text| is_same(text, flag)))
+    let mut flags = get(body, "flags")
+        .and_then(Value::as_list)
+        .unwrap_or_default()
+        .iter();
+    flags.any(|member| {
+        member
+            .as_bytes()
+            .and_then(ByteString::as_text)
+            .is_some_and(|text| is_same(text, flag))
+    })
 }
 
 fn is_same(one: &str, other: &str) -> bool {

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use viaduct_ng::{
-    ByteString, ControlStatistics, CurrentStatistics, Dict, OkReply, ProxyStatistics, Reply, Statistics, TotalStatistics,
+    ByteString, ControlStatistics, CurrentStatistics, Dict, OkReply, ProxyStatistics, Reply, Statistics,
+    TotalStatistics,
 };
 
 use super::Relay;
@@ -17,7 +18,13 @@ impl Relay {
             current: self.current(),
             total: total(&self.core.counters, uptime),
             control: ControlStatistics {
-                proxies: self.core.counters.clients.iter().map(|(client, counters)| proxy(client, counters)).collect(),
+                proxies: self
+                    .core
+                    .counters
+                    .clients
+                    .iter()
+                    .map(|(client, counters)| proxy(client, counters))
+                    .collect(),
                 ..ControlStatistics::default()
             },
             ..Statistics::default()
@@ -92,7 +99,9 @@ fn proxy(client: Option<IpAddr>, counters: &ClientCounters) -> ProxyStatistics {
         rest.insert(name, i64::try_from(count).unwrap_or(i64::MAX));
     }
     ProxyStatistics {
-        proxy: client.map_or(ByteString::from_static("other"), |address| address.to_string().into()),
+        proxy: client.map_or(ByteString::from_static("other"), |address| {
+            address.to_string().into()
+        }),
         errors: counters.errors,
         rest,
     }

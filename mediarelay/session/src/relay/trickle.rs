@@ -61,14 +61,20 @@ impl Relay {
         let names_max = config.limits.name_octets;
         if offer.call_id.len() > names_max || offer.from_tag.len() > names_max {
             counters.limits.name_octets += 1;
-            return Reply::error(ErrorReason::Other("A call-id, tag or other name is too long".into()));
+            return Reply::error(ErrorReason::Other(
+                "A call-id, tag or other name is too long".into(),
+            ));
         }
         let key = self.by_id.get(&offer.call_id).copied();
         let is_known = |key: &CallKey| {
-            self.calls.get(key).is_some_and(|call| call.party_called(&offer.from_tag).is_some())
+            self.calls
+                .get(key)
+                .is_some_and(|call| call.party_called(&offer.from_tag).is_some())
         };
         match key.filter(is_known) {
-            Some(key) => self.work(now, key, |call, core| call.add_fragment(now, core, &offer.from_tag, &fragment)),
+            Some(key) => self.work(now, key, |call, core| {
+                call.add_fragment(now, core, &offer.from_tag, &fragment);
+            }),
             None => self.keep_fragment(now, offer, fragment),
         }
         Reply::ok()
@@ -89,14 +95,26 @@ impl Relay {
 
     /// A party may have come that fragments wait for.
     pub(super) fn apply_waiting(&mut self, now: Instant, key: CallKey) {
-        let Some(call) = self.calls.get(&key).filter(|_| !self.fragments.waiting.is_empty()) else {
+        let Some(call) = self
+            .calls
+            .get(&key)
+            .filter(|_| !self.fragments.waiting.is_empty())
+        else {
             return;
         };
-        let is_for_it = |waiting: &Waiting| waiting.call_id == call.id && call.party_called(&waiting.from_tag).is_some();
-        let (found, kept) = std::mem::take(&mut self.fragments.waiting).into_iter().partition(is_for_it);
+        let is_for_it =
+            |waiting: &Waiting| waiting.call_id == call.id && call.party_called(&waiting.from_tag).is_some();
+        let (found, kept) = std::mem::take(&mut self.fragments.waiting)
+            .into_iter()
+            .partition(is_for_it);
         self.fragments.waiting = kept;
-        for Waiting { from_tag, fragment, .. } in Vec::from(found) {
-            self.work(now, key, |call, core| call.add_fragment(now, core, &from_tag, &fragment));
+        for Waiting {
+            from_tag, fragment, ..
+        } in Vec::from(found)
+        {
+            self.work(now, key, |call, core| {
+                call.add_fragment(now, core, &from_tag, &fragment);
+            });
         }
     }
 }
@@ -110,7 +128,10 @@ impl Call {
         let parts = std::iter::once(&fragment.session).chain(&fragment.medias);
         for (position, part) in parts.enumerate().filter(|(_, part)| !part.candidates.is_empty()) {
             let mut medias = self.party(party).medias.iter();
-            let named = part.mid.as_ref().and_then(|mid| medias.position(|media| media.mid.as_ref() == Some(mid)));
+            let named = part
+                .mid
+                .as_ref()
+                .and_then(|mid| medias.position(|media| media.mid.as_ref() == Some(mid)));
             // Without a name the place counts; what stands before the first m-line is for the first.
             let place = || position.saturating_sub(1);
             let media = if part.mid.is_some() { named } else { Some(place()) };
@@ -118,7 +139,8 @@ impl Call {
                 continue;
             };
             let ufrag = part.ufrag.as_ref().or(fragment.session.ufrag.as_ref());
-            let candidates = self.new_candidates(core, party, media, part, ufrag.map(|ufrag| ufrag.0.as_str()));
+            let candidates =
+                self.new_candidates(core, party, media, part, ufrag.map(|ufrag| ufrag.0.as_str()));
             if let Some(leg) = self.leg_of_mut(party, media) {
                 leg.add_candidates(now, &candidates);
             }

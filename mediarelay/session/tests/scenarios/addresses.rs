@@ -33,9 +33,18 @@ fn each_side_gets_its_family() {
     let mut world = World::with(dual_stack());
     let mut caller = Phone::new("[2001:db8:aaaa::9]:4000", 1);
     let mut callee = Phone::new("203.0.113.44:6000", 2);
-    let to_callee = world.sdp(&offer(&caller.sdp(), "a", None, "address-family=IP4 replace-origin"));
+    let to_callee = world.sdp(&offer(
+        &caller.sdp(),
+        "a",
+        None,
+        "address-family=IP4 replace-origin",
+    ));
     assert_eq!(to_callee.address(0).ip().to_string(), RELAY);
-    assert!(to_callee.has(&format!("o=desk 77 1 IN IP4 {RELAY}")), "{}", to_callee.text);
+    assert!(
+        to_callee.has(&format!("o=desk 77 1 IN IP4 {RELAY}")),
+        "{}",
+        to_callee.text
+    );
     callee.read(&to_callee);
     let to_caller = world.sdp(&answer(&callee.sdp(), "a", "b", "replace-origin"));
     assert_eq!(to_caller.address(0).ip().to_string(), RELAY_V6);
@@ -48,7 +57,12 @@ fn each_side_gets_its_family() {
 #[test]
 fn without_a_word_the_family_is_that_of_the_sender() {
     let mut world = World::with(dual_stack());
-    let to_callee = world.sdp(&offer(&Phone::new("[2001:db8:aaaa::9]:4000", 1).sdp(), "a", None, ""));
+    let to_callee = world.sdp(&offer(
+        &Phone::new("[2001:db8:aaaa::9]:4000", 1).sdp(),
+        "a",
+        None,
+        "",
+    ));
     assert_eq!(to_callee.address(0).ip().to_string(), RELAY_V6);
     world.ok(&delete_now());
     world.assert_empty();
@@ -59,7 +73,12 @@ fn a_browser_is_told_of_all_addresses_and_connects_over_ipv6() {
     let mut world = World::with(dual_stack());
     let mut browser = Browser::new("[2001:db8:bbbb::7]:50000", 0xb000_0001);
     let mut phone = phone();
-    phone.read(&world.sdp(&offer(&browser.offer(), "b", None, &format!("{WEB_TO_PHONE} address-family=IP4"))));
+    phone.read(&world.sdp(&offer(
+        &browser.offer(),
+        "b",
+        None,
+        &format!("{WEB_TO_PHONE} address-family=IP4"),
+    )));
     let to_browser = world.sdp(&answer(&phone.sdp(), "b", "p", PHONE_ANSWERS_WEB));
     assert_eq!(to_browser.values("candidate").len(), 2);
     browser.read(&to_browser);
@@ -82,12 +101,24 @@ fn direction_chooses_interfaces_and_peers_are_told_the_advertised_address() {
     let mut world = World::with(config);
     let mut caller = Phone::new("10.0.0.5:4000", 1);
     let callee = Phone::new("203.0.113.44:6000", 2);
-    let to_callee = world.sdp(&offer(&caller.sdp(), "a", None, "in-iface=inside out-iface=outside replace-origin"));
+    let to_callee = world.sdp(&offer(
+        &caller.sdp(),
+        "a",
+        None,
+        "in-iface=inside out-iface=outside replace-origin",
+    ));
     assert_eq!(to_callee.address(0).ip().to_string(), "192.0.2.200");
-    assert!(to_callee.has("o=desk 77 1 IN IP4 192.0.2.200"), "{}", to_callee.text);
+    assert!(
+        to_callee.has("o=desk 77 1 IN IP4 192.0.2.200"),
+        "{}",
+        to_callee.text
+    );
     let mut callee = callee;
     // On the network it is the local address, behind the NAT that the operator has told of.
-    callee.relay = Some(std::net::SocketAddr::new("10.1.0.1".parse().unwrap(), to_callee.address(0).port()));
+    callee.relay = Some(std::net::SocketAddr::new(
+        "10.1.0.1".parse().unwrap(),
+        to_callee.address(0).port(),
+    ));
     let to_caller = world.sdp(&answer(&callee.sdp(), "a", "b", ""));
     assert_eq!(to_caller.address(0).ip().to_string(), "10.0.0.1");
     caller.read(&to_caller);
@@ -103,9 +134,18 @@ fn direction_chooses_interfaces_and_peers_are_told_the_advertised_address() {
 #[test]
 fn a_media_address_is_printed_for_ours() {
     let mut world = World::new();
-    let sdp = world.sdp(&offer(&browser().offer(), "b", None, "media-address=192.0.2.77 replace-origin"));
+    let sdp = world.sdp(&offer(
+        &browser().offer(),
+        "b",
+        None,
+        "media-address=192.0.2.77 replace-origin",
+    ));
     assert!(sdp.has("c=IN IP4 192.0.2.77"), "{}", sdp.text);
-    assert!(sdp.values("candidate").iter().all(|candidate| candidate.contains(" 192.0.2.77 ")));
+    assert!(
+        sdp.values("candidate")
+            .iter()
+            .all(|candidate| candidate.contains(" 192.0.2.77 "))
+    );
     assert!(sdp.text.contains(" IN IP4 192.0.2.77\r\ns="));
     world.ok(&delete_now());
     world.assert_empty();
@@ -117,7 +157,9 @@ fn an_sdp_that_has_been_here_is_returned_untouched() {
     let mut world = World::new();
     let marked = world.sdp(&offer(&phone().sdp(), "a", None, "loop-protect"));
     assert_eq!(marked.value("rtpengine"), world.relay.instance_id());
-    let viaduct_ng::Request::Offer(again) = offer(&marked.text, "other", None, "loop-protect") else { unreachable!() };
+    let viaduct_ng::Request::Offer(again) = offer(&marked.text, "other", None, "loop-protect") else {
+        unreachable!()
+    };
     let again = viaduct_ng::Request::Offer(Box::new(viaduct_ng::Offer {
         call_id: "call-2".into(),
         ..*again

@@ -18,11 +18,19 @@ fn two_browsers_hear_each_other() {
         let mut caller = Browser::new("203.0.113.7:50000", 0xb000_0001);
         let mut callee = Browser::new("198.51.100.77:50100", 0xb000_0101);
         let to_callee = world.sdp(&offer(&caller.offer(), "a", None, offers));
-        assert!(to_callee.values("ice-ufrag")[0] != caller.credentials.ufrag, "{}", to_callee.text);
+        assert!(
+            to_callee.values("ice-ufrag")[0] != caller.credentials.ufrag,
+            "{}",
+            to_callee.text
+        );
         assert_eq!(to_callee.address(0).ip().to_string(), RELAY);
         let to_caller = world.sdp(&answer(&callee.answer(&to_callee), "a", "b", answers));
         caller.read(&to_caller);
-        assert!(to_caller.has("a=setup:passive") && to_caller.has("a=rtcp-mux"), "{}", to_caller.text);
+        assert!(
+            to_caller.has("a=setup:passive") && to_caller.has("a=rtcp-mux"),
+            "{}",
+            to_caller.text
+        );
         Browser::connect(&mut world, &mut [&mut caller, &mut callee]);
         for _ in 0..3 {
             let (verdict, packet) = caller.send_type(&mut world, 111);
@@ -42,11 +50,27 @@ fn two_browsers_hear_each_other() {
 fn what_is_not_asked_for_passes_through() {
     let mut world = World::new();
     let mut phone = Phone::new("198.51.100.9:4000", 1);
-    let sdp = world.sdp(&offer(&phone.sdp_with("RTP/AVP", &["a=sendrecv", "a=ptime:20", "a=x-own:1"]), "a", None, ""));
-    for line in ["a=rtpmap:8 PCMA/8000", "a=fmtp:101 0-15", "a=ptime:20", "a=x-own:1", "a=sendrecv", "s=call"] {
+    let sdp = world.sdp(&offer(
+        &phone.sdp_with("RTP/AVP", &["a=sendrecv", "a=ptime:20", "a=x-own:1"]),
+        "a",
+        None,
+        "",
+    ));
+    for line in [
+        "a=rtpmap:8 PCMA/8000",
+        "a=fmtp:101 0-15",
+        "a=ptime:20",
+        "a=x-own:1",
+        "a=sendrecv",
+        "s=call",
+    ] {
         assert!(sdp.has(line), "{line} in {}", sdp.text);
     }
-    assert!(sdp.text.starts_with("v=0\r\no=desk 77 1 IN IP4 198.51.100.9\r\n"), "{}", sdp.text);
+    assert!(
+        sdp.text.starts_with("v=0\r\no=desk 77 1 IN IP4 198.51.100.9\r\n"),
+        "{}",
+        sdp.text
+    );
     assert!(!sdp.has_attribute("fingerprint") && !sdp.has_attribute("ice-ufrag"));
     world.ok(&delete_now());
     world.assert_empty();
@@ -98,10 +122,24 @@ fn udptl_is_relayed_untouched() {
     let to_callee = world.sdp(&offer(&fax(4000), "a", None, ""));
     assert!(to_callee.has("a=T38FaxVersion:0") && to_callee.m_lines()[0].ends_with(" udptl t38"));
     let to_caller = world.sdp(&answer(&fax(5000), "a", "b", ""));
-    world.receive(addr("198.51.100.9:4000"), to_caller.address(0), b"\x00\x01\x06\x01fax");
-    assert_eq!(world.take(addr("198.51.100.9:5000"))[0].data, b"\x00\x01\x06\x01fax");
-    world.receive(addr("198.51.100.9:5000"), to_callee.address(0), b"\x80\x01 looks like RTP");
-    assert_eq!(world.take(addr("198.51.100.9:4000"))[0].data, b"\x80\x01 looks like RTP");
+    world.receive(
+        addr("198.51.100.9:4000"),
+        to_caller.address(0),
+        b"\x00\x01\x06\x01fax",
+    );
+    assert_eq!(
+        world.take(addr("198.51.100.9:5000"))[0].data,
+        b"\x00\x01\x06\x01fax"
+    );
+    world.receive(
+        addr("198.51.100.9:5000"),
+        to_callee.address(0),
+        b"\x80\x01 looks like RTP",
+    );
+    assert_eq!(
+        world.take(addr("198.51.100.9:4000"))[0].data,
+        b"\x80\x01 looks like RTP"
+    );
     world.ok(&delete_now());
     world.assert_empty();
 }

@@ -111,8 +111,16 @@ impl Browser {
 
     /// What Chromium offers for a call with audio.
     pub(crate) fn offer(&mut self) -> String {
-        self.setup = if self.role.is_none() { "actpass" } else { self.setup };
-        let setup = if self.dtls.is_some() { "actpass" } else { self.setup };
+        self.setup = if self.role.is_none() {
+            "actpass"
+        } else {
+            self.setup
+        };
+        let setup = if self.dtls.is_some() {
+            "actpass"
+        } else {
+            self.setup
+        };
         self.document("BUNDLE 0", &[self.audio("0", setup, "sendrecv")])
     }
 
@@ -172,7 +180,11 @@ impl Browser {
              a=rtpmap:63 red/48000/2\r\na=fmtp:63 111/111\r\na=rtpmap:9 G722/8000\r\na=rtpmap:0 PCMU/8000\r\n\
              a=rtpmap:8 PCMA/8000\r\na=rtpmap:13 CN/8000\r\na=rtpmap:110 telephone-event/48000\r\n\
              a=rtpmap:126 telephone-event/8000\r\na=ssrc:{ssrc} cname:abc\r\na=ssrc:{ssrc} msid:stream audio0\r\n",
-            if self.address.is_ipv4() { self.address.ip().to_string() } else { "0.0.0.0".to_owned() },
+            if self.address.is_ipv4() {
+                self.address.ip().to_string()
+            } else {
+                "0.0.0.0".to_owned()
+            },
         )
     }
 
@@ -197,7 +209,8 @@ impl Browser {
     /// It has moved to another network.
     pub(crate) fn move_to(&mut self, address: &str) {
         self.address = addr(address);
-        self.agent.add_local_candidate(Candidate::host(self.address, Protocol::Udp).unwrap());
+        self.agent
+            .add_local_candidate(Candidate::host(self.address, Protocol::Udp).unwrap());
     }
 
     /// Reads what the relay says.
@@ -214,7 +227,8 @@ impl Browser {
             let candidate = candidate.unwrap();
             if candidate.component == 1 {
                 let address = SocketAddr::new(candidate.address.ip().unwrap(), candidate.port);
-                self.agent.add_remote_candidate(Candidate::host(address, Protocol::Udp).unwrap());
+                self.agent
+                    .add_remote_candidate(Candidate::host(address, Protocol::Udp).unwrap());
             }
         }
         let setup = sdp.values("setup")[0];
@@ -223,7 +237,10 @@ impl Browser {
             "passive" => DtlsRole::Client,
             _ => *self.role.get_or_insert(DtlsRole::Client),
         };
-        assert!(self.role.is_none_or(|known| known == role), "the relay changes its role");
+        assert!(
+            self.role.is_none_or(|known| known == role),
+            "the relay changes its role"
+        );
         self.role = Some(role);
     }
 
@@ -243,11 +260,18 @@ impl Browser {
     pub(crate) fn connect(world: &mut World, browsers: &mut [&mut Self]) {
         for _ in 0..300 {
             Self::run(world, browsers, STEP);
-            if browsers.iter().all(|browser| browser.srtp.is_some() && browser.relay.is_some()) {
+            if browsers
+                .iter()
+                .all(|browser| browser.srtp.is_some() && browser.relay.is_some())
+            {
                 return Self::run(world, browsers, 20 * STEP);
             }
         }
-        panic!("no connection: {:?} {:?}", world.take_events(), world.relay.counters());
+        panic!(
+            "no connection: {:?} {:?}",
+            world.take_events(),
+            world.relay.counters()
+        );
     }
 
     pub(crate) fn has_keys(&self) -> bool {
@@ -317,7 +341,8 @@ impl Browser {
                         dimpl::SrtpProfile::AEAD_AES_128_GCM => SrtpProfile::AeadAes128Gcm,
                         _ => SrtpProfile::AeadAes256Gcm,
                     };
-                    let keys = SrtpKeyPair::from_dtls_exporter(profile, self.role.unwrap(), &material).unwrap();
+                    let keys =
+                        SrtpKeyPair::from_dtls_exporter(profile, self.role.unwrap(), &material).unwrap();
                     self.profile = Some(profile);
                     self.srtp = Some((
                         SendContext::new(&keys.send, SrtpLimits::default()),
@@ -360,13 +385,22 @@ impl Browser {
         self.sequence += 1;
         let packet = rtp(self.ssrc, self.sequence, payload_type);
         let protected = self.protect_rtp(&packet);
-        (world.receive(self.address, self.relay.unwrap(), &protected), packet)
+        (
+            world.receive(self.address, self.relay.unwrap(), &protected),
+            packet,
+        )
     }
 
     pub(crate) fn protect_rtp(&mut self, packet: &[u8]) -> Vec<u8> {
         let mut buffer = packet.to_vec();
         buffer.resize(packet.len() + 16, 0);
-        let len = self.srtp.as_mut().unwrap().0.protect_rtp(Tick::ZERO, &mut buffer, packet.len()).unwrap();
+        let len = self
+            .srtp
+            .as_mut()
+            .unwrap()
+            .0
+            .protect_rtp(Tick::ZERO, &mut buffer, packet.len())
+            .unwrap();
         buffer.truncate(len);
         buffer
     }
@@ -375,7 +409,13 @@ impl Browser {
         let packet = receiver_report(self.ssrc);
         let mut buffer = packet.clone();
         buffer.resize(packet.len() + 20, 0);
-        let len = self.srtp.as_mut().unwrap().0.protect_rtcp(Tick::ZERO, &mut buffer, packet.len()).unwrap();
+        let len = self
+            .srtp
+            .as_mut()
+            .unwrap()
+            .0
+            .protect_rtcp(Tick::ZERO, &mut buffer, packet.len())
+            .unwrap();
         buffer.truncate(len);
         (world.receive(self.address, self.relay.unwrap(), &buffer), packet)
     }

@@ -17,7 +17,8 @@ pub(crate) const PHONE_ANSWERS_WEB: &str = "UDP/TLS/RTP/SAVPF ICE=force rtcp-mux
 pub(crate) const PHONE_TO_WEB: &str = "UDP/TLS/RTP/SAVPF ICE=force rtcp-mux-offer rtcp-mux-require ICE-lite=forward \
      SDES-off generate-mid no-rtcp-attribute replace-origin";
 /// With the browser's answer.
-pub(crate) const WEB_ANSWERS_PHONE: &str = "RTP/AVP ICE=remove rtcp-mux-demux bundle=[accept] strip-extmap replace-origin";
+pub(crate) const WEB_ANSWERS_PHONE: &str =
+    "RTP/AVP ICE=remove rtcp-mux-demux bundle=[accept] strip-extmap replace-origin";
 
 pub(crate) fn browser() -> Browser {
     Browser::new("203.0.113.7:50000", 0xb000_0001)
@@ -46,7 +47,17 @@ fn a_browsers_offer_becomes_one_that_phones_read() {
     assert!(sdp.m_lines()[0].contains(" RTP/AVP "), "{}", sdp.text);
     assert_eq!(sdp.address(0).ip().to_string(), RELAY);
     assert!((30_000..=40_000).contains(&sdp.address(0).port()));
-    for name in ["ice-ufrag", "candidate", "fingerprint", "setup", "crypto", "rtcp-mux", "group", "extmap", "ice-lite"] {
+    for name in [
+        "ice-ufrag",
+        "candidate",
+        "fingerprint",
+        "setup",
+        "crypto",
+        "rtcp-mux",
+        "group",
+        "extmap",
+        "ice-lite",
+    ] {
         assert!(!sdp.has_attribute(name), "{name} in {}", sdp.text);
     }
     assert_eq!(sdp.value("rtcp"), (sdp.address(0).port() + 1).to_string());
@@ -57,8 +68,19 @@ fn a_phones_answer_becomes_one_that_browsers_read() {
     let mut world = World::new();
     world.sdp(&offer(&browser().offer(), "b", None, WEB_TO_PHONE));
     let sdp = world.sdp(&answer(&phone().sdp(), "b", "p", PHONE_ANSWERS_WEB));
-    assert!(sdp.m_lines()[0].starts_with(&format!("m=audio {SHARED} UDP/TLS/RTP/SAVPF 8 0 101")), "{}", sdp.text);
-    for line in ["a=ice-lite", "a=setup:passive", "a=rtcp-mux", "a=mid:0", "a=group:BUNDLE 0", "a=sendrecv"] {
+    assert!(
+        sdp.m_lines()[0].starts_with(&format!("m=audio {SHARED} UDP/TLS/RTP/SAVPF 8 0 101")),
+        "{}",
+        sdp.text
+    );
+    for line in [
+        "a=ice-lite",
+        "a=setup:passive",
+        "a=rtcp-mux",
+        "a=mid:0",
+        "a=group:BUNDLE 0",
+        "a=sendrecv",
+    ] {
         assert!(sdp.has(line), "{line} in {}", sdp.text);
     }
     assert!(sdp.value("fingerprint").starts_with("sha-256 "));
@@ -84,7 +106,15 @@ fn both_hear_each_other() {
     }
     assert_eq!(
         world.take_event_names(),
-        ["Created", "Answered", "IceConnected", "DtlsConnected", "MediaStarted", "MediaStarted", "MediaBothWays"]
+        [
+            "Created",
+            "Answered",
+            "IceConnected",
+            "DtlsConnected",
+            "MediaStarted",
+            "MediaStarted",
+            "MediaBothWays"
+        ]
     );
     world.ok(&delete_now());
     assert!(matches!(world.take_events().last(), Some(What::Deleted { .. })));
@@ -129,7 +159,11 @@ fn a_full_agent_connects_on_either_kind_of_port() {
         hear_each_other(&mut world, &mut browser, &mut phone);
         // Consent is renewed for minutes.
         for _ in 0..12 {
-            Browser::run(&mut world, &mut [&mut browser], std::time::Duration::from_secs(10));
+            Browser::run(
+                &mut world,
+                &mut [&mut browser],
+                std::time::Duration::from_secs(10),
+            );
             hear_each_other(&mut world, &mut browser, &mut phone);
         }
         world.ok(&delete_now());
@@ -175,11 +209,19 @@ fn firefox_is_understood_and_its_video_refused_in_place() {
     let to_phone = world.sdp(&offer(FIREFOX, "b", None, WEB_TO_PHONE));
     let m_lines = to_phone.m_lines();
     assert_eq!(m_lines.len(), 2, "{}", to_phone.text);
-    assert!(m_lines[0].contains(" RTP/AVP ") && m_lines[1].starts_with("m=video 3"), "{}", to_phone.text);
+    assert!(
+        m_lines[0].contains(" RTP/AVP ") && m_lines[1].starts_with("m=video 3"),
+        "{}",
+        to_phone.text
+    );
     let refused = format!("{}m=video 0 RTP/AVP 120\r\n", phone().sdp());
     let to_browser = world.sdp(&answer(&refused, "b", "p", PHONE_ANSWERS_WEB));
     let m_lines = to_browser.m_lines();
-    assert!(m_lines[0].starts_with("m=audio 3478 UDP/TLS/RTP/SAVPF "), "{}", to_browser.text);
+    assert!(
+        m_lines[0].starts_with("m=audio 3478 UDP/TLS/RTP/SAVPF "),
+        "{}",
+        to_browser.text
+    );
     assert_eq!(m_lines[1], "m=video 0 UDP/TLS/RTP/SAVPF 120");
     assert_eq!(to_browser.value("group"), "BUNDLE 0");
     assert_eq!(to_browser.values("mid"), ["0", "1"]);
@@ -209,7 +251,10 @@ fn audio_and_video_of_a_bundle_reach_different_ports_of_a_phone() {
     let mut video = Phone::new("198.51.100.9:4002", 0x0f00_0002);
     video.relay = Some(to_phone.address(1));
     assert_ne!(to_phone.address(0).port(), to_phone.address(1).port());
-    let both = format!("{}m=video 4002 RTP/AVP 96\r\na=rtpmap:96 VP8/90000\r\n", phone.sdp());
+    let both = format!(
+        "{}m=video 4002 RTP/AVP 96\r\na=rtpmap:96 VP8/90000\r\n",
+        phone.sdp()
+    );
     let to_browser = world.sdp(&answer(&both, "b", "p", PHONE_ANSWERS_WEB));
     assert_eq!(to_browser.value("group"), "BUNDLE 0 1");
     assert_eq!(to_browser.address(0), to_browser.address(1));

@@ -76,9 +76,14 @@ fn a_delete_tells_what_the_call_was() {
     for _ in 0..3 {
         phones_hear_each_other(&mut world, &mut caller, &mut callee);
     }
-    let report = world.ok(&Request::Delete(delete(Some("b"), Some("a"), Some(0)))).call.unwrap();
+    let report = world
+        .ok(&Request::Delete(delete(Some("b"), Some("a"), Some(0))))
+        .call
+        .unwrap();
     assert_eq!((report.totals.rtp.packets, report.totals.rtp.bytes), (6, 6 * 172));
-    let What::Deleted { totals, .. } = world.take_events().pop().unwrap() else { panic!("the end") };
+    let What::Deleted { totals, .. } = world.take_events().pop().unwrap() else {
+        panic!("the end")
+    };
     assert_eq!(totals.rtp.packets, 6);
     assert_eq!(world.relay.counters().relayed_packets, 6);
     world.assert_empty();
@@ -104,7 +109,9 @@ fn a_branch_is_deleted_without_the_call() {
     let mut callee = Phone::new("203.0.113.44:6000", 2);
     let sdp = caller.sdp();
     let branch = |name: &str| {
-        let Request::Offer(offer) = offer(&sdp, "a", None, "") else { unreachable!() };
+        let Request::Offer(offer) = offer(&sdp, "a", None, "") else {
+            unreachable!()
+        };
         Request::Offer(Box::new(Offer {
             via_branch: Some(name.into()),
             ..*offer
@@ -114,7 +121,9 @@ fn a_branch_is_deleted_without_the_call() {
     world.sdp(&branch("two"));
     world.sdp(&branch("three"));
     callee.read(&to_callee);
-    let Request::Answer(mut first) = answer(&callee.sdp(), "a", "b", "") else { unreachable!() };
+    let Request::Answer(mut first) = answer(&callee.sdp(), "a", "b", "") else {
+        unreachable!()
+    };
     first.via_branch = Some("one".into());
     caller.read(&world.sdp(&Request::Answer(first)));
     assert_eq!(world.relay.gauges().ports_in_use, 8);
@@ -135,11 +144,18 @@ fn a_branch_is_deleted_without_the_call() {
 /// With flag `to-tag` the to-tag counts; without it the from-tag does, which modules always send.
 #[test]
 fn the_end_of_an_answered_dialogue_ends_the_call_whoever_hangs_up() {
-    for (from, to, flags) in [("a", None, &[][..]), ("b", None, &[]), ("a", Some("b"), &[Flag::ToTag]), ("b", Some("a"), &[])] {
+    for (from, to, flags) in [
+        ("a", None, &[][..]),
+        ("b", None, &[]),
+        ("a", Some("b"), &[Flag::ToTag]),
+        ("b", Some("a"), &[]),
+    ] {
         let mut world = World::new();
         let (_caller, mut callee) = phones(&mut world, "");
         // A branch that never answered.
-        let Request::Offer(other) = offer(&callee.sdp(), "a", None, "") else { unreachable!() };
+        let Request::Offer(other) = offer(&callee.sdp(), "a", None, "") else {
+            unreachable!()
+        };
         world.sdp(&Request::Offer(Box::new(Offer {
             via_branch: Some("never".into()),
             ..*other
@@ -149,7 +165,11 @@ fn the_end_of_an_answered_dialogue_ends_the_call_whoever_hangs_up() {
             ..delete(Some(from), to, Some(0))
         };
         world.ok(&Request::Delete(hang_up));
-        assert_eq!(deleted(&mut world), Some(DeleteReason::Requested), "{from} {to:?}");
+        assert_eq!(
+            deleted(&mut world),
+            Some(DeleteReason::Requested),
+            "{from} {to:?}"
+        );
         world.assert_empty();
     }
 }

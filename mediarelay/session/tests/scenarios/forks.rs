@@ -12,11 +12,16 @@ fn caller() -> Phone {
 }
 
 fn callees() -> [Phone; 2] {
-    [Phone::new("203.0.113.44:6000", 2), Phone::new("203.0.113.45:7000", 3)]
+    [
+        Phone::new("203.0.113.44:6000", 2),
+        Phone::new("203.0.113.45:7000", 3),
+    ]
 }
 
 fn offer_branch(sdp: &str, branch: &str) -> Request {
-    let Request::Offer(offer) = offer(sdp, "a", None, "") else { unreachable!() };
+    let Request::Offer(offer) = offer(sdp, "a", None, "") else {
+        unreachable!()
+    };
     Request::Offer(Box::new(Offer {
         via_branch: Some(branch.into()),
         ..*offer
@@ -24,7 +29,9 @@ fn offer_branch(sdp: &str, branch: &str) -> Request {
 }
 
 fn answer_branch(sdp: &str, tag: &str, branch: Option<&str>, code: u16) -> Request {
-    let Request::Answer(mut answer) = answer(sdp, "a", tag, "") else { unreachable!() };
+    let Request::Answer(mut answer) = answer(sdp, "a", tag, "") else {
+        unreachable!()
+    };
     answer.options.sip_message_type = Some(SipMessageType::Response);
     answer.options.sip_code = Some(code);
     Request::Answer(Box::new(Answer {
@@ -86,7 +93,10 @@ fn a_new_tag_before_the_final_answer_is_another_name() {
     phones_hear_each_other(&mut world, &mut caller, &mut two);
     let report = world.query();
     assert_eq!(report.tags.0.len(), 2);
-    assert_eq!(report.tags.get(b"one").unwrap().tag_aliases, Some(vec!["two".into()]));
+    assert_eq!(
+        report.tags.get(b"one").unwrap().tag_aliases,
+        Some(vec!["two".into()])
+    );
     // In-dialog messages may use either name.
     let again = world.sdp(&offer(&caller.sdp(), "a", Some("two"), ""));
     assert_eq!(again.address(0), to_callees.address(0));
@@ -115,13 +125,25 @@ fn a_new_tag_after_the_final_answer_is_refused() {
 fn answers_that_fit_nothing_are_refused() {
     let mut world = World::new();
     let sdp = caller().sdp();
-    assert_eq!(world.fails(&answer(&sdp, "a", "b", "")), ErrorReason::UnknownCallId);
+    assert_eq!(
+        world.fails(&answer(&sdp, "a", "b", "")),
+        ErrorReason::UnknownCallId
+    );
     world.sdp(&offer(&sdp, "a", None, ""));
-    assert_eq!(world.fails(&answer(&sdp, "nobody", "b", "")), ErrorReason::InvalidDialogue);
-    assert_eq!(world.fails(&answer(&sdp, "a", "a", "")), ErrorReason::InvalidDialogue);
+    assert_eq!(
+        world.fails(&answer(&sdp, "nobody", "b", "")),
+        ErrorReason::InvalidDialogue
+    );
+    assert_eq!(
+        world.fails(&answer(&sdp, "a", "a", "")),
+        ErrorReason::InvalidDialogue
+    );
     world.sdp(&answer(&sdp, "a", "b", ""));
     // Nothing that `b` has offered is there to be answered by `a`.
-    assert_eq!(world.fails(&answer(&sdp, "b", "a", "")), ErrorReason::InvalidDialogue);
+    assert_eq!(
+        world.fails(&answer(&sdp, "b", "a", "")),
+        ErrorReason::InvalidDialogue
+    );
     world.ok(&delete_now());
     world.assert_empty();
 }

@@ -20,9 +20,25 @@ const DTLS: &[u8] = b"\x16\xfe\xff\0\0\0\0\0\0\0\0\0\x10\x01\0\0\x04\0\0\0\0\0\0
 
 fn check(username: &str, password: &str) -> Vec<u8> {
     let mut buffer = [0; 256];
-    let mut writer = MessageWriter::new(&mut buffer, Class::Request, Method::BINDING, TransactionId([9; 12])).unwrap();
-    writer.username(username).unwrap().priority(1).unwrap().ice_controlling(1).unwrap();
-    writer.integrity(&viaduct_stun::IntegrityKey::short_term(password)).unwrap().fingerprint().unwrap();
+    let mut writer = MessageWriter::new(
+        &mut buffer,
+        Class::Request,
+        Method::BINDING,
+        TransactionId([9; 12]),
+    )
+    .unwrap();
+    writer
+        .username(username)
+        .unwrap()
+        .priority(1)
+        .unwrap()
+        .ice_controlling(1)
+        .unwrap();
+    writer
+        .integrity(&viaduct_stun::IntegrityKey::short_term(password))
+        .unwrap()
+        .fingerprint()
+        .unwrap();
     writer.finish().to_vec()
 }
 
@@ -38,7 +54,10 @@ fn strangers_get_no_word_out_of_the_browsers_port() {
         (vec![0xff; 40], DropReason::Unclassified),
         (Vec::new(), DropReason::Unclassified),
     ] {
-        assert_eq!(world.receive(addr(STRANGER), shared, &data), Verdict::Drop(reason));
+        assert_eq!(
+            world.receive(addr(STRANGER), shared, &data),
+            Verdict::Drop(reason)
+        );
     }
     assert_eq!(world.take(addr(STRANGER)), []);
     // RTP in the clear from the browser's own address.
@@ -53,7 +72,10 @@ fn strangers_get_no_word_out_of_the_browsers_port() {
 /// Who knows the user fragment, which every packet shows, but not the password.
 #[test]
 fn a_check_with_a_wrong_password_moves_nothing() {
-    for flags in [WEB_TO_PHONE.to_owned(), WEB_TO_PHONE.replace("ICE-lite=backward ", "")] {
+    for flags in [
+        WEB_TO_PHONE.to_owned(),
+        WEB_TO_PHONE.replace("ICE-lite=backward ", ""),
+    ] {
         let mut world = World::new();
         let (mut browser, mut phone) = (browser(), phone());
         phone.read(&world.sdp(&offer(&browser.offer(), "b", None, &flags)));
@@ -63,7 +85,11 @@ fn a_check_with_a_wrong_password_moves_nothing() {
         let name = format!("{}:{}", to_browser.value("ice-ufrag"), browser.credentials.ufrag);
         let shared = addr(&format!("{RELAY}:{SHARED}"));
         for n in 0..500_u16 {
-            world.receive(addr(&format!("198.51.100.66:{}", 1_000 + n)), shared, &check(&name, "a guess of twenty-two"));
+            world.receive(
+                addr(&format!("198.51.100.66:{}", 1_000 + n)),
+                shared,
+                &check(&name, "a guess of twenty-two"),
+            );
         }
         let verdict = world.receive(addr("198.51.100.66:1000"), shared, DTLS);
         assert_eq!(verdict, Verdict::Drop(DropReason::DtlsNotAllowed));
@@ -82,7 +108,15 @@ fn a_certificate_that_is_not_the_one_of_the_sdp_gives_no_keys() {
     browser.read(&world.sdp(&answer(&phone.sdp(), "b", "p", PHONE_ANSWERS_WEB)));
     Browser::run(&mut world, &mut [&mut browser], Duration::from_secs(3));
     let events = world.take_events();
-    let wrong = |what: &What| matches!(what, What::DtlsFailed { reason: DtlsFailure::WrongFingerprint, .. });
+    let wrong = |what: &What| {
+        matches!(
+            what,
+            What::DtlsFailed {
+                reason: DtlsFailure::WrongFingerprint,
+                ..
+            }
+        )
+    };
     assert!(events.iter().any(wrong), "{events:?}");
     assert_eq!(world.relay.counters().dtls_wrong_fingerprint, 1);
     // The browser has keys; what it sends is not understood.
@@ -104,7 +138,14 @@ fn the_right_peer_can_hardly_make_us_work() {
     for _ in 0..20_000 {
         world.receive(browser.address, shared, DTLS);
     }
-    assert!(world.worker.stats().snapshot().dropped(DropReason::ControlLimited) > 19_000);
+    assert!(
+        world
+            .worker
+            .stats()
+            .snapshot()
+            .dropped(DropReason::ControlLimited)
+            > 19_000
+    );
     hear_each_other(&mut world, &mut browser, &mut phone);
     world.ok(&delete_now());
     world.assert_empty();
@@ -113,7 +154,10 @@ fn the_right_peer_can_hardly_make_us_work() {
 /// A peer that knows the password and checks from everywhere.
 #[test]
 fn paths_of_a_leg_are_bounded() {
-    for flags in [WEB_TO_PHONE.to_owned(), WEB_TO_PHONE.replace("ICE-lite=backward ", "")] {
+    for flags in [
+        WEB_TO_PHONE.to_owned(),
+        WEB_TO_PHONE.replace("ICE-lite=backward ", ""),
+    ] {
         let mut world = World::new();
         let (mut browser, mut phone) = (browser(), phone());
         phone.read(&world.sdp(&offer(&browser.offer(), "b", None, &flags)));
@@ -145,8 +189,20 @@ fn what_is_handed_up_late_is_counted() {
     let mut world = World::new();
     let (leg, tick) = (LegId(77), Tick::ZERO);
     let now = world.now;
-    world.relay.handle_packet(now, ToControl::Dtls { leg }, addr("192.0.2.1:1"), addr(STRANGER), DTLS);
-    world.relay.handle_packet(now, ToControl::Stun { leg }, addr("192.0.2.1:1"), addr(STRANGER), b"");
+    world.relay.handle_packet(
+        now,
+        ToControl::Dtls { leg },
+        addr("192.0.2.1:1"),
+        addr(STRANGER),
+        DTLS,
+    );
+    world.relay.handle_packet(
+        now,
+        ToControl::Stun { leg },
+        addr("192.0.2.1:1"),
+        addr(STRANGER),
+        b"",
+    );
     world.report(Report::FlowConfirmed {
         flow: FlowId(9),
         leg,
@@ -163,14 +219,20 @@ fn no_ports_is_an_error_that_proxies_know() {
     let mut world = World::with(small);
     let sdp = Phone::new("198.51.100.9:4000", 1).sdp();
     world.sdp(&offer(&sdp, "a", None, ""));
-    let Request::Offer(second) = offer(&sdp, "a", None, "") else { unreachable!() };
+    let Request::Offer(second) = offer(&sdp, "a", None, "") else {
+        unreachable!()
+    };
     let second = Request::Offer(Box::new(Offer {
         call_id: "call-2".into(),
         ..*second
     }));
     assert_eq!(world.fails(&second), ErrorReason::OutOfPorts);
     assert_eq!((world.list().len(), world.relay.counters().out_of_ports), (1, 1));
-    assert_eq!(world.relay.gauges().ports_in_use, 4, "the pair that was left is not lost");
+    assert_eq!(
+        world.relay.gauges().ports_in_use,
+        4,
+        "the pair that was left is not lost"
+    );
     // A re-offer that finds none leaves the call as it was.
     let before = world.query();
     let two = format!("{sdp}m=video 4002 RTP/AVP 96\r\na=rtpmap:96 VP8/90000\r\n");
@@ -213,7 +275,9 @@ fn as_many_calls_as_there_may_be() {
     phones(&mut world, "");
     let sdp = Phone::new("198.51.100.9:4000", 1).sdp();
     let another = |supports: bool| {
-        let Request::Offer(mut second) = offer(&sdp, "a", None, "") else { unreachable!() };
+        let Request::Offer(mut second) = offer(&sdp, "a", None, "") else {
+            unreachable!()
+        };
         second.call_id = "call-2".into();
         second.options.supports_load_limit = supports;
         Request::Offer(second)
@@ -228,7 +292,12 @@ fn as_many_calls_as_there_may_be() {
     assert_eq!(world.relay.counters().calls_refused, 2);
     // Calls that are there are not concerned, also when no more are taken at all.
     world.relay.set_max_sessions(Some(0));
-    world.sdp(&offer(&Phone::new("198.51.100.9:4000", 1).sdp(), "a", Some("b"), ""));
+    world.sdp(&offer(
+        &Phone::new("198.51.100.9:4000", 1).sdp(),
+        "a",
+        Some("b"),
+        "",
+    ));
     world.ok(&delete_now());
     world.assert_empty();
 }
@@ -258,14 +327,22 @@ fn every_limit_of_a_request_is_counted() {
     world.fails(&offer(&sdp, &long, None, ""));
     assert_eq!(world.relay.counters().limits.name_octets, 1);
     let wide = format!("{sdp}a=x:{}\r\n", "y".repeat(6_000));
-    assert_eq!(world.fails(&offer(&wide, "a", None, "")), ErrorReason::UnparsableSdp);
+    assert_eq!(
+        world.fails(&offer(&wide, "a", None, "")),
+        ErrorReason::UnparsableSdp
+    );
     let many = format!("{sdp}m=audio 1 RTP/AVP 0\r\nm=audio 3 RTP/AVP 0\r\n");
-    assert_eq!(world.fails(&offer(&many, "a", None, "")), ErrorReason::UnparsableSdp);
+    assert_eq!(
+        world.fails(&offer(&many, "a", None, "")),
+        ErrorReason::UnparsableSdp
+    );
     assert_eq!(world.relay.counters().limits.sdp, 2);
     assert_eq!((world.list().len(), world.relay.counters().calls), (0, 0));
 
     let branch = |name: &str| {
-        let Request::Offer(mut offer) = offer(&sdp, "a", None, "") else { unreachable!() };
+        let Request::Offer(mut offer) = offer(&sdp, "a", None, "") else {
+            unreachable!()
+        };
         offer.via_branch = Some(name.into());
         Request::Offer(offer)
     };
@@ -274,7 +351,9 @@ fn every_limit_of_a_request_is_counted() {
     world.fails(&branch("3"));
     assert_eq!(world.relay.counters().limits.parties_per_call, 1);
     for tag in ["b", "c", "d", "e"] {
-        let Request::Answer(mut answer) = answer(&sdp, "a", tag, "") else { unreachable!() };
+        let Request::Answer(mut answer) = answer(&sdp, "a", tag, "") else {
+            unreachable!()
+        };
         answer.via_branch = Some("1".into());
         world.sdp(&Request::Answer(answer));
     }
@@ -330,8 +409,14 @@ fn sdp_that_says_nothing_is_refused() {
     let mut world = World::new();
     for (sdp, reason) in [
         ("hello", ErrorReason::UnparsableSdp),
-        ("v=0\r\no=- 1 1 IN IP4 1.2.3.4\r\ns=-\r\nt=0 0\r\n", ErrorReason::IncompleteSdp),
-        ("v=0\r\no=- 1 1 IN IP4 1.2.3.4\r\ns=-\r\nt=0 0\r\nm=audio 5 RTP/AVP 0\r\n", ErrorReason::IncompleteSdp),
+        (
+            "v=0\r\no=- 1 1 IN IP4 1.2.3.4\r\ns=-\r\nt=0 0\r\n",
+            ErrorReason::IncompleteSdp,
+        ),
+        (
+            "v=0\r\no=- 1 1 IN IP4 1.2.3.4\r\ns=-\r\nt=0 0\r\nm=audio 5 RTP/AVP 0\r\n",
+            ErrorReason::IncompleteSdp,
+        ),
         (
             "v=0\r\no=- 1 1 IN IP4 1.2.3.4\r\ns=-\r\nc=IN IP4 a.name\r\nt=0 0\r\nm=audio 5 RTP/AVP 0\r\n",
             ErrorReason::IncompleteSdp,
@@ -350,11 +435,20 @@ fn a_check_may_carry_what_we_do_not_know() {
     let mut world = World::new();
     let (browser, _phone) = established(&mut world);
     let mut buffer = [0; 256];
-    let mut writer = MessageWriter::new(&mut buffer, Class::Request, Method::BINDING, TransactionId([9; 12])).unwrap();
+    let mut writer = MessageWriter::new(
+        &mut buffer,
+        Class::Request,
+        Method::BINDING,
+        TransactionId([9; 12]),
+    )
+    .unwrap();
     writer.attribute(AttributeType(0x7fff), b"what").unwrap();
     let data = writer.finish().to_vec();
     let verdict = world.receive(browser.address, addr(&format!("{RELAY}:{SHARED}")), &data);
-    assert!(matches!(verdict, Verdict::Drop(_) | Verdict::Reply), "{verdict:?}");
+    assert!(
+        matches!(verdict, Verdict::Drop(_) | Verdict::Reply),
+        "{verdict:?}"
+    );
     world.ok(&delete_now());
     world.assert_empty();
 }

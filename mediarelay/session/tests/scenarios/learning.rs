@@ -28,7 +28,11 @@ fn a_phone_behind_a_nat_is_found_by_its_first_packet() {
     let (mut browser, mut phone) = established(&mut world);
     let public = addr("203.0.113.200:40123");
     let (_, packet) = phone.send_from(&mut world, public);
-    assert_eq!(browser.received(&mut world), [packet], "the first packet is not lost");
+    assert_eq!(
+        browser.received(&mut world),
+        [packet],
+        "the first packet is not lost"
+    );
     let (_, packet) = browser.send(&mut world);
     assert_eq!(world.take(public)[0].data, packet);
     assert_eq!(learnt(&mut world), [public]);
@@ -143,7 +147,9 @@ fn the_source_of_the_sip_message_counts_when_asked_for() {
     let mut caller = Phone::new("10.0.0.5:4000", 1);
     let mut callee = Phone::new("203.0.113.44:6000", 2);
     let with_source = |sdp: String, flags: &str| {
-        let viaduct_ng::Request::Offer(mut offer) = offer(&sdp, "a", None, flags) else { unreachable!() };
+        let viaduct_ng::Request::Offer(mut offer) = offer(&sdp, "a", None, flags) else {
+            unreachable!()
+        };
         offer.options.received_from = Some("198.51.100.9".parse().unwrap());
         viaduct_ng::Request::Offer(offer)
     };

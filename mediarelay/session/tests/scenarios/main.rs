@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod addresses;
+mod anything;
 mod between_likes;
 mod browser;
 mod browser_and_phone;

@@ -63,7 +63,10 @@ impl Phone {
         self.version += 1;
         let (ip, port) = (self.rtp.ip(), self.rtp.port());
         let family = if ip.is_ipv4() { "IP4" } else { "IP6" };
-        let attributes: String = attributes.iter().map(|attribute| format!("{attribute}\r\n")).collect();
+        let attributes: String = attributes
+            .iter()
+            .map(|attribute| format!("{attribute}\r\n"))
+            .collect();
         format!(
             "v=0\r\no=desk 77 {} IN {family} {ip}\r\ns=call\r\nc=IN {family} {ip}\r\nt=0 0\r\n\
              m=audio {port} {protocol} 8 0 101\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:0 PCMU/8000\r\n\
@@ -94,16 +97,28 @@ impl Phone {
     pub(crate) fn send_report(&mut self, world: &mut World) -> (Verdict, Vec<u8>) {
         let relay = self.relay.expect("an SDP of the relay");
         let packet = receiver_report(self.ssrc);
-        let verdict = world.receive(self.rtcp(), SocketAddr::new(relay.ip(), relay.port() + 1), &packet);
+        let verdict = world.receive(
+            self.rtcp(),
+            SocketAddr::new(relay.ip(), relay.port() + 1),
+            &packet,
+        );
         (verdict, packet)
     }
 
     /// What has come in on the RTP port, each with the relay's port.
     pub(crate) fn received(&self, world: &mut World) -> Vec<Vec<u8>> {
-        world.take(self.rtp).into_iter().map(|datagram| datagram.data).collect()
+        world
+            .take(self.rtp)
+            .into_iter()
+            .map(|datagram| datagram.data)
+            .collect()
     }
 
     pub(crate) fn received_reports(&self, world: &mut World) -> Vec<Vec<u8>> {
-        world.take(self.rtcp()).into_iter().map(|datagram| datagram.data).collect()
+        world
+            .take(self.rtcp())
+            .into_iter()
+            .map(|datagram| datagram.data)
+            .collect()
     }
 }

@@ -2,7 +2,8 @@
 
 use viaduct_forward::{DropReason, Verdict};
 use viaduct_ng::{
-    Dict, ErrorReason, List, MediaFlag, Offer, OtherCommand, OtherRequest, Query, Reply, Request, StreamFlag, Value,
+    Dict, ErrorReason, List, MediaFlag, Offer, OtherCommand, OtherRequest, Query, Reply, Request, StreamFlag,
+    Value,
 };
 use viaduct_rtp::rtcp::{ReportBlock, RtcpWriter, SenderInfo};
 
@@ -25,12 +26,24 @@ fn a_query_tells_of_both_sides() {
     assert_eq!((report.totals.rtp.packets, report.totals.rtcp.packets), (20, 1));
 
     let of_browser = &report.tags.get(b"b").unwrap().medias[0];
-    for flag in [MediaFlag::DtlsSrtp, MediaFlag::DtlsRolePassive, MediaFlag::Ice, MediaFlag::IceLiteSelf, MediaFlag::RtcpMux] {
-        assert!(of_browser.flags.known.contains(flag), "{flag}: {:?}", of_browser.flags);
+    for flag in [
+        MediaFlag::DtlsSrtp,
+        MediaFlag::DtlsRolePassive,
+        MediaFlag::Ice,
+        MediaFlag::IceLiteSelf,
+        MediaFlag::RtcpMux,
+    ] {
+        assert!(
+            of_browser.flags.known.contains(flag),
+            "{flag}: {:?}",
+            of_browser.flags
+        );
     }
     assert_eq!(of_browser.kind, "audio");
     assert_eq!(of_browser.protocol.as_ref().unwrap(), &"UDP/TLS/RTP/SAVPF");
-    let [stream] = &of_browser.streams[..] else { panic!("one stream") };
+    let [stream] = &of_browser.streams[..] else {
+        panic!("one stream")
+    };
     assert_eq!(stream.local_port, Some(u64::from(SHARED)));
     assert_eq!(stream.endpoint.port, Some(50_000));
     assert_eq!((stream.stats.packets, stream.stats_out.packets), (10, 11));
@@ -38,9 +51,14 @@ fn a_query_tells_of_both_sides() {
     assert_eq!(stream.ssrc, Some(0xb000_0001));
 
     let of_phone = &report.tags.get(b"p").unwrap().medias[0];
-    let [rtp, rtcp] = &of_phone.streams[..] else { panic!("two streams") };
+    let [rtp, rtcp] = &of_phone.streams[..] else {
+        panic!("two streams")
+    };
     assert_eq!((rtp.stats.packets, rtp.stats_out.packets), (10, 10));
-    assert_eq!((rtcp.stats.packets, rtcp.flags.known.contains(StreamFlag::Rtcp)), (1, true));
+    assert_eq!(
+        (rtcp.stats.packets, rtcp.flags.known.contains(StreamFlag::Rtcp)),
+        (1, true)
+    );
     assert!(rtp.flags.known.contains(StreamFlag::Confirmed));
     assert_eq!(of_phone.egress_ssrcs[0].ssrc, 0xb000_0001);
     assert_eq!(report.ssrc.get(b"2952790017").unwrap().packets, 10);
@@ -108,7 +126,14 @@ fn quality_is_scored_once_reports_come() {
     assert!((40..=45).contains(&average.mos), "{average:?}");
     assert_eq!(average.round_trip_time_leg, 60_000);
     assert!(of_caller.lowest_mos.is_some() && of_caller.mos_progression.is_some());
-    assert!(report.ssrc.get(callee.ssrc.to_string().as_bytes()).unwrap().average_mos.is_none());
+    assert!(
+        report
+            .ssrc
+            .get(callee.ssrc.to_string().as_bytes())
+            .unwrap()
+            .average_mos
+            .is_none()
+    );
     world.ok(&delete_now());
     world.assert_empty();
 }
@@ -117,7 +142,9 @@ fn quality_is_scored_once_reports_come() {
 fn lists_are_limited_and_in_order() {
     let mut world = World::new();
     for n in 0..3 {
-        let Request::Offer(first) = offer(&Phone::new("198.51.100.9:4000", 1).sdp(), "a", None, "") else { unreachable!() };
+        let Request::Offer(first) = offer(&Phone::new("198.51.100.9:4000", 1).sdp(), "a", None, "") else {
+            unreachable!()
+        };
         world.sdp(&Request::Offer(Box::new(Offer {
             call_id: format!("call-{n}").into(),
             ..*first
@@ -128,7 +155,10 @@ fn lists_are_limited_and_in_order() {
     assert_eq!(two.len(), 2);
     assert_eq!(world.relay.calls().count(), 3);
     let summary = world.relay.calls().next().unwrap();
-    assert_eq!((summary.created.as_secs(), summary.is_deleted), (BEGINNING, false));
+    assert_eq!(
+        (summary.created.as_secs(), summary.is_deleted),
+        (BEGINNING, false)
+    );
     assert!(world.relay.report(b"call-1").is_some() && world.relay.report(b"call-9").is_none());
 }
 
@@ -143,11 +173,17 @@ fn commands_are_counted_by_client_and_pings_are_answered() {
     }
     world.fails(&answer(&caller.sdp(), "x", "y", ""));
     let statistics = world.ok(&Request::Statistics).statistics.unwrap();
-    assert_eq!((statistics.current.sessions_own, statistics.total.managed_sessions), (1, 1));
+    assert_eq!(
+        (statistics.current.sessions_own, statistics.total.managed_sessions),
+        (1, 1)
+    );
     assert_eq!(statistics.current.packet_rate, 2);
     assert_eq!(statistics.total.uptime, "25");
     let of_client = &statistics.control.proxies[0];
-    assert_eq!((of_client.proxy.to_text().as_ref(), of_client.errors), ("127.0.0.1", 1));
+    assert_eq!(
+        (of_client.proxy.to_text().as_ref(), of_client.errors),
+        ("127.0.0.1", 1)
+    );
     assert_eq!(of_client.rest.get("offercount"), Some(&Value::Integer(1)));
     assert_eq!(of_client.rest.get("pingcount"), Some(&Value::Integer(1)));
     world.ok(&delete_now());
@@ -213,12 +249,24 @@ fn dtmf_is_blocked_and_speech_goes_on() {
 fn what_there_is_not_is_refused() {
     let mut world = World::new();
     let call = [("call-id", CALL)];
-    assert_eq!(world.fails(&other(OtherCommand::PlayMedia, &call, &[])), ErrorReason::Unsupported);
-    assert_eq!(world.fails(&other(OtherCommand::BlockMedia, &call, &[])), ErrorReason::UnknownCallId);
-    assert_eq!(world.fails(&other(OtherCommand::BlockMedia, &[], &[])), ErrorReason::NoCallId);
+    assert_eq!(
+        world.fails(&other(OtherCommand::PlayMedia, &call, &[])),
+        ErrorReason::Unsupported
+    );
+    assert_eq!(
+        world.fails(&other(OtherCommand::BlockMedia, &call, &[])),
+        ErrorReason::UnknownCallId
+    );
+    assert_eq!(
+        world.fails(&other(OtherCommand::BlockMedia, &[], &[])),
+        ErrorReason::NoCallId
+    );
     phones(&mut world, "");
     let nobody = [("call-id", CALL), ("label", "nobody")];
-    assert_eq!(world.fails(&other(OtherCommand::BlockMedia, &nobody, &[])), ErrorReason::NoSuchLabel);
+    assert_eq!(
+        world.fails(&other(OtherCommand::BlockMedia, &nobody, &[])),
+        ErrorReason::NoSuchLabel
+    );
     world.ok(&delete_now());
     world.assert_empty();
 }

@@ -20,9 +20,20 @@ fn a_phone_holds_a_browser_and_resumes() {
     hear_each_other(&mut world, &mut browser, &mut phone);
     let ports = world.relay.gauges();
 
-    let to_browser = world.sdp(&offer(&phone.sdp_with("RTP/AVP", &["a=sendonly"]), "p", Some("b"), PHONE_RE_OFFERS));
-    assert!(to_browser.has("a=sendonly") && to_browser.has("a=setup:actpass"), "{}", to_browser.text);
-    let held = browser.offer_with("recvonly").replace("a=setup:actpass", "a=setup:active");
+    let to_browser = world.sdp(&offer(
+        &phone.sdp_with("RTP/AVP", &["a=sendonly"]),
+        "p",
+        Some("b"),
+        PHONE_RE_OFFERS,
+    ));
+    assert!(
+        to_browser.has("a=sendonly") && to_browser.has("a=setup:actpass"),
+        "{}",
+        to_browser.text
+    );
+    let held = browser
+        .offer_with("recvonly")
+        .replace("a=setup:actpass", "a=setup:active");
     let to_phone = world.sdp(&answer(&held, "p", "b", WEB_ANSWERS_PHONE));
     assert!(to_phone.has("a=recvonly"), "{}", to_phone.text);
     let (verdict, _) = browser.send(&mut world);
@@ -31,11 +42,16 @@ fn a_phone_holds_a_browser_and_resumes() {
     assert_eq!(browser.received(&mut world), [music]);
 
     world.sdp(&offer(&phone.sdp(), "p", Some("b"), PHONE_RE_OFFERS));
-    let resumed = browser.offer_with("sendrecv").replace("a=setup:actpass", "a=setup:active");
+    let resumed = browser
+        .offer_with("sendrecv")
+        .replace("a=setup:actpass", "a=setup:active");
     world.sdp(&answer(&resumed, "p", "b", WEB_ANSWERS_PHONE));
     hear_each_other(&mut world, &mut browser, &mut phone);
     let after = world.relay.gauges();
-    assert_eq!((after.flows, after.crypto, after.dtls_associations), (ports.flows, ports.crypto, 1));
+    assert_eq!(
+        (after.flows, after.crypto, after.dtls_associations),
+        (ports.flows, ports.crypto, 1)
+    );
     assert_eq!(browser.nominated, 1, "ICE went on undisturbed");
     world.ok(&delete_now());
     world.assert_empty();
@@ -49,12 +65,22 @@ fn an_old_phone_holds_with_a_zero_address() {
     let held = caller.sdp().replace("c=IN IP4 198.51.100.9", "c=IN IP4 0.0.0.0");
     let to_callee = world.sdp(&offer(&held, "a", Some("b"), ""));
     assert!(to_callee.has("c=IN IP4 0.0.0.0"), "{}", to_callee.text);
-    world.sdp(&answer(&callee.sdp_with("RTP/AVP", &["a=recvonly"]), "a", "b", ""));
+    world.sdp(&answer(
+        &callee.sdp_with("RTP/AVP", &["a=recvonly"]),
+        "a",
+        "b",
+        "",
+    ));
     let (verdict, _) = callee.send(&mut world);
     assert_eq!(verdict, Verdict::Drop(DropReason::BlockedDirection));
     let to_callee = world.sdp(&offer(&held, "a", Some("b"), "replace-zero-address"));
     assert!(to_callee.has(&format!("c=IN IP4 {RELAY}")), "{}", to_callee.text);
-    world.sdp(&answer(&callee.sdp_with("RTP/AVP", &["a=recvonly"]), "a", "b", ""));
+    world.sdp(&answer(
+        &callee.sdp_with("RTP/AVP", &["a=recvonly"]),
+        "a",
+        "b",
+        "",
+    ));
     world.sdp(&offer(&caller.sdp(), "a", Some("b"), ""));
     world.sdp(&answer(&callee.sdp(), "a", "b", ""));
     phones_hear_each_other(&mut world, &mut caller, &mut callee);
@@ -72,10 +98,22 @@ fn a_re_offer_keeps_ports_credentials_and_roles() {
     browser.read(&to_browser);
     Browser::connect(&mut world, &mut [&mut browser]);
     for _ in 0..3 {
-        let second = world.sdp(&offer(&browser.offer_with("sendrecv"), "b", Some("p"), WEB_TO_PHONE));
+        let second = world.sdp(&offer(
+            &browser.offer_with("sendrecv"),
+            "b",
+            Some("p"),
+            WEB_TO_PHONE,
+        ));
         assert_eq!(second.address(0), first.address(0));
         let again = world.sdp(&answer(&phone.sdp(), "b", "p", PHONE_ANSWERS_WEB));
-        for name in ["ice-ufrag", "ice-pwd", "fingerprint", "setup", "tls-id", "candidate"] {
+        for name in [
+            "ice-ufrag",
+            "ice-pwd",
+            "fingerprint",
+            "setup",
+            "tls-id",
+            "candidate",
+        ] {
             assert_eq!(again.values(name), to_browser.values(name), "{name}");
         }
         browser.read(&again);
@@ -96,7 +134,12 @@ fn a_re_offer_from_either_side_keeps_the_handshake() {
         phone.read(&to_phone);
         Browser::run(&mut world, &mut [&mut browser], Duration::from_secs(1));
         hear_each_other(&mut world, &mut browser, &mut phone);
-        let to_phone = world.sdp(&offer(&browser.offer_with("sendrecv"), "b", Some("p"), WEB_TO_PHONE));
+        let to_phone = world.sdp(&offer(
+            &browser.offer_with("sendrecv"),
+            "b",
+            Some("p"),
+            WEB_TO_PHONE,
+        ));
         phone.read(&to_phone);
         browser.read(&world.sdp(&answer(&phone.sdp(), "b", "p", PHONE_ANSWERS_WEB)));
         hear_each_other(&mut world, &mut browser, &mut phone);
@@ -116,14 +159,24 @@ fn a_phone_that_moves_is_followed_at_once() {
     world.sdp(&answer(&browser.answer(&to_browser), "p", "b", WEB_ANSWERS_PHONE));
     hear_each_other(&mut world, &mut browser, &mut phone);
     world.wait_millis(5_000);
-    assert_eq!(world.rules.values().filter(|rule| rule.key.remote == addr("198.51.100.9:4000")).count(), 0);
+    assert_eq!(
+        world
+            .rules
+            .values()
+            .filter(|rule| rule.key.remote == addr("198.51.100.9:4000"))
+            .count(),
+        0
+    );
     world.ok(&delete_now());
     world.assert_empty();
 }
 
 #[test]
 fn an_ice_restart_keeps_keys_and_media() {
-    for flags in [WEB_TO_PHONE.to_owned(), WEB_TO_PHONE.replace("ICE-lite=backward ", "")] {
+    for flags in [
+        WEB_TO_PHONE.to_owned(),
+        WEB_TO_PHONE.replace("ICE-lite=backward ", ""),
+    ] {
         let mut world = World::new();
         let (mut browser, mut phone) = (browser(), phone());
         phone.read(&world.sdp(&offer(&browser.offer(), "b", None, &flags)));
@@ -140,14 +193,22 @@ fn an_ice_restart_keeps_keys_and_media() {
         hear_each_other(&mut world, &mut browser, &mut phone);
         browser.relay = None;
         let second = world.sdp(&answer(&phone.sdp(), "b", "p", PHONE_ANSWERS_WEB));
-        assert_ne!(second.value("ice-ufrag"), first.value("ice-ufrag"), "RFC 8445 section 9: both sides change");
+        assert_ne!(
+            second.value("ice-ufrag"),
+            first.value("ice-ufrag"),
+            "RFC 8445 section 9: both sides change"
+        );
         assert_eq!(second.address(0), first.address(0));
         browser.move_to("203.0.113.99:51000");
         browser.read(&second);
         Browser::run(&mut world, &mut [&mut browser], Duration::from_secs(3));
         assert!(browser.relay.is_some(), "{flags}");
         hear_each_other(&mut world, &mut browser, &mut phone);
-        assert_eq!(world.relay.counters().dtls_connected, 1, "the association outlives the restart");
+        assert_eq!(
+            world.relay.counters().dtls_connected,
+            1,
+            "the association outlives the restart"
+        );
         assert_eq!(world.relay.gauges().ufrags, 1);
         world.ok(&delete_now());
         world.assert_empty();
@@ -176,7 +237,10 @@ fn video_is_added_and_taken_away_again() {
     let mut world = World::new();
     let (mut caller, mut callee) = phones(&mut world, "");
     let with_video = |phone: &mut Phone, port: u16| {
-        format!("{}m=video {port} RTP/AVP 96\r\na=rtpmap:96 VP8/90000\r\n", phone.sdp())
+        format!(
+            "{}m=video {port} RTP/AVP 96\r\na=rtpmap:96 VP8/90000\r\n",
+            phone.sdp()
+        )
     };
     let to_callee = world.sdp(&offer(&with_video(&mut caller, 4002), "a", Some("b"), ""));
     assert_eq!(to_callee.m_lines().len(), 2);
@@ -201,14 +265,22 @@ fn video_is_added_and_taken_away_again() {
 #[test]
 fn the_version_is_steady_while_nothing_changes() {
     let mut world = World::new();
-    let (mut caller, mut callee) = (Phone::new("198.51.100.9:4000", 1), Phone::new("203.0.113.44:6000", 2));
+    let (mut caller, mut callee) = (
+        Phone::new("198.51.100.9:4000", 1),
+        Phone::new("203.0.113.44:6000", 2),
+    );
     let version = |sdp: &Sdp| sdp.session.origin().unwrap().unwrap().version;
     let flags = "replace-origin replace-SDP-version";
     let first = version(&world.sdp(&offer(&caller.sdp(), "a", None, flags)));
     world.sdp(&answer(&callee.sdp(), "a", "b", flags));
     let same = version(&world.sdp(&offer(&caller.sdp(), "a", Some("b"), flags)));
     world.sdp(&answer(&callee.sdp(), "a", "b", flags));
-    let held = version(&world.sdp(&offer(&caller.sdp_with("RTP/AVP", &["a=sendonly"]), "a", Some("b"), flags)));
+    let held = version(&world.sdp(&offer(
+        &caller.sdp_with("RTP/AVP", &["a=sendonly"]),
+        "a",
+        Some("b"),
+        flags,
+    )));
     assert_eq!((first.as_str(), same.as_str(), held.as_str()), ("1", "1", "2"));
     world.ok(&delete_now());
     world.assert_empty();
@@ -219,7 +291,12 @@ fn the_version_is_steady_while_nothing_changes() {
 fn an_offer_that_is_refused_changes_nothing() {
     let mut world = World::new();
     let (mut browser, mut phone) = established(&mut world);
-    world.sdp(&offer(&phone.sdp_with("RTP/SAVP", &["a=sendrecv"]), "p", Some("b"), PHONE_RE_OFFERS));
+    world.sdp(&offer(
+        &phone.sdp_with("RTP/SAVP", &["a=sendrecv"]),
+        "p",
+        Some("b"),
+        PHONE_RE_OFFERS,
+    ));
     // 488. The phone goes on with what was agreed.
     hear_each_other(&mut world, &mut browser, &mut phone);
     world.ok(&delete_now());

@@ -27,8 +27,16 @@ fn what_the_sender_offers_is_offered_on_unless_asked_otherwise() {
     ] {
         let mut world = World::new();
         let sdp = world.sdp(&offer(&phone().sdp_with("RTP/AVP", offered), "a", None, flags));
-        assert_eq!(sdp.has_attribute("rtcp-mux"), told, "{offered:?} {flags}: {}", sdp.text);
-        let separate = sdp.values("rtcp").first().is_some_and(|rtcp| *rtcp != sdp.address(0).port().to_string());
+        assert_eq!(
+            sdp.has_attribute("rtcp-mux"),
+            told,
+            "{offered:?} {flags}: {}",
+            sdp.text
+        );
+        let separate = sdp
+            .values("rtcp")
+            .first()
+            .is_some_and(|rtcp| *rtcp != sdp.address(0).port().to_string());
         assert_eq!(separate, port, "{offered:?} {flags}: {}", sdp.text);
         world.ok(&delete_now());
         world.assert_empty();
@@ -39,7 +47,12 @@ fn what_the_sender_offers_is_offered_on_unless_asked_otherwise() {
 fn one_side_muxes_and_the_other_does_not() {
     let mut world = World::new();
     let (mut caller, mut callee) = (phone(), other());
-    callee.read(&world.sdp(&offer(&caller.sdp_with("RTP/AVP", MUX), "a", None, "rtcp-mux-demux")));
+    callee.read(&world.sdp(&offer(
+        &caller.sdp_with("RTP/AVP", MUX),
+        "a",
+        None,
+        "rtcp-mux-demux",
+    )));
     let to_caller = world.sdp(&answer(&callee.sdp(), "a", "b", ""));
     assert!(to_caller.has_attribute("rtcp-mux"), "{}", to_caller.text);
     caller.read(&to_caller);

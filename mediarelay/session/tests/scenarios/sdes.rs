@@ -32,7 +32,10 @@ impl SecurePhone {
     fn new() -> Self {
         Self {
             phone: phone(),
-            send: SendContext::new(&SrtpKeyMaterial::from_sdes(PROFILE, &KEY).unwrap(), SrtpLimits::default()),
+            send: SendContext::new(
+                &SrtpKeyMaterial::from_sdes(PROFILE, &KEY).unwrap(),
+                SrtpLimits::default(),
+            ),
             receive: None,
         }
     }
@@ -43,8 +46,14 @@ impl SecurePhone {
 
     /// Reads the relay's line with this suite; its tag.
     fn read(&mut self, sdp: &Sdp) -> u32 {
-        let lines = sdp.values("crypto").into_iter().map(|line| Crypto::parse_value(line).unwrap());
-        let line = lines.into_iter().find(|line| line.suite.name() == PROFILE.sdes_name()).unwrap();
+        let lines = sdp
+            .values("crypto")
+            .into_iter()
+            .map(|line| Crypto::parse_value(line).unwrap());
+        let line = lines
+            .into_iter()
+            .find(|line| line.suite.name() == PROFILE.sdes_name())
+            .unwrap();
         let key = SrtpKeyMaterial::from_sdes(PROFILE, &line.keys[0].key.0).unwrap();
         assert_ne!(line.keys[0].key.0, KEY, "the relay uses the peer's key");
         self.receive = Some(ReceiveContext::new(&key, SrtpLimits::default()));
@@ -56,7 +65,10 @@ impl SecurePhone {
         let packet = rtp(self.phone.ssrc, sequence, 8);
         let mut buffer = packet.clone();
         buffer.resize(packet.len() + 16, 0);
-        let len = self.send.protect_rtp(Tick::ZERO, &mut buffer, packet.len()).unwrap();
+        let len = self
+            .send
+            .protect_rtp(Tick::ZERO, &mut buffer, packet.len())
+            .unwrap();
         let verdict = world.receive(self.phone.rtp, self.phone.relay.unwrap(), &buffer[..len]);
         (verdict, packet)
     }
@@ -89,7 +101,11 @@ fn a_secure_caller_reaches_a_plain_callee() {
     let mut world = World::new();
     let (mut caller, mut callee) = (SecurePhone::new(), plain());
     let to_callee = world.sdp(&offer(&caller.sdp(5), "a", None, "RTP/AVP"));
-    assert!(!to_callee.has_attribute("crypto") && !to_callee.has_attribute("fingerprint"), "{}", to_callee.text);
+    assert!(
+        !to_callee.has_attribute("crypto") && !to_callee.has_attribute("fingerprint"),
+        "{}",
+        to_callee.text
+    );
     callee.read(&to_callee);
     let to_caller = world.sdp(&answer(&callee.sdp(), "a", "b", ""));
     assert!(to_caller.m_lines()[0].contains("RTP/SAVP "), "{}", to_caller.text);
@@ -97,7 +113,10 @@ fn a_secure_caller_reaches_a_plain_callee() {
     hear_each_other(&mut world, &mut caller, &mut callee, 1);
     let report = world.query();
     let stream = &report.tags.get(b"a").unwrap().medias[0].streams[0];
-    assert_eq!(stream.crypto_suite.as_ref().unwrap().to_text(), PROFILE.sdes_name());
+    assert_eq!(
+        stream.crypto_suite.as_ref().unwrap().to_text(),
+        PROFILE.sdes_name()
+    );
     world.ok(&delete_now());
     world.assert_empty();
 }
@@ -107,7 +126,10 @@ fn a_plain_caller_reaches_a_secure_callee_that_chooses_a_suite() {
     let mut world = World::new();
     let (mut caller, mut callee) = (plain(), SecurePhone::new());
     let to_callee = world.sdp(&offer(&caller.sdp(), "a", None, "RTP/SAVP"));
-    assert!(to_callee.values("crypto").len() >= 4 && to_callee.has_attribute("fingerprint"), "both kinds");
+    assert!(
+        to_callee.values("crypto").len() >= 4 && to_callee.has_attribute("fingerprint"),
+        "both kinds"
+    );
     let tag = callee.read(&to_callee);
     caller.read(&world.sdp(&answer(&callee.sdp(tag), "a", "b", "RTP/AVP")));
     hear_each_other(&mut world, &mut callee, &mut caller, 1);
@@ -123,12 +145,18 @@ fn a_plain_caller_reaches_a_secure_callee_that_chooses_a_suite() {
 
 #[test]
 fn sdes_and_dtls_can_each_be_left_out() {
-    for (flags, crypto, fingerprint) in
-        [("RTP/SAVP SDES-off", false, true), ("RTP/SAVP DTLS=off", true, false), ("RTP/SAVP", true, true)]
-    {
+    for (flags, crypto, fingerprint) in [
+        ("RTP/SAVP SDES-off", false, true),
+        ("RTP/SAVP DTLS=off", true, false),
+        ("RTP/SAVP", true, true),
+    ] {
         let mut world = World::new();
         let sdp = world.sdp(&offer(&plain().sdp(), "a", None, flags));
-        assert_eq!((sdp.has_attribute("crypto"), sdp.has_attribute("fingerprint")), (crypto, fingerprint), "{flags}");
+        assert_eq!(
+            (sdp.has_attribute("crypto"), sdp.has_attribute("fingerprint")),
+            (crypto, fingerprint),
+            "{flags}"
+        );
         world.ok(&delete_now());
         world.assert_empty();
     }
@@ -140,7 +168,11 @@ fn both_sides_with_keys_of_their_own_are_decrypted_and_encrypted_again() {
     let (mut caller, mut callee) = (SecurePhone::new(), SecurePhone::new());
     callee.phone = plain();
     let to_callee = world.sdp(&offer(&caller.sdp(1), "a", None, ""));
-    assert!(!to_callee.has_attribute("fingerprint"), "the sender has no DTLS: {}", to_callee.text);
+    assert!(
+        !to_callee.has_attribute("fingerprint"),
+        "the sender has no DTLS: {}",
+        to_callee.text
+    );
     let tag = callee.read(&to_callee);
     assert_eq!(tag, 1, "the sender's suite keeps its tag");
     let to_caller = world.sdp(&answer(&callee.sdp(tag), "a", "b", ""));
@@ -167,7 +199,12 @@ fn without_common_keys_there_is_no_media_and_that_is_told() {
     callee.read(&world.sdp(&offer(&caller.sdp(), "a", None, "RTP/SAVP DTLS=off")));
     world.take_events();
     caller.read(&world.sdp(&answer(&callee.sdp_with("RTP/SAVP", &[]), "a", "b", "RTP/AVP")));
-    assert!(world.take_events().iter().any(|what| matches!(what, What::NoKeys { .. })));
+    assert!(
+        world
+            .take_events()
+            .iter()
+            .any(|what| matches!(what, What::NoKeys { .. }))
+    );
     let (verdict, _) = caller.send(&mut world);
     assert!(matches!(verdict, Verdict::Drop(_)), "{verdict:?}");
     assert_eq!(callee.received(&mut world), Vec::<Vec<u8>>::new());
@@ -198,9 +235,17 @@ fn a_browser_talks_to_a_phone_with_sdes() {
     let to_callee = world.sdp(&offer(&caller.offer(), "a", None, flags));
     let tag = callee.read(&to_callee);
     assert!(!to_callee.has_attribute("fingerprint"), "{}", to_callee.text);
-    let to_caller =
-        world.sdp(&answer(&callee.sdp(tag), "a", "b", crate::browser_and_phone::PHONE_ANSWERS_WEB));
-    assert!(to_caller.has_attribute("fingerprint") && !to_caller.has_attribute("crypto"), "{}", to_caller.text);
+    let to_caller = world.sdp(&answer(
+        &callee.sdp(tag),
+        "a",
+        "b",
+        crate::browser_and_phone::PHONE_ANSWERS_WEB,
+    ));
+    assert!(
+        to_caller.has_attribute("fingerprint") && !to_caller.has_attribute("crypto"),
+        "{}",
+        to_caller.text
+    );
     caller.read(&to_caller);
     crate::browser::Browser::connect(&mut world, &mut [&mut caller]);
     let (verdict, packet) = caller.send(&mut world);

@@ -54,8 +54,18 @@ fn signalling_counts_as_a_sign_of_life() {
 fn a_held_call_may_be_silent_for_an_hour() {
     let mut world = World::new();
     let (mut caller, mut callee) = phones(&mut world, "");
-    world.sdp(&offer(&caller.sdp_with("RTP/AVP", &["a=inactive"]), "a", Some("b"), ""));
-    world.sdp(&answer(&callee.sdp_with("RTP/AVP", &["a=inactive"]), "a", "b", ""));
+    world.sdp(&offer(
+        &caller.sdp_with("RTP/AVP", &["a=inactive"]),
+        "a",
+        Some("b"),
+        "",
+    ));
+    world.sdp(&answer(
+        &callee.sdp_with("RTP/AVP", &["a=inactive"]),
+        "a",
+        "b",
+        "",
+    ));
     world.wait_millis(3_500_000);
     assert_eq!(end(&mut world), None);
     world.wait_millis(200_000);
@@ -96,13 +106,24 @@ fn the_longest_call_ends_with_media_flowing() {
 /// A browser whose firewall lets no UDP through.
 #[test]
 fn ice_without_a_path_is_told() {
-    for flags in [WEB_TO_PHONE.to_owned(), WEB_TO_PHONE.replace("ICE-lite=backward ", "")] {
+    for flags in [
+        WEB_TO_PHONE.to_owned(),
+        WEB_TO_PHONE.replace("ICE-lite=backward ", ""),
+    ] {
         let mut world = World::new();
         world.sdp(&offer(&browser().offer(), "b", None, &flags));
         world.sdp(&answer(&phone().sdp(), "b", "p", PHONE_ANSWERS_WEB));
         world.wait_millis(31_000);
         let events = world.take_events();
-        let failed = events.iter().any(|what| matches!(what, What::IceFailed { reason: IceFailure::NoPath, .. }));
+        let failed = events.iter().any(|what| {
+            matches!(
+                what,
+                What::IceFailed {
+                    reason: IceFailure::NoPath,
+                    ..
+                }
+            )
+        });
         assert!(failed, "{flags}: {events:?}");
         assert_eq!(world.relay.counters().ice_failed, 1);
         world.wait_millis(60_000);
@@ -114,7 +135,10 @@ fn ice_without_a_path_is_told() {
 /// RFC 7675: the browser is gone without a word, and comes back.
 #[test]
 fn a_browser_that_stops_checking_is_lost_and_may_come_back() {
-    for flags in [WEB_TO_PHONE.to_owned(), WEB_TO_PHONE.replace("ICE-lite=backward ", "")] {
+    for flags in [
+        WEB_TO_PHONE.to_owned(),
+        WEB_TO_PHONE.replace("ICE-lite=backward ", ""),
+    ] {
         let mut world = World::new();
         let (mut browser, mut phone) = (browser(), phone());
         phone.read(&world.sdp(&offer(&browser.offer(), "b", None, &flags)));
@@ -127,7 +151,15 @@ fn a_browser_that_stops_checking_is_lost_and_may_come_back() {
             phone.send(&mut world);
         }
         let events = world.take_events();
-        let lost = events.iter().filter(|what| matches!(what, What::IceFailed { reason: IceFailure::ConsentLost, .. }));
+        let lost = events.iter().filter(|what| {
+            matches!(
+                what,
+                What::IceFailed {
+                    reason: IceFailure::ConsentLost,
+                    ..
+                }
+            )
+        });
         assert_eq!(lost.count(), 1, "{flags}: {events:?}");
         world.network.clear();
         Browser::run(&mut world, &mut [&mut browser], Duration::from_secs(20));
@@ -150,7 +182,10 @@ fn a_handshake_without_an_answer_fails() {
     browser.deaf_to_dtls = true;
     Browser::run(&mut world, &mut [&mut browser], Duration::from_secs(59));
     let events = world.take_events();
-    assert!(events.iter().any(|what| matches!(what, What::DtlsFailed { .. })), "{events:?}");
+    assert!(
+        events.iter().any(|what| matches!(what, What::DtlsFailed { .. })),
+        "{events:?}"
+    );
     assert_eq!(world.relay.counters().dtls_failed, 1);
     world.ok(&delete_now());
     world.assert_empty();

@@ -9,14 +9,18 @@ use crate::browser_and_phone::*;
 use crate::world::*;
 
 fn fragment(from: &str, text: &str) -> Request {
-    let Request::Offer(mut offer) = offer(text, from, None, "") else { unreachable!() };
+    let Request::Offer(mut offer) = offer(text, from, None, "") else {
+        unreachable!()
+    };
     offer.options.flags.insert(Flag::Fragment);
     Request::Offer(Box::new(Offer { ..*offer }))
 }
 
 /// An offer without candidates, as trickling browsers begin; they never learn ours, so checks can only come from us.
 fn without_candidates(sdp: &str) -> String {
-    sdp.split_inclusive("\r\n").filter(|line| !line.starts_with("a=candidate")).collect()
+    sdp.split_inclusive("\r\n")
+        .filter(|line| !line.starts_with("a=candidate"))
+        .collect()
 }
 
 fn candidates_of(browser: &Browser) -> String {
@@ -90,7 +94,10 @@ fn a_fragment_of_another_generation_is_ignored() {
     let mut browser = browser();
     world.sdp(&offer(&without_candidates(&browser.offer()), "b", None, FULL));
     world.sdp(&answer(&phone().sdp(), "b", "p", PHONE_ANSWERS_WEB));
-    world.ok(&fragment("b", &candidates_of(&browser).replace("a=ice-ufrag:", "a=ice-ufrag:old")));
+    world.ok(&fragment(
+        "b",
+        &candidates_of(&browser).replace("a=ice-ufrag:", "a=ice-ufrag:old"),
+    ));
     world.wait_millis(200);
     assert_eq!(checks(&mut world, &browser), 0);
     world.ok(&delete_now());
@@ -112,7 +119,10 @@ fn fragments_and_candidates_are_bounded() {
     let mut browser = browser;
     world.sdp(&offer(&browser.offer(), "b", None, FULL));
     for n in 0..60 {
-        let more = candidates_of(&browser).replace("typ host", &format!("typ host\r\na=candidate:{n} 1 udp 1 198.18.0.{n} 9 typ host"));
+        let more = candidates_of(&browser).replace(
+            "typ host",
+            &format!("typ host\r\na=candidate:{n} 1 udp 1 198.18.0.{n} 9 typ host"),
+        );
         world.ok(&fragment("b", &more));
     }
     assert!(world.relay.counters().limits.candidates_per_media > 0);

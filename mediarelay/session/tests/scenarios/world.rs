@@ -10,11 +10,13 @@ use viaduct_forward::{
     Command, DropReason, Epoch, FlowRule, PacketBuf, Report, Shared, SocketId, StatsTable, Verdict, Worker,
 };
 use viaduct_ng::{
-    Answer, ByteString, CallReport, Delete, ErrorReason, List, Offer, OkReply, Options, Query, Reply, Request, WordSet,
-    flags,
+    Answer, ByteString, CallReport, Delete, ErrorReason, List, Offer, OkReply, Options, Query, Reply,
+    Request, WordSet, flags,
 };
 use viaduct_sdp::Session;
-use viaduct_session::{Certificate, Config, Event, Interface, InterfaceAddress, Output, Parts, Relay, WallClock, What};
+use viaduct_session::{
+    Certificate, Config, Event, Interface, InterfaceAddress, Output, Parts, Relay, WallClock, What,
+};
 
 pub(crate) const RELAY: &str = "192.0.2.1";
 pub(crate) const RELAY_V6: &str = "2001:db8::1";
@@ -132,23 +134,31 @@ impl World {
         let socket = SocketId(self.next_socket);
         self.next_socket += 1;
         assert_eq!(self.sockets.insert(local, socket), None, "{local} is bound twice");
-        self.order(Command::BindSocket { socket, local });
+        self.order(&Command::BindSocket { socket, local });
     }
 
     fn unbind(&mut self, local: SocketAddr) {
         let named = |rule: &&FlowRule| {
-            let outs = rule.routes.iter().flat_map(|route| [route.rtp_out, route.rtcp_out]).flatten();
+            let outs = rule
+                .routes
+                .iter()
+                .flat_map(|route| [route.rtp_out, route.rtcp_out])
+                .flatten();
             rule.key.local == local || outs.into_iter().any(|out| out.local == local)
         };
         let left: Vec<_> = self.rules.values().filter(named).collect();
-        assert_eq!(left, Vec::<&FlowRule>::new(), "rules name {local}, which is closed");
+        assert_eq!(
+            left,
+            Vec::<&FlowRule>::new(),
+            "rules name {local}, which is closed"
+        );
         let socket = self.sockets.remove(&local).unwrap();
-        self.order(Command::UnbindSocket { socket });
+        self.order(&Command::UnbindSocket { socket });
     }
 
-    fn order(&mut self, command: Command) {
+    fn order(&mut self, command: &Command) {
         let tick = self.epoch.tick(self.now);
-        match &command {
+        match command {
             Command::InstallFlow(rule) => drop(self.rules.insert(rule.flow, rule.clone())),
             Command::RemoveFlow { flow } => drop(self.rules.remove(flow)),
             _ => {}
@@ -187,7 +197,7 @@ impl World {
                 self.unbind(pair.rtcp());
             }
             Output::Crypto(command) => self.shared.crypto.apply(&command).unwrap(),
-            Output::Forward(command) => self.order(command),
+            Output::Forward(command) => self.order(&command),
             Output::Send { from, to, data } => {
                 assert!(self.sockets.contains_key(&from), "nothing is bound to {from}");
                 self.network.push_back(Datagram { from, to, data });
@@ -214,7 +224,9 @@ impl World {
         };
         let mut buffer = PacketBuf::new();
         buffer.fill(data);
-        let verdict = self.worker.handle_datagram(self.epoch.tick(self.now), socket, from, &mut buffer);
+        let verdict = self
+            .worker
+            .handle_datagram(self.epoch.tick(self.now), socket, from, &mut buffer);
         let data = buffer.data().to_vec();
         match verdict {
             Verdict::Forward { out, via } => {
@@ -236,9 +248,16 @@ impl World {
         verdict
     }
 
+    /// What is bound.
+    pub(crate) fn sockets(&self) -> Vec<SocketAddr> {
+        self.sockets.keys().copied().collect()
+    }
+
     /// Takes what the relay has sent to an address.
     pub(crate) fn take(&mut self, to: SocketAddr) -> Vec<Datagram> {
-        let (taken, left) = std::mem::take(&mut self.network).into_iter().partition(|datagram| datagram.to == to);
+        let (taken, left) = std::mem::take(&mut self.network)
+            .into_iter()
+            .partition(|datagram| datagram.to == to);
         self.network = left;
         Vec::from(taken)
     }
@@ -262,7 +281,9 @@ impl World {
     }
 
     pub(crate) fn ng(&mut self, request: &Request) -> Reply {
-        let reply = self.relay.handle_ng(self.now, Some(IpAddr::from([127, 0, 0, 1])), request);
+        let reply = self
+            .relay
+            .handle_ng(self.now, Some(IpAddr::from([127, 0, 0, 1])), request);
         self.carry_out();
         reply
     }
@@ -306,12 +327,21 @@ impl World {
 
     /// Events of a kind since the last time they were asked for.
     pub(crate) fn take_events(&mut self) -> Vec<What> {
-        std::mem::take(&mut self.events).into_iter().map(|event| event.what).collect()
+        std::mem::take(&mut self.events)
+            .into_iter()
+            .map(|event| event.what)
+            .collect()
     }
 
     /// The same by name.
     pub(crate) fn take_event_names(&mut self) -> Vec<String> {
-        let name = |what: &What| format!("{what:?}").split([' ', '{']).next().unwrap_or_default().to_owned();
+        let name = |what: &What| {
+            format!("{what:?}")
+                .split([' ', '{'])
+                .next()
+                .unwrap_or_default()
+                .to_owned()
+        };
         self.take_events().iter().map(name).collect()
     }
 
@@ -391,13 +421,18 @@ impl Sdp {
 
     pub(crate) fn has_attribute(&self, name: &str) -> bool {
         let (flag, with_value) = (format!("a={name}"), format!("a={name}:"));
-        self.text.lines().any(|line| line == flag || line.starts_with(&with_value))
+        self.text
+            .lines()
+            .any(|line| line == flag || line.starts_with(&with_value))
     }
 
     /// The values of all attributes with a name.
     pub(crate) fn values(&self, name: &str) -> Vec<&str> {
         let start = format!("a={name}:");
-        self.text.lines().filter_map(|line| line.strip_prefix(&start)).collect()
+        self.text
+            .lines()
+            .filter_map(|line| line.strip_prefix(&start))
+            .collect()
     }
 
     #[track_caller]

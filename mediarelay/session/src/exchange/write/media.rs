@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use viaduct_ng::{Bundle, Flag, Replace, RtcpMux, SdpSection, TransportProtocol};
 use viaduct_sdp::{
-    AddressFamily, CodecPattern, CodecRules, CodecSelector, Connection, Direction, Fingerprint, HashFunction, Host,
-    Media, MediaOut, Protocol, RemoteCandidate, RemoteCandidates, Rtcp, Setup, TlsId,
+    AddressFamily, CodecPattern, CodecRules, CodecSelector, Connection, Direction, Fingerprint, HashFunction,
+    Host, Media, MediaOut, Protocol, RemoteCandidate, RemoteCandidates, Rtcp, Setup, TlsId,
 };
 
 use super::{edits, rejected};
@@ -21,7 +21,12 @@ use crate::party::Offered;
 
 impl Call {
     /// The m-line at a position of the reader's SDP.
-    pub(super) fn write_media(&mut self, core: &mut Core, exchange: &Exchange<'_>, position: usize) -> MediaOut {
+    pub(super) fn write_media(
+        &mut self,
+        core: &mut Core,
+        exchange: &Exchange<'_>,
+        position: usize,
+    ) -> MediaOut {
         let opposite = self.dialogues[exchange.dialogue].opposite(exchange.reader, position);
         let sender = opposite.and_then(|opposite| exchange.session.media(opposite));
         let mut out = match sender {
@@ -44,7 +49,9 @@ impl Call {
         position: usize,
         sender: Media<'_>,
     ) -> Option<MediaOut> {
-        let theirs = self.party(exchange.sender).medias[sender.index()].remote.clone()?;
+        let theirs = self.party(exchange.sender).medias[sender.index()]
+            .remote
+            .clone()?;
         let reader = &self.party(exchange.reader).medias[position];
         let refused_before = exchange.kind == Kind::Answer && reader.is_rejected();
         if theirs.rejected || refused_before {
@@ -60,9 +67,13 @@ impl Call {
         }
         edit_extensions(exchange, &mut out);
         if exchange.has(Flag::OriginalSendrecv) {
-            out.direction = sender.attributes().direction().or_else(|| sender.session().attributes().direction());
+            out.direction = sender
+                .attributes()
+                .direction()
+                .or_else(|| sender.session().attributes().direction());
         } else {
-            out.direction = Some(theirs.direction).filter(|_| theirs.is_rtp() || theirs.direction != Direction::SendRecv);
+            out.direction =
+                Some(theirs.direction).filter(|_| theirs.is_rtp() || theirs.direction != Direction::SendRecv);
         }
         self.write_packet_times(exchange, own_offer.as_ref(), &mut out);
         let wishes = self.party(exchange.reader).wishes.clone();
@@ -85,26 +96,49 @@ impl Call {
         Some(out)
     }
 
-    fn write_rejected(&self, exchange: &Exchange<'_>, position: usize, sender: Option<Media<'_>>) -> MediaOut {
+    fn write_rejected(
+        &self,
+        exchange: &Exchange<'_>,
+        position: usize,
+        sender: Option<Media<'_>>,
+    ) -> MediaOut {
         let own = self.party(exchange.reader).medias[position].remote.as_ref();
         match (own, sender) {
             // What the reader has offered is refused as it stands.
-            (Some(own), sender) if exchange.kind == Kind::Answer || sender.is_none() => {
-                rejected(&own.kind_text, &own.protocol_text, own.formats.clone(), own.family)
-            }
+            (Some(own), sender) if exchange.kind == Kind::Answer || sender.is_none() => rejected(
+                &own.kind_text,
+                &own.protocol_text,
+                own.formats.clone(),
+                own.family,
+            ),
             (own, Some(sender)) => {
                 let protocol = own.map_or(sender.protocol_text(), |own| &own.protocol_text);
                 let connection = sender.effective_connection().ok().flatten();
                 let family = connection.map_or(AddressFamily::Ip4, |connection| connection.address.family());
-                rejected(sender.kind_text(), protocol, sender.formats().map(str::to_owned).collect(), family)
+                rejected(
+                    sender.kind_text(),
+                    protocol,
+                    sender.formats().map(str::to_owned).collect(),
+                    family,
+                )
             }
             (None, None) => rejected("audio", "RTP/AVP", Vec::new(), AddressFamily::Ip4),
-            (Some(own), None) => rejected(&own.kind_text, &own.protocol_text, own.formats.clone(), own.family),
+            (Some(own), None) => rejected(
+                &own.kind_text,
+                &own.protocol_text,
+                own.formats.clone(),
+                own.family,
+            ),
         }
     }
 
     /// What the reader knows the m-line by. An answer repeats what was offered; an offer may bring a name.
-    fn mid_to(&mut self, exchange: &Exchange<'_>, position: usize, sender: Option<Media<'_>>) -> Option<String> {
+    fn mid_to(
+        &mut self,
+        exchange: &Exchange<'_>,
+        position: usize,
+        sender: Option<Media<'_>>,
+    ) -> Option<String> {
         let known = self.party(exchange.reader).medias[position].mid.clone();
         if exchange.kind == Kind::Answer {
             let offered = self.party(exchange.reader).medias[position].remote.as_ref();
@@ -112,24 +146,43 @@ impl Call {
         }
         let word = |word| exchange.options.bundle.contains(word);
         let generates = exchange.has(Flag::GenerateMid)
-            || [Bundle::Offer, Bundle::Require, Bundle::Strict, Bundle::Reject].into_iter().any(word);
+            || [Bundle::Offer, Bundle::Require, Bundle::Strict, Bundle::Reject]
+                .into_iter()
+                .any(word);
         let own = sender.and_then(|sender| sender.mid());
-        let mid = known.or(own).or_else(|| generates.then(|| self.new_mid(exchange, position)));
-        self.party_mut(exchange.reader).medias[position].mid.clone_from(&mid);
+        let mid = known
+            .or(own)
+            .or_else(|| generates.then(|| self.new_mid(exchange, position)));
+        self.party_mut(exchange.reader).medias[position]
+            .mid
+            .clone_from(&mid);
         mid
     }
 
     /// A name that no other m-line has, counted from 1 as rtpengine does.
     fn new_mid(&self, exchange: &Exchange<'_>, position: usize) -> String {
-        let names: Vec<&String> =
-            self.party(exchange.reader).medias.iter().filter_map(|media| media.mid.as_ref()).collect();
-        let of_sender: Vec<String> = exchange.session.medias().filter_map(|media| media.mid()).collect();
+        let names: Vec<&String> = self
+            .party(exchange.reader)
+            .medias
+            .iter()
+            .filter_map(|media| media.mid.as_ref())
+            .collect();
+        let of_sender: Vec<String> = exchange
+            .session
+            .medias()
+            .filter_map(|media| media.mid())
+            .collect();
         let free = |name: &String| !names.contains(&name) && !of_sender.contains(name);
         let mut candidates = (position + 1..).map(|number| number.to_string());
         candidates.find(free).unwrap_or_default()
     }
 
-    fn write_packet_times(&self, exchange: &Exchange<'_>, own_offer: Option<&RemoteMedia>, out: &mut MediaOut) {
+    fn write_packet_times(
+        &self,
+        exchange: &Exchange<'_>,
+        own_offer: Option<&RemoteMedia>,
+        out: &mut MediaOut,
+    ) {
         match exchange.kind {
             Kind::Offer => out.ptime = exchange.options.ptime.or(out.ptime),
             Kind::Answer => {
@@ -153,7 +206,12 @@ struct Told {
 }
 
 impl Told {
-    fn of(exchange: &Exchange<'_>, leg: &Leg, offered: Option<Offered>, own_offer: Option<&RemoteMedia>) -> Self {
+    fn of(
+        exchange: &Exchange<'_>,
+        leg: &Leg,
+        offered: Option<Offered>,
+        own_offer: Option<&RemoteMedia>,
+    ) -> Self {
         match (exchange.kind, offered) {
             (Kind::Offer, Some(offered)) => Self {
                 ice: offered.ice && leg.ice.is_some(),
@@ -196,7 +254,10 @@ fn edit_codecs(exchange: &Exchange<'_>, out: &mut MediaOut) -> bool {
     let patterns = |texts: &[String]| texts.iter().map(|text| CodecPattern::parse(text)).collect();
     let rules = CodecRules {
         strip: selectors(&codec.strip),
-        mask: selectors(&codec.mask).into_iter().chain(selectors(&codec.consume)).collect::<Vec<_>>(),
+        mask: selectors(&codec.mask)
+            .into_iter()
+            .chain(selectors(&codec.consume))
+            .collect::<Vec<_>>(),
         except: patterns(&codec.except),
         offer: patterns(&codec.offer),
     };
@@ -246,7 +307,11 @@ fn write_rtcp(exchange: &Exchange<'_>, leg: &Leg, told: &Told, out: &mut MediaOu
     if exchange.has(Flag::NoRtcpAttribute) {
         return;
     }
-    let component = if told.one_port { Component::Rtp } else { Component::Rtcp };
+    let component = if told.one_port {
+        Component::Rtp
+    } else {
+        Component::Rtcp
+    };
     let Some(told) = leg.primary().told(component) else {
         return;
     };
@@ -261,11 +326,18 @@ fn write_ice(core: &Core, exchange: &Exchange<'_>, leg: &Leg, told: &Told, out: 
     let Some(ice) = leg.ice.as_ref().filter(|_| told.ice) else {
         return;
     };
-    let components: &[Component] = if told.one_port { &Component::BOTH[..1] } else { leg.components() };
+    let components: &[Component] = if told.one_port {
+        &Component::BOTH[..1]
+    } else {
+        leg.components()
+    };
     let media_address = exchange.options.media_address;
     out.ice = Some(ice.local.clone());
     out.candidates = local_candidates(&leg.sockets, components, &core.instance_id, media_address);
-    for (option, wanted) in [("trickle", exchange.options.ice.trickle), ("ice2", exchange.options.ice.ice2)] {
+    for (option, wanted) in [
+        ("trickle", exchange.options.ice.trickle),
+        ("ice2", exchange.options.ice.ice2),
+    ] {
         if wanted {
             out.ice_options.0.push(option.to_owned());
         }
@@ -283,7 +355,12 @@ fn write_chosen(leg: &Leg, ice: &Ice, components: &[Component], out: &mut MediaO
     }
     let chosen: Vec<_> = components
         .iter()
-        .filter_map(|component| Some((component, leg.paths.selected(*component).filter(|path| path.nominated)?)))
+        .filter_map(|component| {
+            Some((
+                component,
+                leg.paths.selected(*component).filter(|path| path.nominated)?,
+            ))
+        })
         .collect();
     if chosen.len() != components.len() {
         return;
@@ -293,7 +370,8 @@ fn write_chosen(leg: &Leg, ice: &Ice, components: &[Component], out: &mut MediaO
             let mut sockets = leg.sockets.iter();
             let socket = sockets.find(|socket| socket.local(**component) == Some(path.tuple.local));
             let told = socket.and_then(|socket| socket.told(**component));
-            candidate.component == component.number() && told.is_some_and(|told| candidate.port == told.port())
+            candidate.component == component.number()
+                && told.is_some_and(|told| candidate.port == told.port())
                 && candidate.address.ip().map(|ip| ip.is_ipv4()) == Some(path.tuple.local.is_ipv4())
         })
     });
@@ -320,7 +398,10 @@ fn write_dtls(
         Kind::Offer => Setup::Actpass,
         Kind::Answer => dtls.setup(),
     });
-    let theirs = dtls.remote().and_then(|remote| remote.fingerprints.first()).map(Fingerprint::hash);
+    let theirs = dtls
+        .remote()
+        .and_then(|remote| remote.fingerprints.first())
+        .map(Fingerprint::hash);
     let hash = hash.or(theirs).unwrap_or(HashFunction::Sha256);
     out.fingerprints = vec![fingerprint(hash, &core.certificate)];
     if !exchange.has(Flag::NoTlsId) {

@@ -13,7 +13,12 @@ const BEFORE_ORIGIN: usize = "v=0\r\no=".len();
 
 impl Call {
     /// Completes a document and prints it.
-    pub(super) fn write_origin(&mut self, core: &mut Core, exchange: &Exchange<'_>, mut out: SessionOut) -> Vec<u8> {
+    pub(super) fn write_origin(
+        &mut self,
+        core: &mut Core,
+        exchange: &Exchange<'_>,
+        mut out: SessionOut,
+    ) -> Vec<u8> {
         let asked = |word: Replace| {
             debug_assert!(Replace::ALL.contains(&word));
             exchange.options.replace.contains(word)
@@ -46,7 +51,9 @@ impl Call {
             origin.username.clone_from(first_user);
         }
         if asked(Replace::OriginFull) {
-            let own = written.own_session_id.get_or_insert_with(|| secrets::session_number(&mut core.rng));
+            let own = written
+                .own_session_id
+                .get_or_insert_with(|| secrets::session_number(&mut core.rng));
             origin.session_id.clone_from(own);
             "-".clone_into(&mut origin.username);
         }
@@ -70,8 +77,14 @@ impl Call {
     /// The address that stands for us: that of the reader's first live leg.
     fn own_address(&self, exchange: &Exchange<'_>) -> Option<std::net::IpAddr> {
         let reader = self.party(exchange.reader);
-        let mut legs = reader.medias.iter().filter_map(|media| self.legs.get(&media.leg?));
-        exchange.options.media_address.or_else(|| Some(legs.next()?.primary().advertised))
+        let mut legs = reader
+            .medias
+            .iter()
+            .filter_map(|media| self.legs.get(&media.leg?));
+        exchange
+            .options
+            .media_address
+            .or_else(|| Some(legs.next()?.primary().advertised))
     }
 }
 

@@ -59,7 +59,10 @@ fn better_sources_are_followed_within_the_window_and_worse_ones_never() {
     assert_eq!(learning.poll_timeout(now), Some(now + WINDOW));
     learning.handle_timeout(now + WINDOW);
     assert!(learning.is_settled());
-    assert_eq!(learning.on_unknown(now + WINDOW, addr("198.51.100.3:9"), None), Source::Stranger);
+    assert_eq!(
+        learning.on_unknown(now + WINDOW, addr("198.51.100.3:9"), None),
+        Source::Stranger
+    );
     assert_eq!(learning.poll_timeout(now + WINDOW), None);
 }
 
@@ -70,20 +73,35 @@ fn a_peer_that_is_silent_at_first_is_heard_later_and_settled_at_once() {
     let later = now + Duration::from_secs(20);
     learning.handle_timeout(later);
     assert_eq!(learning.port_mode(later), PortMode::Learning);
-    assert_eq!(learning.on_unknown(later, addr(ALL_OTHER), None), Source::Followed);
+    assert_eq!(
+        learning.on_unknown(later, addr(ALL_OTHER), None),
+        Source::Followed
+    );
     assert!(learning.is_settled());
-    assert_eq!(learning.on_unknown(later, addr(OTHER_PORT), None), Source::Stranger);
+    assert_eq!(
+        learning.on_unknown(later, addr(OTHER_PORT), None),
+        Source::Stranger
+    );
 }
 
 #[test]
 fn without_strictness_strangers_are_heard_but_not_followed() {
     let now = base();
-    let mut learning = learning(LearningRules { strict: false, ..STRICT }, now);
+    let mut learning = learning(
+        LearningRules {
+            strict: false,
+            ..STRICT
+        },
+        now,
+    );
     assert_eq!(learning.on_unknown(now, addr(OTHER_PORT), None), Source::Followed);
     assert_eq!(learning.on_unknown(now, addr(ALL_OTHER), None), Source::Heard);
     learning.handle_timeout(now + WINDOW);
     assert_eq!(learning.port_mode(now + WINDOW), PortMode::Learning);
-    assert_eq!(learning.on_unknown(now + WINDOW, addr(ALL_OTHER), None), Source::Heard);
+    assert_eq!(
+        learning.on_unknown(now + WINDOW, addr(ALL_OTHER), None),
+        Source::Heard
+    );
 }
 
 #[test]
@@ -109,7 +127,10 @@ fn delayed_takes_the_first_after_the_window() {
     assert!(learning.handle_timeout(later), "the delay is over");
     assert!(!learning.handle_timeout(later) && learning.poll_timeout(later).is_none());
     assert_eq!(learning.port_mode(later), PortMode::Learning);
-    assert_eq!(learning.on_unknown(later, addr(ALL_OTHER), None), Source::Followed);
+    assert_eq!(
+        learning.on_unknown(later, addr(ALL_OTHER), None),
+        Source::Followed
+    );
     assert!(!learning.on_expected(later));
 }
 
@@ -124,8 +145,14 @@ fn off_believes_the_sdp_only() {
 #[test]
 fn an_asymmetric_peer_is_heard_elsewhere_and_answered_where_its_sdp_says() {
     let now = base();
-    let rules = LearningRules { asymmetric: true, ..STRICT };
-    assert_eq!(learning(rules, now).on_unknown(now, addr(ALL_OTHER), None), Source::Heard);
+    let rules = LearningRules {
+        asymmetric: true,
+        ..STRICT
+    };
+    assert_eq!(
+        learning(rules, now).on_unknown(now, addr(ALL_OTHER), None),
+        Source::Heard
+    );
     // Without an address in the SDP there is nowhere else to send to.
     let mut nowhere = Learning::new(rules, now, None);
     assert_eq!(nowhere.on_unknown(now, addr(ALL_OTHER), None), Source::Followed);
@@ -134,19 +161,34 @@ fn an_asymmetric_peer_is_heard_elsewhere_and_answered_where_its_sdp_says() {
 #[test]
 fn handover_follows_at_any_time() {
     let now = base();
-    let mut learning = learning(LearningRules { handover: true, ..STRICT }, now);
+    let mut learning = learning(
+        LearningRules {
+            handover: true,
+            ..STRICT
+        },
+        now,
+    );
     learning.on_expected(now);
     assert_eq!(learning.port_mode(now), PortMode::Learning);
-    assert_eq!(learning.on_unknown(now + 9 * WINDOW, addr(ALL_OTHER), None), Source::Followed);
+    assert_eq!(
+        learning.on_unknown(now + 9 * WINDOW, addr(ALL_OTHER), None),
+        Source::Followed
+    );
 }
 
 #[test]
 fn rtcp_from_where_the_media_was_found_fits_its_address() {
     let now = base();
     let mut learning = learning(STRICT, now);
-    assert_eq!(learning.on_unknown(now, addr(OTHER_ADDRESS), None), Source::Followed);
+    assert_eq!(
+        learning.on_unknown(now, addr(OTHER_ADDRESS), None),
+        Source::Followed
+    );
     let behind_nat = addr("203.0.113.9:6000");
-    assert_eq!(learning.on_unknown(now, behind_nat, Some(behind_nat.ip())), Source::Followed);
+    assert_eq!(
+        learning.on_unknown(now, behind_nat, Some(behind_nat.ip())),
+        Source::Followed
+    );
 }
 
 #[test]
