@@ -38,6 +38,7 @@ mod line;
 mod ng;
 mod port_owner;
 mod service;
+mod shown;
 mod socket;
 mod start;
 mod start_error;

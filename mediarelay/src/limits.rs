@@ -92,12 +92,12 @@ pub struct ShellLimits {
     pub batch: usize,
     /// Sockets that one wake-up of a worker tells of. Default 512; the rest is told of at once afterwards.
     pub ready_sockets: usize,
-    /// Orders that wait for one worker. Default 16,384; what does not fit waits with control.
+    /// Orders that wait for one worker. Default 4,096, for a thousand new flows; what does not fit waits with control.
     pub orders_queued: usize,
     /// Orders held by control for workers that do not keep up, beyond which it takes no new calls. Default 65,536.
     pub orders_held: usize,
-    /// Datagrams and reports of one worker that wait for control; further datagrams are dropped and counted, further
-    /// reports stay with the worker. Default 8,192.
+    /// Datagrams and reports of all workers that wait for control; further datagrams are dropped and counted, further
+    /// reports stay with their workers. Default 16,384.
     pub notices_queued: usize,
     /// Requests that wait for control; further ones are refused and counted. Default 4,096.
     pub requests_queued: usize,
@@ -152,9 +152,9 @@ impl Default for ShellLimits {
             tick_below_pps: 1_500,
             batch: 64,
             ready_sockets: 512,
-            orders_queued: 16_384,
+            orders_queued: 4_096,
             orders_held: 65_536,
-            notices_queued: 8_192,
+            notices_queued: 16_384,
             requests_queued: 4_096,
             control_budget: 256,
             events_queued: 4_096,

@@ -83,8 +83,10 @@ pub(crate) fn prepare(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
+    let runtime = OwnRuntime(Some(runtime));
     let (stop, mut stopped) = watch::channel(false);
     let body = move || {
+        let Some(runtime) = &runtime.0 else { return };
         runtime.block_on(async {
             for listener in listeners {
                 services.serve(listener);
@@ -94,6 +96,17 @@ pub(crate) fn prepare(
         });
     };
     Ok((stop, body))
+}
+
+/// A runtime that may be dropped anywhere. Others may not within a runtime, which is where a gateway starts its relay.
+struct OwnRuntime(Option<tokio::runtime::Runtime>);
+
+impl Drop for OwnRuntime {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl Services {

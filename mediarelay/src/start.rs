@@ -6,7 +6,7 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::thread;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use rand::SeedableRng;
@@ -32,6 +32,9 @@ use crate::start_error::StartError;
 use crate::threads::Threads;
 use crate::watch::{Sights, Watch, WorkerSight};
 use crate::worker::{NoticeSender, Nudge, WorkerPlan, WorkerThread};
+
+/// How long a start that has failed waits for the threads that had begun.
+const FAILED_START_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The browsers' port at each address: a socket for each worker.
 type SharedPorts = BTreeMap<IpAddr, Vec<Arc<MediaSocket>>>;
@@ -82,8 +85,8 @@ impl Builder {
             stats: StatsTable::default(),
         };
         let nudge = Nudge::default();
-        let (queue, notices) = sync_channel(limits.notices_queued * self.workers);
-        let (crew, mut bodies) = self.workers(
+        let (queue, notices) = sync_channel(limits.notices_queued);
+        let (crew, workers) = self.workers(
             epoch,
             &shared,
             &NoticeSender {
@@ -114,20 +117,28 @@ impl Builder {
             limits: limits.clone(),
         });
         control.open_stock(started);
-        bodies.push(("relay-control".to_owned(), Box::new(move || control.run())));
 
         let description = self.description(&listening);
         let services = self.services(&line, sights);
         let watch = services.watch.clone();
-        let (stop, body) = service::prepare(listeners, services)
+        let (stop, serve) = service::prepare(listeners, services)
             .map_err(StartError::system("beginning the service thread"))?;
-        bodies.push(("relay-service".to_owned(), Box::new(body)));
 
+        // Control first: it ends the workers if not all of them can begin.
+        let control: Body = ("relay-control".to_owned(), Box::new(move || control.run()));
+        let service: Body = ("relay-service".to_owned(), Box::new(serve));
         let mut threads = Threads::new(self.config.on_failure.clone());
-        for (name, body) in bodies {
-            threads
-                .spawn(&name, body)
-                .map_err(StartError::system("beginning a thread"))?;
+        for (name, body) in [control, service].into_iter().chain(workers) {
+            if let Err(error) = threads.spawn(&name, body) {
+                stop.send_replace(true);
+                line.stop();
+                // Who does not end in time has nothing to do either.
+                let _ = threads.join(FAILED_START_PATIENCE);
+                return Err(StartError::System {
+                    what: "beginning a thread",
+                    error,
+                });
+            }
         }
         Ok(RelayHandle::new(Parts {
             line,

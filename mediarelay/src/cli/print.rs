@@ -152,17 +152,11 @@ pub(super) fn num_sessions(calls: usize) -> String {
     )
 }
 
-/// Names as they are shown: what a phone has put into them must not move anybody's cursor.
-pub(super) fn shown(name: &ByteString) -> String {
-    let mut text = String::new();
-    for c in name.to_text().chars() {
-        if c.is_control() {
-            text.extend(c.escape_default());
-        } else {
-            text.push(c);
-        }
-    }
-    text
+/// Characters of a name that are shown; all of those that the relay stores by default.
+const NAME_CHARS: usize = 1_024;
+
+fn shown(name: &ByteString) -> String {
+    crate::shown::shown(&name.to_text(), NAME_CHARS)
 }
 
 /// The list of calls when there are none.

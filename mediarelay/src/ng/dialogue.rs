@@ -12,6 +12,10 @@ use viaduct_settings::CookieScope;
 
 use crate::counter::SharedTally;
 use crate::limits::RelayLimits;
+use crate::shown::shown;
+
+/// Characters of a name without effect that are logged.
+const IGNORED_CHARS: usize = 120;
 
 /// The answering side of NG, shared by all listeners.
 #[derive(Debug)]
@@ -169,7 +173,7 @@ impl Dialogue {
         }
         let mut logged = lock(&self.logged);
         for part in ignored {
-            let text = part.to_string();
+            let text = shown(&part.to_string(), IGNORED_CHARS);
             if logged.len() < self.ignored_logged && !logged.contains(&text) {
                 tracing::info!("NG: {text}");
                 logged.insert(text);

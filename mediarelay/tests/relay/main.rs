@@ -13,6 +13,7 @@
 
 mod support;
 
+mod browsers;
 mod calls;
 mod command_line;
 mod garbage;

@@ -1,5 +1,6 @@
 //! What the tests are made of.
 
+pub(crate) mod browser;
 pub(crate) mod call;
 pub(crate) mod ng;
 pub(crate) mod phone;

@@ -43,19 +43,12 @@ impl Phone {
 
     /// An RTP packet of this phone.
     pub(crate) fn packet(&self, sequence: u16) -> Vec<u8> {
-        let mut packet = vec![0x80, 8];
-        packet.extend(sequence.to_be_bytes());
-        packet.extend((u32::from(sequence) * 160).to_be_bytes());
-        packet.extend(self.ssrc.to_be_bytes());
-        packet.extend([0xd5; 160]);
-        packet
+        packet(self.ssrc, sequence)
     }
 
     /// An empty receiver report of this phone.
     pub(crate) fn report(&self) -> Vec<u8> {
-        let mut report = vec![0x80, 201, 0, 1];
-        report.extend(self.ssrc.to_be_bytes());
-        report
+        report(self.ssrc)
     }
 
     /// The next packet on the RTP port, and where it came from.
@@ -67,6 +60,23 @@ impl Phone {
     pub(crate) fn hear_report(&self) -> (Vec<u8>, SocketAddr) {
         receive(&self.rtcp)
     }
+}
+
+/// An RTP packet with 20 ms of silence in G.711 A-law.
+pub(super) fn packet(ssrc: u32, sequence: u16) -> Vec<u8> {
+    let mut packet = vec![0x80, 8];
+    packet.extend(sequence.to_be_bytes());
+    packet.extend((u32::from(sequence) * 160).to_be_bytes());
+    packet.extend(ssrc.to_be_bytes());
+    packet.extend([0xd5; 160]);
+    packet
+}
+
+/// An empty receiver report.
+pub(super) fn report(ssrc: u32) -> Vec<u8> {
+    let mut report = vec![0x80, 201, 0, 1];
+    report.extend(ssrc.to_be_bytes());
+    report
 }
 
 fn receive(socket: &UdpSocket) -> (Vec<u8>, SocketAddr) {
