@@ -1,9 +1,10 @@
-// A real desk phone: Debian's baresip, with a tone for a microphone and files for an ear.
+// A real desk phone: Debian's baresip, with a tone for a microphone and a sink of its own for a loudspeaker.
 
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { Ear } from './ear.mjs';
 import { Program, until } from './proc.mjs';
 import { ADDRESS, PASSWORD } from './viaduct.mjs';
 
@@ -16,8 +17,6 @@ export class Baresip {
     phone.user = user;
     phone.frequency = frequency;
     phone.folder = mkdtempSync(path.join(tmpdir(), 'baresip-'));
-    phone.sounds = path.join(phone.folder, 'sounds');
-    mkdirSync(phone.sounds);
     const number = next++;
     const [sip, control, rtp] = [16000 + 10 * number, 16005 + 10 * number, 40000 + 50 * number];
     writeFileSync(path.join(phone.folder, 'config'), configuration({ phone, sip, control, rtp }));
@@ -27,7 +26,10 @@ export class Baresip {
       `${account};answermode=${answer};audio_codecs=${codecs}${extra}\n`,
     );
     writeFileSync(path.join(phone.folder, 'contacts'), '');
-    phone.program = new Program(`baresip ${user}`, 'baresip', ['-f', phone.folder, '-v']);
+    phone.ear = await Ear.open(`ear${number}`);
+    writeFileSync(path.join(phone.folder, '.asoundrc'), `pcm.ear { type pulse device ear${number} }\n`);
+    const env = { ...process.env, HOME: phone.folder };
+    phone.program = new Program(`baresip ${user}`, 'baresip', ['-f', phone.folder, '-v'], { env });
     phone.events = [];
     phone.control = await until('baresip takes commands', () => open(control));
     phone.listen();
@@ -83,13 +85,13 @@ export class Baresip {
     this.command('hangup');
   }
 
-  /** Waits until the last third of a second that came in is this tone and none of the others. */
+  /** Waits until what comes in is this tone and none of the others. */
   async hears(frequency, others = []) {
     let levels = [];
     await until(
       () => `baresip ${this.user} does not hear ${frequency} Hz alone: ${JSON.stringify({ frequency, others, levels })}`,
       () => {
-        levels = this.levels([frequency, ...others]);
+        levels = this.ear.levels([frequency, ...others]);
         return levels[0] > 0.05 && levels.slice(1).every((level) => level < levels[0] / 10);
       },
     );
@@ -100,22 +102,10 @@ export class Baresip {
     await until(
       () => `baresip ${this.user} still hears ${JSON.stringify({ frequencies, levels })}`,
       () => {
-        levels = this.levels(frequencies);
+        levels = this.ear.levels(frequencies);
         return levels.every((level) => level < 0.01);
       },
     );
-  }
-
-  /** How loud each frequency was at the end of the youngest recording of what came in, from 0 to 1. */
-  levels(frequencies) {
-    const files = readdirSync(this.sounds).filter((name) => name.endsWith('-dec.wav')).sort();
-    if (files.length === 0) return frequencies.map(() => 0);
-    const octets = readFileSync(path.join(this.sounds, files.at(-1)));
-    const rate = octets.length > 28 ? octets.readUInt32LE(24) : 8000;
-    const count = Math.min(Math.floor((octets.length - 44) / 2), Math.floor(rate / 3));
-    if (count < rate / 4) return frequencies.map(() => 0);
-    const samples = Float64Array.from({ length: count }, (_, index) => octets.readInt16LE(octets.length - 2 * (count - index)) / 32768);
-    return frequencies.map((frequency) => goertzel(samples, rate, frequency));
   }
 
   /** Digits that came in. */
@@ -127,6 +117,7 @@ export class Baresip {
     this.command('quit');
     this.control.end();
     await this.program.stop('SIGTERM');
+    await this.ear.close();
     rmSync(this.folder, { recursive: true, force: true });
   }
 }
@@ -139,22 +130,11 @@ function open(port) {
   });
 }
 
-function goertzel(samples, rate, frequency) {
-  const coefficient = 2 * Math.cos((2 * Math.PI * frequency) / rate);
-  let [before, last] = [0, 0];
-  samples.forEach((sample, index) => {
-    const window = 0.5 - 0.5 * Math.cos((2 * Math.PI * index) / (samples.length - 1));
-    [before, last] = [last, sample * window + coefficient * last - before];
-  });
-  const power = last * last + before * before - coefficient * last * before;
-  return (4 * Math.sqrt(Math.max(power, 0))) / samples.length;
-}
-
 function configuration({ phone, sip, control, rtp }) {
   return `poll_method epoll
 sip_listen ${ADDRESS}:${sip}
 sip_verify_server no
-audio_player aubridge,nowhere${sip}
+audio_player alsa,ear
 audio_source ausine,${phone.frequency}
 audio_alert aubridge,alert${sip}
 ausrc_srate 48000
@@ -166,7 +146,6 @@ rtp_ports ${rtp}-${rtp + 40}
 rtcp_mux no
 jitter_buffer_delay 2-5
 rtp_stats yes
-snd_path ${phone.sounds}
 ctrl_tcp_listen 127.0.0.1:${control}
 module_path /usr/lib/baresip/modules
 module g711.so
@@ -174,7 +153,7 @@ module g722.so
 module opus.so
 module ausine.so
 module aubridge.so
-module sndfile.so
+module alsa.so
 module_tmp uuid.so
 module_tmp account.so
 module_app contact.so
