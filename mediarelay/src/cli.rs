@@ -16,7 +16,6 @@ use viaduct_settings::{MediaSettings, PortRange};
 
 use self::command::{Command, Timeout};
 pub(crate) use self::listener::serve;
-use crate::config::RelayConfig;
 use crate::interfaces::MediaInterface;
 use crate::line::{Line, Unavailable};
 
@@ -31,20 +30,14 @@ pub(crate) struct Cli {
 #[derive(Debug)]
 struct Facts {
     media: MediaSettings,
-    max_sessions: Option<u32>,
     interfaces: Vec<MediaInterface>,
 }
 
 impl Cli {
-    pub(crate) fn new(line: Line, config: &RelayConfig, interfaces: Vec<MediaInterface>) -> Self {
-        let (media, max_sessions) = (config.media.clone(), config.max_sessions);
+    pub(crate) fn new(line: Line, media: MediaSettings, interfaces: Vec<MediaInterface>) -> Self {
         Self {
             line,
-            facts: Arc::new(Facts {
-                media,
-                max_sessions,
-                interfaces,
-            }),
+            facts: Arc::new(Facts { media, interfaces }),
         }
     }
 
@@ -57,13 +50,8 @@ impl Cli {
             Command::ListNumSessions => self.num_sessions().await,
             Command::ListSessions(which) => self.sessions(which).await,
             Command::ListInterfaces => self.interfaces().await,
-            Command::ListMaxSessions => {
-                let max = self
-                    .facts
-                    .max_sessions
-                    .map_or("-1".to_owned(), |max| max.to_string());
-                Ok(format!("Maximum sessions configured on rtpengine: {max}\n"))
-            }
+            Command::ListMaxSessions => self.max_sessions().await,
+            Command::SetMaxSessions(max) => self.set_max_sessions(max).await,
             Command::ListTimeout(timeout) => Ok(self.timeout(timeout)),
             Command::Terminate(which) => self.terminate(which).await,
         };
@@ -78,6 +66,19 @@ impl Cli {
                 .map_or(String::new(), |statistics| print::totals(&statistics)),
             other => print::unexpected(&other),
         })
+    }
+
+    async fn max_sessions(&self) -> Result<String, Unavailable> {
+        let max = self.line.visit(|office| office.relay.max_sessions()).await?;
+        Ok(print::max_sessions(max))
+    }
+
+    /// Calls that run stay, so 0 drains the relay.
+    async fn set_max_sessions(&self, max: Option<usize>) -> Result<String, Unavailable> {
+        self.line
+            .visit(move |office| office.relay.set_max_sessions(max))
+            .await?;
+        Ok(print::max_sessions(max))
     }
 
     async fn interfaces(&self) -> Result<String, Unavailable> {

@@ -9,17 +9,23 @@
 //! | `GET /ping` | `pong`, as rtpengine answers |
 //! | `POST /ng` | an NG message with its cookie; the answer likewise |
 //! | `POST /ng-plain` | an NG message without a cookie |
+//! | WebSocket, on any path | NG, by the subprotocols `ng.rtpengine.com` and `ng-plain.rtpengine.com` |
 //!
 //! One connection serves one request, and for a limited time: a client that dribbles a request, or does not take its
 //! answer, cannot keep a connection.
+//!
+//! NG has no password, and a browser on this machine can reach its loopback: whoever comes from a page (`Origin`) may
+//! look and not command.
+
+mod websocket;
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Extension, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -28,6 +34,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use self::websocket::Begun;
 use crate::limits::ShellLimits;
 use crate::ng::{Desk, Taken};
 use crate::watch::Watch;
@@ -45,7 +52,8 @@ const HEAD_MAX: usize = 16 << 10;
 #[derive(Debug, Clone)]
 pub(crate) struct Http {
     router: Router,
-    patience: Duration,
+    desk: Desk,
+    limits: ShellLimits,
 }
 
 #[derive(Debug, Clone)]
@@ -68,26 +76,55 @@ impl Http {
             .route("/ping", get(|| async { "pong\n" }))
             .route("/ng", post(ng))
             .route("/ng-plain", post(ng_plain))
+            .fallback(get(websocket::begin))
             .layer(DefaultBodyLimit::max(limits.http_body_octets))
-            .with_state(Shared { desk, watch });
+            .layer(map_response(close))
+            .with_state(Shared {
+                desk: desk.clone(),
+                watch,
+            });
         Self {
             router,
-            patience: limits.client_patience,
+            desk,
+            limits: limits.clone(),
         }
     }
 
     /// Serves one connection.
     pub(crate) async fn serve(self, stream: TcpStream, client: SocketAddr) -> io::Result<()> {
         stream.set_nodelay(true)?;
-        let service = TowerToHyperService::new(self.router.layer(Extension(Client(client))));
+        let begun = Begun::default();
+        let router = self
+            .router
+            .layer(Extension(Client(client)))
+            .layer(Extension(begun.clone()));
         let connection = hyper::server::conn::http1::Builder::new()
-            .keep_alive(false)
             .max_buf_size(HEAD_MAX)
-            .serve_connection(TokioIo::new(stream), service);
-        timeout(self.patience, connection)
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+            .with_upgrades();
+        timeout(self.limits.client_patience, connection)
             .await?
-            .map_err(io::Error::other)
+            .map_err(io::Error::other)?;
+        match begun.take() {
+            Some(begun) => websocket::serve(begun, client, self.desk, &self.limits).await,
+            None => Ok(()),
+        }
     }
+}
+
+/// Lets the connection end with the answer, unless it goes on as a WebSocket.
+async fn close(mut response: Response) -> Response {
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        response
+            .headers_mut()
+            .insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// Whether a request was made by a page in a browser, which may be anybody's.
+fn is_from_page(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::ORIGIN)
 }
 
 async fn ready(State(shared): State<Shared>) -> Response {
@@ -115,8 +152,12 @@ async fn metrics(State(shared): State<Shared>) -> Response {
 async fn ng(
     State(shared): State<Shared>,
     Extension(Client(client)): Extension<Client>,
+    headers: HeaderMap,
     message: Bytes,
 ) -> Response {
+    if is_from_page(&headers) {
+        return StatusCode::FORBIDDEN.into_response();
+    }
     let Some(place) = shared.desk.wait_for_place().await else {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
@@ -131,8 +172,12 @@ async fn ng(
 async fn ng_plain(
     State(shared): State<Shared>,
     Extension(Client(client)): Extension<Client>,
+    headers: HeaderMap,
     body: Bytes,
 ) -> Response {
+    if is_from_page(&headers) {
+        return StatusCode::FORBIDDEN.into_response();
+    }
     let kind = if body.first() == Some(&b'{') {
         "application/json"
     } else {

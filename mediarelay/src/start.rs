@@ -211,7 +211,7 @@ impl Builder {
         let limits = self.config.limits.shell.clone();
         let (dialogue, accepts) = (Arc::clone(&sights.dialogue), Arc::clone(&sights.accepts));
         let watch = Watch::new(line.clone(), sights);
-        let cli = Cli::new(line.clone(), &self.config, self.interfaces.clone());
+        let cli = Cli::new(line.clone(), self.config.media.clone(), self.interfaces.clone());
         let desk = Desk::new(dialogue, line.clone(), cli.clone(), limits.ng_outstanding);
         let http = Http::new(desk.clone(), watch.clone(), &limits);
         Services {

@@ -10,6 +10,8 @@ pub(super) enum Command<'a> {
     ListSessions(Which<'a>),
     ListTimeout(Timeout),
     ListTotals,
+    /// `None` is no limit.
+    SetMaxSessions(Option<usize>),
     Terminate(Which<'a>),
     /// What is to be answered to a line that is none of these.
     Refused(String),
@@ -33,10 +35,12 @@ pub(super) enum Timeout {
     Final,
 }
 
-const COMMANDS: &str = "Available sub-commands at this level:\n\tlist\n\tterminate\n\thelp\n";
+const COMMANDS: &str = "Available sub-commands at this level:\n\tlist\n\tset\n\tterminate\n\thelp\n";
 
 const LIST_COMMANDS: &str = "Available sub-commands at this level:\n\tnumsessions\n\tsessions\n\ttotals\n\t\
      interfaces\n\tmaxsessions\n\ttimeout\n\tsilenttimeout\n\toffertimeout\n\tfinaltimeout\n";
+
+const SET_COMMANDS: &str = "Available sub-commands at this level:\n\tmaxsessions <number, -1 for no limit>\n";
 
 const TERMINATE_COMMANDS: &str =
     "Available sub-commands at this level:\n\tall\n\town\n\tforeign\n\t<call-id>\n";
@@ -48,6 +52,7 @@ impl<'a> Command<'a> {
         match verb {
             "help" => Self::Help(COMMANDS),
             "list" => Self::list(rest),
+            "set" => Self::set(rest),
             "terminate" => match Which::parse(rest) {
                 Some(Which::One("help")) => Self::Help(TERMINATE_COMMANDS),
                 Some(which) => Self::Terminate(which),
@@ -71,6 +76,20 @@ impl<'a> Command<'a> {
             "silenttimeout" | "silent_timeout" => Self::ListTimeout(Timeout::Silent),
             "offertimeout" | "offer_timeout" => Self::ListTimeout(Timeout::Offer),
             "finaltimeout" | "final_timeout" => Self::ListTimeout(Timeout::Final),
+            _ => Self::unknown(text),
+        }
+    }
+
+    fn set(text: &'a str) -> Self {
+        let (what, rest) = word(text);
+        match (what, rest.trim()) {
+            ("help", _) => Self::Help(SET_COMMANDS),
+            ("maxsessions", "") | ("", _) => Self::incomplete(),
+            ("maxsessions", "-1") => Self::SetMaxSessions(None),
+            ("maxsessions", number) => number.parse().map_or_else(
+                |_| Self::Refused(format!("Not a number of sessions: {number}\n")),
+                |max| Self::SetMaxSessions(Some(max)),
+            ),
             _ => Self::unknown(text),
         }
     }
@@ -120,6 +139,8 @@ mod tests {
             ),
             ("list interfaces", Command::ListInterfaces),
             ("list offer_timeout", Command::ListTimeout(Timeout::Offer)),
+            ("set maxsessions 0", Command::SetMaxSessions(Some(0))),
+            ("set  maxsessions -1", Command::SetMaxSessions(None)),
             ("terminate all", Command::Terminate(Which::All)),
             ("terminate x", Command::Terminate(Which::One("x"))),
             ("help", Command::Help(COMMANDS)),
@@ -135,6 +156,9 @@ mod tests {
             ("list", "More parameters required.\n"),
             ("list sessions", "More parameters required.\n"),
             ("terminate", "More parameters required.\n"),
+            ("set maxsessions", "More parameters required.\n"),
+            ("set maxsessions -7", "Not a number of sessions: -7\n"),
+            ("set loglevel 7", "Unknown or incomplete command::loglevel 7\n"),
             ("foo", "Unknown or incomplete command::foo\n"),
             ("list foo bar", "Unknown or incomplete command::foo bar\n"),
             ("", "Unknown or incomplete command::\n"),

@@ -285,6 +285,12 @@ fn address(ip: Option<&viaduct_ng::ByteString>, port: Option<u64>) -> String {
     }
 }
 
+/// The limit on calls.
+pub(super) fn max_sessions(max: Option<usize>) -> String {
+    let max = max.map_or("-1".to_owned(), |max| max.to_string());
+    format!("Maximum sessions configured on rtpengine: {max}\n")
+}
+
 /// The ports of one address.
 pub(super) fn interface(text: &mut String, name: &str, first: u16, last: u16, usage: &PortUsage) {
     let family = if usage.address.is_ipv4() { "IPv4" } else { "IPv6" };

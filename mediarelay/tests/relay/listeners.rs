@@ -1,7 +1,13 @@
 //! What proxies and people ask over the network.
 
 use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 
+use tokio_tungstenite::tungstenite;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::handshake::HandshakeError;
+use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
+use tokio_tungstenite::tungstenite::{Message, WebSocket};
 use viaduct_ng::{Encoding, ErrorReason, Reply, Request, encode_packet};
 use viaduct_settings::{RelayListener, RelayScheme};
 
@@ -9,14 +15,14 @@ use crate::support::call::{Call, answer, delete, offer, ok};
 use crate::support::ng::Proxy;
 use crate::support::phone::Phone;
 use crate::support::program::Program;
-use crate::support::tcp::{cli, connect, http};
+use crate::support::tcp::{cli, connect, exchange, http};
 use crate::support::{InProcess, free_port, own_address, settings};
 
 const PING: &[u8] = b"1_1 d7:command4:pinge";
 const PONG: &[u8] = b"1_1 d6:result4:ponge";
 
 /// A relay with one listener of each kind: NG over UDP and TCP, text, HTTP.
-fn relay() -> (InProcess, [std::net::SocketAddr; 4]) {
+fn relay() -> (InProcess, [SocketAddr; 4]) {
     let address = own_address();
     let schemes = [
         RelayScheme::NgUdp,
@@ -135,6 +141,22 @@ fn people_are_answered_in_the_words_of_rtpengine() {
 }
 
 #[test]
+fn a_relay_can_be_drained_by_hand() {
+    let (relay, [_, _, text, web]) = relay();
+    let limit = |max: &str| format!("Maximum sessions configured on rtpengine: {max}\n");
+    assert_eq!(cli(text, "list maxsessions"), limit("-1"));
+    let mut call = Call::set_up("last", |request| relay.ask(request.clone()));
+    assert_eq!(cli(text, "set maxsessions 0"), limit("0"));
+    let refused = relay.ask(offer("refused", &call.alice.sdp()));
+    assert_eq!(refused, Reply::error(ErrorReason::ParallelSessionLimit));
+    assert_eq!(http(web, "GET", "/health/ready", "text/plain", b"").0, 503);
+    call.talk(2);
+    assert_eq!(cli(text, "set maxsessions -1"), limit("-1"));
+    ok(relay.ask(offer("taken", &call.alice.sdp())));
+    relay.shut_down();
+}
+
+#[test]
 fn a_line_of_the_text_interface_may_come_over_ng() {
     let relay = Program::start(&[]);
     let proxy = Proxy::of(relay.ng, Encoding::Json);
@@ -153,7 +175,7 @@ fn a_line_of_the_text_interface_may_come_over_ng() {
 fn ng_over_tcp_finds_messages_in_any_pieces() {
     let (relay, [_, ng_tcp, ..]) = relay();
     let mut stream = connect(ng_tcp);
-    let answers = |stream: &mut std::net::TcpStream, count: usize| {
+    let answers = |stream: &mut TcpStream, count: usize| {
         let mut answer = vec![0; PONG.len() * count];
         stream.read_exact(&mut answer).unwrap();
         assert_eq!(answer, PONG.repeat(count));
@@ -190,6 +212,76 @@ fn ng_over_http_has_a_cookie_or_none() {
     assert_eq!(http(web, "POST", "/ng", kind, &vec![b'x'; 300 << 10]).0, 413);
     assert_eq!(http(web, "GET", "/no/such/page", kind, b"").0, 404);
     assert_eq!(http(web, "DELETE", "/ng", kind, b"").0, 405);
+    relay.shut_down();
+}
+
+/// A WebSocket to the relay, or what it answers instead.
+fn websocket(web: SocketAddr, headers: &[(&str, &str)]) -> Result<WebSocket<TcpStream>, u16> {
+    let mut request = format!("ws://{web}/").into_client_request().unwrap();
+    for (name, value) in headers {
+        let name: HeaderName = name.parse().unwrap();
+        request
+            .headers_mut()
+            .insert(name, HeaderValue::from_str(value).unwrap());
+    }
+    match tungstenite::client(request, connect(web)) {
+        Ok((socket, _)) => Ok(socket),
+        Err(HandshakeError::Failure(tungstenite::Error::Http(response))) => Err(response.status().as_u16()),
+        Err(other) => panic!("{other}"),
+    }
+}
+
+#[test]
+fn ng_over_websocket_is_spoken_by_subprotocol() {
+    let (relay, [.., web]) = relay();
+    let mut ng = websocket(web, &[("sec-websocket-protocol", "ng.rtpengine.com")]).unwrap();
+    let mut plain = websocket(
+        web,
+        &[(
+            "sec-websocket-protocol",
+            "cli.rtpengine.com, ng-plain.rtpengine.com",
+        )],
+    )
+    .unwrap();
+    for _ in 0..2 {
+        ng.send(Message::binary(PING)).unwrap();
+        assert_eq!(ng.read().unwrap(), Message::binary(PONG));
+        plain.send(Message::text(r#"{"command":"ping"}"#)).unwrap();
+        assert_eq!(plain.read().unwrap(), Message::text(r#"{"result":"pong"}"#));
+    }
+    ng.send(Message::Ping(b"still there?".to_vec().into())).unwrap();
+    assert_eq!(ng.read().unwrap(), Message::Pong(b"still there?".to_vec().into()));
+    // Too much for one message ends the connection.
+    let _ = ng.send(Message::binary(vec![b'x'; 300 << 10]));
+    assert!(ng.read().is_err());
+    plain.close(None).unwrap();
+    let figures = relay
+        .wait_for("the failed connection", |now| now.connections[2].failed == 1)
+        .connections[2];
+    assert_eq!((figures.accepted, figures.refused), (2, 0));
+    relay.shut_down();
+}
+
+#[test]
+fn pages_in_browsers_may_not_command() {
+    let (relay, [.., web]) = relay();
+    let subprotocol = ("sec-websocket-protocol", "ng.rtpengine.com");
+    assert_eq!(
+        websocket(web, &[subprotocol, ("origin", "https://evil.example")]).err(),
+        Some(403)
+    );
+    assert_eq!(websocket(web, &[]).err(), Some(400));
+    for path in ["/ng", "/ng-plain"] {
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: relay\r\nOrigin: http://{web}\r\nContent-Type: text/plain\r\nContent-Length: \
+             {}\r\n\r\n{}",
+            PING.len(),
+            str::from_utf8(PING).unwrap()
+        );
+        let answer = String::from_utf8(exchange(web, request.as_bytes())).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+    }
+    assert_eq!(relay.snapshot().ng.received, 0);
     relay.shut_down();
 }
 

@@ -1,0 +1,160 @@
+//! NG over WebSocket, as Kamailio speaks it: one message, one answer, in frames of the same kind.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::extract::{Extension, Request};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio::time::timeout;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, Message};
+
+use super::is_from_page;
+use crate::limits::ShellLimits;
+use crate::ng::{Desk, Taken};
+
+/// Octets that a connection keeps for reading.
+const READ_BUFFER: usize = 4_096;
+
+/// What is spoken in the frames, by the names that rtpengine gives it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Subprotocol {
+    /// Messages with cookies.
+    Ng,
+    /// Messages without.
+    NgPlain,
+}
+
+impl Subprotocol {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Ng => "ng.rtpengine.com",
+            Self::NgPlain => "ng-plain.rtpengine.com",
+        }
+    }
+
+    /// The first of those that a client speaks.
+    fn of(headers: &HeaderMap) -> Option<Self> {
+        let offered = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).into_iter();
+        let mut offered = offered
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','));
+        offered.find_map(|name| {
+            [Self::Ng, Self::NgPlain]
+                .into_iter()
+                .find(|known| known.name() == name.trim())
+        })
+    }
+}
+
+/// A WebSocket that was agreed on and is served when the answer is sent.
+#[derive(Debug)]
+pub(super) struct Agreed {
+    io: OnUpgrade,
+    subprotocol: Subprotocol,
+}
+
+/// Takes what was agreed on from the request's handler to the connection's task, which then goes on with it, so that the
+/// connection keeps its place among those that are allowed.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Begun(Arc<Mutex<Option<Agreed>>>);
+
+impl Begun {
+    fn put(&self, agreed: Agreed) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(agreed);
+    }
+
+    pub(super) fn take(&self) -> Option<Agreed> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// Answers a request to speak WebSocket. Anything else that comes here is for a page that there is not.
+pub(super) async fn begin(Extension(begun): Extension<Begun>, mut request: Request) -> Response {
+    if !request.headers().contains_key(header::UPGRADE) {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    if is_from_page(request.headers()) {
+        return StatusCode::FORBIDDEN.into_response();
+    }
+    let Some(subprotocol) = Subprotocol::of(request.headers()) else {
+        return (StatusCode::BAD_REQUEST, "no subprotocol that is spoken here\n").into_response();
+    };
+    let mut response = match create_response_with_body(&request, axum::body::Body::empty) {
+        Ok(response) => response,
+        Err(error) => return (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
+    };
+    let name = HeaderValue::from_static(subprotocol.name());
+    response
+        .headers_mut()
+        .insert(header::SEC_WEBSOCKET_PROTOCOL, name);
+    begun.put(Agreed {
+        io: hyper::upgrade::on(&mut request),
+        subprotocol,
+    });
+    response
+}
+
+/// Serves one connection until the client closes it or is silent too long.
+pub(super) async fn serve(
+    agreed: Agreed,
+    client: SocketAddr,
+    desk: Desk,
+    limits: &ShellLimits,
+) -> io::Result<()> {
+    let io = timeout(limits.client_patience, agreed.io)
+        .await?
+        .map_err(io::Error::other)?;
+    let octets = limits.ng_stream_octets;
+    let config = WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(0)
+        .max_message_size(Some(octets))
+        .max_frame_size(Some(octets));
+    let mut socket = WebSocketStream::from_raw_socket(TokioIo::new(io), Role::Server, Some(config)).await;
+    loop {
+        // Nothing is lost with a connection that carries nothing.
+        let Ok(message) = timeout(limits.ng_idle, socket.next()).await else {
+            return Ok(());
+        };
+        let (message, is_text) = match message {
+            Some(Ok(Message::Text(text))) => (Bytes::from(text), true),
+            Some(Ok(Message::Binary(octets))) => (octets, false),
+            // The library answers these.
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => continue,
+            Some(Ok(Message::Close(_)) | Err(Error::ConnectionClosed)) | None => return Ok(()),
+            Some(Err(error)) => return Err(io::Error::other(error)),
+        };
+        let Some(answer) = answer(&desk, agreed.subprotocol, client, &message).await else {
+            continue;
+        };
+        let frame = match String::from_utf8(answer.to_vec()) {
+            Ok(text) if is_text => Message::text(text),
+            // An SDP may hold octets that are no text.
+            Ok(_) | Err(_) => Message::Binary(answer),
+        };
+        timeout(limits.client_patience, socket.send(frame))
+            .await?
+            .map_err(io::Error::other)?;
+    }
+}
+
+/// `None`: the message wants none.
+async fn answer(desk: &Desk, subprotocol: Subprotocol, client: SocketAddr, message: &[u8]) -> Option<Bytes> {
+    match subprotocol {
+        Subprotocol::NgPlain => Some(desk.plain(client, message).await.into()),
+        Subprotocol::Ng => match desk.take(desk.wait_for_place().await?, client, message) {
+            Taken::Ignore => None,
+            Taken::Answer(answer) => Some(answer),
+            Taken::Case(case) => Some(desk.carry_out(case).await.0),
+        },
+    }
+}
