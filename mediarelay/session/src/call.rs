@@ -6,7 +6,7 @@ mod parties;
 mod report;
 mod timers;
 
-pub(crate) use parties::Names;
+pub(crate) use parties::{Names, is_final};
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -32,6 +32,8 @@ pub(crate) struct Call {
     pub(crate) client: Option<IpAddr>,
     pub(crate) created: Instant,
     pub(crate) answered: Option<Instant>,
+    /// The last answer was a provisional one: it rings.
+    pub(crate) rings: bool,
     pub(crate) last_signal: Instant,
     pub(crate) parties: BTreeMap<PartyId, Party>,
     pub(crate) dialogues: Vec<Dialogue>,
@@ -62,6 +64,7 @@ impl Call {
             client: None,
             created: now,
             answered: None,
+            rings: false,
             last_signal: now,
             parties: BTreeMap::new(),
             dialogues: Vec::new(),

@@ -31,8 +31,8 @@ pub(crate) struct Wishes {
 /// What we have written to a party in `o=` and `s=`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Written {
-    /// The last document, with nothing in the place of the version.
-    pub(crate) document: Option<Vec<u8>>,
+    /// SHA-256 of the last document with nothing in the place of the version.
+    pub(crate) document: Option<[u8; 32]>,
     pub(crate) version: Option<String>,
     /// Our own session id, once `origin-full` has asked for one.
     pub(crate) own_session_id: Option<String>,

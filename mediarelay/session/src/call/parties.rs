@@ -102,10 +102,8 @@ impl Call {
         if sender == reader {
             return Err(ErrorReason::InvalidDialogue);
         }
-        let is_final = options.sip_message_type == Some(SipMessageType::Response)
-            && options.sip_code.is_some_and(|code| code >= FINAL_CODE)
-            && !options.has(Flag::Provisional);
-        self.party_mut(sender).tag_fixed |= is_final;
+        self.party_mut(sender).tag_fixed |=
+            is_final(options) == Some(true) && !options.has(Flag::Provisional);
         Ok((sender, reader))
     }
 
@@ -207,4 +205,10 @@ impl Call {
         }
         Ok(self.new_party(now))
     }
+}
+
+/// Whether an SDP came in a final response (NG `sip-message-type`, `sip-code`); `None` if it does not say.
+pub(crate) fn is_final(options: &Options) -> Option<bool> {
+    let is_response = options.sip_message_type == Some(SipMessageType::Response);
+    Some(options.sip_code.filter(|_| is_response)? >= FINAL_CODE)
 }

@@ -51,23 +51,23 @@ impl Call {
         let longest = config
             .final_timeout
             .map(|timeout| (self.created + timeout, DeleteReason::FinalTimeout));
-        let idle = match self.answered {
-            None => (
+        let idle = if self.answered.is_none() || self.rings {
+            // Who lets it ring may be silent meanwhile.
+            (
                 self.last_signal + config.offer_timeout,
                 DeleteReason::OfferTimeout,
-            ),
-            Some(_) => {
-                let (timeout, reason) = if self.flows_both_ways() {
-                    (config.media_timeout, DeleteReason::MediaTimeout)
-                } else {
-                    (config.silent_timeout, DeleteReason::SilentTimeout)
-                };
-                let heard = self.last_packet().map(|tick| core.epoch.instant(tick));
-                (
-                    heard.map_or(self.last_signal, |heard| heard.max(self.last_signal)) + timeout,
-                    reason,
-                )
-            }
+            )
+        } else {
+            let (timeout, reason) = if self.flows_both_ways() {
+                (config.media_timeout, DeleteReason::MediaTimeout)
+            } else {
+                (config.silent_timeout, DeleteReason::SilentTimeout)
+            };
+            let heard = self.last_packet().map(|tick| core.epoch.instant(tick));
+            (
+                self.last_signal.max(heard.unwrap_or(self.last_signal)) + timeout,
+                reason,
+            )
         };
         longest.into_iter().chain([idle]).min_by_key(|(at, _)| *at)
     }

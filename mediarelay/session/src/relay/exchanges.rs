@@ -7,7 +7,7 @@ use viaduct_ng::{Answer, ByteString, ErrorReason, LoadLimit, Offer, Options, Rep
 use viaduct_sdp::{ParseFault, Session};
 
 use super::Relay;
-use crate::call::{Call, Names};
+use crate::call::{Call, Names, is_final};
 use crate::core::{CallKey, Core};
 use crate::event::{DeleteReason, What};
 use crate::exchange::Kind;
@@ -247,6 +247,8 @@ impl Call {
                 reply
             }
         };
+        let provisional = is_final(&message.options) == Some(false);
+        self.rings = provisional && (self.rings || self.answered.is_none());
         if self.answered.is_none() {
             self.answered = Some(now);
             let after = now.saturating_duration_since(self.created);

@@ -142,9 +142,23 @@ impl Browser {
         };
         self.agent.set_controlling(offer.has_attribute("ice-lite"));
         self.read(offer);
-        let mid = offer.values("mid").first().copied().unwrap_or("0");
-        let audio = self.audio(mid, self.setup, "sendrecv");
-        self.document(&format!("BUNDLE {mid}"), &[audio])
+        let medias: Vec<(String, String)> = offer
+            .session
+            .medias()
+            .map(|media| {
+                (
+                    media.kind_text().to_owned(),
+                    media.mid().unwrap_or("0".to_owned()),
+                )
+            })
+            .collect();
+        let one = |(kind, mid): &(String, String)| match kind.as_str() {
+            "audio" => self.audio(mid, self.setup, "sendrecv"),
+            _ => self.video(mid, self.setup),
+        };
+        let answers: Vec<String> = medias.iter().map(one).collect();
+        let mids: Vec<String> = medias.into_iter().map(|(_, mid)| mid).collect();
+        self.document(&format!("BUNDLE {}", mids.join(" ")), &answers)
     }
 
     fn document(&mut self, group: &str, medias: &[String]) -> String {

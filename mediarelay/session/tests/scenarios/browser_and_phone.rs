@@ -276,6 +276,45 @@ fn audio_and_video_of_a_bundle_reach_different_ports_of_a_phone() {
     world.assert_empty();
 }
 
+/// NG's shorthand for all that browsers need.
+#[test]
+fn a_phone_with_video_calls_a_browser_that_bundles() {
+    for flags in ["WebRTC", "WebRTC bundle=[strict]"] {
+        let mut world = World::new();
+        let (mut browser, mut phone) = (browser(), phone());
+        let mut video = Phone::new("198.51.100.9:4002", 0x0f00_0002);
+        let both = format!(
+            "{}m=video 4002 RTP/AVP 96\r\na=rtpmap:96 VP8/90000\r\n",
+            phone.sdp()
+        );
+        let to_browser = world.sdp(&offer(&both, "p", None, flags));
+        assert_eq!(to_browser.value("group"), "BUNDLE 1 2", "{}", to_browser.text);
+        assert_eq!(
+            to_browser.values("ice-ufrag")[0],
+            to_browser.values("ice-ufrag")[1]
+        );
+        let (audio_part, video_part) = to_browser.text.split_once("m=video ").unwrap();
+        assert!(video_part.contains("a=bundle-only\r\n") && !audio_part.contains("bundle-only"));
+        assert_eq!(
+            video_part.starts_with("0 "),
+            flags.contains("strict"),
+            "{}",
+            to_browser.text
+        );
+        let to_phone = world.sdp(&answer(&browser.answer(&to_browser), "p", "b", WEB_ANSWERS_PHONE));
+        assert_ne!(to_phone.address(0), to_phone.address(1));
+        phone.read(&to_phone);
+        video.relay = Some(to_phone.address(1));
+        Browser::connect(&mut world, &mut [&mut browser]);
+        hear_each_other(&mut world, &mut browser, &mut phone);
+        let (_, packet) = video.send(&mut world);
+        assert_eq!(browser.received(&mut world), [packet]);
+        assert_eq!(world.relay.gauges().dtls_associations, 1);
+        world.ok(&delete_now());
+        world.assert_empty();
+    }
+}
+
 /// The proxy names its profile's flags with every message, also where nothing is there to answer them.
 #[test]
 fn early_media_reaches_the_caller_before_the_final_answer() {

@@ -184,6 +184,33 @@ fn paths_of_a_leg_are_bounded() {
     }
 }
 
+/// An SDP may name anybody's address; only a password moves media.
+#[test]
+fn an_sdp_does_not_take_a_browsers_path_away() {
+    let mut world = World::new();
+    let (mut browser, mut phone) = established(&mut world);
+    let call = |request: Request| match request {
+        Request::Offer(mut offer) => {
+            offer.call_id = "call-2".into();
+            Request::Offer(offer)
+        }
+        Request::Answer(mut answer) => {
+            answer.call_id = "call-2".into();
+            Request::Answer(answer)
+        }
+        other => other,
+    };
+    let mut liar = Phone::new(&browser.address.to_string(), 9);
+    world.sdp(&call(offer(&phone.sdp(), "p", None, PHONE_TO_WEB)));
+    world.sdp(&call(answer(&liar.sdp(), "p", "b", WEB_ANSWERS_PHONE)));
+    assert_eq!(world.relay.counters().addresses_taken, 1);
+    hear_each_other(&mut world, &mut browser, &mut phone);
+    world.ok(&call_delete("call-2"));
+    hear_each_other(&mut world, &mut browser, &mut phone);
+    world.ok(&delete_now());
+    world.assert_empty();
+}
+
 #[test]
 fn what_is_handed_up_late_is_counted() {
     let mut world = World::new();

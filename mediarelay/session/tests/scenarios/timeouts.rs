@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use viaduct_ng::{Request, SipMessageType};
 use viaduct_session::{Config, DeleteReason, IceFailure, What};
 
 use crate::between_likes::{phones, phones_hear_each_other};
@@ -84,6 +85,33 @@ fn an_offer_waits_for_its_answer_so_long() {
     assert_eq!(end(&mut world), None);
     world.wait_millis(2_000);
     assert_eq!(end(&mut world), Some((DeleteReason::OfferTimeout, 180)));
+    world.assert_empty();
+}
+
+/// A 183 with SDP, and nobody says a word for minutes.
+#[test]
+fn a_call_that_rings_is_not_a_silent_one() {
+    let mut world = World::new();
+    let (mut caller, mut callee) = (
+        Phone::new("198.51.100.9:4000", 1),
+        Phone::new("203.0.113.44:6000", 2),
+    );
+    callee.read(&world.sdp(&offer(&caller.sdp(), "a", None, "")));
+    let response = |sdp: String, code: u16| {
+        let Request::Answer(mut answer) = answer(&sdp, "a", "b", "") else {
+            unreachable!()
+        };
+        answer.options.sip_message_type = Some(SipMessageType::Response);
+        answer.options.sip_code = Some(code);
+        Request::Answer(answer)
+    };
+    caller.read(&world.sdp(&response(callee.sdp(), 183)));
+    world.wait_millis(170_000);
+    assert_eq!(end(&mut world), None);
+    world.sdp(&response(callee.sdp(), 200));
+    phones_hear_each_other(&mut world, &mut caller, &mut callee);
+    world.wait_millis(61_000);
+    assert_eq!(end(&mut world), Some((DeleteReason::MediaTimeout, 230)));
     world.assert_empty();
 }
 

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use viaduct_forward::LegId;
 use viaduct_ng::{Bundle, Flag, Replace, RtcpMux, SdpSection, TransportProtocol};
 use viaduct_sdp::{
     AddressFamily, CodecPattern, CodecRules, CodecSelector, Connection, Direction, Fingerprint, HashFunction,
@@ -77,9 +78,14 @@ impl Call {
         }
         self.write_packet_times(exchange, own_offer.as_ref(), &mut out);
         let wishes = self.party(exchange.reader).wishes.clone();
+        let bundle_only = self.is_bundle_only(exchange, position, leg);
         let leg = self.legs.get_mut(&leg)?;
         let told = Told::of(exchange, leg, offered, own_offer.as_ref());
         write_address(exchange, leg, &told, &theirs, &mut out);
+        if let Some(word) = bundle_only {
+            out.bundle_only = true;
+            out.port = if word == Bundle::Strict { 0 } else { out.port };
+        }
         if theirs.is_rtp() {
             write_rtcp(exchange, leg, &told, &mut out);
             write_ice(core, exchange, leg, &told, &mut out);
@@ -94,6 +100,14 @@ impl Call {
             write_dtls(core, exchange, leg, &told, hash, &mut out);
         }
         Some(out)
+    }
+
+    /// Whether an offer lets the reader have an m-line in a bundle only, and how that is written (RFC 9143 section 6).
+    fn is_bundle_only(&self, exchange: &Exchange<'_>, position: usize, leg: LegId) -> Option<Bundle> {
+        let leads = self.party(exchange.reader).first_media_on(leg) == Some(position);
+        let mut words = [Bundle::Strict, Bundle::Require].into_iter();
+        let word = words.find(|word| exchange.options.bundle.contains(*word))?;
+        Some(word).filter(|_| exchange.kind == Kind::Offer && !leads)
     }
 
     fn write_rejected(

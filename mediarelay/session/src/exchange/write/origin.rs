@@ -1,5 +1,6 @@
 //! `o=` and `s=` (RFC 8866 sections 5.2 and 5.3), and the version that says whether an SDP has changed.
 
+use sha2::{Digest, Sha256};
 use viaduct_ng::{Replace, Word};
 use viaduct_sdp::{AddressFamily, Host, Origin, SessionOut};
 
@@ -61,14 +62,15 @@ impl Call {
         let place = BEFORE_ORIGIN + before.len();
         out.origin = [before, after].concat();
         let mut document = out.to_bytes();
+        let digest: [u8; 32] = Sha256::digest(&document).into();
         let steady = asked(Replace::SdpVersion) || asked(Replace::OriginFull);
         let version = match written.version.take() {
             Some(last) if asked(Replace::ForceIncrementSdpVersion) => next_version(&last),
-            Some(last) if steady && written.document.as_ref() == Some(&document) => last,
+            Some(last) if steady && written.document == Some(digest) => last,
             Some(last) if steady => next_version(&last),
             Some(_) | None => origin.version,
         };
-        written.document = Some(document.clone());
+        written.document = Some(digest);
         written.version = Some(version.clone());
         document.splice(place..place, version.into_bytes());
         document
