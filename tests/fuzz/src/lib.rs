@@ -31,6 +31,7 @@
 
 mod mutator;
 mod ng;
+mod relay;
 mod rtp;
 mod sdp;
 mod sip;
@@ -40,6 +41,7 @@ mod worker;
 
 pub use mutator::Mutator;
 pub use ng::{bencode, flags, json};
+pub use relay::relay;
 pub use rtp::rtp;
 pub use sdp::sdp;
 pub use sip::sip;
@@ -57,7 +59,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     Target {
         name: "bencode",
         run: bencode,
@@ -69,6 +71,10 @@ pub const TARGETS: [Target; 9] = [
     Target {
         name: "json",
         run: json,
+    },
+    Target {
+        name: "relay",
+        run: relay,
     },
     Target {
         name: "rtp",

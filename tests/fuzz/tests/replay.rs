@@ -93,6 +93,11 @@ fn json() {
 }
 
 #[test]
+fn relay() {
+    replay("relay", MUTATIONS_OF_SLOW);
+}
+
+#[test]
 fn rtp() {
     replay("rtp", MUTATIONS);
 }
