@@ -1,5 +1,6 @@
 //! The relay at one moment, for metrics, health checks and people.
 
+mod figures;
 mod json;
 mod openmetrics;
 

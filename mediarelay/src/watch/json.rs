@@ -2,8 +2,12 @@
 
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
-use viaduct_session::{Gauges, LimitCounters, PortUsage};
+use viaduct_session::PortUsage;
 
+use super::figures::{
+    CONNECTIONS, CONTROL, CONTROL_GAUGES, COUNTERS, ENDS, Figure, GAUGES, LIMITS, NG, PORTS_FAILED, WORKER,
+    WORKER_GAUGES,
+};
 use super::{ConnectionFigures, NamedPorts, Snapshot, WorkerFigures};
 
 /// As [`Snapshot::to_json`].
@@ -14,73 +18,38 @@ impl Serialize for Snapshot {
 }
 
 impl Snapshot {
-    /// The figures that people ask for, as one JSON object. What exists stands at its top: `calls`, `flows`,
-    /// `ports_in_use` and their like, all of them 0 when there are no calls. Metrics have all figures.
+    /// All figures as one JSON object. What exists stands at its top: `calls`, `ports_in_use`, `flows` and their like,
+    /// all of them 0 when there are no calls.
     #[must_use]
     pub fn to_json(&self) -> Value {
-        let counters = &self.counters;
-        let Gauges {
-            calls,
-            legs,
-            flows,
-            crypto,
-            ufrags,
-            dtls_tuples,
-            dtls_associations,
-            ports_in_use,
-            tuples,
-            retired,
-            timers,
-            fragments,
-        } = self.gauges;
-        json!({
-            "version": env!("CARGO_PKG_VERSION"),
-            "uptime_seconds": self.uptime.as_secs(),
-            "fast_path": "off",
-            "calls": calls,
-            "ports_in_use": ports_in_use,
-            "flows": flows,
-            "legs": legs,
-            "tuples": tuples,
-            "srtp_contexts": crypto,
-            "ice_ufrags": ufrags,
-            "ice_fragments_waiting": fragments,
-            "dtls_tuples": dtls_tuples,
-            "dtls_associations": dtls_associations,
-            "call_timers": timers,
-            "retired": retired,
-            "sockets": self.control.sockets,
-            "since_start": {
-                "calls": counters.calls,
-                "refused": counters.calls_refused,
-                "out_of_ports": counters.out_of_ports,
-                "ended": {
-                    "requested": counters.ended_regularly,
-                    "media_timeout": counters.ended_by_media_timeout,
-                    "silent_timeout": counters.ended_by_silent_timeout,
-                    "offer_timeout": counters.ended_by_offer_timeout,
-                    "final_timeout": counters.ended_by_final_timeout,
-                },
-                "zero_way": counters.zero_way_calls,
-                "one_way": counters.one_way_calls,
-                "endpoints_learnt": counters.endpoints_learnt,
-                "strangers": counters.strangers,
-                "ice": { "connected": counters.ice_connected, "failed": counters.ice_failed },
-                "dtls": { "connected": counters.dtls_connected, "failed": counters.dtls_failed },
-            },
-            "limits_hit": limits_hit(&counters.limits),
-            "dropped": self.dropped(),
-            "ports": self.ports.iter().map(ports).collect::<Vec<_>>(),
-            "workers": self.workers.iter().map(worker).collect::<Vec<_>>(),
-            "ng": {
-                "messages": self.ng.received,
-                "repeats": self.ng.cache.hits + self.ng.cache.hits_in_work,
-                "not_ng": self.ng.not_ng,
-                "malformed": self.ng.malformed,
-                "overload": self.ng.overload,
-            },
-            "connections": self.connections.iter().map(connections).collect::<Vec<_>>(),
-        })
+        let mut top = Map::new();
+        top.insert("version".to_owned(), env!("CARGO_PKG_VERSION").into());
+        top.insert("uptime_seconds".to_owned(), self.uptime.as_secs().into());
+        top.insert("fast_path".to_owned(), "off".into());
+        top.extend(entries(GAUGES, &self.gauges));
+        let mut since_start: Map<_, _> = entries(COUNTERS, &self.counters).collect();
+        since_start.insert("calls_ended".to_owned(), object(entries(ENDS, &self.counters)));
+        let mut control: Map<_, _> = entries(CONTROL_GAUGES, &self.control).collect();
+        control.extend(entries(CONTROL, &self.control));
+        control.insert("requests_refused".to_owned(), self.requests_refused.into());
+        control.insert(
+            "ports_failed".to_owned(),
+            object(entries(PORTS_FAILED, &self.control)),
+        );
+        control.insert("cpu_seconds".to_owned(), self.control_cpu.as_secs_f64().into());
+        for (key, value) in [
+            ("since_start", Value::Object(since_start)),
+            ("limits_hit", object(entries(LIMITS, &self.counters.limits))),
+            ("dropped", self.dropped()),
+            ("ports", self.ports.iter().map(ports).collect()),
+            ("control", Value::Object(control)),
+            ("workers", self.workers.iter().map(worker).collect()),
+            ("ng", object(entries(NG, &self.ng))),
+            ("connections", object(self.connections.iter().map(connections))),
+        ] {
+            top.insert(key.to_owned(), value);
+        }
+        Value::Object(top)
     }
 
     /// Datagrams that all workers dropped, by reason; reasons that never occurred are left out.
@@ -96,27 +65,14 @@ impl Snapshot {
     }
 }
 
-fn limits_hit(limits: &LimitCounters) -> Value {
-    json!({
-        "calls": limits.calls,
-        "name_octets": limits.name_octets,
-        "parties_per_call": limits.parties_per_call,
-        "aliases_per_party": limits.aliases_per_party,
-        "sdp": limits.sdp,
-        "candidates_per_media": limits.candidates_per_media,
-        "paths_per_leg": limits.paths_per_leg,
-        "dtls_associations": limits.dtls_associations,
-        "fragments_waiting": limits.fragments_waiting,
-    })
+fn entries<T>(figures: &'static [Figure<T>], of: &T) -> impl Iterator<Item = (String, Value)> {
+    figures
+        .iter()
+        .map(move |figure| (figure.name.to_owned(), (figure.of)(of).into()))
 }
 
-fn connections(kind: &ConnectionFigures) -> Value {
-    json!({
-        "listener": kind.scheme.to_string(),
-        "accepted": kind.accepted,
-        "refused": kind.refused,
-        "failed": kind.failed,
-    })
+fn object(entries: impl Iterator<Item = (String, Value)>) -> Value {
+    Value::Object(entries.collect())
 }
 
 fn ports(ports: &NamedPorts) -> Value {
@@ -143,15 +99,16 @@ fn ports(ports: &NamedPorts) -> Value {
 
 fn worker(worker: &WorkerFigures) -> Value {
     let dropped: u64 = worker.forward.drops.iter().map(|(_, count)| count).sum();
-    json!({
-        "cpu_seconds": worker.cpu.as_secs_f64(),
-        "flows": worker.forward.flows,
-        "sockets": worker.io.sockets,
-        "received": worker.io.received,
-        "forwarded": worker.forward.forwarded,
-        "replied": worker.forward.replied,
-        "to_control": worker.forward.to_control,
-        "dropped": dropped,
-        "orders_failed": worker.io.orders_failed,
-    })
+    let faults: u64 = worker.io.faults.iter().map(|(_, count)| count).sum();
+    let mut figures: Map<_, _> = entries(WORKER_GAUGES, worker)
+        .chain(entries(WORKER, worker))
+        .collect();
+    figures.insert("dropped".to_owned(), dropped.into());
+    figures.insert("send_faults".to_owned(), faults.into());
+    figures.insert("cpu_seconds".to_owned(), worker.cpu.as_secs_f64().into());
+    Value::Object(figures)
+}
+
+fn connections(kind: &ConnectionFigures) -> (String, Value) {
+    (kind.scheme.to_string(), object(entries(CONNECTIONS, kind)))
 }

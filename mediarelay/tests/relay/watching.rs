@@ -59,7 +59,7 @@ fn the_status_shows_a_call_and_afterwards_nothing() {
     let empty = wait_for("an empty relay", || {
         Some(status()).filter(|status| existing.iter().all(|key| status[key] == 0))
     });
-    assert_eq!(empty["since_start"]["ended"]["requested"], 1);
+    assert_eq!(empty["since_start"]["calls_ended"]["requested"], 1);
     assert_eq!(empty["dropped"], Value::Object(Default::default()));
     // The same as within the process.
     let own = serde_json::to_value(relay.snapshot()).unwrap();

@@ -1,0 +1,230 @@
+//! All figures by name, for JSON and metrics alike: what the one shows, the other has under the same name.
+
+use viaduct_session::{ClientCounters, Counters, Gauges, LimitCounters};
+
+use super::{ConnectionFigures, NgFigures, WorkerFigures};
+use crate::control::ControlSnapshot;
+
+/// One figure of a `T`.
+pub(super) struct Figure<T> {
+    /// As JSON calls it; metrics have a prefix before it.
+    pub(super) name: &'static str,
+    /// The same as metrics call it.
+    pub(super) metric: &'static str,
+    /// What it is.
+    pub(super) help: &'static str,
+    /// Where it stands.
+    pub(super) of: fn(&T) -> u64,
+}
+
+/// A number of things.
+trait Count {
+    fn count(self) -> u64;
+}
+
+impl Count for u64 {
+    fn count(self) -> u64 {
+        self
+    }
+}
+
+impl Count for usize {
+    fn count(self) -> u64 {
+        self as u64
+    }
+}
+
+macro_rules! figures {
+    ($of:ty, $prefix:literal: $($name:literal, $help:literal, $($field:ident).+;)+) => {
+        &[$(Figure {
+            name: $name,
+            metric: concat!($prefix, $name),
+            help: $help,
+            of: |of: &$of| of.$($field).+.count(),
+        }),+]
+    };
+}
+
+/// What exists. All of it is 0 when there are no calls.
+pub(super) const GAUGES: &[Figure<Gauges>] = figures! { Gauges, "viaduct_relay_":
+    "calls", "Calls, those that wait for their deletion among them", calls;
+    "ports_in_use", "Ports that calls use", ports_in_use;
+    "flows", "Flows that are forwarded", flows;
+    "legs", "Transports between the relay and an endpoint", legs;
+    "tuples", "Pairs of addresses that legs are found by", tuples;
+    "srtp_contexts", "SRTP contexts", crypto;
+    "ice_ufrags", "ICE username fragments", ufrags;
+    "ice_fragments_waiting", "Trickled candidates that wait for their party", fragments;
+    "dtls_tuples", "Addresses that may send DTLS", dtls_tuples;
+    "dtls_associations", "DTLS associations", dtls_associations;
+    "call_timers", "Calls with a timer", timers;
+    "retired", "Flows and legs whose counters are about to be forgotten", retired;
+};
+
+/// What happened to calls.
+pub(super) const COUNTERS: &[Figure<Counters>] = figures! { Counters, "viaduct_relay_":
+    "calls_created", "Calls that were created", calls;
+    "calls_refused", "Offers refused because of a limit on calls", calls_refused;
+    "calls_zero_way", "Ended calls in which nobody sent anything", zero_way_calls;
+    "calls_one_way", "Ended calls in which one side alone sent", one_way_calls;
+    "out_of_ports", "Offers that found no ports", out_of_ports;
+    "sdp_unusable", "SDPs that could not be used", sdp_unusable;
+    "repeats", "Offers and answers that came again and got the same reply", repeats;
+    "endpoints_learnt", "Endpoints that were not those of the SDP", endpoints_learnt;
+    "addresses_taken", "Addresses of SDPs that another leg had proven to be its own", addresses_taken;
+    "strangers", "Packets of unknown sources that were not the peer's", strangers;
+    "stale", "Packets and reports about legs that are gone", stale;
+    "candidates_unreachable", "Candidates with a name, a transport other than UDP, or no port", candidates_unreachable;
+    "ice_connected", "Legs on which ICE found a path", ice_connected;
+    "ice_failed", "Legs on which ICE found none or lost it", ice_failed;
+    "dtls_connected", "DTLS handshakes that gave keys", dtls_connected;
+    "dtls_failed", "DTLS handshakes that did not", dtls_failed;
+    "dtls_wrong_fingerprint", "Those in which the certificate was not the one of the SDP", dtls_wrong_fingerprint;
+};
+
+/// Why calls ended; `requested` is by `delete`.
+pub(super) const ENDS: &[Figure<Counters>] = figures! { Counters, "":
+    "requested", "", ended_regularly;
+    "timeout", "", ended_by_media_timeout;
+    "silent_timeout", "", ended_by_silent_timeout;
+    "offer_timeout", "", ended_by_offer_timeout;
+    "final_timeout", "", ended_by_final_timeout;
+};
+
+/// What went over a limit.
+pub(super) const LIMITS: &[Figure<LimitCounters>] = figures! { LimitCounters, "":
+    "calls", "", calls;
+    "name_octets", "", name_octets;
+    "parties_per_call", "", parties_per_call;
+    "aliases_per_party", "", aliases_per_party;
+    "sdp", "", sdp;
+    "candidates_per_media", "", candidates_per_media;
+    "paths_per_leg", "", paths_per_leg;
+    "sources_per_call", "", sources_per_call;
+    "dtls_associations", "", dtls_associations;
+    "fragments_waiting", "", fragments_waiting;
+};
+
+/// What the control thread did.
+pub(super) const CONTROL: &[Figure<ControlSnapshot>] = figures! { ControlSnapshot, "viaduct_relay_control_":
+    "requests", "NG commands carried out", requests;
+    "requests_shed", "New calls refused while workers lag", requests_shed;
+    "datagrams", "Datagrams that workers handed to control", datagrams;
+    "reports", "Reports of workers", reports;
+    "orders_failed", "Orders that workers could not carry out", orders_failed;
+    "sent", "DTLS and STUN datagrams sent by control", sent;
+    "send_faults", "Those that could not be sent", send_faults;
+    "addresses_unknown", "Orders for addresses without a socket", addresses_unknown;
+    "events", "Events of calls", events;
+};
+
+/// What the control thread has.
+pub(super) const CONTROL_GAUGES: &[Figure<ControlSnapshot>] = figures! { ControlSnapshot, "viaduct_relay_control_":
+    "orders_held", "Orders that wait for workers", orders_held;
+    "flows", "Flows that workers were told to have", flows;
+    "sockets", "Media sockets that are open", sockets;
+};
+
+/// Ports that could not be opened, by reason.
+pub(super) const PORTS_FAILED: &[Figure<ControlSnapshot>] = figures! { ControlSnapshot, "":
+    "taken", "", ports_taken;
+    "no_descriptor", "", ports_without_descriptor;
+    "other", "", ports_failed;
+};
+
+/// What each worker did.
+pub(super) const WORKER: &[Figure<WorkerFigures>] = figures! { WorkerFigures, "viaduct_relay_worker_":
+    "received", "Datagrams read", io.received;
+    "forwarded", "Datagrams sent on", forward.forwarded;
+    "forwarded_octets", "Octets sent on", io.forwarded_octets;
+    "replied", "STUN answers", forward.replied;
+    "to_control", "Datagrams for control", forward.to_control;
+    "sent", "Datagrams sent", io.sent;
+    "receive_errors", "Reads that failed", io.receive_errors;
+    "wakeups", "Batches read", io.wakeups;
+    "naps", "Ticks slept", io.naps;
+    "notices_lost", "Datagrams that found control's queue full", io.notices_lost;
+    "reports_held", "Reports that found control's queue full", io.reports_held;
+    "reports_delayed", "Reports that wait for the next occasion", forward.reports_delayed;
+    "checks_not_authentic", "ICE checks with a wrong password", forward.checks_not_authentic;
+    "checks_refused", "ICE checks answered with another error", forward.checks_refused;
+    "orders", "Orders carried out", io.orders;
+    "orders_failed", "Orders that could not be", io.orders_failed;
+};
+
+/// What each worker has.
+pub(super) const WORKER_GAUGES: &[Figure<WorkerFigures>] = figures! { WorkerFigures, "viaduct_relay_worker_":
+    "flows", "Flows installed", forward.flows;
+    "sockets", "Sockets that it reads", io.sockets;
+};
+
+/// NG over the network.
+pub(super) const NG: &[Figure<NgFigures>] = figures! { NgFigures, "viaduct_relay_ng_":
+    "messages", "NG messages over the network", received;
+    "not_ng", "Datagrams that are no NG messages", not_ng;
+    "malformed", "Messages answered with what is wrong with them", malformed;
+    "overload", "Messages dropped because too many were being answered", overload;
+    "repeats", "Repeated messages answered from the cache", cache.hits;
+    "repeats_in_work", "Messages repeated before they were answered", cache.hits_in_work;
+    "cache_evictions", "Answers forgotten early to stay within limits", cache.evictions;
+    "cache_oversized", "Answers too large to keep for repetitions", cache.oversized;
+};
+
+/// Connections to listeners over TCP.
+pub(super) const CONNECTIONS: &[Figure<ConnectionFigures>] = figures! { ConnectionFigures, "viaduct_relay_connections_":
+    "accepted", "Connections to listeners over TCP", accepted;
+    "refused", "Those closed because there were too many", refused;
+    "failed", "Those closed for what their clients sent, or did not send in time", failed;
+};
+
+/// The commands of one client.
+pub(super) const COMMANDS: &[Figure<ClientCounters>] = figures! { ClientCounters, "":
+    "ping", "", pings;
+    "offer", "", offers;
+    "answer", "", answers;
+    "delete", "", deletes;
+    "query", "", queries;
+    "list", "", lists;
+    "statistics", "", statistics;
+    "other", "", others;
+};
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::fmt::Debug;
+
+    use super::*;
+
+    /// The fields of a record of numbers.
+    fn fields(record: &impl Debug) -> usize {
+        format!("{record:?}").matches(": ").count()
+    }
+
+    #[test]
+    fn every_gauge_and_every_limit_is_shown() {
+        assert_eq!(GAUGES.len(), fields(&Gauges::default()));
+        assert_eq!(LIMITS.len(), fields(&LimitCounters::default()));
+        // Errors are counted apart from commands.
+        assert_eq!(COMMANDS.len(), fields(&ClientCounters::default()) - 1);
+    }
+
+    #[test]
+    fn a_figure_reads_its_own_field() {
+        let gauges = Gauges {
+            calls: 3,
+            retired: 9,
+            ..Gauges::default()
+        };
+        let shown: Vec<_> = GAUGES
+            .iter()
+            .map(|figure| (figure.name, (figure.of)(&gauges)))
+            .collect();
+        assert_eq!(shown.iter().filter(|(_, count)| *count > 0).count(), 2);
+        assert!(shown.contains(&("calls", 3)) && shown.contains(&("retired", 9)));
+        assert_eq!(
+            shown.iter().map(|(name, _)| name).collect::<HashSet<_>>().len(),
+            shown.len()
+        );
+    }
+}
