@@ -30,6 +30,10 @@ use crate::worker::{Notice, Nudge, Order, WorkerThread};
 /// How soon something is tried again that waits for workers.
 const RETRY: Duration = Duration::from_millis(1);
 
+/// Pairs of ports that the stock may lack when a command comes. A burst of calls waits for ports then, and finds some;
+/// otherwise ports are opened when there is nothing else to do.
+const STOCK_LACKS_MAX: usize = 16;
+
 /// How long the end waits for workers that do not take the order to end.
 const STOP_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -135,6 +139,10 @@ impl Control {
                     client,
                     reply,
                 }) => {
+                    // Calls that come at once take from the stock at once.
+                    if self.office.ports_wanted() >= STOCK_LACKS_MAX {
+                        self.office.open_ports(now);
+                    }
                     let answer = self.office.ng(now, client, &request);
                     // A phone may send as soon as it knows where to, and workers must know by then.
                     self.office.flush();

@@ -6,7 +6,7 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use rand::SeedableRng;
@@ -29,12 +29,9 @@ use crate::ng::{Desk, Dialogue};
 use crate::service::{self, Listener, Services};
 use crate::socket::{MediaSocket, Sharing, SocketOptions};
 use crate::start_error::StartError;
-use crate::threads::Threads;
+use crate::threads::{OnFailure, Threads};
 use crate::watch::{Sights, Watch, WorkerSight};
 use crate::worker::{NoticeSender, Nudge, WorkerPlan, WorkerThread};
-
-/// How long a start that has failed waits for the threads that had begun.
-const FAILED_START_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The browsers' port at each address: a socket for each worker.
 type SharedPorts = BTreeMap<IpAddr, Vec<Arc<MediaSocket>>>;
@@ -127,19 +124,11 @@ impl Builder {
         // Control first: it ends the workers if not all of them can begin.
         let control: Body = ("relay-control".to_owned(), Box::new(move || control.run()));
         let service: Body = ("relay-service".to_owned(), Box::new(serve));
-        let mut threads = Threads::new(self.config.on_failure.clone());
-        for (name, body) in [control, service].into_iter().chain(workers) {
-            if let Err(error) = threads.spawn(&name, body) {
-                stop.send_replace(true);
-                line.stop();
-                // Who does not end in time has nothing to do either.
-                let _ = threads.join(FAILED_START_PATIENCE);
-                return Err(StartError::System {
-                    what: "beginning a thread",
-                    error,
-                });
-            }
-        }
+        let bodies = [control, service].into_iter().chain(workers);
+        let threads = spawn_all(self.config.on_failure.clone(), bodies).inspect_err(|_| {
+            stop.send_replace(true);
+            line.stop();
+        })?;
         Ok(RelayHandle::new(Parts {
             line,
             watch,
@@ -147,15 +136,16 @@ impl Builder {
             threads,
             stop,
             listeners: listening,
+            browser_ports: self.browser_ports(),
             interfaces: self.interfaces,
-            browser_ports: self
-                .shared_ports
-                .values()
-                .filter_map(|group| Some(group.first()?.local()))
-                .collect(),
             description,
             remarks: self.remarks,
         }))
+    }
+
+    fn browser_ports(&self) -> Vec<SocketAddr> {
+        let groups = self.shared_ports.values();
+        groups.filter_map(|group| Some(group.first()?.local())).collect()
     }
 
     /// The workers as control sees them, and their threads.
@@ -324,8 +314,8 @@ impl Builder {
         }
         let PortRange { first, last } = self.config.media.rtp_ports;
         lines.push(format!("media ports {first} to {last}"));
-        for group in self.shared_ports.values().filter_map(|group| group.first()) {
-            lines.push(format!("browsers share port {}", group.local()));
+        for port in self.browser_ports() {
+            lines.push(format!("browsers share port {port}"));
         }
         for (scheme, address) in listening {
             lines.push(format!("listening on {scheme}://{address}"));
@@ -336,6 +326,17 @@ impl Builder {
         ));
         lines
     }
+}
+
+/// Begins all threads. If one cannot begin, those before it are on their own.
+fn spawn_all(on_failure: OnFailure, bodies: impl Iterator<Item = Body>) -> Result<Threads, StartError> {
+    let mut threads = Threads::new(on_failure);
+    for (name, body) in bodies {
+        threads
+            .spawn(&name, body)
+            .map_err(StartError::system("beginning a thread"))?;
+    }
+    Ok(threads)
 }
 
 /// Socket per port: the more descriptors, the more calls.

@@ -151,6 +151,11 @@ impl Office {
         }
     }
 
+    /// Pairs of ports that are to be opened and can be.
+    pub(super) fn ports_wanted(&self) -> usize {
+        self.opening.len()
+    }
+
     /// Opens some of the ports that are wanted. Returns whether there are more that can be opened at once.
     pub(super) fn open_ports(&mut self, now: Instant) -> bool {
         self.opening.extend(self.reopening.drain(..));

@@ -1,12 +1,14 @@
 //! Calls through a relay within this process.
 
 use std::net::{IpAddr, Ipv6Addr, UdpSocket};
+use std::sync::mpsc::channel;
 
 use viaduct_mediarelay::{Event, What};
 use viaduct_settings::MediaSettings;
 
-use crate::support::call::{Call, delete, ok};
-use crate::support::{InProcess, own_address, settings, wait_for};
+use crate::support::call::{Call, delete, offer, ok};
+use crate::support::phone::Phone;
+use crate::support::{InProcess, PATIENCE, own_address, settings, wait_for};
 
 #[test]
 fn two_phones_hear_each_other_over_ipv4_and_ipv6() {
@@ -118,7 +120,7 @@ fn a_phone_behind_nat_is_found_by_what_it_sends() {
     let call = Call::set_up("nat", |request| relay.ask(request.clone()));
     // The address in Bob's SDP is not where his packets come from.
     let outside = UdpSocket::bind((own_address(), 0)).unwrap();
-    outside.set_read_timeout(Some(crate::support::PATIENCE)).unwrap();
+    outside.set_read_timeout(Some(PATIENCE)).unwrap();
     outside.send_to(&call.bob.packet(1), call.for_bob.0).unwrap();
     // His first packet is not lost: it is looked at again when his address is known.
     assert_eq!(call.alice.hear(), (call.bob.packet(1), call.for_alice.0));
@@ -134,6 +136,34 @@ fn a_phone_behind_nat_is_found_by_what_it_sends() {
     );
     assert_eq!(relay.snapshot().counters.endpoints_learnt, 1);
     ok(relay.ask(delete("nat")));
+    relay.wait_until_empty();
+    relay.shut_down();
+}
+
+#[test]
+fn a_burst_of_calls_finds_ports_for_all() {
+    const CALLS: usize = 200;
+    let relay = InProcess::start(own_address());
+    let alice = Phone::at(own_address(), 1);
+    let (tell, told) = channel();
+    for number in 0..CALLS {
+        let tell = tell.clone();
+        let request = offer(&format!("call {number}"), &alice.sdp());
+        relay
+            .handle
+            .request(request, move |reply| tell.send(reply).unwrap())
+            .unwrap();
+    }
+    for _ in 0..CALLS {
+        ok(told.recv_timeout(PATIENCE).unwrap());
+    }
+    assert_eq!(relay.snapshot().gauges.calls, CALLS);
+    for number in 0..CALLS {
+        relay
+            .handle
+            .request(delete(&format!("call {number}")), |_| {})
+            .unwrap();
+    }
     relay.wait_until_empty();
     relay.shut_down();
 }
@@ -157,7 +187,7 @@ fn more_calls_than_there_are_ports_are_refused_and_the_others_go_on() {
             })
         })
         .collect();
-    let surplus = crate::support::call::offer("surplus", &calls[0].alice.sdp());
+    let surplus = offer("surplus", &calls[0].alice.sdp());
     let refused = viaduct_ng::Reply::error(viaduct_ng::ErrorReason::OutOfPorts);
     assert_eq!(relay.ask(surplus.clone()), refused);
     calls.iter_mut().for_each(|call| call.talk(2));
@@ -180,7 +210,7 @@ fn no_more_calls_than_allowed_are_taken() {
     config.max_sessions = Some(1);
     let relay = InProcess::start_config(config);
     let mut call = Call::set_up("only", |request| relay.ask(request.clone()));
-    let refused = relay.ask(crate::support::call::offer("second", &call.alice.sdp()));
+    let refused = relay.ask(offer("second", &call.alice.sdp()));
     assert_eq!(
         refused,
         viaduct_ng::Reply::error(viaduct_ng::ErrorReason::ParallelSessionLimit)
