@@ -131,7 +131,7 @@ impl Authenticator {
         if credentials.qop.is_none() && !config.allow_without_qop {
             return Err(AuthFailure::WithoutQop);
         }
-        if !credentials.covers(request.request_uri_text().unwrap_or_default()) {
+        if !credentials.covers_user(request.request_uri_text().unwrap_or_default()) {
             return Err(AuthFailure::OtherUri);
         }
         let verdict = self.nonces.verify(&credentials.nonce, unix);
@@ -370,7 +370,7 @@ mod tests {
     fn credentials_for_another_uri_are_refused() {
         let desk = Desk::new();
         let credentials = answer(&desk.challenge(Algorithm::Md5, NOW), "alice", "secret", 1);
-        let elsewhere = credentials.replace(URI, "sip:other.example");
+        let elsewhere = credentials.replace(URI, "sip:100@example.com");
         assert_eq!(desk.check(&elsewhere, NOW).unwrap_err(), AuthFailure::OtherUri);
     }
 

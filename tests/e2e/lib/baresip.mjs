@@ -34,7 +34,7 @@ export class Baresip {
     phone.control = await until('baresip takes commands', () => open(control));
     phone.listen();
     // Printed rather than told as an event: it may have registered before it takes commands.
-    await phone.program.said('[1 binding]');
+    await phone.program.said(' binding');
     return phone;
   }
 

@@ -43,9 +43,10 @@ export class Observed {
     return this.ask('status');
   }
 
-  /** Remembers what there is while nobody calls. */
+  /** Remembers which connections there are while nobody calls, and the tasks that serve them. */
   async mark() {
-    this.resting = leftovers(await this.status());
+    const { connections, tasks } = leftovers(await this.status());
+    this.resting = { connections, tasks };
   }
 
   /**
@@ -58,7 +59,7 @@ export class Observed {
       () => `left behind: ${JSON.stringify(seen)}, at rest: ${JSON.stringify(this.resting)}`,
       async () => {
         seen = leftovers(await this.status());
-        return Object.entries(seen).every(([what, count]) => except.includes(what) || count <= this.resting[what]);
+        return Object.entries(seen).every(([what, count]) => except.includes(what) || count <= (this.resting[what] ?? 0));
       },
       45,
     );
@@ -133,6 +134,11 @@ log: { level: debug }
   /** Where phones register. */
   get sip() {
     return `${this.host}:${this.ports.sip}`;
+  }
+
+  /** The same, over TLS. */
+  get sips() {
+    return `${this.host}:${this.ports.sips}`;
   }
 
   get domain() {

@@ -92,6 +92,19 @@ impl<'a> Credentials<'a> {
         }
     }
 
+    /// True when the URI that the response covers names the same user as the Request-URI, or none as well. Its host may
+    /// differ: devices name the address that they send to, or a domain, and their parameters as it pleases them. What
+    /// is dialled is protected all the same.
+    pub fn covers_user(&self, request_uri: &str) -> bool {
+        if self.uri == request_uri {
+            return true;
+        }
+        match (Uri::parse(&self.uri), Uri::parse(request_uri)) {
+            (Ok(covered), Ok(requested)) => covered.user_unescaped() == requested.user_unescaped(),
+            _ => false,
+        }
+    }
+
     /// True when the response proves the secret. Takes the same time wherever it goes wrong. The body matters for
     /// [`Qop::AuthInt`] only.
     pub fn prove(&self, ha1: &Ha1, method: Method<'_>, body: &[u8]) -> bool {

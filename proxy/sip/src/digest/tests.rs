@@ -99,6 +99,12 @@ fn odd_spelling_is_understood() {
     );
     assert!(credentials.covers("sip:a@B;x=1"));
     assert!(!credentials.covers("sip:c@b;x=1"));
+    assert!(!credentials.covers("sip:a@192.0.2.1"));
+    assert!(credentials.covers_user("sip:a@192.0.2.1"));
+    assert!(credentials.covers_user("sip:%61@B"));
+    assert!(!credentials.covers_user("sip:c@b;x=1"));
+    assert!(!credentials.covers_user("sip:b"));
+    assert!(!credentials.covers_user("nonsense"));
 }
 
 #[test]
