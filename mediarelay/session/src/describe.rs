@@ -5,12 +5,13 @@ use std::net::{IpAddr, SocketAddr};
 
 use viaduct_forward::ClockRate;
 use viaduct_sdp::{
-    AddressFamily, CandidateAddress, Codec, Connection, Direction, Extmap, Media, MediaKind, Protocol,
-    Session, Ssrc,
+    AddressFamily, CandidateAddress, CodecList, Connection, Direction, Extmap, Label, Media, MediaKind,
+    Protocol, Ptime, Session, Ssrc,
 };
 
 use crate::dtls::RemoteDtls;
 use crate::ice::{RemoteCandidate, RemoteIce};
+use crate::leg::Endpoints;
 use crate::sdes::Theirs;
 
 /// The header extension that names an m-line in packets (RFC 9143 section 15).
@@ -21,6 +22,9 @@ const SSRCS_MAX: usize = 16;
 
 /// Payload types with a clock of their own that are told to the workers; there are 32 dynamic ones.
 const CLOCKS_MAX: usize = 48;
+
+/// The first payload type that means nothing by itself (RFC 3551 section 3).
+const FIRST_DYNAMIC: u8 = 96;
 
 /// `a=crypto` lines of one m-line that are read.
 const CRYPTOS_MAX: usize = 32;
@@ -87,6 +91,35 @@ impl RemoteMedia {
         self.protocol.is_rtp()
     }
 
+    /// Where it receives, by its own account.
+    pub(crate) fn endpoints(&self) -> Endpoints {
+        Endpoints {
+            rtp: self.rtp,
+            rtcp: self.rtcp,
+        }
+    }
+
+    fn read_codecs(&mut self, codecs: &CodecList) {
+        for codec in codecs.iter() {
+            let Some(payload_type) = codec.payload_type() else {
+                continue;
+            };
+            self.payload_types.push(payload_type);
+            let Some(rtpmap) = &codec.rtpmap else {
+                continue;
+            };
+            if rtpmap.encoding.eq_ignore_ascii_case("telephone-event") {
+                self.telephone_events.push(payload_type);
+            }
+            if payload_type >= FIRST_DYNAMIC && self.clock_rates.len() < CLOCKS_MAX {
+                self.clock_rates.push(ClockRate {
+                    payload_type,
+                    hertz: rtpmap.clock_rate,
+                });
+            }
+        }
+    }
+
     /// Whether it takes part in anything: accepted, or waiting in a bundle.
     pub(crate) fn is_live(&self) -> bool {
         !self.rejected
@@ -145,9 +178,12 @@ impl Description {
             // A name: we resolve none.
             return Err(Unusable::Incomplete);
         }
-        let direction = media.effective_direction();
-        let codecs = media.codecs();
+        let mut direction = media.effective_direction();
+        if zero_address {
+            direction = Direction::new(direction.sends(), false);
+        }
         let is_rtp = media.protocol().is_rtp();
+        let family = connection.as_ref().map(|connection| connection.address.family());
         let mut read = RemoteMedia {
             kind: media.kind(),
             kind_text: media.kind_text().to_owned(),
@@ -156,61 +192,36 @@ impl Description {
             formats: media.formats().map(str::to_owned).collect(),
             rejected,
             bundle_only: media.is_bundle_only(),
-            family: connection
-                .as_ref()
-                .map_or(AddressFamily::Ip4, |connection| connection.address.family()),
+            family: family.unwrap_or(AddressFamily::Ip4),
             rtp,
             rtcp,
             zero_address,
-            direction: if zero_address {
-                Direction::new(direction.sends(), false)
-            } else {
-                direction
-            },
+            direction,
             mux: media.rtcp_mux() && is_rtp,
             dtls: read_dtls(media).filter(|_| is_rtp),
             cryptos: Vec::new(),
             mid: media.mid(),
             mid_extension: mid_extension(media),
-            payload_types: codecs
-                .iter()
-                .filter_map(Codec::payload_type)
-                .filter(|_| is_rtp)
-                .collect(),
+            payload_types: Vec::new(),
             telephone_events: Vec::new(),
             clock_rates: Vec::new(),
             ssrcs: ssrcs(media),
-            codec: codecs.iter().next().map(|codec| codec.encoding().to_owned()),
-            ptime: media
-                .effective_one::<viaduct_sdp::Ptime>()
-                .ok()
-                .flatten()
-                .map(|ptime| ptime.0),
+            codec: None,
+            ptime: media.effective_one::<Ptime>().ok().flatten().map(|ptime| ptime.0),
             label: media
                 .attributes()
-                .one::<viaduct_sdp::Label>()
+                .one::<Label>()
                 .ok()
                 .flatten()
                 .map(|label| label.0),
             ice,
         };
+        let codecs = media.codecs();
+        read.codec = codecs.iter().next().map(|codec| codec.encoding().to_owned());
         if is_rtp {
+            read.read_codecs(&codecs);
             let lines = media.cryptos().take(CRYPTOS_MAX).flatten();
             read.cryptos = lines.filter_map(|crypto| Theirs::read(&crypto)).collect();
-            for codec in codecs.iter() {
-                let (Some(payload_type), Some(rtpmap)) = (codec.payload_type(), &codec.rtpmap) else {
-                    continue;
-                };
-                if rtpmap.encoding.eq_ignore_ascii_case("telephone-event") {
-                    read.telephone_events.push(payload_type);
-                }
-                if payload_type >= 96 && read.clock_rates.len() < CLOCKS_MAX {
-                    read.clock_rates.push(ClockRate {
-                        payload_type,
-                        hertz: rtpmap.clock_rate,
-                    });
-                }
-            }
         }
         Ok(read)
     }

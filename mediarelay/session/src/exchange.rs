@@ -19,7 +19,7 @@ use viaduct_sdp::Session;
 use crate::call::Call;
 use crate::config::Config;
 use crate::core::Core;
-use crate::describe::Description;
+use crate::describe::{Description, Unusable};
 use crate::leg::LearningRules;
 use crate::party::PartyId;
 
@@ -157,7 +157,7 @@ impl Call {
                 core.counters.limits.candidates_per_media += description.candidates_over_limit;
                 Ok(description)
             }
-            Err(crate::describe::Unusable::Incomplete) => {
+            Err(Unusable::Incomplete) => {
                 core.counters.sdp_unusable += 1;
                 Err(ErrorReason::IncompleteSdp)
             }

@@ -12,6 +12,8 @@ use viaduct_rtp::stats::Counters as Traffic;
 
 use super::Call;
 use crate::core::Core;
+use crate::dtls::Dtls;
+use crate::ice::{FullAgent, Ice};
 use crate::leg::{Component, Leg, LegTotals};
 use crate::party::{Media, Party, PartyId};
 
@@ -164,9 +166,9 @@ impl Call {
         };
         let direction = media.direction();
         let ice = leg.ice.as_ref();
-        let full = ice.and_then(crate::ice::Ice::full);
+        let full = ice.and_then(Ice::full);
         let dtls = leg.dtls.as_ref().filter(|_| leg.secure);
-        let role = dtls.and_then(crate::dtls::Dtls::role);
+        let role = dtls.and_then(Dtls::role);
         let lite_peer = ice
             .and_then(|ice| ice.remote.as_ref())
             .is_some_and(|remote| remote.lite);
@@ -188,10 +190,10 @@ impl Call {
             (MediaFlag::Ice, ice.is_some()),
             (
                 MediaFlag::IceControlling,
-                full.is_some_and(crate::ice::FullAgent::is_controlling),
+                full.is_some_and(FullAgent::is_controlling),
             ),
             (MediaFlag::IceLitePeer, lite_peer),
-            (MediaFlag::IceLiteSelf, ice.is_some_and(crate::ice::Ice::is_lite)),
+            (MediaFlag::IceLiteSelf, ice.is_some_and(Ice::is_lite)),
             (MediaFlag::RtcpFeedback, feedback),
             (MediaFlag::BlockEgress, party.blocked.media || self.blocked.media),
         ];

@@ -1,12 +1,13 @@
 //! An answer: what was offered to its sender is settled, and what its reader offered is concluded.
 
 use viaduct_ng::{IceMode, Osrtp};
+use viaduct_rtp::srtp::SrtpKeyPair;
 
 use super::{Exchange, TowardOfferer, passive};
 use crate::call::Call;
 use crate::core::Core;
 use crate::describe::{Description, RemoteMedia};
-use crate::leg::{Endpoints, IceRole, LearningRules, Leg, LegEvent};
+use crate::leg::{Component, IceRole, Keys, LearningRules, Leg, LegEvent};
 use crate::party::{Offered, PartyId};
 
 impl Call {
@@ -98,13 +99,8 @@ impl Call {
     ) {
         let opposite = self.dialogues[exchange.dialogue].opposite(exchange.reader, position);
         let other = opposite.and_then(|opposite| self.leg_of(exchange.sender, opposite));
-        let (other_muxes, other_suite) = other.map_or((false, None), |leg| {
-            (
-                leg.mux,
-                leg.keys(crate::leg::Component::Rtp)
-                    .map(crate::leg::Keys::profile),
-            )
-        });
+        let other_muxes = other.is_some_and(|leg| leg.mux);
+        let other_suite = other.and_then(|leg| leg.keys(Component::Rtp)).map(Keys::profile);
         let reader = self.party(exchange.reader);
         let toward = reader.toward_offerer;
         let lite = reader.ice_lite && !remote.ice.as_ref().is_some_and(|ice| ice.lite);
@@ -116,48 +112,15 @@ impl Call {
         let with_ice = conclude_ice(leg, core, exchange, toward, lite, remote);
         if !with_ice {
             leg.end_ice(exchange.now, core);
-            leg.set_endpoints(
-                exchange.now,
-                core,
-                rules,
-                Endpoints {
-                    rtp: remote.rtp,
-                    rtcp: remote.rtcp,
-                },
-            );
+            leg.set_endpoints(exchange.now, core, rules, remote.endpoints());
         }
         let web_like = with_ice && remote.dtls.is_some();
-        if remote.mux
-            && !toward.mux_reject
-            && (toward.mux_accept || leg.is_shared() || web_like || other_muxes)
-        {
-            leg.mux = true;
-        }
-        let opportunistic = !remote.protocol.is_secure() && !remote.cryptos.is_empty();
-        let accepts = toward.accept_osrtp
-            || exchange.options.osrtp.contains(Osrtp::Accept)
-            || exchange.options.osrtp.contains(Osrtp::AcceptRfc);
-        leg.secure = remote.protocol.is_secure() || opportunistic && accepts;
-        if !leg.secure {
-            leg.forget_keys(core);
-            return;
-        }
-        let use_sdes = !remote.cryptos.is_empty() && (remote.dtls.is_none() || toward.prefer_sdes);
-        match remote.dtls.clone().filter(|_| !use_sdes && !opportunistic) {
-            Some(dtls) => {
-                leg.set_remote_dtls(core, dtls);
-                let wish = passive(exchange.options.dtls_wish()).or(toward.dtls_passive);
-                let passive = wish.unwrap_or(core.config.dtls_passive);
-                leg.ensure_dtls(core).fix_role_to_offerer(passive);
-            }
-            None => match leg
-                .sdes
+        let wanted = toward.mux_accept || leg.is_shared() || web_like || other_muxes;
+        leg.mux |= remote.mux && !toward.mux_reject && wanted;
+        conclude_keys(leg, core, exchange, toward, remote, |leg, core| {
+            leg.sdes
                 .choose(&remote.cryptos, other_suite, &sdes, &mut core.rng)
-            {
-                Some(pair) => leg.set_sdes_keys(core, &pair),
-                None => leg.events.push_back(LegEvent::NoKeys),
-            },
-        }
+        });
     }
 
     /// The two hear each other from here on, and nobody else.
@@ -195,6 +158,37 @@ fn conclude_ice(
     true
 }
 
+/// Which keys the reader's offer is answered with: none, by DTLS, or those that `choose` takes from its SDP.
+fn conclude_keys(
+    leg: &mut Leg,
+    core: &mut Core,
+    exchange: &Exchange<'_>,
+    toward: TowardOfferer,
+    remote: &RemoteMedia,
+    choose: impl FnOnce(&mut Leg, &mut Core) -> Option<SrtpKeyPair>,
+) {
+    let asked = exchange.options.osrtp;
+    let opportunistic = !remote.protocol.is_secure() && !remote.cryptos.is_empty();
+    let accepts = toward.accept_osrtp || asked.contains(Osrtp::Accept) || asked.contains(Osrtp::AcceptRfc);
+    leg.secure = remote.protocol.is_secure() || opportunistic && accepts;
+    if !leg.secure {
+        leg.forget_keys(core);
+        return;
+    }
+    let use_sdes = !remote.cryptos.is_empty() && (remote.dtls.is_none() || toward.prefer_sdes);
+    if let Some(dtls) = remote.dtls.clone().filter(|_| !use_sdes && !opportunistic) {
+        leg.set_remote_dtls(core, dtls);
+        let wish = passive(exchange.options.dtls_wish()).or(toward.dtls_passive);
+        let passive = wish.unwrap_or(core.config.dtls_passive);
+        leg.ensure_dtls(core).fix_role_to_offerer(passive);
+        return;
+    }
+    match choose(leg, core) {
+        Some(pair) => leg.set_sdes_keys(core, &pair),
+        None => leg.events.push_back(LegEvent::NoKeys),
+    }
+}
+
 /// Settles a leg whose peer has answered.
 fn settle_answerer(
     leg: &mut Leg,
@@ -209,11 +203,7 @@ fn settle_answerer(
         Some(ice) if leg.ice.is_some() => leg.set_remote_ice(exchange.now, core, ice),
         _ => {
             leg.end_ice(exchange.now, core);
-            let endpoints = Endpoints {
-                rtp: remote.rtp,
-                rtcp: remote.rtcp,
-            };
-            leg.set_endpoints(exchange.now, core, rules, endpoints);
+            leg.set_endpoints(exchange.now, core, rules, remote.endpoints());
         }
     }
     // A repeated answer settles what is settled.

@@ -7,7 +7,7 @@ use super::Exchange;
 use crate::call::Call;
 use crate::core::Core;
 use crate::describe::{Description, RemoteMedia};
-use crate::leg::{Endpoints, IceRole, LearningRules};
+use crate::leg::{IceRole, LearningRules};
 use crate::party::Offered;
 
 impl Call {
@@ -26,10 +26,7 @@ impl Call {
             if remote.rejected {
                 media.leg = None;
             }
-            let endpoints = Endpoints {
-                rtp: remote.rtp,
-                rtcp: remote.rtcp,
-            };
+            let endpoints = remote.endpoints();
             let uses_ice = remote.ice.is_some() && !exchange.has(Flag::RejectIce);
             let is_raw = !remote.is_rtp();
             let is_first = media.remote.is_none();

@@ -5,6 +5,7 @@ use viaduct_sdp::{HashFunction, MediaKind};
 
 use super::{Exchange, Kind, TowardOfferer};
 use crate::call::Call;
+use crate::config::Interface;
 use crate::core::Core;
 use crate::describe::Description;
 use crate::party::{Media, Wishes};
@@ -124,7 +125,7 @@ fn interface(core: &mut Core, name: &str) -> usize {
     if let Some(exact) = interfaces.iter().position(|interface| interface.name == name) {
         return exact;
     }
-    let of_group = |interface: &crate::config::Interface| {
+    let of_group = |interface: &Interface| {
         interface
             .name
             .strip_prefix(name)

@@ -13,7 +13,7 @@ use crate::call::Call;
 use crate::core::Core;
 use crate::ice::Agent;
 use crate::leg::{Component, Leg, Path};
-use crate::party::PartyId;
+use crate::party::{Media, PartyId};
 
 impl Call {
     /// Brings the workers up to date.
@@ -116,7 +116,7 @@ impl Call {
             return None;
         }
         let party = self.parties.get(&leg.party)?;
-        let on_leg = |(at, media): (usize, &crate::party::Media)| (media.leg == Some(leg.id)).then_some(at);
+        let on_leg = |(at, media): (usize, &Media)| (media.leg == Some(leg.id)).then_some(at);
         let medias: Vec<usize> = party.medias.iter().enumerate().filter_map(on_leg).collect();
         let bundled = medias.len() > 1;
         let own = medias
@@ -243,7 +243,7 @@ impl Call {
     fn block(&self, party: PartyId, media: usize, peer: PartyId, opposite: usize) -> Option<BlockReason> {
         let direction = |party: PartyId, media: usize| {
             let of = self.parties.get(&party).and_then(|party| party.medias.get(media));
-            of.map(crate::party::Media::direction).unwrap_or_default()
+            of.map(Media::direction).unwrap_or_default()
         };
         let blocked = self.blocked.media || self.parties.get(&party).is_some_and(|party| party.blocked.media);
         if blocked {

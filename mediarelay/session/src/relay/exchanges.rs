@@ -9,8 +9,10 @@ use viaduct_sdp::{ParseFault, Session};
 use super::Relay;
 use crate::call::{Call, Names, is_final};
 use crate::core::{CallKey, Core};
+use crate::dialogue::Exchanged;
 use crate::event::{DeleteReason, What};
-use crate::exchange::Kind;
+use crate::exchange::{Exchange, Kind};
+use crate::party::PartyId;
 
 /// An offer or an answer, whichever.
 struct Message<'m> {
@@ -259,14 +261,8 @@ impl Call {
 }
 
 impl Message<'_> {
-    fn exchange(
-        &self,
-        now: Instant,
-        sender: crate::party::PartyId,
-        reader: crate::party::PartyId,
-        dialogue: usize,
-    ) -> crate::exchange::Exchange<'_> {
-        crate::exchange::Exchange {
+    fn exchange(&self, now: Instant, sender: PartyId, reader: PartyId, dialogue: usize) -> Exchange<'_> {
+        Exchange {
             now,
             kind: self.kind,
             sender,
@@ -277,7 +273,7 @@ impl Message<'_> {
         }
     }
 
-    fn exchanged(&self, sender: crate::party::PartyId, reply: &ByteString) -> crate::dialogue::Exchanged {
-        crate::dialogue::Exchanged::new(sender, self.sdp, &self.options, reply.clone())
+    fn exchanged(&self, sender: PartyId, reply: &ByteString) -> Exchanged {
+        Exchanged::new(sender, self.sdp, &self.options, reply.clone())
     }
 }

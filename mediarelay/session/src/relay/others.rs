@@ -6,7 +6,7 @@ use viaduct_ng::{ByteString, Dict, ErrorReason, OtherCommand, OtherRequest, Repl
 
 use super::Relay;
 use crate::call::Call;
-use crate::party::{Blocked, PartyId};
+use crate::party::{Blocked, Party, PartyId};
 
 impl Relay {
     pub(super) fn other(&mut self, now: Instant, request: &OtherRequest) -> Reply {
@@ -53,7 +53,7 @@ impl Call {
         if has_flag(body, "all") || get(body, "all").is_some() {
             return Ok(None);
         }
-        let find = |reason: ErrorReason, fits: &dyn Fn(&crate::party::Party) -> bool| {
+        let find = |reason: ErrorReason, fits: &dyn Fn(&Party) -> bool| {
             let found = self.parties.values().find(|party| fits(party));
             found.map(|party| Some(party.id)).ok_or(reason)
         };

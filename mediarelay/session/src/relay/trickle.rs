@@ -11,6 +11,7 @@ use crate::call::Call;
 use crate::core::{CallKey, Core};
 use crate::describe::reachable;
 use crate::ice::RemoteCandidate;
+use crate::party::PartyId;
 
 /// How long a fragment waits for the party it is for: it has overtaken the offer or answer.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -151,7 +152,7 @@ impl Call {
     fn new_candidates(
         &mut self,
         core: &mut Core,
-        party: crate::party::PartyId,
+        party: PartyId,
         media: usize,
         part: &FragmentMedia,
         ufrag: Option<&str>,

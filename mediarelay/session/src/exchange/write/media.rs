@@ -17,7 +17,7 @@ use crate::dtls::fingerprint;
 use crate::exchange::pairing::media_type;
 use crate::exchange::{Exchange, Kind};
 use crate::ice::{FullAgent, Ice, local_candidates};
-use crate::leg::{Component, Leg};
+use crate::leg::{Component, Leg, Path};
 use crate::party::Offered;
 
 impl Call {
@@ -389,7 +389,7 @@ fn write_chosen(leg: &Leg, ice: &Ice, components: &[Component], out: &mut MediaO
                 && candidate.address.ip().map(|ip| ip.is_ipv4()) == Some(path.tuple.local.is_ipv4())
         })
     });
-    let remote = |(component, path): &(&Component, &crate::leg::Path)| RemoteCandidate {
+    let remote = |(component, path): &(&Component, &Path)| RemoteCandidate {
         component: component.number(),
         address: viaduct_sdp::CandidateAddress::Ip(path.tuple.remote.ip()),
         port: path.tuple.remote.port(),

@@ -1,0 +1,163 @@
+//! What operators ask for in the SDP itself.
+
+use viaduct_ng::{MediaType, Request, SdpAttr, SdpSection};
+
+use crate::browser_and_phone::*;
+use crate::phone::Phone;
+use crate::world::*;
+
+fn change(request: Request, change: impl FnOnce(&mut viaduct_ng::Options)) -> Request {
+    match request {
+        Request::Offer(mut offer) => {
+            change(&mut offer.options);
+            Request::Offer(offer)
+        }
+        Request::Answer(mut answer) => {
+            change(&mut answer.options);
+            Request::Answer(answer)
+        }
+        other => other,
+    }
+}
+
+fn phones() -> (Phone, Phone) {
+    (
+        Phone::new("198.51.100.9:4000", 1),
+        Phone::new("203.0.113.44:6000", 2),
+    )
+}
+
+/// Firefox refuses a whole SDP over one m-line of T.38.
+#[test]
+fn media_that_the_reader_must_not_see_is_refused_toward_its_sender() {
+    let mut world = World::new();
+    let mut browser = browser();
+    let with_fax = format!("{}m=image 4010 udptl t38\r\na=T38FaxVersion:0\r\n", phone().sdp());
+    let request = change(offer(&with_fax, "p", None, PHONE_TO_WEB), |options| {
+        options.sdp_media_remove.insert(MediaType::Image);
+    });
+    let to_browser = world.sdp(&request);
+    assert_eq!(to_browser.m_lines().len(), 1, "{}", to_browser.text);
+    let to_phone = world.sdp(&answer(&browser.answer(&to_browser), "p", "b", WEB_ANSWERS_PHONE));
+    assert_eq!(to_phone.m_lines()[1], "m=image 0 udptl t38", "{}", to_phone.text);
+    world.ok(&delete_now());
+    world.assert_empty();
+}
+
+#[test]
+fn codecs_are_left_out_and_put_in_order() {
+    for (flags, m_line) in [
+        ("codec-strip-PCMU", "RTP/AVP 8 101"),
+        (
+            "codec-strip-all codec-except-PCMU codec-except-telephone-event",
+            "RTP/AVP 0 101",
+        ),
+        ("codec-strip-all codec-offer-PCMU codec-offer-PCMA", "RTP/AVP 0 8"),
+        ("codec-mask-PCMA", "RTP/AVP 0 101"),
+        ("codec-strip-all", "RTP/AVP 8 0 101"),
+    ] {
+        let mut world = World::new();
+        let (mut caller, _) = phones();
+        let sdp = world.sdp(&offer(&caller.sdp(), "a", None, flags));
+        assert!(sdp.m_lines()[0].ends_with(m_line), "{flags}: {}", sdp.text);
+        world.ok(&delete_now());
+        world.assert_empty();
+    }
+    let mut world = World::new();
+    let sdp = world.sdp(&offer(
+        &phones().0.sdp(),
+        "a",
+        None,
+        "codec-strip-all allow-no-codec-media",
+    ));
+    assert!(sdp.m_lines()[0].starts_with("m=audio 0 "), "{}", sdp.text);
+    world.ok(&delete_now());
+    world.assert_empty();
+}
+
+#[test]
+fn packet_times_are_asked_for_in_both_directions() {
+    let mut world = World::new();
+    let (mut caller, mut callee) = phones();
+    let request = change(offer(&caller.sdp(), "a", None, ""), |options| {
+        options.ptime = Some(30);
+        options.ptime_reverse = Some(60);
+    });
+    assert!(world.sdp(&request).has("a=ptime:30"));
+    assert!(world.sdp(&answer(&callee.sdp(), "a", "b", "")).has("a=ptime:60"));
+    world.ok(&delete_now());
+    world.assert_empty();
+}
+
+#[test]
+fn attributes_are_added_removed_and_replaced() {
+    let mut world = World::new();
+    let sdp = phones()
+        .0
+        .sdp_with("RTP/AVP", &["a=x-remove:1", "a=x-old:1", "a=sendrecv"]);
+    let of_audio = SdpAttr {
+        add: vec!["x-new:1".to_owned()],
+        remove: vec!["x-remove".to_owned()],
+        substitute: vec![("x-old:1".to_owned(), "x-other:2".to_owned())],
+        ..SdpAttr::new(SdpSection::Media(MediaType::Audio))
+    };
+    let of_session = SdpAttr {
+        add: vec!["x-top".to_owned()],
+        ..SdpAttr::new(SdpSection::Global)
+    };
+    let request = change(offer(&sdp, "a", None, ""), |options| {
+        options.sdp_attr = vec![of_audio, of_session];
+    });
+    let told = world.sdp(&request);
+    assert!(
+        told.has("a=x-new:1") && told.has("a=x-other:2") && told.has("a=x-top"),
+        "{}",
+        told.text
+    );
+    assert!(
+        !told.has("a=x-remove:1") && !told.has("a=x-old:1"),
+        "{}",
+        told.text
+    );
+    world.ok(&delete_now());
+    world.assert_empty();
+}
+
+#[test]
+fn direction_attributes_may_be_left_as_they_are() {
+    let mut world = World::new();
+    let sdp = phones().0.sdp_with("RTP/AVP", &[]);
+    assert!(world.sdp(&offer(&sdp, "a", None, "")).has("a=sendrecv"));
+    assert!(
+        !world
+            .sdp(&offer(&sdp, "a", None, "original-sendrecv"))
+            .has("a=sendrecv")
+    );
+    world.ok(&delete_now());
+    world.assert_empty();
+}
+
+/// An origin that is wholly ours, and names that stay.
+#[test]
+fn the_origin_is_ours_when_asked_for() {
+    let mut world = World::new();
+    let (mut caller, mut callee) = phones();
+    let flags = "replace-origin-full replace-session-name replace-username";
+    let first = world.sdp(&offer(&caller.sdp(), "a", None, flags));
+    let origin = first.session.origin().unwrap().unwrap();
+    assert_eq!(
+        (origin.username.as_str(), origin.address.to_string()),
+        ("-", format!("IN IP4 {RELAY}"))
+    );
+    world.sdp(&answer(&callee.sdp(), "a", "b", flags));
+    let renamed = caller
+        .sdp_with("RTP/AVP", &["a=sendonly"])
+        .replace("s=call", "s=other");
+    let second = world.sdp(&offer(&renamed, "a", Some("b"), flags));
+    assert!(second.has("s=call"), "{}", second.text);
+    let after = second.session.origin().unwrap().unwrap();
+    assert_eq!(after.session_id, origin.session_id);
+    assert_ne!(after.version, origin.version);
+    world.ok(&delete_now());
+    world.assert_empty();
+}
