@@ -35,9 +35,10 @@ pub(crate) struct Call {
     /// The last answer was a provisional one: it rings.
     pub(crate) rings: bool,
     pub(crate) last_signal: Instant,
-    pub(crate) parties: BTreeMap<PartyId, Party>,
+    /// In boxes, since a tree keeps room for eleven in each of its nodes.
+    pub(crate) parties: BTreeMap<PartyId, Box<Party>>,
     pub(crate) dialogues: Vec<Dialogue>,
-    pub(crate) legs: BTreeMap<LegId, Leg>,
+    pub(crate) legs: BTreeMap<LegId, Box<Leg>>,
     /// What the workers were told.
     pub(crate) installed: Tables,
     pub(crate) tos: Option<u8>,
@@ -86,7 +87,7 @@ impl Call {
     pub(crate) fn new_party(&mut self, now: Instant) -> PartyId {
         let id = PartyId(self.next_party);
         self.next_party += 1;
-        self.parties.insert(id, Party::new(id, now));
+        self.parties.insert(id, Box::new(Party::new(id, now)));
         id
     }
 
@@ -123,14 +124,18 @@ impl Call {
             .position(|dialogue| dialogue.joins(one, other))
     }
 
+    pub(crate) fn leg(&self, leg: LegId) -> Option<&Leg> {
+        self.legs.get(&leg).map(Box::as_ref)
+    }
+
     /// The leg of a party's m-line.
     pub(crate) fn leg_of(&self, party: PartyId, media: usize) -> Option<&Leg> {
-        self.legs.get(&self.parties.get(&party)?.medias.get(media)?.leg?)
+        self.leg(self.parties.get(&party)?.medias.get(media)?.leg?)
     }
 
     pub(crate) fn leg_of_mut(&mut self, party: PartyId, media: usize) -> Option<&mut Leg> {
-        self.legs
-            .get_mut(&self.parties.get(&party)?.medias.get(media)?.leg?)
+        let leg = self.parties.get(&party)?.medias.get(media)?.leg?;
+        self.legs.get_mut(&leg).map(Box::as_mut)
     }
 
     /// The party and m-line that a party's m-line talks to, where both are live.
@@ -285,7 +290,7 @@ impl Call {
             self.parties.get(&peer)?.medias.get(at)?.remote.as_ref()
         };
         MediaRef {
-            tag: of.map(Party::name).unwrap_or_default(),
+            tag: of.map(|party| party.name()).unwrap_or_default(),
             index: media + 1,
             kind: remote
                 .or_else(opposite)

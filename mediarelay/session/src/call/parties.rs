@@ -25,7 +25,7 @@ pub(crate) struct Names<'n> {
 /// known by nobody afterwards.
 #[derive(Debug)]
 pub(crate) struct Checkpoint {
-    parties: BTreeMap<PartyId, Party>,
+    parties: BTreeMap<PartyId, Box<Party>>,
     dialogues: Vec<Dialogue>,
     next_party: u32,
 }
@@ -195,7 +195,7 @@ impl Call {
             .iter()
             .rev()
             .filter_map(move |dialogue| dialogue.other(of));
-        partners.filter_map(|party| self.parties.get(&party))
+        partners.filter_map(|party| self.parties.get(&party).map(Box::as_ref))
     }
 
     fn add_party(&mut self, now: Instant, core: &mut Core) -> Result<PartyId, ErrorReason> {

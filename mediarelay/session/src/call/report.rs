@@ -36,7 +36,7 @@ impl Call {
             })
         };
         let mut unnamed = 0;
-        let tags = self.parties.values().filter(shown).map(|party| {
+        let tags = self.parties.values().map(Box::as_ref).filter(shown).map(|party| {
             let name = party.tag.clone().unwrap_or_else(|| {
                 unnamed += 1;
                 format!("<untagged {unnamed}>").into()
@@ -65,7 +65,7 @@ impl Call {
 
     /// What the workers have measured of each source on each flow.
     pub(super) fn sources(&self) -> Vec<SsrcSnapshot> {
-        self.legs.values().flat_map(sources_of).collect()
+        self.legs.values().flat_map(|leg| sources_of(leg)).collect()
     }
 
     /// What has gone out to each m-line.
@@ -118,7 +118,7 @@ impl Call {
 
     fn report_media(&self, core: &Core, party: &Party, at: usize, media: &Media, sent: &Sent) -> MediaReport {
         let remote = media.remote.as_ref();
-        let leg = media.leg.and_then(|leg| self.legs.get(&leg));
+        let leg = media.leg.and_then(|leg| self.leg(leg));
         let opposite = self.opposite(party.id, at);
         let talks_to = opposite.and_then(|(peer, media)| self.leg_of(peer, media));
         let named = |leg: Option<&Leg>| {

@@ -151,7 +151,7 @@ impl Call {
         };
         let leg = Leg::new(core, self.key, need.party, sockets);
         let id = leg.id;
-        self.legs.insert(id, leg);
+        self.legs.insert(id, Box::new(leg));
         Ok(id)
     }
 
