@@ -1,5 +1,7 @@
 //! What the program writes about itself.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
 use viaduct_settings::{LogFormat, LogLevel, LogSettings};
 
@@ -20,7 +22,7 @@ pub(crate) fn start(settings: &LogSettings) {
         .with_target(false);
     // A second subscriber in one process is a test's: the first goes on.
     let _ = match settings.format {
-        LogFormat::Text => subscriber.try_init(),
+        LogFormat::Text => subscriber.with_ansi(std::io::stderr().is_terminal()).try_init(),
         LogFormat::Json => subscriber.json().try_init(),
     };
 }

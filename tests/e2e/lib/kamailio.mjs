@@ -46,7 +46,6 @@ log_stderror=yes
 children=1
 tcp_children=1
 auto_aliases=no
-alias="${ADDRESS}"
 listen=udp:${ADDRESS}:${sip}
 listen=tcp:${ADDRESS}:${http}
 tcp_accept_no_cl=yes
@@ -68,6 +67,7 @@ loadmodule "xhttp.so"
 loadmodule "websocket.so"
 loadmodule "rtpengine.so"
 
+modparam("nathelper|registrar", "received_avp", "$avp(RECEIVED)")
 modparam("rr", "enable_double_rr", 1)
 modparam("usrloc", "db_mode", 0)
 modparam("registrar", "max_expires", 600)
