@@ -1,6 +1,6 @@
 //! Calls through a relay within this process.
 
-use std::net::{IpAddr, Ipv6Addr, UdpSocket};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::mpsc::channel;
 
 use viaduct_mediarelay::{Event, What};
@@ -137,6 +137,52 @@ fn a_phone_behind_nat_is_found_by_what_it_sends() {
     assert_eq!(relay.snapshot().counters.endpoints_learnt, 1);
     ok(relay.ask(delete("nat")));
     relay.wait_until_empty();
+    relay.shut_down();
+}
+
+#[test]
+fn workers_that_lag_get_every_order_in_its_turn() {
+    let mut config = viaduct_mediarelay::RelayConfig::in_process(
+        settings(own_address()),
+        viaduct_settings::PublicIp::Auto,
+    );
+    config.limits.shell.orders_queued = 1;
+    config.limits.shell.notices_queued = 1;
+    let relay = InProcess::start_config(config);
+    let phones = own_address();
+    let set_up = |number| {
+        Call::set_up_at(phones, &format!("call {number}"), |request| {
+            relay.ask(request.clone())
+        })
+    };
+    let calls: Vec<Call> = (0..20).map(set_up).collect();
+    // Orders are late here, so what is sent first may come too early.
+    let reaches = |from: &Phone, to: &Phone, relay: SocketAddr| {
+        to.rtp.set_nonblocking(true).unwrap();
+        wait_for("a packet", || {
+            from.rtp.send_to(&from.packet(1), relay).unwrap();
+            to.rtp.recv(&mut [0; 2_048]).ok()
+        });
+    };
+    for Call {
+        alice,
+        bob,
+        for_alice,
+        for_bob,
+        ..
+    } in &calls
+    {
+        reaches(alice, bob, for_alice.0);
+        reaches(bob, alice, for_bob.0);
+    }
+    for call in &calls {
+        ok(relay.ask(delete(&call.call_id)));
+    }
+    let empty = relay.wait_until_empty();
+    assert_eq!(
+        (empty.control.orders_failed, empty.control.addresses_unknown),
+        (0, 0)
+    );
     relay.shut_down();
 }
 

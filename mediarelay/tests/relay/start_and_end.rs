@@ -187,6 +187,22 @@ fn a_relay_that_was_shut_down_leaves_its_ports_and_answers_nobody() {
 }
 
 #[test]
+fn a_relay_may_begin_fail_and_end_within_a_runtime() {
+    let config = RelayConfig::in_process(settings(own_address()), PublicIp::Auto);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let relay = RelayHandle::start(config.clone()).unwrap();
+        assert_eq!(relay.snapshot().await.unwrap().gauges.calls, 0);
+        assert!(RelayHandle::start(config).is_err());
+        relay.shutdown(PATIENCE).unwrap();
+        assert_eq!(relay.snapshot().await, Err(Unavailable::Ended));
+    });
+}
+
+#[test]
 fn dropping_the_last_handle_ends_the_relay() {
     let address = own_address();
     let relay = InProcess::start(address);
