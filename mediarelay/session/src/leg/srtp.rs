@@ -36,8 +36,9 @@ impl Leg {
 
     /// Takes keys from SDPs, which are the same for both components. DTLS is over.
     pub(crate) fn set_sdes_keys(&mut self, core: &mut Core, pair: &SrtpKeyPair) {
-        self.end_dtls(core);
+        // Before DTLS ends, which may have been offered beside them: keys in use stay what they are.
         let known = self.keys[0].take();
+        self.end_dtls(core);
         let keys = Keys::name(pair, known.as_ref(), core);
         self.keys = [Some(keys.clone()), Some(keys)];
     }

@@ -161,3 +161,16 @@ fn the_origin_is_ours_when_asked_for() {
     world.ok(&delete_now());
     world.assert_empty();
 }
+
+/// RFC 8866 section 5.3: a name is a must. Chromium throws an SDP away over an empty one.
+#[test]
+fn a_session_without_a_name_gets_one() {
+    for name in ["s=\r\n", "s= \r\n", ""] {
+        let mut world = World::new();
+        let sdp = phones().0.sdp().replace("s=call\r\n", name);
+        let told = world.sdp(&offer(&sdp, "a", None, PHONE_TO_WEB));
+        assert!(told.has("s=-") || told.has("s= "), "{}", told.text);
+        world.ok(&delete_now());
+        world.assert_empty();
+    }
+}

@@ -133,11 +133,19 @@ fn a_plain_caller_reaches_a_secure_callee_that_chooses_a_suite() {
     let tag = callee.read(&to_callee);
     caller.read(&world.sdp(&answer(&callee.sdp(tag), "a", "b", "RTP/AVP")));
     hear_each_other(&mut world, &mut callee, &mut caller, 1);
-    // The same keys and ports over a re-offer: nothing is lost.
+    // The same keys and ports over a re-offer: nothing is lost, and no key stream is begun twice.
+    let contexts = |world: &World| -> Vec<_> {
+        let rules = world.rules.values();
+        rules
+            .map(|rule| (rule.unprotect, rule.routes[0].protect))
+            .collect()
+    };
+    let before = contexts(&world);
     let again = world.sdp(&offer(&caller.sdp(), "a", Some("b"), "RTP/SAVP"));
     assert!(!again.has_attribute("fingerprint") || again.has_attribute("crypto"));
     assert_eq!(again.address(0), to_callee.address(0));
     world.sdp(&answer(&callee.sdp(tag), "a", "b", "RTP/AVP"));
+    assert_eq!(contexts(&world), before);
     hear_each_other(&mut world, &mut callee, &mut caller, 2);
     world.ok(&delete_now());
     world.assert_empty();
