@@ -14,6 +14,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
+#[cfg(feature = "jemalloc")]
 use tikv_jemallocator::Jemalloc;
 use tokio::signal::unix::{SignalKind, signal};
 use viaduct_mediarelay::{RelayConfig, RelayHandle};
@@ -25,6 +26,7 @@ use viaduct_settings::{
 use crate::pid_file::PidFile;
 
 /// Memory is allocated by one thread and freed by another with every call, which this allocator does best.
+#[cfg(feature = "jemalloc")]
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
 

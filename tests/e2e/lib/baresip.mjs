@@ -12,14 +12,14 @@ let next = 0;
 
 export class Baresip {
   /** Starts a phone that registers. `answer` is auto or manual. */
-  static async start({ user, server, transport = 'udp', frequency, answer = 'manual', codecs = 'pcma,pcmu', extra = '', password = PASSWORD }) {
+  static async start({ user, server, transport = 'udp', frequency, answer = 'manual', codecs = 'pcma,pcmu', extra = '', password = PASSWORD, address = ADDRESS }) {
     const phone = new Baresip();
     phone.user = user;
     phone.frequency = frequency;
     phone.folder = mkdtempSync(path.join(tmpdir(), 'baresip-'));
     const number = next++;
     const [sip, control, rtp] = [16000 + 10 * number, 16005 + 10 * number, 40000 + 50 * number];
-    writeFileSync(path.join(phone.folder, 'config'), configuration({ phone, sip, control, rtp }));
+    writeFileSync(path.join(phone.folder, 'config'), configuration({ phone, address, sip, control, rtp }));
     const account = `<sip:${user}@${server};transport=${transport}>;auth_user=${user};auth_pass=${password};regint=60`;
     writeFileSync(
       path.join(phone.folder, 'accounts'),
@@ -113,6 +113,14 @@ export class Baresip {
     return [...this.program.output.matchAll(/received event: '(.)' \(end=1\)/g)].map((match) => match[1]).join('');
   }
 
+  /** Ends it as a power cut does: nobody is told. */
+  async kill() {
+    this.control.destroy();
+    await this.program.stop('SIGKILL');
+    await this.ear.close();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
   async stop() {
     this.command('quit');
     this.control.end();
@@ -130,9 +138,9 @@ function open(port) {
   });
 }
 
-function configuration({ phone, sip, control, rtp }) {
+function configuration({ phone, address, sip, control, rtp }) {
   return `poll_method epoll
-sip_listen ${ADDRESS}:${sip}
+sip_listen ${address}:${sip}
 sip_verify_server no
 audio_player alsa,ear
 audio_source ausine,${phone.frequency}

@@ -60,15 +60,29 @@ function goertzel(samples, rate, frequency) {
   return (4 * Math.sqrt(Math.max(power, 0))) / samples.length;
 }
 
+/** A video track that changes. */
+export function picture() {
+  const canvas = Object.assign(document.createElement('canvas'), { width: 160, height: 120 });
+  const context = canvas.getContext('2d');
+  let hue = 0;
+  setInterval(() => {
+    context.fillStyle = `hsl(${(hue += 9)}, 80%, 50%)`;
+    context.fillRect(0, 0, canvas.width, canvas.height);
+  }, 66);
+  return canvas.captureStream(15).getVideoTracks()[0];
+}
+
 /** What the test wants to know of a connection: selected pair, packets and codecs. */
 export async function summarize(connection) {
-  const summary = { received: 0, sent: 0, codec: null, dtls: null, ice: connection.iceConnectionState };
+  const summary = { received: 0, sent: 0, codec: null, dtls: null, ice: connection.iceConnectionState, frames: 0 };
+  summary.ufrag = /a=ice-ufrag:(\S+)/.exec(connection.localDescription.sdp)?.[1];
   const stats = await connection.getStats();
   stats.forEach((entry) => {
     if (entry.type === 'inbound-rtp' && entry.kind === 'audio') {
       summary.received += entry.packetsReceived;
       summary.codec = stats.get(entry.codecId)?.mimeType ?? summary.codec;
     }
+    if (entry.type === 'inbound-rtp' && entry.kind === 'video') summary.frames += entry.framesDecoded ?? 0;
     if (entry.type === 'outbound-rtp' && entry.kind === 'audio') summary.sent += entry.packetsSent;
     if (entry.type === 'transport') summary.dtls = entry.srtpCipher ?? entry.dtlsState;
   });

@@ -1,12 +1,17 @@
 // A phone made of unmodified JsSIP.
 
 import JsSIP from 'jssip';
-import { Sound, summarize } from './audio.mjs';
+import { picture, Sound, summarize } from './audio.mjs';
 
 const sound = new Sound();
 let ua = null;
 let session = null;
 const log = [];
+
+function stream(video) {
+  const tracks = sound.stream().getTracks();
+  return new MediaStream(video ? [...tracks, picture()] : tracks);
+}
 
 function note(what) {
   log.push(what);
@@ -52,11 +57,18 @@ window.phone = {
   async disconnect() {
     ua.stop();
   },
-  call(target) {
-    adopt(ua.call(target, { mediaStream: sound.stream(), mediaConstraints: { audio: true }, pcConfig: { iceServers: [] } }));
+  call(target, { video = false } = {}) {
+    adopt(ua.call(target, { mediaStream: stream(video), mediaConstraints: { audio: true, video }, pcConfig: { iceServers: [] } }));
   },
-  answer() {
-    session.answer({ mediaStream: sound.stream(), pcConfig: { iceServers: [] } });
+  answer({ video = false } = {}) {
+    session.answer({ mediaStream: stream(video), pcConfig: { iceServers: [] } });
+  },
+  /** Offers the media anew, in a re-INVITE or in an UPDATE, with a restart of ICE or without. */
+  reoffer({ useUpdate = false, iceRestart = false } = {}) {
+    return new Promise((resolve, reject) => {
+      const options = { useUpdate, rtcOfferConstraints: { iceRestart } };
+      session.renegotiate(options, resolve) || reject(new Error('not ready for a new offer'));
+    });
   },
   hangup() {
     session.terminate();
