@@ -1,0 +1,44 @@
+//! What waits, sends and receives: sockets around [`crate::sip`] and [`crate::media`].
+//!
+//! The loops do not sleep while something is going on: who waits for a wake-up measures it too. Each has a processor to
+//! itself, and ends by the clock.
+
+mod commands;
+mod packets;
+mod signalling;
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+pub use self::commands::{CommandTimes, Commander};
+pub use self::packets::Phones;
+pub use self::signalling::{Signalling, Traffic};
+
+/// Everything stays on this machine.
+pub const ADDRESS: Ipv4Addr = Ipv4Addr::LOCALHOST;
+
+/// The largest datagram.
+const DATAGRAM_MAX: usize = 65_536;
+
+/// What the kernel is asked to keep for us, in octets. It may give less.
+const RECEIVE_BUFFER: usize = 4 << 20;
+
+/// A socket that never waits, at a port of the kernel's choice if `port` is 0.
+fn bind(port: u16) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
+    socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&SocketAddr::from((ADDRESS, port)).into())?;
+    Ok(socket.into())
+}
+
+/// The result of a receive: `None` when nothing is there.
+fn received<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(received) => Ok(Some(received)),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(error),
+    }
+}

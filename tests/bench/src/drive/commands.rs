@@ -1,0 +1,104 @@
+//! NG commands to a relay, one at a time.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use viaduct_ng::{Encoding, Limits, Packet, Reply, Request, encode_packet};
+
+use super::{ADDRESS, DATAGRAM_MAX};
+use crate::sample::Latencies;
+
+/// How long an answer is waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long an answer to a ping of a relay that may not be there yet is waited for.
+const PROBE_WAIT: Duration = Duration::from_millis(50);
+
+/// How long each command took.
+pub type CommandTimes = Latencies;
+
+/// Commands one relay.
+#[derive(Debug)]
+pub struct Commander {
+    socket: UdpSocket,
+    commands: u64,
+    limits: Limits,
+    buffer: Vec<u8>,
+    /// How long each command but pings took.
+    pub times: CommandTimes,
+}
+
+impl Commander {
+    /// Of the relay that listens there.
+    ///
+    /// # Errors
+    /// No socket can be had.
+    pub fn open(relay: SocketAddr) -> std::io::Result<Self> {
+        let socket = UdpSocket::bind((ADDRESS, 0))?;
+        socket.connect(relay)?;
+        Ok(Self {
+            socket,
+            commands: 0,
+            limits: Limits::default(),
+            buffer: vec![0; DATAGRAM_MAX],
+            times: Latencies::default(),
+        })
+    }
+
+    /// Whether the relay answers a ping.
+    ///
+    /// # Errors
+    /// The socket cannot be used.
+    pub fn probe(&mut self) -> anyhow::Result<bool> {
+        if let Ok(Reply::Pong) = self.ask(&Request::Ping, PROBE_WAIT) {
+            return Ok(true);
+        }
+        // A port that nobody has opened yet refuses at once.
+        thread::sleep(PROBE_WAIT);
+        Ok(false)
+    }
+
+    /// Gives a command that is answered with an SDP.
+    ///
+    /// # Errors
+    /// It is refused, or not answered in time.
+    pub fn sdp(&mut self, request: &Request) -> anyhow::Result<Vec<u8>> {
+        let begun = Instant::now();
+        let reply = self.ask(request, PATIENCE)?;
+        self.times.add(begun.elapsed());
+        match reply {
+            Reply::Ok(content) => {
+                let sdp = content.sdp.context("an answer without an SDP")?;
+                Ok(sdp.as_bytes().to_vec())
+            }
+            other => bail!("the relay refuses: {other:?}"),
+        }
+    }
+
+    fn ask(&mut self, request: &Request, patience: Duration) -> anyhow::Result<Reply> {
+        self.commands += 1;
+        let cookie = format!("bench{}_{}", std::process::id(), self.commands);
+        self.socket.set_read_timeout(Some(patience))?;
+        self.socket.send(&encode_packet(
+            cookie.as_bytes(),
+            Encoding::Bencode,
+            &request.to_value(),
+        ))?;
+        loop {
+            let len = self
+                .socket
+                .recv(&mut self.buffer)
+                .context("the relay does not answer")?;
+            let packet = Packet::split(&self.buffer[..len], &self.limits)
+                .map_err(|error| anyhow::anyhow!("an answer that is none: {error}"))?;
+            if packet.cookie == cookie.as_bytes() {
+                let value = packet.encoding.decode(packet.body, &self.limits)?;
+                return Ok(Reply::from_value(&value)?);
+            }
+            // An answer to a ping that was given up.
+            ensure!(self.commands > 1, "an answer to nothing");
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! The loop around phones that talk.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use mio::net::UdpSocket;
+use mio::{Events, Interest, Poll, Token};
+
+use super::{DATAGRAM_MAX, bind, received};
+use crate::media::{Crypto, Leg, PacketTally, Rotation};
+
+/// How long packets that are on their way are waited for at the end.
+const LAST_PACKETS: Duration = Duration::from_millis(100);
+
+/// Sockets that may be told of at once.
+const EVENTS: usize = 1_024;
+
+/// The phones of all calls, each with a socket of its own.
+#[derive(Debug)]
+pub struct Phones {
+    poll: Poll,
+    /// The two sockets of each call that is not yet set up.
+    waiting: Vec<[UdpSocket; 2]>,
+    calls: Vec<Call>,
+    buffer: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Call {
+    sockets: [UdpSocket; 2],
+    legs: [Leg; 2],
+}
+
+impl Phones {
+    /// Opens the sockets of so many calls.
+    ///
+    /// # Errors
+    /// There are not so many to be had.
+    pub fn open(calls: usize) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let mut waiting = Vec::new();
+        for call in 0..calls {
+            let mut sockets = [UdpSocket::from_std(bind(0)?), UdpSocket::from_std(bind(0)?)];
+            for (side, socket) in sockets.iter_mut().enumerate() {
+                poll.registry()
+                    .register(socket, Token(2 * call + side), Interest::READABLE)?;
+            }
+            waiting.push(sockets);
+        }
+        // The last is taken first.
+        waiting.reverse();
+        Ok(Self {
+            poll,
+            waiting,
+            calls: Vec::new(),
+            buffer: vec![0; DATAGRAM_MAX],
+        })
+    }
+
+    /// Where the two phones of the next call are.
+    ///
+    /// # Errors
+    /// All calls are set up.
+    pub fn next_addresses(&self) -> anyhow::Result<[SocketAddr; 2]> {
+        let [caller, callee] = self.waiting.last().context("more calls than phones")?;
+        Ok([caller.local_addr()?, callee.local_addr()?])
+    }
+
+    /// The next call is set up: its phones send to these addresses of the relay.
+    ///
+    /// # Errors
+    /// All calls are set up, or the addresses cannot be reached.
+    pub fn connect(&mut self, relay: [SocketAddr; 2], crypto: [Option<Crypto>; 2]) -> anyhow::Result<()> {
+        let sockets = self.waiting.pop().context("more calls than phones")?;
+        for (socket, relay) in sockets.iter().zip(relay) {
+            socket.connect(relay)?;
+        }
+        let number = u32::try_from(self.calls.len())?;
+        let legs = Leg::pair(number, Instant::now(), crypto);
+        self.calls.push(Call { sockets, legs });
+        Ok(())
+    }
+
+    /// Lets all phones of all calls talk for `duration`.
+    ///
+    /// # Errors
+    /// A socket fails: the relay is gone.
+    pub fn run(&mut self, duration: Duration) -> io::Result<PacketTally> {
+        let start = Instant::now();
+        let (stop, end) = (start + duration, start + duration + LAST_PACKETS);
+        let mut rotation = Rotation::new(2 * self.calls.len(), start);
+        let mut events = Events::with_capacity(EVENTS);
+        let mut tally = PacketTally::default();
+        loop {
+            let now = Instant::now();
+            if now > end {
+                return Ok(tally);
+            }
+            while now < stop
+                && let Some(stream) = rotation.take_due(now)
+            {
+                self.send(stream, &mut tally)?;
+            }
+            self.poll.poll(&mut events, Some(Duration::ZERO))?;
+            for event in &events {
+                self.hear(event.token().0, &mut tally)?;
+            }
+        }
+    }
+
+    fn send(&mut self, stream: usize, tally: &mut PacketTally) -> io::Result<()> {
+        let call = &mut self.calls[stream / 2];
+        let side = stream % 2;
+        if let Some(packet) = call.legs[side].packet(Instant::now()) {
+            call.sockets[side].send(packet)?;
+            tally.sent += 1;
+        }
+        Ok(())
+    }
+
+    /// Takes everything that waits at one socket.
+    fn hear(&mut self, stream: usize, tally: &mut PacketTally) -> io::Result<()> {
+        // A socket whose call is not set up hears nothing that matters.
+        let Some(call) = self.calls.get_mut(stream / 2) else {
+            return Ok(());
+        };
+        let [first, second] = &mut call.legs;
+        let (own, other) = if stream.is_multiple_of(2) {
+            (first, second)
+        } else {
+            (second, first)
+        };
+        let socket = &call.sockets[stream % 2];
+        while let Some(len) = received(socket.recv(&mut self.buffer))? {
+            tally.count(own.hear(Instant::now(), &mut self.buffer[..len], other));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Phones that are connected to each other hear each other: the loop itself loses nothing.
+    #[test]
+    fn what_is_sent_is_heard() {
+        let mut phones = Phones::open(2).unwrap();
+        for _ in 0..2 {
+            let [caller, callee] = phones.next_addresses().unwrap();
+            phones.connect([callee, caller], [None, None]).unwrap();
+        }
+        assert!(phones.next_addresses().is_err());
+        let tally = phones.run(Duration::from_millis(100)).unwrap();
+        assert!(tally.sent >= 4, "{tally:?}");
+        assert_eq!((tally.received, tally.wrong, tally.repeated), (tally.sent, 0, 0));
+        assert_eq!(tally.latencies.count() as u64, tally.sent);
+    }
+}

@@ -1,0 +1,185 @@
+//! The loop around phones that register and call.
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use viaduct_sip::{Method, RequestBuilder};
+
+use super::{ADDRESS, DATAGRAM_MAX, bind, received};
+use crate::load::{Demand, Pacer};
+use crate::sip::{Load, Outbox, PATIENCE, RelayStub, Side};
+
+/// Datagrams taken from one socket before the others get their turn.
+const DATAGRAMS_A_ROUND: usize = 16;
+
+/// How often deadlines are looked at.
+const DEADLINES_EVERY: Duration = Duration::from_millis(50);
+
+/// How long an answer to a probe is waited for.
+const PROBE_WAIT: Duration = Duration::from_millis(50);
+
+/// The sockets of all phones, and of the media relay behind the proxy.
+#[derive(Debug)]
+pub struct Signalling {
+    caller: UdpSocket,
+    callee: UdpSocket,
+    relay: UdpSocket,
+    proxy: SocketAddr,
+    /// The media relay.
+    pub stub: RelayStub,
+    buffer: Vec<u8>,
+}
+
+/// What went over the phones' sockets.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// From the first operation's begin to the last one's end.
+    pub elapsed: Duration,
+    /// SIP messages sent and received by phones. Every one of them was received or sent by the proxy.
+    pub messages: u64,
+}
+
+impl Signalling {
+    /// Opens them. The relay's NG port is `ng`.
+    ///
+    /// # Errors
+    /// A port is taken.
+    pub fn open(proxy: SocketAddr, ng: u16) -> io::Result<Self> {
+        let phone = || {
+            let socket = bind(0)?;
+            socket.connect(proxy)?;
+            Ok::<_, io::Error>(socket)
+        };
+        Ok(Self {
+            caller: phone()?,
+            callee: phone()?,
+            relay: bind(ng)?,
+            proxy,
+            stub: RelayStub::default(),
+            buffer: vec![0; DATAGRAM_MAX],
+        })
+    }
+
+    /// Where the phones of a side are.
+    ///
+    /// # Errors
+    /// The socket does not know.
+    pub fn address(&self, side: Side) -> io::Result<SocketAddr> {
+        self.socket(side).local_addr()
+    }
+
+    /// Asks the proxy whether it is there. Any answer counts.
+    ///
+    /// # Errors
+    /// No socket can be had.
+    pub fn probe(&self) -> anyhow::Result<bool> {
+        let socket = UdpSocket::bind((ADDRESS, 0))?;
+        socket.set_read_timeout(Some(PROBE_WAIT))?;
+        socket.connect(self.proxy)?;
+        let own = socket.local_addr()?;
+        let options = RequestBuilder::new(Method::Options, &format!("sip:{}", self.proxy))
+            .via(format!(
+                "SIP/2.0/UDP {own};rport;branch=z9hG4bKprobe{}",
+                own.port()
+            ))
+            .from("<sip:probe@bench.test>;tag=probe")
+            .to(format!("<sip:{}>", self.proxy))
+            .call_id(format!("probe-{}", own.port()))
+            .cseq(1)
+            .build()?;
+        let mut answer = [0; 2_048];
+        if socket.send(&options).is_ok() && socket.recv(&mut answer).is_ok() {
+            return Ok(true);
+        }
+        // A port that nobody has opened yet refuses at once.
+        thread::sleep(PROBE_WAIT);
+        Ok(false)
+    }
+
+    /// Lets phones work for `duration`, and what was begun end.
+    ///
+    /// # Errors
+    /// A socket fails: the proxy is gone.
+    pub fn run(&mut self, load: &mut dyn Load, demand: Demand, duration: Duration) -> io::Result<Traffic> {
+        let start = Instant::now();
+        let (stop, end) = (
+            start + duration,
+            start + duration + PATIENCE + DEADLINES_EVERY * 2,
+        );
+        let mut pacer = Pacer::new(demand, start);
+        let mut out = Outbox::default();
+        let mut messages = 0;
+        let mut deadlines = start + DEADLINES_EVERY;
+        loop {
+            let now = Instant::now();
+            if now < stop {
+                for _ in 0..pacer.take_due(now, load.in_flight()) {
+                    if !load.begin(now, &mut out) {
+                        load.tally().fail("no phone was idle");
+                    }
+                }
+            } else if load.in_flight() == 0 || now > end {
+                return Ok(Traffic {
+                    elapsed: now - start,
+                    messages,
+                });
+            }
+            for side in [Side::Caller, Side::Callee] {
+                for _ in 0..DATAGRAMS_A_ROUND {
+                    // A proxy may wait for its relay, so the relay comes first.
+                    self.answer_commands()?;
+                    let Some(datagram) = self.receive(side)? else {
+                        break;
+                    };
+                    messages += 1;
+                    load.handle(Instant::now(), side, datagram, &mut out);
+                }
+                messages += self.send(&mut out)?;
+            }
+            if now > deadlines {
+                load.give_up(now);
+                deadlines = now + DEADLINES_EVERY;
+            }
+        }
+    }
+
+    fn socket(&self, side: Side) -> &UdpSocket {
+        match side {
+            Side::Caller => &self.caller,
+            Side::Callee => &self.callee,
+        }
+    }
+
+    fn receive(&mut self, side: Side) -> io::Result<Option<Bytes>> {
+        let socket = match side {
+            Side::Caller => &self.caller,
+            Side::Callee => &self.callee,
+        };
+        let len = received(socket.recv(&mut self.buffer))?;
+        Ok(len.map(|len| Bytes::copy_from_slice(&self.buffer[..len])))
+    }
+
+    fn send(&self, out: &mut Outbox) -> io::Result<u64> {
+        let mut sent = 0;
+        for (side, message) in out.drain() {
+            self.socket(side).send(&message)?;
+            sent += 1;
+        }
+        Ok(sent)
+    }
+
+    fn answer_commands(&mut self) -> io::Result<()> {
+        for _ in 0..DATAGRAMS_A_ROUND {
+            let Some((len, from)) = received(self.relay.recv_from(&mut self.buffer))? else {
+                break;
+            };
+            if let Some(reply) = self.stub.answer(&self.buffer[..len]) {
+                self.relay.send_to(&reply, from)?;
+            }
+        }
+        Ok(())
+    }
+}

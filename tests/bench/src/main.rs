@@ -1,0 +1,150 @@
+//! `viaduct-bench`: what `scripts/bench` runs once everything is built and a network made.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::Context;
+use clap::{Parser, ValueEnum};
+use viaduct_bench::disk::sync_time;
+use viaduct_bench::peers::{Places, ProxyPeer, RelayPeer};
+use viaduct_bench::plan::Plan;
+use viaduct_bench::report::Report;
+use viaduct_bench::suite::Suite;
+
+/// Pages written to learn what the disk costs.
+const SYNCS: usize = 50;
+
+/// Measures viaduct beside Kamailio, and viaduct-relay beside rtpengine.
+#[derive(Debug, Parser)]
+#[command(name = "viaduct-bench", max_term_width = 100)]
+struct Args {
+    /// A minute instead of five: shows that everything works.
+    #[arg(long)]
+    quick: bool,
+    /// Print JSON, with the figures of every run.
+    #[arg(long)]
+    json: bool,
+    /// Runs of every program.
+    #[arg(long)]
+    runs: Option<usize>,
+    /// Measure one half only.
+    #[arg(long)]
+    only: Option<Half>,
+    /// The folder with our programs.
+    #[arg(long)]
+    programs: PathBuf,
+    /// An empty folder on a disk.
+    #[arg(long)]
+    work: PathBuf,
+    /// An empty folder in memory.
+    #[arg(long)]
+    memory: Option<PathBuf>,
+    /// Run programs on this processor; the caller keeps this process off it.
+    #[arg(long)]
+    processor: Option<usize>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Half {
+    /// SIP.
+    Proxy,
+    /// Media.
+    Relay,
+}
+
+fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let mut plan = if args.quick { Plan::quick() } else { Plan::full() };
+    plan.runs = args.runs.unwrap_or(plan.runs).max(1);
+    let places = Places {
+        programs: args.programs.clone(),
+        work: args.work.clone(),
+        memory: args.memory.clone(),
+    };
+    let (kamailio, rtpengine) = (version("kamailio", "-v"), version("rtpengine", "--version"));
+    let sync_time = sync_time(&args.work, SYNCS).context("writing to the work folder")?;
+    let about = vec![
+        ("processor", processor_model()),
+        (
+            "kernel",
+            fs::read_to_string("/proc/sys/kernel/osrelease")
+                .unwrap_or_default()
+                .trim()
+                .to_owned(),
+        ),
+        ("kamailio", kamailio.clone().unwrap_or_else(missing)),
+        ("rtpengine", rtpengine.clone().unwrap_or_else(missing)),
+    ];
+    let suite = Suite {
+        proxies: proxies(&args, kamailio.is_some()),
+        relays: relays(&args, rtpengine.is_some()),
+        plan,
+        places,
+        processor: args.processor,
+    };
+    let report = Report {
+        results: suite.run()?,
+        plan,
+        about,
+        sync_time,
+        is_pinned: args.processor.is_some(),
+    };
+    let text = if args.json {
+        format!("{:#}\n", report.json())
+    } else {
+        report.text()
+    };
+    std::io::stdout().write_all(text.as_bytes())?;
+    Ok(())
+}
+
+fn proxies(args: &Args, has_kamailio: bool) -> Vec<ProxyPeer> {
+    if args.only == Some(Half::Relay) {
+        return Vec::new();
+    }
+    let all = [
+        ProxyPeer::Viaduct,
+        ProxyPeer::Kamailio,
+        ProxyPeer::ViaductInMemory,
+    ];
+    let is_there = |peer: &ProxyPeer| match peer {
+        ProxyPeer::Viaduct => true,
+        ProxyPeer::ViaductInMemory => args.memory.is_some(),
+        ProxyPeer::Kamailio => has_kamailio,
+    };
+    all.into_iter().filter(is_there).collect()
+}
+
+fn relays(args: &Args, has_rtpengine: bool) -> Vec<RelayPeer> {
+    if args.only == Some(Half::Proxy) {
+        return Vec::new();
+    }
+    let all = [RelayPeer::Viaduct, RelayPeer::Rtpengine];
+    all.into_iter()
+        .filter(|&peer| peer != RelayPeer::Rtpengine || has_rtpengine)
+        .collect()
+}
+
+/// The first line in which a program says its version. `None` when there is no such program.
+fn version(program: &str, option: &str) -> Option<String> {
+    let output = Command::new(program).arg(option).output().ok()?;
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    said.lines()
+        .find(|line| line.to_ascii_lowercase().contains("version"))
+        .map(str::to_owned)
+}
+
+fn missing() -> String {
+    "not installed, so not measured (Debian: apt-get install kamailio kamailio-extra-modules rtpengine-daemon)".to_owned()
+}
+
+fn processor_model() -> String {
+    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let count = info.lines().filter(|line| line.starts_with("processor")).count();
+    let model = info.lines().find_map(|line| line.strip_prefix("model name"));
+    let model = model.unwrap_or_default().trim_start_matches([' ', '\t', ':']);
+    format!("{count} × {model}")
+}

@@ -1,0 +1,98 @@
+//! The phones of the relay benchmarks, and the SIP proxy that commands the relay.
+
+mod call;
+mod leg;
+
+use std::time::{Duration, Instant};
+
+pub use self::call::{CallPlan, MediaMode, relay_address, relay_keys};
+pub use self::leg::{Crypto, Heard, Leg};
+use crate::sample::Latencies;
+
+/// Octets of a packet's payload: 20 ms of G.711.
+pub const PAYLOAD_OCTETS: usize = 160;
+
+/// Time between two packets of one stream.
+pub const PACKET_TIME: Duration = Duration::from_millis(20);
+
+/// What came of the packets that were sent.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PacketTally {
+    /// Packets sent by phones.
+    pub sent: u64,
+    /// Packets that came to the other phone, whole and for the first time.
+    pub received: u64,
+    /// Packets that came again.
+    pub repeated: u64,
+    /// Datagrams that are not what the other phone sent: damaged, not authentic, or somebody else's.
+    pub wrong: u64,
+    /// From the sending to the receiving phone.
+    pub latencies: Latencies,
+}
+
+impl PacketTally {
+    /// Counts what one datagram turned out to be.
+    pub fn count(&mut self, heard: Heard) {
+        match heard {
+            Heard::Packet(latency) => {
+                self.received += 1;
+                self.latencies.add(latency);
+            }
+            Heard::Repeated => self.repeated += 1,
+            Heard::Wrong => self.wrong += 1,
+        }
+    }
+}
+
+/// When each of many streams sends: packets are spread evenly over time, one stream after the other.
+#[derive(Debug, Clone, Copy)]
+pub struct Rotation {
+    start: Instant,
+    streams: usize,
+    sent: u64,
+}
+
+impl Rotation {
+    /// Begins at `start`.
+    #[must_use]
+    pub fn new(streams: usize, start: Instant) -> Self {
+        Self {
+            start,
+            streams,
+            sent: 0,
+        }
+    }
+
+    /// The stream that must send now, if any. It counts as sent.
+    pub fn take_due(&mut self, now: Instant) -> Option<usize> {
+        let elapsed = now.saturating_duration_since(self.start).as_nanos();
+        let due = elapsed * self.streams as u128 / PACKET_TIME.as_nanos();
+        if u128::from(self.sent) >= due {
+            return None;
+        }
+        let stream = (self.sent % self.streams as u64) as usize;
+        self.sent += 1;
+        Some(stream)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_stream_sends_once_in_a_packet_time() {
+        let start = Instant::now();
+        let mut rotation = Rotation::new(4, start);
+        assert_eq!(rotation.take_due(start), None);
+        assert_eq!(rotation.take_due(start + Duration::from_millis(4)), None);
+        assert_eq!(rotation.take_due(start + Duration::from_millis(5)), Some(0));
+        assert_eq!(rotation.take_due(start + Duration::from_millis(5)), None);
+        let late = start + Duration::from_millis(25);
+        let mut caught_up = Vec::new();
+        while let Some(stream) = rotation.take_due(late) {
+            caught_up.push(stream);
+        }
+        assert_eq!(caught_up, [1, 2, 3, 0]);
+    }
+}

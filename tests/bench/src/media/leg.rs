@@ -1,0 +1,224 @@
+//! One phone in one call: sends packets, and knows those of the other phone again.
+
+use std::time::{Duration, Instant};
+
+use viaduct_rtp::srtp::{ReceiveContext, SendContext, SrtpKeyMaterial, SrtpLimits};
+use viaduct_rtp::{Epoch, RTP_HEADER_LEN, RtpFields, RtpPacket};
+
+use super::PAYLOAD_OCTETS;
+
+/// PCMA.
+const PAYLOAD_TYPE: u8 = 8;
+
+/// Octets of timestamp clock in a packet time, at 8 kHz.
+const TIMESTAMP_STEP: u32 = 160;
+
+/// Room for a packet with its SRTP tag.
+const PACKET_MAX: usize = RTP_HEADER_LEN + PAYLOAD_OCTETS + 32;
+
+/// Keys of both directions of a leg.
+#[derive(Debug)]
+pub struct Crypto {
+    send: SendContext,
+    receive: ReceiveContext,
+}
+
+impl Crypto {
+    /// `own` protects what the phone sends, `other` what the relay sends to it.
+    #[must_use]
+    pub fn new(own: &SrtpKeyMaterial, other: &SrtpKeyMaterial) -> Self {
+        Self {
+            send: SendContext::new(own, SrtpLimits::default()),
+            receive: ReceiveContext::new(other, SrtpLimits::default()),
+        }
+    }
+}
+
+/// What a datagram turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heard {
+    /// A packet of the other phone, and how long it was on its way.
+    Packet(Duration),
+    /// One that had come before.
+    Repeated,
+    /// Anything else.
+    Wrong,
+}
+
+/// Two of them, one for each phone of a call, are made by [`pair`](Self::pair). A packet is sent by one and heard by the
+/// other.
+#[derive(Debug)]
+pub struct Leg {
+    ssrc: u32,
+    other_ssrc: u32,
+    epoch: Epoch,
+    crypto: Option<Crypto>,
+    /// When each packet was sent: the first has number 0. `None` once it was heard.
+    sent: Vec<Option<Instant>>,
+    buffer: [u8; PACKET_MAX],
+}
+
+impl Leg {
+    /// The two legs of call number `call`. `epoch` is before the first packet.
+    #[must_use]
+    pub fn pair(call: u32, epoch: Instant, crypto: [Option<Crypto>; 2]) -> [Self; 2] {
+        let (first, second) = (0x1000_0000 | call, 0x2000_0000 | call);
+        let [first_crypto, second_crypto] = crypto;
+        [(first, second, first_crypto), (second, first, second_crypto)].map(|(ssrc, other_ssrc, crypto)| {
+            Self {
+                ssrc,
+                other_ssrc,
+                epoch: Epoch::new(epoch),
+                crypto,
+                sent: Vec::new(),
+                buffer: [0; PACKET_MAX],
+            }
+        })
+    }
+
+    /// The next packet, to be sent at once. `None` when the sequence numbers are used up.
+    pub fn packet(&mut self, now: Instant) -> Option<&[u8]> {
+        let number = u16::try_from(self.sent.len()).ok()?;
+        let header = RtpFields {
+            marker: number == 0,
+            payload_type: PAYLOAD_TYPE,
+            sequence: number,
+            timestamp: u32::from(number).wrapping_mul(TIMESTAMP_STEP),
+            ssrc: self.ssrc,
+        };
+        let mut len = RTP_HEADER_LEN + PAYLOAD_OCTETS;
+        self.buffer[..RTP_HEADER_LEN].copy_from_slice(&header.encode());
+        self.buffer[RTP_HEADER_LEN..len].fill(voice(number));
+        if let Some(crypto) = &mut self.crypto {
+            len = crypto
+                .send
+                .protect_rtp(self.epoch.tick(now), &mut self.buffer, len)
+                .ok()?;
+        }
+        self.sent.push(Some(now));
+        Some(&self.buffer[..len])
+    }
+
+    /// Takes a datagram that the relay sent to this phone. `other` is the leg of the other phone.
+    pub fn hear(&mut self, now: Instant, datagram: &mut [u8], other: &mut Self) -> Heard {
+        let tick = self.epoch.tick(now);
+        let len = match &mut self.crypto {
+            Some(crypto) => match crypto.receive.unprotect_rtp(tick, datagram) {
+                Ok(len) => len,
+                Err(_) => return Heard::Wrong,
+            },
+            None => datagram.len(),
+        };
+        let Ok(packet) = RtpPacket::parse(&datagram[..len]) else {
+            return Heard::Wrong;
+        };
+        let number = packet.header().sequence();
+        let payload = packet.payload();
+        let is_whole = payload.len() == PAYLOAD_OCTETS
+            && payload.iter().all(|&octet| octet == voice(number))
+            && packet.header().ssrc() == self.other_ssrc;
+        match other.sent.get_mut(usize::from(number)) {
+            Some(sent) if is_whole => sent.take().map_or(Heard::Repeated, |sent| {
+                Heard::Packet(now.saturating_duration_since(sent))
+            }),
+            _ => Heard::Wrong,
+        }
+    }
+}
+
+/// What the octets of a packet's payload are, so that one packet cannot pass for another.
+fn voice(number: u16) -> u8 {
+    (number % 251) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use viaduct_rtp::srtp::SrtpProfile;
+
+    use super::*;
+
+    const MILLISECOND: Duration = Duration::from_millis(1);
+
+    fn keys(octet: u8) -> SrtpKeyMaterial {
+        SrtpKeyMaterial::new(SrtpProfile::Aes128CmSha1_80, &[octet; 16], &[octet; 14]).unwrap()
+    }
+
+    #[test]
+    fn a_packet_is_heard_once_and_its_time_measured() {
+        let start = Instant::now();
+        let [mut a, mut b] = Leg::pair(3, start, [None, None]);
+        let mut packet = a.packet(start).unwrap().to_vec();
+        assert_eq!(packet.len(), RTP_HEADER_LEN + PAYLOAD_OCTETS);
+        assert_eq!(
+            b.hear(start + MILLISECOND, &mut packet, &mut a),
+            Heard::Packet(MILLISECOND)
+        );
+        assert_eq!(b.hear(start + MILLISECOND, &mut packet, &mut a), Heard::Repeated);
+    }
+
+    #[test]
+    fn what_is_not_the_other_phones_packet_is_wrong() {
+        let start = Instant::now();
+        let [mut a, mut b] = Leg::pair(3, start, [None, None]);
+        let [mut stranger, _] = Leg::pair(4, start, [None, None]);
+        let mut foreign = stranger.packet(start).unwrap().to_vec();
+        let mut cut = a.packet(start).unwrap()[..100].to_vec();
+        let mut damaged = a.packet(start).unwrap().to_vec();
+        damaged[40] ^= 1;
+        let mut unsent = a.packet(start).unwrap().to_vec();
+        unsent[3] = 77;
+        unsent[RTP_HEADER_LEN..].fill(voice(77));
+        for datagram in [&mut foreign, &mut cut, &mut damaged, &mut unsent] {
+            assert_eq!(b.hear(start, datagram, &mut a), Heard::Wrong);
+        }
+        assert_eq!(b.hear(start, &mut [], &mut a), Heard::Wrong);
+    }
+
+    #[test]
+    fn an_encrypted_leg_speaks_srtp_both_ways() {
+        let start = Instant::now();
+        let crypto = Crypto::new(&keys(1), &keys(2));
+        let [mut a, mut b] = Leg::pair(0, start, [Some(crypto), None]);
+        // What a relay in the middle does.
+        let mut relay = Crypto::new(&keys(2), &keys(1));
+        let tick = Epoch::new(start).tick(start);
+
+        let mut packet = a.packet(start).unwrap().to_vec();
+        assert_eq!(packet.len(), RTP_HEADER_LEN + PAYLOAD_OCTETS + 10);
+        assert_eq!(
+            b.hear(start, &mut packet.clone(), &mut a),
+            Heard::Wrong,
+            "still encrypted"
+        );
+        let len = relay.receive.unprotect_rtp(tick, &mut packet).unwrap();
+        assert_eq!(
+            b.hear(start, &mut packet[..len], &mut a),
+            Heard::Packet(Duration::ZERO)
+        );
+
+        let mut answer = [0; 256];
+        let plain = b.packet(start).unwrap();
+        let len = plain.len();
+        answer[..len].copy_from_slice(plain);
+        let len = relay.send.protect_rtp(tick, &mut answer, len).unwrap();
+        assert_eq!(
+            a.hear(start, &mut answer[..len], &mut b),
+            Heard::Packet(Duration::ZERO)
+        );
+        assert_eq!(
+            a.hear(start, &mut answer[..len], &mut b),
+            Heard::Wrong,
+            "a replay"
+        );
+    }
+
+    #[test]
+    fn a_leg_falls_silent_before_its_numbers_repeat() {
+        let start = Instant::now();
+        let [mut a, _] = Leg::pair(0, start, [None, None]);
+        let sent = std::iter::from_fn(|| a.packet(start).map(<[u8]>::len))
+            .take(100_000)
+            .count();
+        assert_eq!(sent, 65_536);
+    }
+}

@@ -1,0 +1,141 @@
+//! Kamailio as a registrar and proxy with rtpengine's module: the same work, in as plain a script as does it.
+
+use std::path::Path;
+
+use super::{NG_PORT, SIP_PORT, write};
+use crate::daemon::Launch;
+use crate::drive::ADDRESS;
+use crate::sip::line::{DOMAIN, password, user};
+
+pub(super) fn prepare(name: &str, folder: &Path, users: usize) -> anyhow::Result<Launch> {
+    let file = folder.join("kamailio.cfg");
+    write(&file, &configuration(users))?;
+    let (file, folder) = (file.display().to_string(), folder.display().to_string());
+    let args = ["-DD", "-E", "-f", &file, "-Y", &folder, "-m", "256", "-M", "8"];
+    Ok(Launch {
+        name: name.to_owned(),
+        program: "kamailio".into(),
+        args: args.map(str::to_owned).to_vec(),
+    })
+}
+
+/// Eight receiving processes are its default. Locations are kept in memory only. Users' passwords are kept as hashes in a
+/// table in memory, as ours are, and nonces may be used once only, as ours may.
+fn configuration(users: usize) -> String {
+    let first = user(0);
+    // The script makes user N's password as `password` does.
+    let prefix = password("");
+    format!(
+        "children=8
+auto_aliases=no
+alias=\"{DOMAIN}\"
+listen=udp:{ADDRESS}:{SIP_PORT}
+disable_tcp=yes
+max_while_loops=1000000
+
+loadmodule \"kex.so\"
+loadmodule \"tm.so\"
+loadmodule \"sl.so\"
+loadmodule \"rr.so\"
+loadmodule \"pv.so\"
+loadmodule \"maxfwd.so\"
+loadmodule \"textops.so\"
+loadmodule \"siputils.so\"
+loadmodule \"usrloc.so\"
+loadmodule \"registrar.so\"
+loadmodule \"auth.so\"
+loadmodule \"htable.so\"
+loadmodule \"rtpengine.so\"
+
+modparam(\"usrloc\", \"db_mode\", 0)
+modparam(\"registrar\", \"max_expires\", 3600)
+modparam(\"auth\", \"nonce_count\", 1)
+modparam(\"auth\", \"qop\", \"auth\")
+modparam(\"htable\", \"htable\", \"secrets=>size=12;\")
+modparam(\"rtpengine\", \"rtpengine_sock\", \"udp:{ADDRESS}:{NG_PORT}\")
+
+event_route[htable:mod-init] {{
+    $var(user) = {first};
+    while ($var(user) < {first} + {users}) {{
+        $var(secret) = $_s($var(user):{DOMAIN}:{prefix}$var(user));
+        $sht(secrets=>$var(user)) = $(var(secret){{s.md5}});
+        $var(user) = $var(user) + 1;
+    }}
+}}
+
+request_route {{
+    if (!mf_process_maxfwd_header(\"10\")) {{
+        sl_send_reply(\"483\", \"Too Many Hops\");
+        exit;
+    }}
+    if (is_method(\"CANCEL\")) {{
+        if (t_check_trans()) t_relay();
+        exit;
+    }}
+    if (has_totag()) {{
+        if (loose_route()) {{
+            if (is_method(\"BYE\")) rtpengine_delete();
+            t_relay();
+            exit;
+        }}
+        if (is_method(\"ACK\")) {{
+            if (t_check_trans()) t_relay();
+            exit;
+        }}
+        sl_send_reply(\"404\", \"Not Found\");
+        exit;
+    }}
+    t_check_trans();
+    if (is_method(\"REGISTER\")) {{
+        if (!has_credentials(\"$td\") || !pv_www_authenticate(\"$td\", \"$sht(secrets=>$au)\", \"1\")) {{
+            www_challenge(\"$td\", \"1\");
+            exit;
+        }}
+        if ($au != $tU) {{
+            sl_send_reply(\"403\", \"Forbidden\");
+            exit;
+        }}
+        save(\"location\");
+        exit;
+    }}
+    if (is_method(\"OPTIONS\") && uri == myself) {{
+        sl_send_reply(\"200\", \"OK\");
+        exit;
+    }}
+    if (!is_method(\"INVITE\")) {{
+        sl_send_reply(\"405\", \"Method Not Allowed\");
+        exit;
+    }}
+    if (!has_credentials(\"$fd\") || !pv_proxy_authenticate(\"$fd\", \"$sht(secrets=>$au)\", \"1\")) {{
+        proxy_challenge(\"$fd\", \"1\");
+        exit;
+    }}
+    if ($au != $fU) {{
+        sl_send_reply(\"403\", \"Forbidden\");
+        exit;
+    }}
+    consume_credentials();
+    record_route();
+    if (!lookup(\"location\")) {{
+        sl_send_reply(\"404\", \"Not Found\");
+        exit;
+    }}
+    t_on_branch(\"OFFER\");
+    t_on_reply(\"ANSWER\");
+    t_relay();
+}}
+
+branch_route[OFFER] {{
+    if (has_body(\"application/sdp\")) {{
+        rtpengine_offer(\"RTP/AVP replace-origin replace-session-connection ICE=remove\");
+    }}
+}}
+
+onreply_route[ANSWER] {{
+    if (has_body(\"application/sdp\")) {{
+        rtpengine_answer(\"RTP/AVP replace-origin replace-session-connection ICE=remove\");
+    }}
+}}
+"
+    )
+}

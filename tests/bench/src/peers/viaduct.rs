@@ -1,0 +1,64 @@
+//! Our gateway as a registrar and proxy with a relay elsewhere.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::{NG_PORT, Places, SIP_PORT, write};
+use crate::daemon::Launch;
+use crate::drive::ADDRESS;
+use crate::sip::line::{DOMAIN, password, user};
+
+pub(super) fn prepare(
+    name: &str,
+    places: &Places,
+    folder: &Path,
+    state: &Path,
+    users: usize,
+) -> anyhow::Result<Launch> {
+    let file = folder.join("gateway.yaml");
+    write(&file, &configuration(state))?;
+    write(&folder.join("users.csv"), &table(users))?;
+    Ok(Launch {
+        name: name.to_owned(),
+        program: places.programs.join("viaduct"),
+        args: vec!["run".to_owned(), file.display().to_string()],
+    })
+}
+
+/// Limits that protect against floods from one address are lifted: here one address is everybody.
+fn configuration(state: &Path) -> String {
+    let state = state.display();
+    format!(
+        "version: 1
+site: {{ domain: {DOMAIN}, state_dir: \"{state}\" }}
+listen: [\"sip+udp://{ADDRESS}:{SIP_PORT}\"]
+user_source: {{ file: users.csv }}
+relay: {{ mode: \"ng:udp://{ADDRESS}:{NG_PORT}\" }}
+limits: {{ requests_per_source: 1000000/1s, calls: 100000, transactions: 1000000 }}
+metrics: {{ listen: none }}
+"
+    )
+}
+
+fn table(users: usize) -> String {
+    let mut table = "user,secret,name\n".to_owned();
+    for index in 0..users {
+        let user = user(index);
+        // Writing to a String cannot fail.
+        let _ = writeln!(table, "{user},{},Phone {index}", password(&user));
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_user_has_a_line_with_its_own_password() {
+        let table = table(3);
+        let lines: Vec<&str> = table.lines().collect();
+        assert_eq!(lines.len(), 4);
+        assert_eq!(lines[3], "100002,secret-of-100002,Phone 2");
+    }
+}

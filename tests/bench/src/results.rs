@@ -1,0 +1,128 @@
+//! What was measured, of whom, in which run.
+
+use std::collections::BTreeMap;
+
+use crate::sample::Spread;
+
+/// What was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Work {
+    /// Registrations.
+    Register,
+    /// Calls without media.
+    Call,
+    /// Media, RTP on both sides.
+    Plain,
+    /// Media, SRTP on one side and RTP on the other.
+    Sdes,
+}
+
+/// What was measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Figure {
+    /// Processor time for one operation or packet at a given pace, in microseconds.
+    Processor,
+    /// The part of it that was spent in the kernel, in percent. For operations, at full load.
+    Kernel,
+    /// Delay that half of the operations or packets do not exceed, in microseconds.
+    HalfWithin,
+    /// Delay that 99 of 100 do not exceed, in microseconds.
+    MostWithin,
+    /// Operations that failed.
+    Failed,
+    /// Packets that did not come, in percent.
+    Lost,
+    /// Packets that came twice, or were not what was sent.
+    Wrong,
+    /// Operations a second as fast as they go.
+    Rate,
+    /// SIP messages a second then, in and out.
+    Messages,
+    /// Processor time for one operation then, in microseconds.
+    FullProcessor,
+    /// The part of its processor that was in use then, in percent.
+    Busy,
+    /// As `HalfWithin`, then.
+    FullHalfWithin,
+    /// As `MostWithin`, then.
+    FullMostWithin,
+    /// As `Failed`, then.
+    FullFailed,
+    /// What other programs used of the machine meanwhile, in percent of all processors.
+    Others,
+    /// The same at full load.
+    FullOthers,
+    /// NG commands for one call.
+    Commands,
+    /// Resident memory for one call, in KiB.
+    Memory,
+    /// Processor time for setting up one call, in microseconds.
+    SetUp,
+    /// Delay of an offer or answer that half do not exceed, in microseconds.
+    CommandHalfWithin,
+    /// The same for 99 of 100.
+    CommandMostWithin,
+}
+
+/// Figures of all runs.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Results {
+    runs: BTreeMap<(Work, Figure, &'static str), Vec<f64>>,
+    /// Why operations failed, and how many for each reason.
+    pub reasons: BTreeMap<String, u64>,
+}
+
+impl Results {
+    /// One more run of `peer`.
+    pub fn add(&mut self, work: Work, figure: Figure, peer: &'static str, value: f64) {
+        self.runs.entry((work, figure, peer)).or_default().push(value);
+    }
+
+    /// The figure of every run, in order.
+    #[must_use]
+    pub fn runs(&self, work: Work, figure: Figure, peer: &'static str) -> &[f64] {
+        self.runs.get(&(work, figure, peer)).map_or(&[], Vec::as_slice)
+    }
+
+    /// The figure over all runs.
+    #[must_use]
+    pub fn spread(&self, work: Work, figure: Figure, peer: &'static str) -> Option<Spread> {
+        Spread::of(self.runs(work, figure, peer))
+    }
+
+    /// Ours divided by theirs, run by run, and the median of that: what slows the machine down slows neighbours down
+    /// alike. `None` where a figure is missing or nothing.
+    #[must_use]
+    pub fn ratio(&self, work: Work, figure: Figure, ours: &'static str, theirs: &'static str) -> Option<f64> {
+        let pairs = self
+            .runs(work, figure, ours)
+            .iter()
+            .zip(self.runs(work, figure, theirs));
+        let ratios: Vec<f64> = pairs.map(|(ours, theirs)| ours / theirs).collect();
+        Spread::of(&ratios)
+            .map(|spread| spread.median)
+            .filter(|ratio| ratio.is_finite())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ratios_are_those_of_neighbouring_runs() {
+        let mut results = Results::default();
+        // The machine is three times slower in the second run, for both.
+        for (ours, theirs) in [(1.0, 2.0), (3.0, 6.0), (1.0, 2.2)] {
+            results.add(Work::Call, Figure::Processor, "a", ours);
+            results.add(Work::Call, Figure::Processor, "b", theirs);
+        }
+        assert_eq!(results.ratio(Work::Call, Figure::Processor, "a", "b"), Some(0.5));
+        assert_eq!(results.ratio(Work::Call, Figure::Rate, "a", "b"), None);
+        results.add(Work::Call, Figure::Failed, "a", 0.0);
+        results.add(Work::Call, Figure::Failed, "b", 0.0);
+        assert_eq!(results.ratio(Work::Call, Figure::Failed, "a", "b"), None);
+        let spread = results.spread(Work::Call, Figure::Processor, "a").unwrap();
+        assert_eq!((spread.min, spread.median, spread.max), (1.0, 1.0, 3.0));
+    }
+}

@@ -1,0 +1,66 @@
+//! The phones of the proxy benchmarks, and the media relay behind the proxy.
+
+mod call;
+pub mod line;
+mod register;
+mod relay;
+#[cfg(test)]
+mod test;
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+pub use self::call::Calls;
+pub use self::line::{Directory, Line};
+pub use self::register::Registrations;
+pub use self::relay::RelayStub;
+use crate::load::Tally;
+
+/// An operation that is not done after this has failed.
+pub const PATIENCE: Duration = Duration::from_secs(2);
+
+/// One of the two sockets that all phones share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Side {
+    /// The phones that call.
+    Caller,
+    /// The phones that are called.
+    Callee,
+}
+
+/// Messages that are to be sent to the proxy.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    messages: Vec<(Side, Bytes)>,
+}
+
+impl Outbox {
+    /// One more, after the others.
+    pub fn push(&mut self, side: Side, message: Bytes) {
+        self.messages.push((side, message));
+    }
+
+    /// Takes them out, in order.
+    pub fn drain(&mut self) -> impl Iterator<Item = (Side, Bytes)> + '_ {
+        self.messages.drain(..)
+    }
+}
+
+/// Phones that do one kind of thing again and again. Knows no socket and reads no clock.
+pub trait Load {
+    /// Lets the next idle phone begin. False when all are busy.
+    fn begin(&mut self, now: Instant, out: &mut Outbox) -> bool;
+
+    /// A datagram came.
+    fn handle(&mut self, now: Instant, side: Side, datagram: Bytes, out: &mut Outbox);
+
+    /// Fails what has taken longer than [`PATIENCE`].
+    fn give_up(&mut self, now: Instant);
+
+    /// How many operations are going on.
+    fn in_flight(&self) -> usize;
+
+    /// What came of the others.
+    fn tally(&mut self) -> &mut Tally;
+}

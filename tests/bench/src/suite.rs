@@ -1,0 +1,104 @@
+//! Runs everything in turn.
+
+mod proxy;
+mod relay;
+mod watch;
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+
+use crate::media::MediaMode;
+use crate::peers::{Places, ProxyPeer, RelayPeer};
+use crate::plan::Plan;
+use crate::results::{Figure, Results, Work};
+use crate::sample::Latencies;
+
+/// How long a program may take to start.
+const START_MAX: Duration = Duration::from_secs(15);
+
+/// Everything that is needed for a run.
+#[derive(Debug, Clone)]
+pub struct Suite {
+    /// What is done.
+    pub plan: Plan,
+    /// Where things are.
+    pub places: Places,
+    /// The processor that programs run on, if they share none with us.
+    pub processor: Option<usize>,
+    /// Proxies, in turn.
+    pub proxies: Vec<ProxyPeer>,
+    /// Relays, in turn.
+    pub relays: Vec<RelayPeer>,
+}
+
+impl Suite {
+    /// Measures everybody.
+    ///
+    /// # Errors
+    /// A program cannot be started, or ends, or does not do its work at all.
+    pub fn run(&self) -> anyhow::Result<Results> {
+        let mut results = Results::default();
+        for run in 1..=self.plan.runs {
+            for &peer in &self.proxies {
+                self.say(run, peer.name(), "signalling");
+                let measured = self.in_folder(peer.name(), run, |folder| {
+                    proxy::measure(self, peer, folder, &mut results)
+                });
+                measured.with_context(|| format!("measuring {}", peer.name()))?;
+            }
+            for (mode, work, text) in [
+                (MediaMode::Plain, Work::Plain, "RTP to RTP"),
+                (MediaMode::Sdes, Work::Sdes, "SRTP to RTP"),
+            ] {
+                for &peer in &self.relays {
+                    self.say(run, peer.name(), text);
+                    let measured = self.in_folder(peer.name(), run, |folder| {
+                        relay::measure(self, peer, (mode, work), folder, &mut results)
+                    });
+                    measured.with_context(|| format!("measuring {}", peer.name()))?;
+                }
+            }
+        }
+        Ok(results)
+    }
+
+    /// Progress goes where it does not mix with results.
+    fn say(&self, run: usize, peer: &str, what: &str) {
+        let _ = writeln!(
+            std::io::stderr(),
+            "run {run} of {}: {peer}, {what}",
+            self.plan.runs
+        );
+    }
+
+    /// Lets `measure` work in an empty folder, and removes what is left when that was done well.
+    fn in_folder(
+        &self,
+        name: &str,
+        run: usize,
+        measure: impl FnOnce(&Path) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let folder: PathBuf = self.places.work.join(format!("{name}-{run}"));
+        fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+        measure(&folder)?;
+        fs::remove_dir_all(&folder)?;
+        Ok(())
+    }
+}
+
+/// The delays that half and 99 of 100 do not exceed.
+fn add_latencies(latencies: &Latencies, figures: [Figure; 2], add: &mut impl FnMut(Figure, f64)) {
+    for (figure, percent) in figures.into_iter().zip([50, 99]) {
+        if let Some(latency) = latencies.percentile(percent) {
+            add(figure, micros(latency));
+        }
+    }
+}
+
+fn micros(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e6
+}

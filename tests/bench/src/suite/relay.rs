@@ -1,0 +1,87 @@
+//! One run of one relay.
+
+use std::path::Path;
+
+use anyhow::{Context, ensure};
+
+use super::watch::{Seen, Watch};
+use super::{START_MAX, Suite, add_latencies, micros};
+use crate::daemon::Daemon;
+use crate::drive::{Commander, Phones};
+use crate::media::{CallPlan, Crypto, MediaMode, PacketTally, relay_address, relay_keys};
+use crate::peers::{RelayPeer, ng_address};
+use crate::results::{Figure, Results, Work};
+use crate::usage::{Usage, resident};
+
+pub(super) fn measure(
+    suite: &Suite,
+    peer: RelayPeer,
+    (mode, work): (MediaMode, Work),
+    folder: &Path,
+    results: &mut Results,
+) -> anyhow::Result<()> {
+    let calls = suite.plan.media_calls;
+    let mut phones = Phones::open(calls)?;
+    let mut commander = Commander::open(ng_address())?;
+    let mut daemon = Daemon::start(&peer.prepare(&suite.places), suite.processor, folder)?;
+    daemon.wait_until(START_MAX, || commander.probe())?;
+
+    let resident_before = resident(daemon.pid())?;
+    let before = Usage::of(daemon.pid())?;
+    for number in 0..calls {
+        set_up(&mut commander, &mut phones, u32::try_from(number)?, mode).with_context(|| daemon.tail())?;
+    }
+    let set_up = Usage::of(daemon.pid())?.since(before);
+    phones.run(suite.plan.media_warm_up)?;
+
+    let watch = Watch::start(daemon.pid())?;
+    let tally = phones.run(suite.plan.media)?;
+    let seen = watch.stop()?;
+    let memory = resident(daemon.pid())?.saturating_sub(resident_before);
+    ensure!(tally.received > 0, "no packet came through:\n{}", daemon.tail());
+
+    let mut add = |figure, value| results.add(work, figure, peer.name(), value);
+    add_packets(&tally, seen, &mut add);
+    let calls = calls as f64;
+    add(Figure::Memory, memory as f64 / 1_024.0 / calls);
+    add(Figure::SetUp, micros(set_up.processor) / calls);
+    add_latencies(
+        &commander.times,
+        [Figure::CommandHalfWithin, Figure::CommandMostWithin],
+        &mut add,
+    );
+    daemon.stop()
+}
+
+/// Gives the commands for one call.
+fn set_up(
+    commander: &mut Commander,
+    phones: &mut Phones,
+    number: u32,
+    mode: MediaMode,
+) -> anyhow::Result<()> {
+    let [caller, callee] = phones.next_addresses()?;
+    let plan = CallPlan::new(number, mode, caller, callee);
+    let toward_callee = commander.sdp(&plan.offer()?)?;
+    let toward_caller = commander.sdp(&plan.answer())?;
+    let crypto = match mode {
+        MediaMode::Plain => None,
+        MediaMode::Sdes => Some(Crypto::new(&plan.caller_key()?, &relay_keys(&toward_caller)?)),
+    };
+    phones.connect(
+        [relay_address(&toward_caller)?, relay_address(&toward_callee)?],
+        [crypto, None],
+    )
+}
+
+fn add_packets(tally: &PacketTally, seen: Seen, add: &mut impl FnMut(Figure, f64)) {
+    let (sent, received) = (tally.sent as f64, tally.received as f64);
+    add(Figure::Processor, micros(seen.used.processor) / received);
+    if let Some(share) = seen.used.system_share() {
+        add(Figure::Kernel, share * 100.0);
+    }
+    add_latencies(&tally.latencies, [Figure::HalfWithin, Figure::MostWithin], add);
+    add(Figure::Lost, (sent - received) / sent * 100.0);
+    add(Figure::Wrong, (tally.wrong + tally.repeated) as f64);
+    add(Figure::Others, seen.others);
+}
