@@ -4,12 +4,13 @@ import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { launch } from './lib/browser.mjs';
 import { Baresip } from './lib/baresip.mjs';
 import { until } from './lib/proc.mjs';
 import { Demo } from './lib/demo.mjs';
 
-const PICTURES = path.resolve(import.meta.dirname, 'out');
+const PICTURES = fileURLToPath(new URL('out', import.meta.url));
 const GREEN = ['page', 'websocket', 'registered', 'ice', 'audio'];
 
 async function open(t, browser, url, size = { width: 1100, height: 800 }) {

@@ -2,9 +2,10 @@
 
 import { createServer } from 'node:http';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
-const folder = path.resolve(import.meta.dirname, '../pages');
+const folder = fileURLToPath(new URL('../pages', import.meta.url));
 
 /** Bundles and serves the pages `/jssip` and `/sipjs`. */
 export async function servePages() {

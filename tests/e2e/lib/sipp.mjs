@@ -4,10 +4,11 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { Program } from './proc.mjs';
 import { ADDRESS, PASSWORD } from './viaduct.mjs';
 
-const SCRIPTS = path.resolve(import.meta.dirname, '../sipp');
+const SCRIPTS = fileURLToPath(new URL('../sipp', import.meta.url));
 
 /** The phone of each user sits on a port of its own, so that a registration by one script serves the next. */
 function place(user) {

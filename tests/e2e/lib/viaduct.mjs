@@ -6,13 +6,14 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import assert from 'node:assert/strict';
+import { fileURLToPath } from 'node:url';
 import { askCli } from './cli.mjs';
 import { Program, until } from './proc.mjs';
 
 const run = promisify(execFile);
 
 /** Where the programs are. */
-export const BIN = process.env.VIADUCT_BIN ?? path.resolve(import.meta.dirname, '../../../target/release');
+export const BIN = process.env.VIADUCT_BIN ?? fileURLToPath(new URL('../../../target/release', import.meta.url));
 
 /** This machine's address inside the tests' network. */
 export const ADDRESS = process.env.VIADUCT_TEST_ADDRESS ?? '127.0.0.1';
