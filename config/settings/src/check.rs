@@ -61,6 +61,7 @@ impl MediaCheck<'_> {
         self.interface_addresses();
         self.private_addresses();
         self.strict_source();
+        self.limits();
     }
 
     /// The name of a media key.
@@ -215,6 +216,44 @@ impl MediaCheck<'_> {
             .at(self.value(&["strict_source"]))
             .note("whoever finds the port can be heard in the call")
             .note("fix: `true`, unless a peer sends from several addresses");
+        self.reporter.report_consequence(diagnostic);
+    }
+
+    /// Limits that depend on each other.
+    fn limits(&mut self) {
+        let limits = &self.media.limits;
+        let (medias, routes) = (
+            limits.signalling.medias_per_party,
+            limits.forwarding.routes_per_flow,
+        );
+        if medias >= routes {
+            self.out_of_order(
+                &["limits", "signalling", "medias_per_party"],
+                &["limits", "forwarding", "routes_per_flow"],
+                format!("{medias} m-lines need more than {routes} routes"),
+                "a bundle has a route for each m-line and one for DTMF: the last m-line would carry nothing",
+            );
+        }
+        let pace = &self.media.limits.pace;
+        let (below, above) = (pace.tick_below, pace.tick_above);
+        if below > above {
+            self.out_of_order(
+                &["limits", "pace", "tick_below"],
+                &["limits", "pace", "tick_above"],
+                format!("{below}/1s is above {above}/1s"),
+                "between the two rates a worker keeps to what it did before, so that it does not change to and fro",
+            );
+        }
+    }
+
+    /// The value of `low` must be below that of `high`.
+    fn out_of_order(&mut self, low: &[&str], high: &[&str], what: String, why: &str) {
+        let name = |keys: &[&str]| [self.path, keys].concat().join(".");
+        let place = self.value(low).unwrap_or_else(|| self.nearest(high));
+        let diagnostic = Diagnostic::new(Code::Order, what)
+            .at(place)
+            .expected(format!("`{}` below `{}`", name(low), name(high)))
+            .note(why);
         self.reporter.report_consequence(diagnostic);
     }
 }

@@ -40,6 +40,7 @@ mod media;
 mod positions;
 mod reference;
 mod relay;
+mod relay_limits;
 mod schema;
 mod secret;
 mod shape;
@@ -68,13 +69,18 @@ pub use self::gateway::{GatewaySettings, load_gateway};
 pub use self::listener::Layer;
 pub use self::load::Loaded;
 pub use self::media::{
-    AdvertisedAddress, Bind, DtlsRole, IceMode, Interface, InterfaceAddress, Learning, MediaSettings,
+    AdvertisedAddress, Bind, DtlsRole, DtlsVersion, IceMode, Interface, InterfaceAddress, Learning,
+    MediaSettings,
 };
 pub use self::positions::Positions;
 pub use self::reference::reference_markdown;
 pub use self::relay::apply::load_relay_conf;
 pub use self::relay::args::{Arguments, ConfigFile, Invocation, parse_args};
 pub use self::relay::{CookieScope, RelayListener, RelayScheme, RelaySettings, load_relay};
+pub use self::relay_limits::{
+    BufferLimits, ForwardingLimits, ListenerLimits, NgLimits, PaceLimits, QueueLimits, RelayLimitSettings,
+    SignallingLimits, SrtpLimits,
+};
 pub use self::schema::{gateway_schema, relay_schema};
 pub use self::secret::Secret;
 pub use self::source::{FileLimits, decode_utf8};

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use crate::decode::{Decoder, Fault, Form, TextForm, section, section_default};
 use crate::form::address::PortRange;
+use crate::form::number::Amount;
 use crate::form::time::{DAY, HOUR, MINUTE, SECOND};
 use crate::form::{
-    address, choice, choices, count, duration, map_of, one_or_many, or_word, port, port_range, section_form,
-    switch, token,
+    address, amount, choice, choices, count, duration, map_of, one_or_many, or_word, port, port_range,
+    section_form, switch, token,
 };
+use crate::relay_limits::RelayLimitSettings;
 use crate::shape::Shape;
 use crate::tree::Node;
 
@@ -27,12 +29,23 @@ section! {
         rtp_ports: PortRange = default(port_range(), "30000-39999");
         /// How long a port rests after a call, so that late packets do not reach the next one.
         port_rest: Duration = default(duration(Duration::ZERO, 10 * MINUTE), "10s");
+        /// Pairs of ports that are open in advance at each address, so that an offer need not wait for one. Raise it if
+        /// `viaduct_relay_out_of_ports` counts in bursts of calls although ports are free.
+        port_stock: usize = default(amount(2..=4_096), "64");
         /// Threads that forward media; `auto` is one for each processor.
         workers: Option<u32> = default(or_word("auto", count(1..=1_024)), "auto");
         /// ICE towards browsers where the proxy does not say: `lite` answers checks only and costs least.
         ice: IceMode = default(choice::<IceMode>(), "lite");
         /// DTLS role towards a peer that leaves the choice to us.
         dtls_role: DtlsRole = default(choice::<DtlsRole>(), "active");
+        /// Versions of DTLS.
+        dtls_version: DtlsVersion = default(choice::<DtlsVersion>(), "1.2");
+        /// Largest DTLS datagram, in bytes, without UDP and IP. Lower it where tunnels lose large datagrams.
+        dtls_mtu: usize = default(dtls_mtu(), "1200");
+        /// A peer to which ICE finds no path within this has failed.
+        ice_timeout: Duration = default(duration(5 * SECOND, 5 * MINUTE), "30s");
+        /// A path on which the peer's checks have stopped for this long is lost (RFC 7675).
+        consent_timeout: Duration = default(duration(5 * SECOND, 5 * MINUTE), "30s");
         /// How the address of a phone behind NAT is learnt, where the proxy does not say.
         learning: Learning = default(choice::<Learning>(), "heuristic");
         /// How long after signalling an address may be learnt.
@@ -52,6 +65,8 @@ section! {
         final_timeout: Option<Duration> = default(or_word("none", duration(MINUTE, 30 * DAY)), "none");
         /// How long a call is kept after its deletion, for proxies that change their mind.
         delete_delay: Duration = default(duration(Duration::ZERO, HOUR), "30s");
+        /// How much of everything the relay takes on.
+        limits: RelayLimitSettings = default(section_form::<RelayLimitSettings>(), "{}");
     }
 }
 section_default!(MediaSettings);
@@ -73,6 +88,16 @@ choices! {
         Active = "active",
         /// The peer starts it.
         Passive = "passive",
+    }
+}
+
+choices! {
+    /// Which versions of DTLS are spoken.
+    pub enum DtlsVersion {
+        /// 1.2 (RFC 6347), which every WebRTC endpoint has.
+        V1_2 = "1.2",
+        /// 1.2 or 1.3 (RFC 9147), whatever the peer has.
+        Auto = "auto",
     }
 }
 
@@ -129,6 +154,11 @@ pub enum AdvertisedAddress {
     Public,
     /// This address.
     Address(IpAddr),
+}
+
+/// Octets of a DTLS datagram: what every path of IPv4 carries at least, to what Ethernet does at most.
+pub(crate) fn dtls_mtu() -> Amount {
+    amount(576..=1_500)
 }
 
 /// An interface's name.

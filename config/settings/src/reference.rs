@@ -22,9 +22,9 @@ Check a file with `viaduct check FILE`: it reports every mistake in one run, wit
 
 | value | spelling | examples |
 |---|---|---|
-| duration | numbers with the units `d`, `h`, `m`, `s`, `ms`, from large to small; a fraction in seconds only | `30s`, `1m30s`, `2.5s`, `500ms` |
+| duration | numbers with the units `d`, `h`, `m`, `s`, `ms`, `us`, from large to small; a fraction in seconds only | `30s`, `1m30s`, `2.5s`, `500ms` |
 | size | a number with `B`, `KiB`, `MiB` or `GiB` | `64KiB` |
-| rate | a number, `/`, a duration | `10/1m` |
+| rate | a number, `/`, a duration | `10/1m`, `50/1s` |
 | address | IPv4 or IPv6; with a port, IPv6 stands in brackets | `10.0.0.5`, `127.0.0.1:9100`, `[::1]:9100` |
 | switch | `true` or `false`; never `yes`, `no`, `on` or `off`, which some readers of YAML turn into switches | `true` |
 | number or name of a phone | text, so quote it where YAML would read a number | `\"201\"`, `\"+4930123\"` |

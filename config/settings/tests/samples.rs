@@ -185,6 +185,30 @@ fn every_key_of_the_reference_is_in_the_samples() {
     }
 }
 
+/// Their names occur elsewhere too, so for them a word in the text proves nothing.
+#[test]
+fn every_limit_of_the_relay_has_its_place_in_the_samples() {
+    let relay = load_relay("relay.yaml", &read(&sample("relay.yaml"))).unwrap();
+    let samples = [
+        (
+            gateway("gateway.yaml").positions,
+            gateway_schema(),
+            ".relay.limits",
+        ),
+        (relay.positions, relay_schema(), ".limits"),
+    ];
+    for (positions, schema, section) in samples {
+        let mut keys = BTreeSet::new();
+        schema_keys(&schema, "", &mut keys);
+        keys.retain(|key| key.starts_with(section));
+        assert!(keys.len() > 60, "{}", keys.len());
+        for key in keys {
+            let path: Vec<_> = key.split('.').skip(1).collect();
+            assert!(positions.key(&path).is_some(), "no {key}");
+        }
+    }
+}
+
 #[test]
 fn the_schemas_beside_the_samples_are_up_to_date() {
     for (name, schema) in [
@@ -197,6 +221,16 @@ fn the_schemas_beside_the_samples_are_up_to_date() {
         }
         assert_eq!(read(&sample(name)), text, "run with UPDATE_EXPECTED=1");
     }
+}
+
+#[test]
+fn the_reference_page_is_up_to_date() {
+    let path = sample("../docs/configuration.md");
+    let text = reference_markdown();
+    if updating() {
+        write(&path, &text);
+    }
+    assert_eq!(read(&path), text, "run with UPDATE_EXPECTED=1");
 }
 
 #[test]

@@ -38,6 +38,31 @@ impl TextForm for Count {
     }
 }
 
+/// A number of things that memory is set aside for, or that are counted one by one.
+#[derive(Debug, Clone)]
+pub(crate) struct Amount(Count);
+
+/// The same as [`count`], for fields that are a `usize`.
+pub(crate) fn amount(range: RangeInclusive<u32>) -> Amount {
+    Amount(Count(range))
+}
+
+impl TextForm for Amount {
+    type Value = usize;
+
+    fn parse(&self, text: &str) -> Result<usize, Fault> {
+        usize::try_from(self.0.parse(text)?).map_err(|_| Fault::range())
+    }
+
+    fn shape(&self) -> Shape {
+        self.0.shape()
+    }
+
+    fn plain_only(&self) -> bool {
+        true
+    }
+}
+
 /// A UDP or TCP port.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Port;

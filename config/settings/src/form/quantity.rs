@@ -1,6 +1,7 @@
 //! Sizes (`64KiB`) and rates (`10/1m`).
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::number::digits;
@@ -132,6 +133,40 @@ impl TextForm for RateForm {
     }
 }
 
+/// A rate per second.
+#[derive(Debug, Clone)]
+pub(crate) struct PerSecond(RangeInclusive<u32>);
+
+/// How many a second, written as a rate in `1s`.
+pub(crate) fn per_second(range: RangeInclusive<u32>) -> PerSecond {
+    PerSecond(range)
+}
+
+impl TextForm for PerSecond {
+    type Value = u32;
+
+    fn parse(&self, text: &str) -> Result<u32, Fault> {
+        let Some((count, per)) = text.split_once('/') else {
+            let help = digits(text).is_ok().then(|| format!("write `{text}/1s`"));
+            return Err(Fault::bad().help(help));
+        };
+        if parse_duration(per) != Some(SECOND) {
+            return Err(Fault::bad().help("a number a second, such as `50/1s`".to_owned()));
+        }
+        match u32::try_from(digits(count)?) {
+            Ok(count) if self.0.contains(&count) => Ok(count),
+            _ => Err(Fault::range()),
+        }
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::Text {
+            what: format!("a rate from {}/1s to {}/1s", self.0.start(), self.0.end()),
+            pattern: Some("^[0-9]+/1s$"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,5 +195,16 @@ mod tests {
         assert_eq!(rate().parse("0/1s").unwrap_err().code, Code::OutOfRange);
         assert_eq!(rate().parse("5/0s").unwrap_err().code, Code::OutOfRange);
         assert_eq!(rate().parse("x/1s").unwrap_err().code, Code::BadValue);
+    }
+
+    #[test]
+    fn rates_per_second_have_no_other_span() {
+        let form = per_second(1..=100);
+        assert_eq!(form.parse("50/1s"), Ok(50));
+        let help = |text: &str| form.parse(text).unwrap_err().help.unwrap_or_default();
+        assert_eq!(help("50"), "write `50/1s`");
+        assert_eq!(help("50/1m"), "a number a second, such as `50/1s`");
+        assert_eq!(form.parse("0/1s").unwrap_err().code, Code::OutOfRange);
+        assert_eq!(form.parse("101/1s").unwrap_err().code, Code::OutOfRange);
     }
 }

@@ -24,7 +24,7 @@ section_default!(SiteSettings);
 /// The address of the machine as the internet sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PublicIp {
-    /// Found out at start.
+    /// The machine's own addresses, as the system lists them at start: nothing outside is asked.
     Auto,
     /// These, one for each address family at most as far as peers are told.
     Addresses(Vec<IpAddr>),

@@ -9,7 +9,8 @@ use crate::diagnostic::{Diagnostic, Place};
 use crate::form::address::{PortRange, socket_help};
 use crate::gateway::service::LogLevel;
 use crate::media::{
-    AdvertisedForm, BindForm, DtlsRole, Interface, InterfaceAddress, Learning, interface_name,
+    AdvertisedForm, BindForm, DtlsRole, Interface, InterfaceAddress, Learning, dtls_mtu as dtls_mtu_form,
+    interface_name,
 };
 use crate::positions::Positions;
 use crate::shape::Shape;
@@ -300,6 +301,11 @@ pub(super) fn dtls_passive(draft: &mut Draft, text: &str, _: &Place) -> Result<(
         true => DtlsRole::Passive,
         false => DtlsRole::Active,
     };
+    Ok(())
+}
+
+pub(super) fn dtls_mtu(draft: &mut Draft, text: &str, _: &Place) -> Result<(), Problem> {
+    draft.settings.media.dtls_mtu = parse(&dtls_mtu_form(), text)?;
     Ok(())
 }
 

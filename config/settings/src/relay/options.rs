@@ -219,6 +219,13 @@ pub(crate) const OPTIONS: &[Opt] = &[
         "Prefer the passive DTLS role.",
         Effect::Set(draft::dtls_passive),
     ),
+    set(
+        "dtls-mtu",
+        None,
+        "BYTES",
+        "Largest DTLS datagram, 576 to 1500; 1200 if not given.",
+        draft::dtls_mtu,
+    ),
     flag(
         "sip-source",
         None,
@@ -285,7 +292,7 @@ const UNUSED_VALUES: &str = "\
     codec-chain-concurrency codec-chain-interval codec-chain-lib-path codec-chain-opus-application \
     codec-chain-opus-complexity codec-chain-runners codec-num-threads control-pmtu control-tos \
     db-cache-expire db-cache-reload db-media-cache db-media-expire db-media-reload dtls-cert-cipher \
-    dtls-ciphers dtls-mtu dtls-rsa-key-size dtls-signature dtmf-digit-delay dtmf-log-dest dtx-buffer \
+    dtls-ciphers dtls-rsa-key-size dtls-signature dtmf-digit-delay dtmf-log-dest dtx-buffer \
     dtx-cn-params dtx-delay dtx-lag dtx-shift evs-dtx evs-lib-path expiry-timer graphite/g \
     graphite-interval/G graphite-prefix graphite-timeout homer homer-id homer-ng-capture-proto \
     homer-protocol http-buf-size http-idle-timeout http-threads https-cert https-key idle-priority \

@@ -1,0 +1,254 @@
+//! `limits` of the media side: how much of everything the relay takes on, part by part.
+
+use std::time::Duration;
+
+use crate::decode::{section, section_default};
+use crate::form::time::{DAY, HOUR, MILLISECOND, MINUTE, SECOND};
+use crate::form::{amount, duration, or_word, per_second, section_form, size};
+
+/// The most that a table of the relay may be made for.
+const TABLE_MAX: u32 = 1_000_000;
+
+section! {
+    /// How much of everything the relay takes on. The defaults fit a machine that carries thousands of calls, and
+    /// there is mostly no reason to touch them: what grows with the number of calls is `auto`. When something is
+    /// refused, the metric named here counts; raise that limit then, and no other.
+    pub struct RelayLimitSettings {
+        /// Calls that tables are made for, those that wait for their deletion among them; further offers are refused.
+        /// Counted by `viaduct_relay_limit_hits{limit="calls"}`. `auto` follows `max_sessions`, or `limits.calls` of the
+        /// gateway, and is 20000 at least and 100000 at most. Lower it on a machine with little memory.
+        calls: Option<usize> = default(or_word("auto", amount(1..=100_000)), "auto");
+        /// One call: its parties, its SDP, its paths.
+        signalling: SignallingLimits = default(section_form::<SignallingLimits>(), "{}");
+        /// What each worker holds, and how fast strangers may disturb the control thread.
+        forwarding: ForwardingLimits = default(section_form::<ForwardingLimits>(), "{}");
+        /// Contexts of SRTP.
+        srtp: SrtpLimits = default(section_form::<SrtpLimits>(), "{}");
+        /// How the threads take turns.
+        pace: PaceLimits = default(section_form::<PaceLimits>(), "{}");
+        /// What may wait between the threads.
+        queues: QueueLimits = default(section_form::<QueueLimits>(), "{}");
+        /// Buffers of sockets.
+        buffers: BufferLimits = default(section_form::<BufferLimits>(), "{}");
+        /// What clients of the relay's listeners may take. Nothing of it is needed within the gateway.
+        listeners: ListenerLimits = default(section_form::<ListenerLimits>(), "{}");
+        /// What one NG message may cost, and how answers are kept for messages that come again.
+        ng: NgLimits = default(section_form::<NgLimits>(), "{}");
+    }
+}
+
+section! {
+    /// One call: its parties, its SDP, its paths. Hits are counted by `viaduct_relay_limit_hits`, whose label is the key
+    /// (with `name_octets` for `name`). Raise `parties_per_call` for calls that fork to many phones.
+    pub struct SignallingLimits {
+        /// Size of a call-id, tag, via-branch, label or other name that is stored; a longer one is refused.
+        name: usize = default(size(64, 64 << 10), "1KiB");
+        /// Size of an SDP; a larger one is refused.
+        sdp: usize = default(size(4 << 10, 1 << 20), "32KiB");
+        /// Parties of a call, the caller and its forks; an offer or answer of a further one is refused.
+        parties_per_call: usize = default(amount(2..=1_000), "32");
+        /// Further tags that one party may go by.
+        aliases_per_party: usize = default(amount(1..=1_000), "16");
+        /// m-lines of a party; further ones are rejected (counted as `sdp`). Less than `routes_per_flow`, because a
+        /// bundle has a route for each and one for DTMF.
+        medias_per_party: usize = default(amount(1..=15), "7");
+        /// ICE candidates that are used of one m-line, trickled ones among them; further ones are ignored.
+        candidates_per_media: usize = default(amount(1..=1_000), "32");
+        /// Network paths that are kept for one transport: the selected one and others that ICE has validated.
+        paths_per_leg: usize = default(amount(1..=64), "6");
+        /// Media sources (SSRCs) of a call whose quality is followed; others are relayed all the same.
+        sources_per_call: usize = default(amount(0..=1_000), "32");
+        /// DTLS associations of the whole relay; `auto` is 4 for each call of `calls`.
+        dtls_associations: Option<usize> = default(or_word("auto", amount(1..=TABLE_MAX)), "auto");
+        /// Trickled candidates of the whole relay that wait for the party they are for; further ones are dropped.
+        fragments_waiting: usize = default(amount(0..=65_536), "256");
+        /// NG clients whose commands are counted by address. Those of further ones are counted together, as client
+        /// `other` of `viaduct_relay_ng_requests`.
+        clients_counted: usize = default(amount(0..=10_000), "64");
+    }
+}
+
+section! {
+    /// What each worker holds, and how fast strangers may disturb the control thread. An order to a worker that finds no
+    /// room is counted by `viaduct_relay_worker_orders_failed`, a datagram that is dropped by `viaduct_relay_drops`.
+    pub struct ForwardingLimits {
+        /// Sockets of media; raised to the number of media ports where those are more.
+        sockets: usize = default(amount(64..=4_000_000), "65536");
+        /// Flows: two and more for each side of a call; `auto` is 8 for each call of `calls`.
+        flows: Option<usize> = default(or_word("auto", amount(16..=TABLE_MAX)), "auto");
+        /// ICE user names; `auto` is 4 for each call of `calls`.
+        ufrags: Option<usize> = default(or_word("auto", amount(16..=TABLE_MAX)), "auto");
+        /// Addresses that may send DTLS; `auto` is 8 for each call of `calls`.
+        dtls_tuples: Option<usize> = default(or_word("auto", amount(16..=TABLE_MAX)), "auto");
+        /// Routes of one flow; more than `medias_per_party`.
+        routes_per_flow: usize = default(amount(2..=16), "8");
+        /// Media sources (SSRCs) of one flow that are measured at a time; packets of further ones are forwarded
+        /// unmeasured.
+        ssrcs_per_flow: usize = default(amount(1..=256), "8");
+        /// How long a measured source must have been silent before another may take its place.
+        ssrc_idle: Duration = default(duration(SECOND, HOUR), "10s");
+        /// Payload types and SSRCs that one route may list, and clock rates that one flow may list.
+        selectors_per_route: usize = default(amount(16..=1_024), "64");
+        /// Addresses that ICE has validated and that are remembered for one transport; of more, the one checked longest
+        /// ago is forgotten.
+        tuples_per_leg: usize = default(amount(2..=256), "16");
+        /// Checks of our own (`ice: full`) whose answers are waited for.
+        stun_transactions: usize = default(amount(16..=TABLE_MAX), "8192");
+        /// Reports that wait for the control thread; what does not fit is reported on the next occasion.
+        /// Counted by `viaduct_relay_worker_reports_delayed`.
+        reports_queued: usize = default(amount(16..=TABLE_MAX), "4096");
+        /// Packets of unknown sources that one port may hand to the control thread while it learns.
+        learn_per_port: u32 = default(per_second(1..=100_000), "50/1s");
+        /// DTLS and STUN datagrams that one transport may hand to the control thread.
+        control_per_leg: u32 = default(per_second(10..=100_000), "200/1s");
+        /// How soon a nomination that was not followed yet is reported again.
+        nomination_repeat: Duration = default(duration(10 * MILLISECOND, 10 * SECOND), "200ms");
+    }
+}
+
+section! {
+    /// Contexts of SRTP. A context that finds no room is counted by `viaduct_relay_control_orders_failed`, a packet of an
+    /// SSRC that finds none by `viaduct_relay_drops`.
+    pub struct SrtpLimits {
+        /// Contexts: one for each direction of each key; `auto` is 8 for each call of `calls`.
+        contexts: Option<usize> = default(or_word("auto", amount(16..=TABLE_MAX)), "auto");
+        /// SSRCs of one context with full state.
+        live_ssrcs: usize = default(amount(2..=1_024), "32");
+        /// How long an SSRC must have been silent before it gives way to another; its highest index is remembered.
+        retire_after: Duration = default(duration(SECOND, HOUR), "10s");
+        /// SSRCs of one context of which the highest index is remembered, 16 bytes each. Where there are more, further
+        /// ones are refused: an index must never be used twice.
+        retired_ssrcs: usize = default(amount(0..=65_536), "1024");
+    }
+}
+
+section! {
+    /// How the threads take turns. Nothing is refused here: this trades CPU time for latency. See
+    /// `viaduct_relay_worker_wakeups`, `viaduct_relay_worker_naps` and `viaduct_relay_worker_cpu_seconds`.
+    pub struct PaceLimits {
+        /// How long a busy worker sleeps between two batches; a packet waits as long at most. `0s` wakes it for each
+        /// packet, at several times the CPU time.
+        tick: Duration = default(duration(Duration::ZERO, 20 * MILLISECOND), "500us");
+        /// Datagrams of one worker above which it sleeps between batches.
+        tick_above: u32 = default(per_second(1..=10_000_000), "3000/1s");
+        /// Datagrams of one worker below which it is woken for each again.
+        tick_below: u32 = default(per_second(0..=10_000_000), "1500/1s");
+        /// Datagrams that a worker reads from one socket, or holds back for sending, at a time.
+        batch: usize = default(amount(1..=64), "64");
+        /// Sockets that one wake-up of a worker tells of; the rest is told of right afterwards.
+        ready_sockets: usize = default(amount(1..=65_536), "512");
+        /// Requests, reports and outputs that the control thread takes in a row before it looks at the clock.
+        control_budget: usize = default(amount(1..=65_536), "256");
+        /// Ports that the control thread opens in a row, so that a burst of calls does not hold it up.
+        binds_per_turn: usize = default(amount(1..=10_000), "64");
+    }
+}
+
+section! {
+    /// What may wait between the threads. Raise it if its metric counts although the CPUs are not busy.
+    pub struct QueueLimits {
+        /// Orders that wait for one worker; what does not fit waits with the control thread.
+        /// Shown by `viaduct_relay_control_orders_held`.
+        orders: usize = default(amount(16..=TABLE_MAX), "4096");
+        /// Orders held by the control thread, beyond which it takes no new calls.
+        /// Counted by `viaduct_relay_control_requests_shed`.
+        orders_held: usize = default(amount(16..=10_000_000), "65536");
+        /// Datagrams and reports of all workers that wait for the control thread; further datagrams are dropped,
+        /// further reports wait. Counted by `viaduct_relay_worker_notices_lost` and
+        /// `viaduct_relay_worker_reports_held`.
+        notices: usize = default(amount(16..=TABLE_MAX), "16384");
+        /// Requests that wait for the control thread; further ones are refused.
+        /// Counted by `viaduct_relay_control_requests_refused`.
+        requests: usize = default(amount(16..=TABLE_MAX), "4096");
+        /// Events that whoever watches calls may lag behind before it loses the oldest. Counted by
+        /// `viaduct_relay_control_events_missed`.
+        events: usize = default(amount(16..=TABLE_MAX), "4096");
+    }
+}
+
+section! {
+    /// Buffers of sockets (`SO_RCVBUF`, `SO_SNDBUF`). Linux grants no more than `net.core.rmem_max` and `wmem_max`; the
+    /// relay says at start if it got less for browsers. Datagrams that find a receive buffer full are counted by the system
+    /// (`RcvbufErrors` in /proc/net/snmp), those that find a send buffer full by `viaduct_relay_send_faults`.
+    pub struct BufferLimits {
+        /// To receive at a port of `rtp_ports`.
+        port_receive: usize = default(size(4 << 10, 1 << 30), "256KiB");
+        /// To send from one.
+        port_send: usize = default(size(4 << 10, 1 << 30), "256KiB");
+        /// To receive at `browser_port`, for each worker: a quarter of a second of a thousand calls.
+        browser_receive: usize = default(size(4 << 10, 1 << 30), "4MiB");
+        /// To send from it.
+        browser_send: usize = default(size(4 << 10, 1 << 30), "4MiB");
+        /// To receive at an NG listener over UDP: some hundred offers that wait.
+        ng_receive: usize = default(size(4 << 10, 1 << 30), "2MiB");
+    }
+}
+
+section! {
+    /// What clients of the relay's listeners may take. Connections over a limit are counted by
+    /// `viaduct_relay_connections_refused`, those closed for what they sent or did not send by
+    /// `viaduct_relay_connections_failed`.
+    pub struct ListenerLimits {
+        /// NG requests that are being answered; further ones are dropped, and their senders repeat them.
+        /// Counted by `viaduct_relay_ng_overload`.
+        ng_outstanding: usize = default(amount(1..=65_536), "1024");
+        /// Connections of one NG listener over TCP.
+        ng_connections: usize = default(amount(1..=65_536), "64");
+        /// How long such a connection may carry nothing between two messages before it is closed.
+        ng_idle: Duration = default(duration(10 * SECOND, DAY), "15m");
+        /// Size of an NG message over TCP or WebSocket.
+        ng_stream: usize = default(size(16 << 10, 16 << 20), "256KiB");
+        /// Names of keys and flags of NG that have no effect and are logged, each once; further ones are only counted,
+        /// by `viaduct_relay_ng_ignored_unlogged`.
+        ng_ignored_logged: usize = default(amount(0..=65_536), "256");
+        /// Connections of one `cli` listener.
+        cli_connections: usize = default(amount(1..=65_536), "16");
+        /// Size of one line there.
+        cli_line: usize = default(size(64, 1 << 20), "1KiB");
+        /// Connections of one `http` listener.
+        http_connections: usize = default(amount(1..=65_536), "64");
+        /// Size of the body of an HTTP request; a larger one gets 413. Counted by
+        /// `viaduct_relay_ng_http_too_large`.
+        http_body: usize = default(size(16 << 10, 16 << 20), "256KiB");
+        /// How long a client over TCP may take for one request, and for taking its answer.
+        client_patience: Duration = default(duration(SECOND, HOUR), "60s");
+        /// How long the control thread may take for a request before whoever asked is told so.
+        /// Counted by `viaduct_relay_control_requests_timed_out`.
+        control_patience: Duration = default(duration(100 * MILLISECOND, MINUTE), "5s");
+    }
+}
+
+section! {
+    /// What one NG message may cost, and how answers are kept for messages that come again. A message that is too large is
+    /// counted by `viaduct_relay_ng_malformed`.
+    pub struct NgLimits {
+        /// Size of a message.
+        message: usize = default(size(16 << 10, 16 << 20), "256KiB");
+        /// Size of its cookie.
+        cookie: usize = default(size(16, 4 << 10), "255B");
+        /// Dictionaries and lists inside each other.
+        depth: usize = default(amount(9..=64), "32");
+        /// Values in one message, keys included.
+        elements: usize = default(amount(1_024..=1_000_000), "65536");
+        /// Requests whose answers are kept; beyond, the oldest are forgotten early, and their
+        /// repetitions are carried out again. Counted by `viaduct_relay_ng_cache_evictions`.
+        replies: usize = default(amount(16..=10_000_000), "65536");
+        /// Size of all answers that are kept; one that is too large is not kept. Counted by
+        /// `viaduct_relay_ng_cache_oversized`.
+        replies_size: usize = default(size(64 << 10, 4 << 30), "64MiB");
+        /// How often the older half of them is forgotten: an answer is kept once to twice as long.
+        replies_kept: Duration = default(duration(SECOND, 10 * MINUTE), "30s");
+    }
+}
+
+section_default!(
+    RelayLimitSettings,
+    SignallingLimits,
+    ForwardingLimits,
+    SrtpLimits,
+    PaceLimits,
+    QueueLimits,
+    BufferLimits,
+    ListenerLimits,
+    NgLimits
+);
