@@ -38,6 +38,7 @@ mod sip;
 mod srtp;
 mod stun;
 mod worker;
+mod ws_handshake;
 
 pub use mutator::Mutator;
 pub use ng::{bencode, flags, json};
@@ -48,6 +49,7 @@ pub use sip::sip;
 pub use srtp::srtp;
 pub use stun::stun;
 pub use worker::worker;
+pub use ws_handshake::ws_handshake;
 
 /// A function to be fuzzed, and where its seeds are.
 #[derive(Debug, Clone, Copy)]
@@ -59,7 +61,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     Target {
         name: "bencode",
         run: bencode,
@@ -99,5 +101,9 @@ pub const TARGETS: [Target; 10] = [
     Target {
         name: "worker",
         run: worker,
+    },
+    Target {
+        name: "ws_handshake",
+        run: ws_handshake,
     },
 ];

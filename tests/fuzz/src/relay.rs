@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use viaduct_forward::{Command, Epoch, PacketBuf, Shared, SocketId, Verdict, Worker};
 use viaduct_ng::{Answer, Delete, Flag, Offer, Query, Reply, Request, WordSet, flags};
+use viaduct_rtp::srtp::DtlsRole;
 use viaduct_sdp::Session;
 use viaduct_session::{
-    Certificate, Config, Gauges, Interface, InterfaceAddress, Output, Parts, Relay, WallClock,
+    Certificate, Config, DimplEngines, DtlsEngine, DtlsEngines, DtlsVersion, Gauges, Interface,
+    InterfaceAddress, Output, Parts, Relay, WallClock,
 };
 
 const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
@@ -77,14 +79,31 @@ struct World {
     lines_max: usize,
 }
 
-/// Made once: a key takes longer than a call.
-fn certificate() -> Certificate {
-    static MADE: OnceLock<Certificate> = OnceLock::new();
+/// The engines of a whole run: to check their provider takes longer than a call.
+#[derive(Debug, Clone)]
+struct Engines {
+    certificate: Certificate,
+    dimpl: Arc<DimplEngines>,
+}
+
+impl DtlsEngines for Engines {
+    fn start(&self, role: DtlsRole, now: Instant) -> Box<dyn DtlsEngine> {
+        self.dimpl.start(role, now)
+    }
+}
+
+fn engines() -> Engines {
+    static MADE: OnceLock<Engines> = OnceLock::new();
     let made = MADE.get_or_init(|| {
         let made = dimpl::certificate::generate_self_signed_certificate().unwrap();
-        Certificate {
+        let certificate = Certificate {
             certificate: made.certificate,
             private_key: made.private_key,
+        };
+        let dimpl = DimplEngines::new(certificate.clone(), 1_200, DtlsVersion::V1_2).unwrap();
+        Engines {
+            certificate,
+            dimpl: Arc::new(dimpl),
         }
     });
     made.clone()
@@ -92,11 +111,11 @@ fn certificate() -> Certificate {
 
 impl World {
     fn new() -> Self {
-        let now = Instant::now();
+        let (now, engines) = (Instant::now(), engines());
         let (shared, epoch) = (Shared::default(), Epoch::new(now));
         let parts = Parts {
             rng: StdRng::seed_from_u64(7),
-            certificate: certificate(),
+            certificate: engines.certificate.clone(),
             stats: shared.stats.clone(),
             epoch,
             clock: WallClock::new(now, Duration::from_secs(1_700_000_000)),
@@ -120,7 +139,7 @@ impl World {
             ..viaduct_forward::Limits::default()
         };
         let mut world = Self {
-            relay: Relay::new(now, config, parts).unwrap(),
+            relay: Relay::with_engines(now, config, parts, Box::new(engines)),
             worker: Worker::new(limits, shared.clone(), [7, 11]),
             shared,
             now,
@@ -171,7 +190,7 @@ impl World {
                 self.ng(&Request::Offer(Box::new(offer)));
             }
             5 => self.receive(usize::from(what >> 4), choice, octets),
-            6 => self.wait(Duration::from_millis(u64::from(choice) << (what >> 4))),
+            6 => self.wait(Duration::from_millis(u64::from(choice) << (what >> 4).min(11))),
             _ if choice & 1 == 0 => drop(self.ng(&Request::Query(query()))),
             _ => drop(self.ng(&Request::Delete(delete(Duration::from_secs(u64::from(
                 what >> 4,
@@ -269,9 +288,10 @@ impl World {
     }
 
     fn order(&mut self, command: Command) {
-        let text = format!("{command:?}");
-        let result = self.worker.handle_command(self.epoch.tick(self.now), command);
-        assert_eq!(result, Ok(()), "{text}");
+        let result = self
+            .worker
+            .handle_command(self.epoch.tick(self.now), command.clone());
+        assert_eq!(result, Ok(()), "{command:?}");
     }
 
     fn wait(&mut self, time: Duration) {

@@ -128,6 +128,11 @@ fn worker() {
 }
 
 #[test]
+fn ws_handshake() {
+    replay("ws_handshake", MUTATIONS);
+}
+
+#[test]
 fn every_target_has_seeds_and_a_program_and_nothing_else_has() {
     let targets: Vec<String> = TARGETS.iter().map(|target| target.name.to_owned()).collect();
     assert_eq!(names(&folder("corpus")), targets);
@@ -160,6 +165,7 @@ fn seeds_are_read() {
                 "sip" => viaduct_sip::Message::parse_datagram(octets.into(), &viaduct_sip::Limits::default())
                     .is_ok(),
                 "stun" => viaduct_stun::Message::parse(&octets).is_ok(),
+                "ws_handshake" => octets.starts_with(b"GET /ws HTTP/1.1\r\n"),
                 // Stories: every octet means something.
                 _ => true,
             };
