@@ -1,0 +1,152 @@
+//! What is more than allowed is refused, counted, and nobody else's loss.
+
+use std::io::Read;
+
+use viaduct_sip::{HeaderName, Method, StatusCode};
+
+use crate::support::bystanders::Bystanders;
+use crate::support::echo_call::EchoCall;
+use crate::support::gateway::{Gateway, Setup};
+use crate::support::media::Media;
+use crate::support::own_address;
+use crate::support::phone::{Phone, expect_status};
+use crate::support::socket::connect_from;
+
+#[test]
+fn a_source_that_sends_too_much_is_refused_and_others_are_not() {
+    // So long that no second window begins while the test runs.
+    let gateway = Gateway::with_limits("requests_per_source: 100/1d");
+    let bystanders = Bystanders::of(&gateway);
+    for mut flood in [Phone::udp(&gateway, "203"), Phone::tcp(&gateway, "203")] {
+        let mut refused = 0;
+        for number in 1..=130 {
+            let sent = flood.send(&flood.draft(Method::Options, "201"));
+            let answer = flood.final_answer(&sent);
+            let expected = if number <= 100 { 407 } else { 503 };
+            expect_status(&answer, expected);
+            if answer.status() == Some(StatusCode::SERVICE_UNAVAILABLE) {
+                assert_eq!(answer.text(HeaderName::RetryAfter), Some("1"));
+                refused += 1;
+            }
+        }
+        assert_eq!(refused, 30);
+    }
+    gateway.expect_figure("viaduct_sip_requests_over_rate_total", 60);
+    assert_eq!(gateway.figure("viaduct_sip_requests_over_rate_total"), 60);
+    bystanders.leave();
+    gateway.finish();
+}
+
+#[test]
+fn more_connections_than_one_source_may_have_are_refused() {
+    let gateway = Gateway::with_limits("connections_per_source: 3");
+    let source = own_address();
+    let ports = gateway.ports;
+    let mut held = Vec::new();
+    for port in [ports.sip, ports.ws, ports.https] {
+        held.push(connect_from(source, gateway.at(port)).unwrap());
+    }
+    let all = || gateway.ask("status")["connections"]["all"].as_u64().unwrap();
+    crate::support::wait_for(
+        "three connections",
+        || if all() == 3 { Ok(()) } else { Err(all()) },
+    );
+    // Whichever listener: a source is a source.
+    for port in [ports.sip, ports.sips, ports.ws, ports.http, ports.https] {
+        let mut refused = connect_from(source, gateway.at(port)).unwrap();
+        assert_eq!(refused.read(&mut [0; 1]).unwrap(), 0);
+    }
+    gateway.expect_figure("viaduct_connections_over_source_limit_total", 5);
+    // Others may, and so may this one when it has let go.
+    EchoCall::of(&gateway, "201").hang_up();
+    drop(held.pop());
+    crate::support::wait_for("two connections", || if all() == 2 { Ok(()) } else { Err(all()) });
+    held.push(connect_from(source, gateway.at(ports.sip)).unwrap());
+    crate::support::wait_for(
+        "three connections",
+        || if all() == 3 { Ok(()) } else { Err(all()) },
+    );
+    drop(held);
+    gateway.finish();
+}
+
+#[test]
+fn more_connections_than_there_may_be_are_refused() {
+    let gateway = Gateway::with_limits("connections: 4");
+    // The page of figures needs a place of its own.
+    let mut held: Vec<Phone> = (0..3).map(|_| Phone::tcp(&gateway, "201")).collect();
+    for phone in &mut held {
+        phone.register();
+    }
+    let last = connect_from(own_address(), gateway.at(gateway.ports.sip)).unwrap();
+    let all = || gateway.ask("status")["connections"]["all"].as_u64().unwrap();
+    crate::support::wait_for(
+        "four connections",
+        || if all() == 4 { Ok(()) } else { Err(all()) },
+    );
+    for port in [gateway.ports.sip, gateway.ports.ws, gateway.ports.metrics] {
+        let mut refused = connect_from(own_address(), gateway.at(port)).unwrap();
+        assert_eq!(refused.read(&mut [0; 1]).unwrap(), 0);
+    }
+    // Who is there stays there.
+    for phone in &mut held {
+        phone.register();
+    }
+    drop(last);
+    crate::support::wait_for(
+        "three connections",
+        || if all() == 3 { Ok(()) } else { Err(all()) },
+    );
+    gateway.expect_figure("viaduct_connections_over_limit_total", 3);
+    drop(held);
+    gateway.finish();
+}
+
+#[test]
+fn a_user_and_the_gateway_have_so_many_calls_and_no_more() {
+    let gateway = Gateway::with_limits("calls_per_user: 2, service_calls: 256");
+    let calls: Vec<EchoCall> = (0..2).map(|_| EchoCall::of(&gateway, "201")).collect();
+    let mut caller = Phone::tcp(&gateway, "201");
+    let offer = Media::at(caller.wire.local().ip()).sdp();
+    // Calls are counted by each signalling thread for itself, so further ones are refused sooner or later.
+    let mut further = Vec::new();
+    let refused = loop {
+        assert!(further.len() < 64, "nothing is refused");
+        let sent = caller.begin(caller.invitation("100", &offer));
+        let answer = caller.final_answer(&sent);
+        if answer.status() != Some(StatusCode::OK) {
+            break answer;
+        }
+        further.push(caller.acknowledge(&answer));
+    };
+    expect_status(&refused, 486);
+    gateway.expect_figure("viaduct_calls_over_user_limit_total", 1);
+    // Somebody else may.
+    EchoCall::of(&gateway, "202").hang_up();
+    further.into_iter().for_each(|dialog| caller.hang_up(dialog));
+    calls.into_iter().for_each(EchoCall::hang_up);
+    drop(caller);
+    gateway.finish();
+}
+
+#[test]
+fn a_registrar_that_is_full_refuses_the_next() {
+    let gateway = Setup {
+        limits: "contacts: 1",
+        ..Setup::default()
+    }
+    .start();
+    let (mut first, mut second) = (Phone::tcp(&gateway, "201"), Phone::tcp(&gateway, "202"));
+    first.register();
+    let contact = format!("<{}>", second.contact);
+    let draft = second.registration().header(HeaderName::Contact, &contact);
+    let answer = second.ask(draft);
+    expect_status(&answer, 503);
+    assert!(answer.has(HeaderName::RetryAfter));
+    // Who is registered stays so, and may refresh.
+    first.register();
+    first.register_for(0);
+    second.register();
+    drop((first, second));
+    gateway.finish();
+}

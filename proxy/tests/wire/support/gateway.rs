@@ -1,0 +1,342 @@
+//! A gateway that runs.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use super::program::{Ended, Process, Said, run, viaduct};
+use super::{Folder, PATIENCE, free_port, http, own_address, wait_for};
+
+/// The SIP domain of every gateway.
+pub(crate) const DOMAIN: &str = "viaduct.test";
+
+/// Everybody who has an account.
+const USERS: [&str; 6] = ["201", "202", "203", "204", "300", "301"];
+
+/// Where a gateway listens.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ports {
+    /// UDP and TCP.
+    pub(crate) sip: u16,
+    pub(crate) sips: u16,
+    pub(crate) ws: u16,
+    pub(crate) wss: u16,
+    pub(crate) http: u16,
+    pub(crate) https: u16,
+    pub(crate) metrics: u16,
+    /// The media of browsers.
+    pub(crate) media: u16,
+}
+
+/// What a gateway is started with.
+pub(crate) struct Setup {
+    /// Keys of `limits`.
+    pub(crate) limits: &'static str,
+    /// `relay.mode` and what goes with it.
+    pub(crate) relay: Option<String>,
+    /// `auth.origins`.
+    pub(crate) origins: &'static str,
+    /// What is written of user 204 besides the password.
+    pub(crate) user_204: &'static str,
+    pub(crate) address: IpAddr,
+    pub(crate) ports: Ports,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        let address = own_address();
+        let port = || free_port(address);
+        Self {
+            limits: "",
+            relay: None,
+            origins: "own",
+            user_204: "",
+            address,
+            ports: Ports {
+                sip: port(),
+                sips: port(),
+                ws: port(),
+                wss: port(),
+                http: port(),
+                https: port(),
+                metrics: port(),
+                media: port(),
+            },
+        }
+    }
+}
+
+impl Setup {
+    /// The configuration as a user would write it. Transactions over UDP end after 2 s instead of 32.
+    pub(crate) fn text(&self) -> String {
+        let Self {
+            limits,
+            origins,
+            user_204,
+            address,
+            ports,
+            ..
+        } = self;
+        let Ports {
+            sip,
+            sips,
+            ws,
+            wss,
+            http,
+            https,
+            metrics,
+            media,
+        } = ports;
+        let users: String = USERS
+            .iter()
+            .map(|user| {
+                let more = if *user == "204" { user_204 } else { "" };
+                format!("  \"{user}\": {{ secret_env: PASSWORD, {more} }}\n")
+            })
+            .collect();
+        let relay = self.relay.clone().unwrap_or_else(|| {
+            format!(
+                "interfaces: {{ default: {{ address: \"{address}\" }} }}, browser_port: {media}, \
+                 rtp_ports: 30000-30499, port_rest: 0s"
+            )
+        });
+        format!(
+            "version: 1
+site: {{ domain: {DOMAIN}, state_dir: state }}
+listen:
+  - sip+udp://{address}:{sip}
+  - sip+tcp://{address}:{sip}
+  - sip+tls://{address}:{sips}
+  - ws://{address}:{ws}
+  - wss://{address}:{wss}
+  - http://{address}:{http}
+  - https://{address}:{https}
+users:
+{users}relay: {{ {relay} }}
+limits: {{ calls: 100, {limits} }}
+registrar: {{ min_expires: 10s }}
+timers: {{ t1: 30ms, t2: 120ms, t4: 120ms, d: 1s, lost_flow_check: 200ms, lost_flow_silence: 1s }}
+auth: {{ origins: {origins} }}
+metrics: {{ listen: \"{address}:{metrics}\" }}
+log: {{ level: debug }}
+"
+        )
+    }
+
+    pub(crate) fn start(self) -> Gateway {
+        let folder = Folder::new();
+        let file = folder.write("gateway.yaml", &self.text());
+        let process = launch(&file);
+        let mut gateway = Gateway {
+            process,
+            folder,
+            file,
+            address: self.address,
+            ports: self.ports,
+            resting: BTreeMap::new(),
+        };
+        gateway.settle();
+        gateway
+    }
+}
+
+/// Starts `viaduct run` and waits until it serves.
+fn launch(file: &Path) -> Process {
+    let mut process = Process::start(viaduct(&["run", file.to_str().unwrap()]));
+    // The last line of those that a gateway writes when everything is open.
+    assert!(
+        process.says("listening on https://"),
+        "the gateway does not start"
+    );
+    process
+}
+
+/// See the module.
+pub(crate) struct Gateway {
+    process: Process,
+    folder: Folder,
+    file: PathBuf,
+    pub(crate) address: IpAddr,
+    pub(crate) ports: Ports,
+    /// What there is while nobody calls.
+    resting: BTreeMap<String, u64>,
+}
+
+impl Gateway {
+    pub(crate) fn start() -> Self {
+        Setup::default().start()
+    }
+
+    /// With these keys of `limits`.
+    pub(crate) fn with_limits(limits: &'static str) -> Self {
+        Setup {
+            limits,
+            ..Setup::default()
+        }
+        .start()
+    }
+
+    pub(crate) fn at(&self, port: u16) -> SocketAddr {
+        SocketAddr::new(self.address, port)
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// Runs one of the program's own commands against this gateway.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Said {
+        run(self.folder(), arguments)
+    }
+
+    /// What such a command prints as JSON.
+    pub(crate) fn ask(&self, verb: &str) -> Value {
+        self.command(&[verb, "--json"]).json()
+    }
+
+    /// The registered contacts of a user.
+    pub(crate) fn registrations(&self, user: &str) -> Vec<Value> {
+        let aor = format!("{user}@{DOMAIN}");
+        let Value::Array(all) = self.ask("registrations") else {
+            panic!("no list");
+        };
+        all.into_iter().filter(|one| one["aor"] == *aor).collect()
+    }
+
+    /// One figure of `/metrics`.
+    pub(crate) fn figure(&self, name: &str) -> u64 {
+        let text = http::get(self.at(self.ports.metrics), "/metrics").body_text();
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {name} in\n{text}"))
+            .parse()
+            .unwrap()
+    }
+
+    /// Waits until a figure has risen to this.
+    pub(crate) fn expect_figure(&self, name: &str, at_least: u64) {
+        wait_for(&format!("{name} of {at_least}"), || {
+            let seen = self.figure(name);
+            if seen >= at_least { Ok(()) } else { Err(seen) }
+        });
+    }
+
+    /// Waits until nothing of any call, connection or transaction is left.
+    pub(crate) fn expect_clean(&self) {
+        wait_for("nothing left", || {
+            let seen = leftovers(&self.ask("status"));
+            let is_clean = seen.iter().all(|(what, count)| *count <= self.resting[what]);
+            if is_clean { Ok(()) } else { Err(seen) }
+        });
+    }
+
+    /// Lets the test's work be over: nothing of it is left, and the gateway ends in good order.
+    pub(crate) fn finish(self) {
+        self.expect_clean();
+        self.end(Signal::SIGINT).expect_good();
+    }
+
+    /// Ends it with a signal, whatever it does.
+    pub(crate) fn end(self, signal: Signal) -> Ended {
+        self.process.signal(signal);
+        self.process.end()
+    }
+
+    /// Ends it with a signal, and looks at what it leaves before its folder goes.
+    pub(crate) fn end_and_look(self, signal: Signal, look: impl FnOnce()) {
+        let Self { process, folder, .. } = self;
+        process.signal(signal);
+        process.end().expect_good();
+        look();
+        drop(folder);
+    }
+
+    /// Ends it as a power cut would, and looks at what it leaves.
+    pub(crate) fn die_and_look(self, look: impl FnOnce(&Path)) {
+        let Self { process, folder, .. } = self;
+        process.signal(Signal::SIGKILL);
+        process.end();
+        look(folder.path());
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
+    /// Waits for its end, which somebody else brings about.
+    pub(crate) fn ended(self) -> Ended {
+        self.process.end()
+    }
+
+    /// Ends it as a power cut would, and starts it again.
+    pub(crate) fn crash(self) -> Self {
+        let Self {
+            process,
+            folder,
+            file,
+            address,
+            ports,
+            ..
+        } = self;
+        process.signal(Signal::SIGKILL);
+        assert_eq!(process.end().status.code(), None);
+        let mut gateway = Self {
+            process: launch(&file),
+            folder,
+            file,
+            address,
+            ports,
+            resting: BTreeMap::new(),
+        };
+        gateway.settle();
+        gateway
+    }
+
+    /// Remembers what there is while nobody calls.
+    fn settle(&mut self) {
+        self.resting = leftovers(&self.ask("status"));
+        for what in ["calls", "connections", "transactions", "ports in use"] {
+            assert_eq!(self.resting.get(what).copied().unwrap_or_default(), 0, "{what}");
+        }
+    }
+}
+
+/// Everything in a status that calls and connections must not leave behind.
+fn leftovers(status: &Value) -> BTreeMap<String, u64> {
+    let (signalling, connections) = (&status["signalling"], &status["connections"]);
+    let mut found = vec![
+        ("calls", &signalling["calls"]),
+        ("transactions", &signalling["transactions"]),
+        ("forwarded requests", &signalling["forwarded_requests"]),
+        ("waiting requests", &signalling["waiting"]),
+        ("service sessions", &signalling["service_sessions"]),
+        ("connections", &connections["all"]),
+        ("tasks", &connections["tasks"]),
+    ];
+    if let Some(relay) = status["relay"].get("built_in") {
+        found.extend([
+            ("relayed calls", &relay["calls"]),
+            ("ports in use", &relay["ports_in_use"]),
+            ("flows", &relay["flows"]),
+            ("legs", &relay["legs"]),
+        ]);
+    }
+    let count = |(what, count): (&str, &Value)| {
+        let count = count.as_u64().unwrap_or_else(|| panic!("no {what} in {status}"));
+        (what.to_owned(), count)
+    };
+    found.into_iter().map(count).collect()
+}
+
+/// The time that a gateway may take to end.
+pub(crate) const END_MAX: std::time::Duration = std::time::Duration::from_secs(5);
+
+const _: () = assert!(END_MAX.as_secs() < PATIENCE.as_secs());
