@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use viaduct_sip::{Frame, Framer, KeepAlive, Transport};
 
@@ -21,7 +21,8 @@ const READ_BUFFER: usize = 8_192;
 /// How long a peer may take to read what it is sent.
 const WRITE_MAX: Duration = Duration::from_secs(10);
 
-/// How long a connection stays open for the answer to octets that were no message.
+/// How long a connection stays open for the answer to octets that were no message, and for its peer to read what was
+/// said last.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Accepts connections until the process ends.
@@ -91,6 +92,7 @@ where
         stream,
         outgoing,
         since: Instant::now(),
+        has_spoken: false,
     }
     .run(&inlet)
     .await;
@@ -104,6 +106,8 @@ struct Talk<S> {
     framer: Framer,
     /// When the last whole message came or went, or the first octet of an unfinished one.
     since: Instant,
+    /// A whole message came: there may be answers on their way.
+    has_spoken: bool,
 }
 
 /// Why a connection ends.
@@ -111,7 +115,10 @@ enum End {
     /// The peer closed it, or it broke.
     Closed,
     /// The peer sent octets that are no message: nothing behind them can be understood.
-    Garbled,
+    Garbled {
+        /// A shard answers them.
+        has_answer: bool,
+    },
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
@@ -143,14 +150,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
                 () = self.context.stopped() => break End::Closed,
             }
         };
-        if let End::Garbled = end {
-            // The answer is on its way from the shard.
-            if let Ok(Some(answer)) = timeout(LAST_WORDS, self.outgoing.next()).await {
-                self.write(answer).await;
+        if let End::Garbled { has_answer } = end {
+            self.last_words(has_answer).await;
+        }
+        hang_up(&mut self.stream).await;
+    }
+
+    /// Sends what is on its way from the shards: the answer to what was no message, and those to the messages before it,
+    /// of which nobody knows how many there are.
+    async fn last_words(&mut self, has_answer: bool) {
+        let until = Instant::now() + LAST_WORDS;
+        let mut is_awaited = has_answer || self.has_spoken;
+        while is_awaited {
+            match timeout_at(until, self.outgoing.next()).await {
+                Ok(Some(octets)) => is_awaited = self.write(octets).await && self.has_spoken,
+                Ok(None) | Err(_) => return,
             }
         }
-        // The peer may be gone already.
-        let _ = timeout(LAST_WORDS, self.stream.shutdown()).await;
     }
 
     /// Until when something must happen.
@@ -171,7 +187,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
         loop {
             match self.framer.next_frame() {
                 Ok(None) => break,
-                Ok(Some(Frame::Message(message))) => inlet.message(message).await,
+                Ok(Some(Frame::Message(message))) => {
+                    self.has_spoken = true;
+                    inlet.message(message).await;
+                }
                 Ok(Some(Frame::Ping)) => {
                     if !self.write(Bytes::from_static(KeepAlive::PONG)).await {
                         return Err(End::Closed);
@@ -179,8 +198,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
                 }
                 Ok(Some(Frame::Pong)) => {}
                 Err(error) => {
+                    let has_answer = error.salvage.is_some();
                     inlet.bad_message(error).await;
-                    return Err(End::Garbled);
+                    return Err(End::Garbled { has_answer });
                 }
             }
             whole = true;
@@ -216,6 +236,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
         // TLS keeps octets back until it is told to let go.
         matches!(timeout(WRITE_MAX, self.stream.flush()).await, Ok(Ok(())))
     }
+}
+
+/// Ends a connection so that what was said last arrives. A socket that is closed with octets unread resets the
+/// connection, and a peer that is still sending sees the reset and not the answer. So it may go on for a moment, unheard.
+pub(crate) async fn hang_up<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) {
+    let mut unheard = [0; 1_024];
+    let ending = async {
+        stream.shutdown().await?;
+        while stream.read(&mut unheard).await? > 0 {}
+        std::io::Result::Ok(())
+    };
+    // The peer may be gone already, which is as good.
+    let _ = timeout(LAST_WORDS, ending).await;
 }
 
 /// A TLS acceptor for SIP.

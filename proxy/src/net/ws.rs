@@ -15,6 +15,7 @@ use viaduct_sip::{KeepAlive, Message, Transport};
 
 use super::conns::Permit;
 use super::context::{Inlet, NetContext};
+use super::stream::hang_up;
 
 /// How long a peer may take to read what it is sent, or to say goodbye.
 const WRITE_MAX: Duration = Duration::from_secs(10);
@@ -58,27 +59,25 @@ where
         heard: Instant::now(),
         asked: false,
     };
-    let goodbye = loop {
+    let end = loop {
         let next_ping = talk.heard + context.times.ping;
         let step = tokio::select! {
             message = outgoing.next() => match message {
                 Some(octets) => talk.send(octets).await,
-                None => Err(Some(close(CloseCode::Policy, "not reading"))),
+                None => Err(close(CloseCode::Policy, "not reading")),
             },
             frame = talk.socket.next() => talk.received(frame, &inlet).await,
             () = tokio::time::sleep_until(next_ping) => talk.ping().await,
-            () = context.stopped() => Err(Some(close(CloseCode::Away, "restarting"))),
+            () = context.stopped() => Err(close(CloseCode::Away, "restarting")),
         };
-        if let Err(goodbye) = step {
-            break goodbye;
+        if let Err(end) = step {
+            break end;
         }
     };
     drop(outgoing);
     // Others must learn at once that nobody is there; the peer may take its time.
     inlet.closed().await;
-    if goodbye.is_some() {
-        let _ = timeout(WRITE_MAX, talk.socket.close(goodbye)).await;
-    }
+    talk.end(end).await;
     drop(permit);
 }
 
@@ -91,13 +90,20 @@ struct Talk<S> {
     asked: bool,
 }
 
-/// The end of a connection: with a close frame, unless the peer is already gone.
-type End = Option<CloseFrame>;
+/// How a connection ends.
+enum End {
+    /// Nobody is there who could be told.
+    Gone,
+    /// The peer has closed it, and waits for the same from us (RFC 6455 section 5.5.1).
+    ByPeer,
+    /// The peer is told why.
+    Told(CloseFrame),
+}
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
     async fn received(&mut self, frame: Option<Result<Frame, Error>>, inlet: &Inlet) -> Result<(), End> {
         let frame = match frame {
-            None => return Err(None),
+            None => return Err(End::Gone),
             Some(Ok(frame)) => frame,
             Some(Err(error)) => return Err(fault(&error)),
         };
@@ -106,9 +112,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
         let octets = match frame {
             Frame::Text(text) => Bytes::from(text),
             Frame::Binary(octets) => octets,
-            // The library answers pings and closes by itself.
+            // The library answers pings by itself.
             Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_) => return Ok(()),
-            Frame::Close(_) => return Err(None),
+            Frame::Close(_) => return Err(End::ByPeer),
         };
         match KeepAlive::recognize(&octets) {
             Some(KeepAlive::Ping) => return self.send(Bytes::from_static(KeepAlive::PONG)).await,
@@ -135,16 +141,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
         };
         match timeout(WRITE_MAX, self.socket.send(frame)).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(None),
+            Ok(Err(_)) => Err(End::Gone),
             Err(_) => {
                 self.context
                     .conns
                     .counters
                     .slow_peers
                     .fetch_add(1, Ordering::Relaxed);
-                Err(None)
+                Err(End::Gone)
             }
         }
+    }
+
+    /// Says goodbye, and ends the connection.
+    async fn end(&mut self, end: End) {
+        let socket = &mut self.socket;
+        // The peer may not wait for it.
+        let _ = match end {
+            End::Gone => return,
+            // The library has the answer ready.
+            End::ByPeer => timeout(WRITE_MAX, socket.flush()).await,
+            End::Told(frame) => timeout(WRITE_MAX, socket.close(Some(frame))).await,
+        };
+        hang_up(socket.get_mut()).await;
     }
 
     /// A phone in a tunnel says nothing when it goes. One that does not answer until the next ping has gone.
@@ -155,32 +174,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
                 .counters
                 .idle_peers
                 .fetch_add(1, Ordering::Relaxed);
-            return Err(None);
+            return Err(End::Gone);
         }
         self.asked = true;
         self.heard = Instant::now();
         match timeout(WRITE_MAX, self.socket.send(Frame::Ping(Bytes::new()))).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(None),
+            Ok(Err(_)) | Err(_) => Err(End::Gone),
         }
     }
 }
 
-fn close(code: CloseCode, reason: &'static str) -> CloseFrame {
-    CloseFrame {
+fn close(code: CloseCode, reason: &'static str) -> End {
+    End::Told(CloseFrame {
         code,
         reason: reason.into(),
-    }
+    })
 }
 
 /// What a peer that broke the protocol is told (RFC 6455 section 7.4.1).
 fn fault(error: &Error) -> End {
     match error {
-        Error::Utf8(_) => Some(close(CloseCode::Invalid, "text is not UTF-8")),
-        Error::Capacity(CapacityError::MessageTooLong { .. }) => {
-            Some(close(CloseCode::Size, "message too large"))
-        }
-        Error::Protocol(_) => Some(close(CloseCode::Protocol, "protocol error")),
-        _ => None,
+        Error::Utf8(_) => close(CloseCode::Invalid, "text is not UTF-8"),
+        Error::Capacity(CapacityError::MessageTooLong { .. }) => close(CloseCode::Size, "message too large"),
+        Error::Protocol(_) => close(CloseCode::Protocol, "protocol error"),
+        _ => End::Gone,
     }
 }

@@ -17,6 +17,8 @@ mod support;
 
 mod commands;
 mod failing_calls;
+mod garbage;
+mod keep_alives;
 mod limits;
 mod registrations;
 mod restarts;
