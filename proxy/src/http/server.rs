@@ -7,6 +7,9 @@ use std::sync::atomic::Ordering;
 
 use axum::Router;
 use axum::extract::Request;
+use axum::http::HeaderValue;
+use axum::http::header::{REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use axum::middleware::map_response;
 use axum::response::Response;
 use axum::routing::get;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -71,7 +74,15 @@ pub(crate) fn router(context: HttpContext, surface: Surface) -> Router {
             .fallback(pages::asset),
         Surface::Operations => health.route("/metrics", get(crate::health::metrics)),
     };
-    router.with_state(context)
+    router.layer(map_response(as_it_is_labelled)).with_state(context)
+}
+
+/// Nothing that is served here is anything else than its label says, and nobody elsewhere need know where it was read.
+async fn as_it_is_labelled(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response
 }
 
 /// Accepts connections until the process ends.

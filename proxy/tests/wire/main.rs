@@ -20,6 +20,7 @@ mod failing_calls;
 mod garbage;
 mod keep_alives;
 mod limits;
+mod pages;
 mod registrations;
 mod restarts;
 mod samples;
