@@ -155,23 +155,67 @@ describe('special calls', () => {
     await phone.stop();
   });
 
-  test('a desk phone that is killed in mid-call takes the call with it', async (t) => {
-    const quick = await Gateway.start({
-      change: (text) => text.replace('  port_rest: 0s\n', '  port_rest: 0s\n  idle_timeout: 5s\n'),
-    });
-    t.after(() => quick.stop());
-    const phone = await Baresip.start({ user: '202', server: quick.sip, frequency: TONE.desk, answer: 'auto' });
-    await quick.mark();
-    const page = await open(t, chromium, '300', TONE.page, { at: quick });
-    await page.call('202', quick.domain);
+  test('the flag strings of the well-known tutorial connect browsers and phones', async (t) => {
+    const table = `media_policy:
+  ws-to-ws: { offer: ICE=force-relay DTLS=passive, answer: ICE=force-relay DTLS=passive }
+  ws-to-phone:
+    offer: RTP/AVP replace-session-connection replace-origin ICE=remove
+    answer: UDP/TLS/RTP/SAVPF ICE=force
+  phone-to-ws:
+    offer: UDP/TLS/RTP/SAVPF ICE=force
+    answer: RTP/AVP replace-session-connection replace-origin ICE=remove
+  phone-to-phone:
+    offer: RTP/AVP replace-session-connection replace-origin ICE=remove
+    answer: RTP/AVP replace-session-connection replace-origin ICE=remove
+`;
+    const flagged = await Gateway.start({ change: (text) => text + table });
+    t.after(() => flagged.stop());
+    const phone = await Baresip.start({ user: '202', server: flagged.sip, frequency: TONE.desk, answer: 'auto' });
+    await flagged.mark();
+    const page = await open(t, chromium, '300', TONE.page, { at: flagged });
+    const other = await open(t, firefox, '301', TONE.other, { at: flagged });
+
+    await page.call('202', flagged.domain);
+    await page.noted('confirmed');
+    await page.hears(TONE.desk, [TONE.page]);
+    await phone.hears(TONE.page, [TONE.desk]);
+    await page.run('hangup');
+    await page.noted('ended:local');
+
+    phone.dial(`sip:301@${flagged.sip}`);
+    await other.noted('incoming');
+    await other.run('answer');
+    await other.hears(TONE.desk, [TONE.other]);
+    await phone.hears(TONE.other, [TONE.desk]);
+    phone.hangup();
+    await other.noted('ended:remote');
+
+    await page.run('forget');
+    await other.run('forget');
+    await page.call('301', flagged.domain);
+    await other.noted('incoming');
+    await other.run('answer');
+    await page.hears(TONE.other, [TONE.page]);
+    await other.hears(TONE.page, [TONE.other]);
+    await page.run('hangup');
+    await other.noted('ended:remote');
+
+    await page.close();
+    await other.close();
+    await flagged.expectClean();
+    await phone.stop();
+  });
+
+  test('a desk phone that loses its power in mid-call leaves nothing behind', async (t) => {
+    const phone = await Baresip.start({ user: '202', server: gateway.sip, frequency: TONE.desk, answer: 'auto' });
+    const page = await open(t, chromium, '300', TONE.page);
+    await page.call('202', gateway.domain);
     await page.noted('confirmed');
     await page.hears(TONE.desk);
     await phone.kill();
-    // The browser still sends: only a call that neither side feeds ends by itself.
     await page.hearsNone([TONE.desk]);
     await page.run('hangup');
     await page.noted(/^ended/);
-    await page.close();
-    await quick.expectClean();
+    await clean(page);
   });
 });

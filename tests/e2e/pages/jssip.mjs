@@ -87,6 +87,7 @@ window.phone = {
     else session.unmute({ audio: true });
   },
   log: () => log.slice(),
+  forget: () => log.splice(0),
   hear: (frequencies) => sound.hear(frequencies),
   summary: () => summarize(session.connection),
 };

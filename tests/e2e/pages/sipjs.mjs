@@ -126,6 +126,7 @@ window.phone = {
   },
   mute: setMuted,
   log: () => log.slice(),
+  forget: () => log.splice(0),
   hear: (frequencies) => sound.hear(frequencies),
   summary: () => summarize(connection()),
 };
