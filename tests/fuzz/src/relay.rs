@@ -267,7 +267,7 @@ impl World {
                 self.unbind(pair.rtcp());
             }
             Output::Crypto(command) => self.shared.crypto.apply(&command).unwrap(),
-            Output::Forward(command) => self.order(command),
+            Output::Forward(command) => self.order(&command),
             Output::Send { from, .. } => assert!(self.sockets.contains_key(&from)),
             Output::Inject { local, from, data } => self.judge(local, from, &data),
             Output::Mark { local, .. } => assert!(self.sockets.contains_key(&local)),
@@ -279,15 +279,15 @@ impl World {
         let socket = SocketId(self.next_socket);
         self.next_socket += 1;
         assert_eq!(self.sockets.insert(local, socket), None, "{local} is bound twice");
-        self.order(Command::BindSocket { socket, local });
+        self.order(&Command::BindSocket { socket, local });
     }
 
     fn unbind(&mut self, local: SocketAddr) {
         let socket = self.sockets.remove(&local).expect("what is closed is open");
-        self.order(Command::UnbindSocket { socket });
+        self.order(&Command::UnbindSocket { socket });
     }
 
-    fn order(&mut self, command: Command) {
+    fn order(&mut self, command: &Command) {
         let result = self
             .worker
             .handle_command(self.epoch.tick(self.now), command.clone());

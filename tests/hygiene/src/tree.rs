@@ -39,9 +39,14 @@ pub enum TreeError {
         /// What the system says.
         cause: std::io::Error,
     },
-    /// A line of `.gitignore` is of a form that is not understood here.
-    #[error(".gitignore: `{0}` is none of the forms that the checks understand: /path, name, *.ending")]
-    IgnorePattern(String),
+    /// A line of a `.gitignore` is of a form that is not understood here.
+    #[error("{file}: `{pattern}` is none of the forms that the checks understand: /path, name, *.ending")]
+    IgnorePattern {
+        /// Which file.
+        file: String,
+        /// The line.
+        pattern: String,
+    },
 }
 
 /// The root of the repository.
@@ -51,19 +56,21 @@ pub fn root() -> PathBuf {
     here.ancestors().nth(2).unwrap_or(here).to_owned()
 }
 
-/// Every file that `.gitignore` does not name, in order of its path. What git knows is not asked, so that a copy of the
-/// tree without its history can be checked as well.
+/// Every file that no `.gitignore` names, in order of its path. What git knows is not asked, so that a copy of the tree
+/// without its history can be checked as well.
 ///
 /// # Errors
 /// [`TreeError`].
 pub fn files() -> Result<Vec<File>, TreeError> {
     let root = root();
-    let ignored = read(&root.join(".gitignore"))?;
-    let ignored = Ignored::parse(&String::from_utf8_lossy(&ignored))?;
     let mut files = Vec::new();
-    let mut folders = vec![String::new()];
-    while let Some(folder) = folders.pop() {
+    let mut folders = vec![(String::new(), Ignored::default())];
+    while let Some((folder, mut ignored)) = folders.pop() {
         let here = root.join(&folder);
+        let own = here.join(".gitignore");
+        if own.is_file() {
+            ignored.add(&folder, &String::from_utf8_lossy(&read(&own)?))?;
+        }
         let unreadable = |cause| TreeError::Unreadable {
             path: here.clone(),
             cause,
@@ -76,7 +83,7 @@ pub fn files() -> Result<Vec<File>, TreeError> {
                 continue;
             }
             if kind.is_dir() {
-                folders.push(format!("{path}/"));
+                folders.push((format!("{path}/"), ignored.clone()));
             } else if kind.is_file() {
                 let octets = read(&entry.path())?;
                 files.push(File { path, octets });
@@ -94,38 +101,41 @@ fn read(path: &Path) -> Result<Vec<u8>, TreeError> {
     })
 }
 
-/// What `.gitignore` names, in the three forms that this repository uses.
+/// What the `.gitignore` files from the root down to a folder name, in the three forms that this repository uses.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct Ignored {
     /// From the root.
     paths: Vec<String>,
-    /// Of a file or folder anywhere.
+    /// Of a file or folder at any depth.
     names: Vec<String>,
-    /// Of a name anywhere, with its dot.
+    /// Of a name at any depth, with its dot.
     endings: Vec<String>,
 }
 
 impl Ignored {
-    fn parse(text: &str) -> Result<Self, TreeError> {
-        let mut ignored = Self::default();
+    /// Takes in the text of the `.gitignore` of a folder, which is given with its last `/`.
+    fn add(&mut self, folder: &str, text: &str) -> Result<(), TreeError> {
         let lines = text.lines().map(str::trim);
         for line in lines.filter(|line| !line.is_empty() && !line.starts_with('#')) {
             let line = line.strip_suffix('/').unwrap_or(line);
             let is_plain = |text: &str| !text.is_empty() && !text.contains(['*', '?', '[', '!', '\\']);
-            if let Some(path) = line.strip_prefix('/').filter(|path| is_plain(path)) {
-                ignored.paths.push(path.to_owned());
-            } else if let Some(ending) = line
+            let ending = line
                 .strip_prefix('*')
-                .filter(|ending| is_plain(ending) && !ending.contains('/'))
-            {
-                ignored.endings.push(ending.to_owned());
+                .filter(|ending| is_plain(ending) && !ending.contains('/'));
+            if let Some(path) = line.strip_prefix('/').filter(|path| is_plain(path)) {
+                self.paths.push(format!("{folder}{path}"));
+            } else if let Some(ending) = ending {
+                self.endings.push(ending.to_owned());
             } else if is_plain(line) && !line.contains('/') {
-                ignored.names.push(line.to_owned());
+                self.names.push(line.to_owned());
             } else {
-                return Err(TreeError::IgnorePattern(line.to_owned()));
+                return Err(TreeError::IgnorePattern {
+                    file: format!("{folder}.gitignore"),
+                    pattern: line.to_owned(),
+                });
             }
         }
-        Ok(ignored)
+        Ok(())
     }
 
     fn covers(&self, path: &str) -> bool {
@@ -141,9 +151,15 @@ impl Ignored {
 mod tests {
     use super::*;
 
+    fn ignored(folder: &str, text: &str) -> Result<Ignored, TreeError> {
+        let mut ignored = Ignored::default();
+        ignored.add(folder, text)?;
+        Ok(ignored)
+    }
+
     #[test]
     fn ignored_are_paths_names_and_endings() {
-        let ignored = Ignored::parse("# build\n/target\nnode_modules\n*.pyc\n\n/a/b/\n").unwrap();
+        let ignored = ignored("", "# build\n/target\nnode_modules\n*.pyc\n\n/a/b/\n").unwrap();
         for path in [
             "target",
             "x/node_modules",
@@ -160,9 +176,15 @@ mod tests {
     }
 
     #[test]
+    fn paths_of_a_folder_are_below_it() {
+        let ignored = ignored("x/y/", "/target\n").unwrap();
+        assert!(ignored.covers("x/y/target") && !ignored.covers("target") && !ignored.covers("x/target"));
+    }
+
+    #[test]
     fn a_form_that_is_not_understood_is_an_error() {
         for pattern in ["!keep", "a/*/b", "/x*", "a/b", "*", "[ab]"] {
-            assert!(Ignored::parse(pattern).is_err(), "{pattern}");
+            assert!(ignored("", pattern).is_err(), "{pattern}");
         }
     }
 

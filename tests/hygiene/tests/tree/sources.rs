@@ -21,14 +21,16 @@ const SOURCE: [&str; 11] = [
 const VENDORED: [&str; 1] = ["proxy/web/assets/phone/vendor/"];
 
 fn sources() -> impl Iterator<Item = &'static File> {
-    let is_vendored = |file: &File| VENDORED.iter().any(|folder| file.path.starts_with(folder));
-    let sources = || {
-        FILES
-            .iter()
-            .filter(move |file| SOURCE.contains(&file.extension()) && !is_vendored(file))
-    };
+    let sources = || FILES.iter().filter(|file| is_source(file));
     assert!(sources().count() > 100);
     sources()
+}
+
+fn is_source(file: &File) -> bool {
+    // Programs in `scripts/` have no ending.
+    let is_program = file.octets.starts_with(b"#!");
+    let is_vendored = VENDORED.iter().any(|folder| file.path.starts_with(folder));
+    (is_program || SOURCE.contains(&file.extension())) && !is_vendored
 }
 
 /// Paths and texts.
