@@ -1,5 +1,10 @@
 //! Nothing from the network hijacks a call, relays for strangers, or keeps anything.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests: what is not there fails the test"
+)]
+
 use proptest::prelude::*;
 use viaduct_sim::{BROWSER_OFFER, PHONE_ANSWER, PHONE_OFFER, World};
 use viaduct_sip::{HeaderName, Method};

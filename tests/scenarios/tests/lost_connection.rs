@@ -1,5 +1,10 @@
 //! A WebSocket breaks in the middle of a call: the call lives while its media does.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests: what is not there fails the test"
+)]
+
 use viaduct_routing::{CallEnd, Event, ProxyEnd};
 use viaduct_sim::{BROWSER_ANSWER, BROWSER_OFFER, Dialog, EndId, PHONE_ANSWER, PHONE_OFFER, World};
 use viaduct_sip::{HeaderName, Method, Transport};

@@ -1,5 +1,10 @@
 //! Who offers, who answers, and for whom each SDP is written, whatever message it comes in.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests: what is not there fails the test"
+)]
+
 use viaduct_ng::TransportProtocol::{RtpAvp, UdpTlsRtpSavpf};
 use viaduct_ng::{Request, TransportProtocol};
 use viaduct_sim::{BROWSER_ANSWER, BROWSER_OFFER, Dialog, EndId, PHONE_ANSWER, PHONE_OFFER, World, says};

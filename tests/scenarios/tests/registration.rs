@@ -1,5 +1,10 @@
 //! Devices register, refresh, leave and are found (RFC 3261 section 10, RFC 8760).
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests: what is not there fails the test"
+)]
+
 use viaduct_routing::{Event, Flag, UnregisterReason};
 use viaduct_sim::{PHONE_OFFER, World};
 use viaduct_sip::digest::{Algorithm, Challenge};

@@ -1,5 +1,10 @@
 //! What goes wrong gets a clear answer, and leaves nothing behind.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests: what is not there fails the test"
+)]
+
 use viaduct_ng::ErrorReason;
 use viaduct_routing::{CallEnd, Event, ProxyEnd};
 use viaduct_sim::{BROWSER_OFFER, EndId, Mood, PHONE_ANSWER, PHONE_OFFER, World};

@@ -200,6 +200,10 @@ impl World {
     }
 
     /// Sends a request and answers the challenge that comes back. Answers the request as it was sent last.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a request is built where it is sent"
+    )]
     pub fn send_with_password(&mut self, end: EndId, request: RequestBuilder) -> Message {
         let first = parse(&request.clone().build().unwrap());
         self.send(end, first.octets().clone());
@@ -509,7 +513,7 @@ impl World {
                     match (end, id) {
                         (Some(end), _) => end.inbox.push_back(parse(&octets)),
                         (None, Some(id)) if flow.conn.is_some() => {
-                            self.proxy.handle_send_failed(self.now, id)
+                            self.proxy.handle_send_failed(self.now, id);
                         }
                         // A datagram to nowhere.
                         (None, _) => {}
@@ -532,7 +536,7 @@ impl World {
         });
         match (&self.relay.mood, ticket) {
             (Mood::Slow | Mood::Silent, Some(ticket)) => {
-                self.unanswered.push_back((self.now, ticket, request))
+                self.unanswered.push_back((self.now, ticket, request));
             }
             (Mood::Silent, None) => {}
             (Mood::Slow, None) | (Mood::Well | Mood::Refusing(_), _) => {
