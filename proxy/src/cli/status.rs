@@ -3,7 +3,7 @@
 use super::Outcome;
 use super::ask::AskArgs;
 use super::table::{count, duration};
-use crate::status::Status;
+use crate::status::{RelayStatus, Status};
 
 pub(super) fn run(args: &AskArgs) -> anyhow::Result<Outcome> {
     args.show("/status", |status: Status| text(&status))
@@ -38,15 +38,39 @@ fn text(status: &Status) -> String {
             signalling.transactions,
             signalling.waiting
         ),
-        format!("relay {}", relay.mode),
+        relay_line(relay),
     ];
-    if let Some(serde_json::Value::Object(built_in)) = &relay.built_in {
-        let numbers = built_in
-            .iter()
-            .filter_map(|(name, value)| Some(format!("{name} {}", value.as_u64()?)));
-        let numbers: Vec<String> = numbers.collect();
-        lines.push(format!("  {}", numbers.join(", ")));
-    }
     lines.push(format!("listening {}", status.listeners.join(" ")));
     lines.join("\n")
+}
+
+/// The relay, with what it holds where it is in this process.
+fn relay_line(relay: &RelayStatus) -> String {
+    let figure = |name: &str| relay.built_in.as_ref().and_then(|figures| figures[name].as_u64());
+    match (figure("calls"), figure("ports_in_use"), figure("flows")) {
+        (Some(calls), Some(ports), Some(flows)) => format!(
+            "relay {}: {calls} calls, {ports} ports in use, {flows} media flows",
+            relay.mode
+        ),
+        _ => format!("relay {}", relay.mode),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_relay_is_told_of_as_far_as_it_is_known() {
+        let mut relay = RelayStatus {
+            mode: "built-in".to_owned(),
+            built_in: Some(serde_json::json!({ "calls": 2, "ports_in_use": 3, "flows": 8, "legs": 4 })),
+        };
+        assert_eq!(
+            relay_line(&relay),
+            "relay built-in: 2 calls, 3 ports in use, 8 media flows"
+        );
+        relay.built_in = None;
+        assert_eq!(relay_line(&relay), "relay built-in");
+    }
 }
