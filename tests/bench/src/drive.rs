@@ -12,7 +12,7 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-pub use self::commands::{CommandTimes, Commander};
+pub use self::commands::Commander;
 pub use self::packets::Phones;
 pub use self::signalling::{Signalling, Traffic};
 

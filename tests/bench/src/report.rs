@@ -265,6 +265,11 @@ impl Report {
              Many registrations at a time share one wait.",
             shown(self.sync_time.as_secs_f64() * 1e6)
         ));
+        notes.push(
+            "Logs are as they come: viaduct writes a line for each new phone and each call, Kamailio none.\n\
+             Kamailio has its eight processes and its fastest allocator (-x fm -X fm); rtpengine has no kernel module."
+                .to_owned(),
+        );
         if !self.results.reasons.is_empty() {
             let reasons = self.results.reasons.iter();
             let reasons: Vec<String> = reasons

@@ -11,11 +11,13 @@ pub(super) fn prepare(name: &str, folder: &Path, users: usize) -> anyhow::Result
     let file = folder.join("kamailio.cfg");
     write(&file, &configuration(users))?;
     let (file, folder) = (file.display().to_string(), folder.display().to_string());
+    // Of its three allocators the default one takes half of a call's time; this one is the fastest of them.
+    let allocator = ["-x", "fm", "-X", "fm"];
     let args = ["-DD", "-E", "-f", &file, "-Y", &folder, "-m", "256", "-M", "8"];
     Ok(Launch {
         name: name.to_owned(),
         program: "kamailio".into(),
-        args: args.map(str::to_owned).to_vec(),
+        args: args.into_iter().chain(allocator).map(str::to_owned).collect(),
     })
 }
 
