@@ -197,7 +197,7 @@ fn a_call_that_is_given_up_is_taken_back_from_whoever_rings() {
 #[test]
 fn a_call_of_which_one_side_has_vanished_ends() {
     let gateway = Gateway::start();
-    let call = EchoCall::begin(Phone::tcp(&gateway, "201"));
+    let call = EchoCall::of(&gateway, "201");
     assert_eq!(gateway.ask("calls").as_array().unwrap().len(), 1);
     drop(call);
     gateway.expect_clean();

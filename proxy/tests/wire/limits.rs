@@ -105,7 +105,9 @@ fn more_connections_than_there_may_be_are_refused() {
 #[test]
 fn a_user_and_the_gateway_have_so_many_calls_and_no_more() {
     let gateway = Gateway::with_limits("calls_per_user: 2, service_calls: 256");
-    let calls: Vec<EchoCall> = (0..2).map(|_| EchoCall::of(&gateway, "201")).collect();
+    let calls: Vec<EchoCall> = (0..2)
+        .map(|_| EchoCall::begin(Phone::tcp(&gateway, "201")))
+        .collect();
     let mut caller = Phone::tcp(&gateway, "201");
     let offer = Media::at(caller.wire.local().ip()).sdp();
     // Calls are counted by each signalling thread for itself, so further ones are refused sooner or later.

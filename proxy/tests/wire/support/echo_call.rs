@@ -15,24 +15,25 @@ pub(crate) struct EchoCall {
 }
 
 impl EchoCall {
-    /// Of a phone over TCP.
+    /// Of a phone over TCP, which hears the echo.
     pub(crate) fn of(gateway: &Gateway, user: &'static str) -> Self {
-        Self::begin(Phone::tcp(gateway, user))
+        let mut call = Self::begin(Phone::tcp(gateway, user));
+        call.expect_echo();
+        call
     }
 
+    /// Accepted and acknowledged: the service has its chime to play first.
     pub(crate) fn begin(mut phone: Phone) -> Self {
         let media = Media::at(phone.wire.local().ip());
         let invite = phone.begin(phone.invitation("100", &media.sdp()));
         let accepted = phone.final_answer(&invite);
         let dialog = phone.acknowledge(&accepted);
-        let mut call = Self {
+        Self {
             phone,
             media,
             relay: destination(accepted.body()),
             dialog,
-        };
-        call.expect_echo();
-        call
+        }
     }
 
     /// The call stands, and is heard.

@@ -70,7 +70,7 @@ impl Default for Setup {
 }
 
 impl Setup {
-    /// The configuration as a user would write it. Transactions over UDP end after 2 s instead of 32.
+    /// The configuration as a user would write it. Transactions over UDP end after 1.3 s instead of 32.
     pub(crate) fn text(&self) -> String {
         let Self {
             limits,
@@ -118,7 +118,7 @@ users:
 {users}relay: {{ {relay} }}
 limits: {{ calls: 100, {limits} }}
 registrar: {{ min_expires: 10s }}
-timers: {{ t1: 30ms, t2: 120ms, t4: 120ms, d: 1s, lost_flow_check: 200ms, lost_flow_silence: 1s }}
+timers: {{ t1: 20ms, t2: 80ms, t4: 80ms, d: 1s, lost_flow_check: 200ms, lost_flow_silence: 1s }}
 auth: {{ origins: {origins} }}
 metrics: {{ listen: \"{address}:{metrics}\" }}
 log: {{ level: debug }}
