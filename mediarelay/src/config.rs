@@ -21,7 +21,7 @@ pub struct RelayConfig {
     pub ng_cookies: CookieScope,
     /// Whether the address that a SIP message came from counts as media address where the proxy does not say.
     pub sip_source: bool,
-    /// Bounds and buffer sizes.
+    /// Bounds and buffer sizes. They hold as they stand here; `media.limits` is what they were made from.
     pub limits: RelayLimits,
     /// What is done when a thread of the relay has panicked. Ends the process unless told otherwise.
     pub on_failure: OnFailure,
@@ -39,27 +39,30 @@ impl RelayConfig {
         };
         Self::from(settings)
     }
+
+    /// The same with room for so many calls at a time, where the settings leave that open. What was changed in
+    /// [`limits`](Self::limits) before is as the settings say again.
+    #[must_use]
+    pub fn with_room_for(mut self, calls: usize) -> Self {
+        self.limits = RelayLimits::of(&self.media.limits, Some(calls));
+        self
+    }
 }
 
 impl From<RelaySettings> for RelayConfig {
-    /// Where more calls are wanted than the limits have by default, the limits follow.
+    /// Where the limits leave it open, they are made for as many calls as may be at a time.
     fn from(settings: RelaySettings) -> Self {
-        let default = RelayLimits::default();
         let wanted = settings
             .max_sessions
-            .map_or(0, |max| usize::try_from(max).unwrap_or(usize::MAX));
+            .map(|max| usize::try_from(max).unwrap_or(usize::MAX));
         Self {
+            limits: RelayLimits::of(&settings.media.limits, wanted),
             media: settings.media,
             public_ip: settings.public_ip,
             listen: settings.listen,
             max_sessions: settings.max_sessions,
             ng_cookies: settings.ng_cookies,
             sip_source: settings.sip_source,
-            limits: if wanted > default.calls.calls {
-                RelayLimits::for_calls(wanted)
-            } else {
-                default
-            },
             on_failure: OnFailure::exit(),
         }
     }

@@ -12,6 +12,7 @@ use viaduct_session::Event;
 use viaduct_settings::RelayScheme;
 
 use crate::config::RelayConfig;
+use crate::control::ControlStats;
 use crate::interfaces::MediaInterface;
 use crate::line::{Ask, Line, Unavailable};
 use crate::start;
@@ -140,7 +141,11 @@ impl RelayHandle {
             // The relay has ended: a channel that has too.
             None => broadcast::channel(1).1,
         };
-        Events { receiver, missed: 0 }
+        Events {
+            receiver,
+            missed: 0,
+            stats: self.inner.watch.control_stats(),
+        }
     }
 
     /// All figures at this moment. Needs a tokio runtime with time.
@@ -228,6 +233,7 @@ impl Drop for Inner {
 pub struct Events {
     receiver: broadcast::Receiver<Event>,
     missed: u64,
+    stats: Arc<ControlStats>,
 }
 
 impl Events {
@@ -237,7 +243,7 @@ impl Events {
         loop {
             match self.receiver.recv().await {
                 Ok(event) => return Some(event),
-                Err(RecvError::Lagged(missed)) => self.missed += missed,
+                Err(RecvError::Lagged(missed)) => self.miss(missed),
                 Err(RecvError::Closed) => return None,
             }
         }
@@ -248,10 +254,15 @@ impl Events {
         loop {
             match self.receiver.try_recv() {
                 Ok(event) => return Some(event),
-                Err(TryRecvError::Lagged(missed)) => self.missed += missed,
+                Err(TryRecvError::Lagged(missed)) => self.miss(missed),
                 Err(TryRecvError::Empty | TryRecvError::Closed) => return None,
             }
         }
+    }
+
+    fn miss(&mut self, events: u64) {
+        self.missed += events;
+        self.stats.events_missed.add(events);
     }
 
     /// Events that were lost because they were not taken in time.

@@ -25,7 +25,7 @@ use std::net::SocketAddr;
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Extension, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::middleware::map_response;
+use axum::middleware::map_response_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -78,7 +78,7 @@ impl Http {
             .route("/ng-plain", post(ng_plain))
             .fallback(get(websocket::begin))
             .layer(DefaultBodyLimit::max(limits.http_body_octets))
-            .layer(map_response(close))
+            .layer(map_response_with_state(desk.clone(), close))
             .with_state(Shared {
                 desk: desk.clone(),
                 watch,
@@ -112,8 +112,11 @@ impl Http {
     }
 }
 
-/// Lets the connection end with the answer, unless it goes on as a WebSocket.
-async fn close(mut response: Response) -> Response {
+/// Lets the connection end with the answer, unless it goes on as a WebSocket, and counts bodies that were too large.
+async fn close(State(desk): State<Desk>, mut response: Response) -> Response {
+    if response.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        desk.count_too_large();
+    }
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         response
             .headers_mut()

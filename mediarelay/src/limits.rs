@@ -1,6 +1,10 @@
-//! Every bound of a relay that is no setting of the media side.
+//! Every bound of a relay, as its settings ask for them (`limits` of the media side).
 
 use std::time::Duration;
+
+use viaduct_settings::{
+    BufferLimits, ForwardingLimits, ListenerLimits, PaceLimits, QueueLimits, RelayLimitSettings,
+};
 
 /// How much of everything a relay takes on, part by part.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,35 +33,93 @@ impl RelayLimits {
     /// [`CALLS_MAX`](Self::CALLS_MAX): with them, calls are what runs out first.
     #[must_use]
     pub fn for_calls(calls: usize) -> Self {
+        let settings = RelayLimitSettings {
+            calls: Some(calls),
+            ..RelayLimitSettings::default()
+        };
+        Self::of(&settings, None)
+    }
+
+    /// The limits that settings ask for. `wanted` is how many calls there may be at a time as far as others have a say:
+    /// where the settings leave it open, there is room for as many, and at least for
+    /// [`viaduct_session::Limits::calls`]'s default, which costs little.
+    #[must_use]
+    pub fn of(settings: &RelayLimitSettings, wanted: Option<usize>) -> Self {
+        let calls = settings.calls.unwrap_or_else(|| {
+            let least = viaduct_session::Limits::default().calls;
+            wanted.unwrap_or(least).max(least)
+        });
         let calls = calls.min(Self::CALLS_MAX);
-        let times = |each: usize| calls * each;
         Self {
-            shell: ShellLimits::default(),
-            calls: viaduct_session::Limits {
-                calls,
-                dtls_associations: times(DTLS_ASSOCIATIONS_PER_CALL),
-                ..viaduct_session::Limits::default()
-            },
-            worker: viaduct_forward::Limits {
-                flows: times(FLOWS_PER_CALL),
-                ufrags: times(UFRAGS_PER_CALL),
-                dtls_tuples: times(DTLS_TUPLES_PER_CALL),
-                ..viaduct_forward::Limits::default()
-            },
+            shell: ShellLimits::of(settings),
+            calls: calls_of(settings, calls),
+            worker: worker_of(&settings.forwarding, calls),
             crypto: viaduct_forward::CryptoLimits {
-                contexts: times(CRYPTO_CONTEXTS_PER_CALL),
-                ..viaduct_forward::CryptoLimits::default()
+                contexts: settings.srtp.contexts.unwrap_or(calls * CRYPTO_CONTEXTS_PER_CALL),
+                srtp: viaduct_forward::SrtpLimits {
+                    live_ssrcs: settings.srtp.live_ssrcs,
+                    retire_after: settings.srtp.retire_after,
+                    retired_ssrcs: settings.srtp.retired_ssrcs,
+                },
             },
-            ng: viaduct_ng::Limits::default(),
-            replies: viaduct_ng::ReplyCacheLimits::default(),
+            ng: viaduct_ng::Limits {
+                octets_max: settings.ng.message,
+                cookie_octets_max: settings.ng.cookie,
+                depth_max: settings.ng.depth,
+                elements_max: settings.ng.elements,
+            },
+            replies: viaduct_ng::ReplyCacheLimits {
+                entries_max: settings.ng.replies,
+                octets_max: settings.ng.replies_size,
+                generation: settings.ng.replies_kept,
+            },
         }
+    }
+}
+
+// Every field is named, here and below: one that is added cannot be without a key.
+
+fn calls_of(settings: &RelayLimitSettings, calls: usize) -> viaduct_session::Limits {
+    let of = &settings.signalling;
+    viaduct_session::Limits {
+        calls,
+        name_octets: of.name,
+        parties_per_call: of.parties_per_call,
+        aliases_per_party: of.aliases_per_party,
+        medias_per_party: of.medias_per_party,
+        candidates_per_media: of.candidates_per_media,
+        sdp_octets: of.sdp,
+        paths_per_leg: of.paths_per_leg,
+        sources_per_call: of.sources_per_call,
+        dtls_associations: of.dtls_associations.unwrap_or(calls * DTLS_ASSOCIATIONS_PER_CALL),
+        fragments_waiting: of.fragments_waiting,
+        clients_counted: of.clients_counted,
+    }
+}
+
+fn worker_of(of: &ForwardingLimits, calls: usize) -> viaduct_forward::Limits {
+    viaduct_forward::Limits {
+        sockets: of.sockets,
+        flows: of.flows.unwrap_or(calls * FLOWS_PER_CALL),
+        routes_per_flow: of.routes_per_flow,
+        ssrcs_per_flow: of.ssrcs_per_flow,
+        ssrc_idle: of.ssrc_idle,
+        selectors_per_route: of.selectors_per_route,
+        ufrags: of.ufrags.unwrap_or(calls * UFRAGS_PER_CALL),
+        tuples_per_leg: of.tuples_per_leg,
+        dtls_tuples: of.dtls_tuples.unwrap_or(calls * DTLS_TUPLES_PER_CALL),
+        stun_transactions: of.stun_transactions,
+        reports_queued: of.reports_queued,
+        learn_per_port: of.learn_per_port,
+        control_per_leg: of.control_per_leg,
+        nomination_repeat: of.nomination_repeat,
     }
 }
 
 /// For as many calls as [`viaduct_session::Limits::calls`] has by default, 20,000.
 impl Default for RelayLimits {
     fn default() -> Self {
-        Self::for_calls(viaduct_session::Limits::default().calls)
+        Self::of(&RelayLimitSettings::default(), None)
     }
 }
 
@@ -126,7 +188,7 @@ pub struct ShellLimits {
     /// `SO_RCVBUF` of an NG listener over UDP, in octets: some hundred offers that wait while the thread is elsewhere.
     /// Default 2,097,152.
     pub ng_receive_buffer: usize,
-    /// Names of keys and flags of NG that have no effect and are logged, each once; further ones are not. Default 256.
+    /// Names of keys and flags of NG that have no effect and are logged, each once; further ones are counted. Default 256.
     pub ng_ignored_logged: usize,
     /// Octets of a message over NG's TCP that are kept while it is incomplete. Default 262,144.
     pub ng_stream_octets: usize,
@@ -142,6 +204,84 @@ pub struct ShellLimits {
     pub client_patience: Duration,
     /// How long a request to control may take before its asker is told so. Default 5 s.
     pub control_patience: Duration,
+}
+
+impl ShellLimits {
+    fn of(settings: &RelayLimitSettings) -> Self {
+        let RelayLimitSettings {
+            pace,
+            queues,
+            buffers,
+            listeners,
+            ..
+        } = settings;
+        let PaceLimits {
+            tick,
+            tick_above,
+            tick_below,
+            batch,
+            ready_sockets,
+            control_budget,
+            binds_per_turn,
+        } = pace;
+        let QueueLimits {
+            orders,
+            orders_held,
+            notices,
+            requests,
+            events,
+        } = queues;
+        let BufferLimits {
+            port_receive,
+            port_send,
+            browser_receive,
+            browser_send,
+            ng_receive,
+        } = buffers;
+        let ListenerLimits {
+            ng_outstanding,
+            ng_connections,
+            ng_idle,
+            ng_stream,
+            ng_ignored_logged,
+            cli_connections,
+            cli_line,
+            http_connections,
+            http_body,
+            client_patience,
+            control_patience,
+        } = listeners;
+        Self {
+            tick: *tick,
+            tick_above_pps: *tick_above,
+            tick_below_pps: *tick_below,
+            batch: *batch,
+            ready_sockets: *ready_sockets,
+            orders_queued: *orders,
+            orders_held: *orders_held,
+            notices_queued: *notices,
+            requests_queued: *requests,
+            control_budget: *control_budget,
+            events_queued: *events,
+            port_receive_buffer: *port_receive,
+            port_send_buffer: *port_send,
+            shared_receive_buffer: *browser_receive,
+            shared_send_buffer: *browser_send,
+            binds_per_turn: *binds_per_turn,
+            ng_outstanding: *ng_outstanding,
+            ng_connections: *ng_connections,
+            ng_idle: *ng_idle,
+            ng_receive_buffer: *ng_receive,
+            ng_ignored_logged: *ng_ignored_logged,
+            ng_stream_octets: *ng_stream,
+            cli_connections: *cli_connections,
+            cli_line_octets: *cli_line,
+            http_connections: *http_connections,
+            http_body_octets: *http_body,
+            client_patience: *client_patience,
+            control_patience: *control_patience,
+        }
+    }
 }
 
 impl Default for ShellLimits {
@@ -178,3 +318,6 @@ impl Default for ShellLimits {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -75,6 +75,8 @@ impl LineEnd {
 pub(crate) struct LineStats {
     /// Requests that found the queue full.
     pub(crate) refused: SharedTally,
+    /// Requests that were taken and not answered in time.
+    pub(crate) timed_out: SharedTally,
 }
 
 impl Line {
@@ -152,7 +154,10 @@ impl Line {
         match tokio::time::timeout(self.patience, told).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(_)) => Err(Unavailable::Ended),
-            Err(_) => Err(Unavailable::TimedOut),
+            Err(_) => {
+                self.stats.timed_out.add(1);
+                Err(Unavailable::TimedOut)
+            }
         }
     }
 }

@@ -14,7 +14,7 @@ use rand::rngs::StdRng;
 use tokio::sync::broadcast;
 use viaduct_forward::{CryptoTable, Epoch, Shared, StatsTable};
 use viaduct_ng::EndpointLearning;
-use viaduct_session::{Config, Interface, InterfaceAddress, Relay, WallClock};
+use viaduct_session::{Config, DtlsVersion, Interface, InterfaceAddress, Relay, WallClock};
 use viaduct_settings::{DtlsRole, IceMode, Layer, Learning, MediaSettings, PortRange, RelayScheme};
 
 use crate::certificate;
@@ -254,53 +254,8 @@ impl Builder {
             epoch,
             clock: WallClock::new(now, unix),
         };
-        let relay = Relay::new(now, self.session_config(), parts);
+        let relay = Relay::new(now, session_config(&self.config, &self.interfaces), parts);
         relay.map_err(|error| StartError::Certificate(error.to_string()))
-    }
-
-    fn session_config(&self) -> Config {
-        let RelayConfig {
-            media,
-            max_sessions,
-            sip_source,
-            limits,
-            ..
-        } = &self.config;
-        let PortRange { first, last } = media.rtp_ports;
-        let address = |address: &MediaAddress| InterfaceAddress {
-            address: address.address,
-            advertised: address.advertised,
-            ports: first..=last,
-            browser_port: media.browser_port,
-        };
-        let interfaces = self.interfaces.iter().map(|interface| Interface {
-            name: interface.name.clone(),
-            addresses: interface.addresses.iter().map(address).collect(),
-        });
-        Config {
-            ice_lite: media.ice == IceMode::Lite,
-            dtls_passive: media.dtls_role == DtlsRole::Passive,
-            learning: match media.learning {
-                Learning::Heuristic => EndpointLearning::Heuristic,
-                Learning::Delayed => EndpointLearning::Delayed,
-                Learning::Immediate => EndpointLearning::Immediate,
-                Learning::Never => EndpointLearning::Off,
-            },
-            learning_time: media.learning_time,
-            strict_source: media.strict_source,
-            sip_source: *sip_source,
-            // Sockets are bound with it.
-            tos: None,
-            media_timeout: media.idle_timeout,
-            silent_timeout: media.silent_timeout,
-            offer_timeout: media.offer_timeout,
-            final_timeout: media.final_timeout,
-            delete_delay: media.delete_delay,
-            port_rest: media.port_rest,
-            max_sessions: max_sessions.map(|max| usize::try_from(max).unwrap_or(usize::MAX)),
-            limits: limits.calls.clone(),
-            ..Config::new(interfaces.collect())
-        }
     }
 
     /// What runs, in a few lines.
@@ -325,6 +280,60 @@ impl Builder {
             self.workers
         ));
         lines
+    }
+}
+
+/// What the relay's brain is told.
+fn session_config(config: &RelayConfig, interfaces: &[MediaInterface]) -> Config {
+    let RelayConfig {
+        media,
+        max_sessions,
+        sip_source,
+        limits,
+        ..
+    } = config;
+    let PortRange { first, last } = media.rtp_ports;
+    let address = |address: &MediaAddress| InterfaceAddress {
+        address: address.address,
+        advertised: address.advertised,
+        ports: first..=last,
+        browser_port: media.browser_port,
+    };
+    let interfaces = interfaces.iter().map(|interface| Interface {
+        name: interface.name.clone(),
+        addresses: interface.addresses.iter().map(address).collect(),
+    });
+    Config {
+        ice_lite: media.ice == IceMode::Lite,
+        dtls_mtu: media.dtls_mtu,
+        dtls_version: match media.dtls_version {
+            viaduct_settings::DtlsVersion::V1_2 => DtlsVersion::V1_2,
+            viaduct_settings::DtlsVersion::Auto => DtlsVersion::Auto,
+        },
+        dtls_passive: media.dtls_role == DtlsRole::Passive,
+        learning: match media.learning {
+            Learning::Heuristic => EndpointLearning::Heuristic,
+            Learning::Delayed => EndpointLearning::Delayed,
+            Learning::Immediate => EndpointLearning::Immediate,
+            Learning::Never => EndpointLearning::Off,
+        },
+        learning_time: media.learning_time,
+        strict_source: media.strict_source,
+        sip_source: *sip_source,
+        // Sockets are bound with it.
+        tos: None,
+        media_timeout: media.idle_timeout,
+        silent_timeout: media.silent_timeout,
+        offer_timeout: media.offer_timeout,
+        final_timeout: media.final_timeout,
+        delete_delay: media.delete_delay,
+        ice_timeout: media.ice_timeout,
+        consent_timeout: media.consent_timeout,
+        port_rest: media.port_rest,
+        port_stock: media.port_stock,
+        max_sessions: max_sessions.map(|max| usize::try_from(max).unwrap_or(usize::MAX)),
+        limits: limits.calls.clone(),
+        interfaces: interfaces.collect(),
     }
 }
 
@@ -419,3 +428,6 @@ fn bind_group(
     };
     (0..workers).map(bind).collect()
 }
+
+#[cfg(test)]
+mod tests;

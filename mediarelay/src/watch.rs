@@ -63,6 +63,8 @@ pub struct Snapshot {
     pub control_cpu: Duration,
     /// Requests that were not taken because too many waited.
     pub requests_refused: u64,
+    /// Requests that control did not answer in time.
+    pub requests_timed_out: u64,
     /// Each worker, in order.
     pub workers: Vec<WorkerFigures>,
     /// NG over the network.
@@ -102,6 +104,10 @@ pub struct NgFigures {
     pub malformed: u64,
     /// Messages dropped because too many were being answered.
     pub overload: u64,
+    /// Bodies over HTTP that were refused for their size.
+    pub http_too_large: u64,
+    /// Names without effect that were not logged, because enough others were.
+    pub ignored_unlogged: u64,
     /// What the cache of answers has seen.
     pub cache: ReplyCacheCounters,
 }
@@ -151,6 +157,11 @@ impl Watch {
         }
     }
 
+    /// What the control thread counts, and others for it.
+    pub(crate) fn control_stats(&self) -> Arc<ControlStats> {
+        Arc::clone(&self.sights.control)
+    }
+
     /// All figures.
     pub(crate) async fn snapshot(&self) -> Result<Snapshot, Unavailable> {
         let seen = self.line.visit(Seen::by).await?;
@@ -198,12 +209,15 @@ impl Watch {
             control,
             control_cpu: cpu_time(control.thread),
             requests_refused: self.line.stats().refused.get(),
+            requests_timed_out: self.line.stats().timed_out.get(),
             workers: workers.collect(),
             ng: NgFigures {
                 received: ng.received.get(),
                 not_ng: ng.not_ng.get(),
                 malformed: ng.malformed.get(),
                 overload: ng.overload.get(),
+                http_too_large: ng.http_too_large.get(),
+                ignored_unlogged: ng.ignored_unlogged.get(),
                 cache: sights.dialogue.cache_counters(),
             },
             connections: [

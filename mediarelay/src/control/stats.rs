@@ -2,9 +2,9 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use crate::counter::Tally;
+use crate::counter::{SharedTally, Tally};
 
-/// Live counters; the control thread writes, anybody reads.
+/// Live counters; the control thread writes, except where another hand is named, and anybody reads.
 #[derive(Debug, Default)]
 pub(crate) struct ControlStats {
     /// The kernel's number of the thread, 0 before it runs.
@@ -25,6 +25,8 @@ pub(crate) struct ControlStats {
     pub(super) sockets: Tally,
     pub(super) flows: Tally,
     pub(super) events: Tally,
+    /// Added to by whoever was too slow.
+    pub(crate) events_missed: SharedTally,
 }
 
 impl ControlStats {
@@ -60,6 +62,7 @@ impl ControlStats {
             sockets: self.sockets.get(),
             flows: self.flows.get(),
             events: self.events.get(),
+            events_missed: self.events_missed.get(),
         }
     }
 }
@@ -99,4 +102,6 @@ pub struct ControlSnapshot {
     pub flows: u64,
     /// Events of calls.
     pub events: u64,
+    /// Events that somebody who watches calls was too slow to take.
+    pub events_missed: u64,
 }

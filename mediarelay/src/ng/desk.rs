@@ -69,6 +69,11 @@ impl Desk {
         Arc::clone(&self.permits).acquire_owned().await.ok().map(Place)
     }
 
+    /// The body of a request over HTTP was refused for its size.
+    pub(crate) fn count_too_large(&self) {
+        self.dialogue.stats.http_too_large.add(1);
+    }
+
     /// A message with a cookie came in.
     pub(crate) fn take(&self, place: Place, client: SocketAddr, message: &[u8]) -> Taken {
         match self.dialogue.begin(Instant::now(), client, message) {

@@ -40,6 +40,10 @@ pub(crate) struct DialogueStats {
     pub(crate) malformed: SharedTally,
     /// Messages dropped because too many were being answered.
     pub(crate) overload: SharedTally,
+    /// Bodies over HTTP that were refused for their size.
+    pub(crate) http_too_large: SharedTally,
+    /// Names without effect that were not logged, because enough others were.
+    pub(crate) ignored_unlogged: SharedTally,
 }
 
 /// What to do with a message.
@@ -174,9 +178,14 @@ impl Dialogue {
         let mut logged = lock(&self.logged);
         for part in ignored {
             let text = shown(&part.to_string(), IGNORED_CHARS);
-            if logged.len() < self.ignored_logged && !logged.contains(&text) {
+            if logged.contains(&text) {
+                continue;
+            }
+            if logged.len() < self.ignored_logged {
                 tracing::info!("NG: {text}");
                 logged.insert(text);
+            } else {
+                self.stats.ignored_unlogged.add(1);
             }
         }
     }
@@ -236,6 +245,24 @@ mod tests {
             let is_answer = matches!(dialogue.begin(now, sender(2), PING), Step::Answer(_));
             assert_eq!(is_answer, repeated, "{scope:?}");
         }
+    }
+
+    #[test]
+    fn names_without_effect_are_remembered_up_to_a_limit_and_then_counted() {
+        let mut limits = RelayLimits::default();
+        limits.shell.ng_ignored_logged = 1;
+        let dialogue = Dialogue::new(Instant::now(), CookieScope::PerSender, &limits);
+        let offer = |flag: &str| {
+            let body = format!(
+                r#"{{"command":"offer","call-id":"c","from-tag":"f","sdp":"v=0","flags":["{flag}"]}}"#
+            );
+            dialogue.read_plain(body.as_bytes()).unwrap();
+            dialogue.stats.ignored_unlogged.get()
+        };
+        assert_eq!(offer("no-such-flag"), 0);
+        assert_eq!(offer("no-such-flag"), 0);
+        assert_eq!(offer("nor-such-a-flag"), 1);
+        assert_eq!(lock(&dialogue.logged).len(), 1);
     }
 
     #[test]

@@ -116,6 +116,7 @@ pub(super) const CONTROL: &[Figure<ControlSnapshot>] = figures! { ControlSnapsho
     "send_faults", "Those that could not be sent", send_faults;
     "addresses_unknown", "Orders for addresses without a socket", addresses_unknown;
     "events", "Events of calls", events;
+    "events_missed", "Events that somebody who watches calls was too slow to take", events_missed;
 };
 
 /// What the control thread has.
@@ -164,6 +165,8 @@ pub(super) const NG: &[Figure<NgFigures>] = figures! { NgFigures, "viaduct_relay
     "not_ng", "Datagrams that are no NG messages", not_ng;
     "malformed", "Messages answered with what is wrong with them", malformed;
     "overload", "Messages dropped because too many were being answered", overload;
+    "http_too_large", "Bodies over HTTP that were refused for their size", http_too_large;
+    "ignored_unlogged", "Names without effect that were not logged, because enough others were", ignored_unlogged;
     "repeats", "Repeated messages answered from the cache", cache.hits;
     "repeats_in_work", "Messages repeated before they were answered", cache.hits_in_work;
     "cache_evictions", "Answers forgotten early to stay within limits", cache.evictions;

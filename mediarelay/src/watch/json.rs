@@ -32,6 +32,7 @@ impl Snapshot {
         let mut control: Map<_, _> = entries(CONTROL_GAUGES, &self.control).collect();
         control.extend(entries(CONTROL, &self.control));
         control.insert("requests_refused".to_owned(), self.requests_refused.into());
+        control.insert("requests_timed_out".to_owned(), self.requests_timed_out.into());
         control.insert(
             "ports_failed".to_owned(),
             object(entries(PORTS_FAILED, &self.control)),

@@ -67,6 +67,12 @@ fn relay(now: &Snapshot, metrics: &mut Metrics<'_>) -> fmt::Result {
         "Requests that found control's queue full",
         now.requests_refused,
     )?;
+    let name = "viaduct_relay_control_requests_timed_out";
+    metrics.counter(
+        name,
+        "Requests that control did not answer in time",
+        now.requests_timed_out,
+    )?;
     metrics.all_counters(CONTROL, &now.control)?;
     metrics.all_gauges(CONTROL_GAUGES, &now.control)
 }
@@ -167,7 +173,7 @@ fn ng(now: &Snapshot, metrics: &mut Metrics<'_>) -> fmt::Result {
     }
     metrics.counters(
         "viaduct_relay_ng_requests",
-        "NG commands, by client",
+        "NG commands, by client; `other` are this process and those beyond the clients that are told apart",
         requests(now, "client"),
     )?;
     let errors = clients(now).map(|(client, counters)| ([("client", client)], counters.errors));

@@ -210,6 +210,7 @@ fn ng_over_http_has_a_cookie_or_none() {
     assert_eq!(json, (200, br#"{"result":"pong"}"#.to_vec()));
     assert_eq!(http(web, "POST", "/ng", kind, b"nocookie").0, 400);
     assert_eq!(http(web, "POST", "/ng", kind, &vec![b'x'; 300 << 10]).0, 413);
+    assert_eq!(relay.snapshot().ng.http_too_large, 1);
     assert_eq!(http(web, "GET", "/no/such/page", kind, b"").0, 404);
     assert_eq!(http(web, "DELETE", "/ng", kind, b"").0, 405);
     relay.shut_down();

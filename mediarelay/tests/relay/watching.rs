@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 use viaduct_mediarelay::{NotReady, RelayConfig};
-use viaduct_settings::{PublicIp, RelayListener, RelayScheme};
+use viaduct_settings::{PublicIp, RelayListener, RelayScheme, relay_schema};
 
 use crate::support::call::{Call, delete, ok};
 use crate::support::tcp::{get, http};
@@ -104,6 +104,40 @@ fn metrics_are_well_formed_and_follow_a_call() {
         .collect();
     assert_eq!(families.iter().collect::<HashSet<_>>().len(), families.len());
     assert!(families.len() > 60, "{}", families.len());
+    // The ones that the reference names for limits are among them.
+    let schema = relay_schema().to_string();
+    let is_name = |c: char| c.is_ascii_lowercase() || c == '_';
+    let named: HashSet<&str> = schema
+        .match_indices("viaduct_relay_")
+        .map(|(start, _)| {
+            let rest = &schema[start..];
+            &rest[..rest.find(|c| !is_name(c)).unwrap_or(rest.len())]
+        })
+        .collect();
+    assert!(named.len() > 15, "{named:?}");
+    for name in named {
+        assert!(
+            families
+                .iter()
+                .any(|family| family.split(' ').next() == Some(name)),
+            "{name}"
+        );
+    }
+    relay.shut_down();
+}
+
+#[test]
+fn events_that_nobody_takes_in_time_are_counted() {
+    let mut config = RelayConfig::in_process(settings(own_address()), PublicIp::Auto);
+    config.limits.shell.events_queued = 1;
+    let relay = InProcess::start_config(config);
+    let mut events = relay.handle.events();
+    for call in ["one", "two"] {
+        let _call = Call::set_up(call, |request| relay.ask(request.clone()));
+    }
+    while events.try_next().is_some() {}
+    assert!(events.missed() > 0);
+    assert_eq!(relay.snapshot().control.events_missed, events.missed());
     relay.shut_down();
 }
 
