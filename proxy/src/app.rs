@@ -608,6 +608,10 @@ async fn serve_metrics(
         .map_err(|error| anyhow::anyhow!(explain_bind(Scheme::Http, address, &error)))
         .context("health and metrics cannot be served")?;
     let router = http::router(context.clone(), Surface::Operations);
-    tokio::spawn(http::serve(net.clone(), listener, None, router));
+    let net = NetContext {
+        conns: net.conns.apart(),
+        ..net.clone()
+    };
+    tokio::spawn(http::serve(net, listener, None, router));
     Ok(())
 }

@@ -46,7 +46,7 @@ pub(crate) struct Conns {
     per_source: Mutex<HashMap<IpAddr, usize>>,
     total: AtomicUsize,
     next: AtomicU64,
-    pub(crate) counters: ConnCounters,
+    pub(crate) counters: Arc<ConnCounters>,
 }
 
 /// A connection's place among those that are allowed. Gives it back when it is dropped.
@@ -66,14 +66,23 @@ pub(crate) struct Outgoing {
 
 impl Conns {
     pub(crate) fn new(limits: ConnLimits) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new(Self::empty(limits, Arc::default()))
+    }
+
+    /// As many places again, in the same counters: for those who watch, so that they get in when nobody else does.
+    pub(crate) fn apart(&self) -> Arc<Self> {
+        Arc::new(Self::empty(self.limits, Arc::clone(&self.counters)))
+    }
+
+    fn empty(limits: ConnLimits, counters: Arc<ConnCounters>) -> Self {
+        Self {
             limits,
             open: DashMap::new(),
             per_source: Mutex::default(),
             total: AtomicUsize::new(0),
             next: AtomicU64::new(1),
-            counters: ConnCounters::default(),
-        })
+            counters,
+        }
     }
 
     /// Makes room for one more connection of this source. `None`, and counted, when there is none.
