@@ -3,6 +3,7 @@
 //! HTTP with JSON over a Unix socket that only its owner may open. What the commands print is what is answered here.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use axum::extract::{Path as UrlPath, State};
@@ -13,11 +14,15 @@ use axum::{Json, Router};
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::TokioIo;
 use tokio::net::{UnixListener, UnixStream};
+use tokio::time::timeout;
 use viaduct_routing::CallNumber;
 
 use crate::app::Stopper;
 use crate::private;
 use crate::status::Inspector;
+
+/// How long a running gateway may take to answer: longer than it gives its own threads.
+const ASK_MAX: Duration = Duration::from_secs(5);
 
 #[derive(Clone)]
 struct Control {
@@ -131,6 +136,16 @@ pub(crate) enum AskError {
         /// What the system says.
         error: std::io::Error,
     },
+    /// Something listens on the socket, and says nothing.
+    #[error(
+        "the gateway on {} does not answer within {} s",
+        path.display(),
+        ASK_MAX.as_secs()
+    )]
+    Silent {
+        /// The socket.
+        path: PathBuf,
+    },
     /// It answered with an error.
     #[error("{0}")]
     Refused(String),
@@ -141,6 +156,15 @@ pub(crate) enum AskError {
 
 /// Asks a running gateway. Answers the body.
 pub(crate) async fn ask(socket: &Path, method: http::Method, path: &str) -> Result<Vec<u8>, AskError> {
+    let silent = || AskError::Silent {
+        path: socket.to_owned(),
+    };
+    timeout(ASK_MAX, exchange(socket, method, path))
+        .await
+        .map_err(|_| silent())?
+}
+
+async fn exchange(socket: &Path, method: http::Method, path: &str) -> Result<Vec<u8>, AskError> {
     let stream = UnixStream::connect(socket)
         .await
         .map_err(|error| AskError::Unreachable {

@@ -43,6 +43,10 @@ impl AskArgs {
                 ));
                 Ok(Answer::Over(Outcome::Unreachable))
             }
+            Err(error @ AskError::Silent { .. }) => {
+                complain(&format!("viaduct: {error}"));
+                Ok(Answer::Over(Outcome::Unreachable))
+            }
             Err(error) => Err(error.into()),
         }
     }

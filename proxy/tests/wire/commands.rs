@@ -127,6 +127,18 @@ fn without_a_gateway_those_who_ask_say_so_and_exit_with_3() {
     });
 }
 
+/// One that hangs is no better than none, and whoever asks must not hang with it.
+#[test]
+fn a_gateway_that_does_not_answer_is_not_waited_for() {
+    let gateway = Gateway::start();
+    gateway.signal(Signal::SIGSTOP);
+    let said = gateway.command(&["status"]);
+    gateway.signal(Signal::SIGCONT);
+    assert_eq!(said.code(), Some(3), "{said:?}");
+    assert!(said.err.contains("does not answer"), "{said:?}");
+    gateway.finish();
+}
+
 #[test]
 fn calls_are_listed_and_can_be_ended() {
     let gateway = Gateway::start();
