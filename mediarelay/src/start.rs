@@ -1,7 +1,7 @@
 //! From settings to a relay that runs: addresses, ports, threads.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
@@ -43,6 +43,7 @@ pub(crate) fn start(config: RelayConfig) -> Result<RelayHandle, StartError> {
     let (interfaces, of_interfaces) =
         interfaces::resolve(&config.media.interfaces, &machine, &config.public_ip)?;
     remarks.extend(of_interfaces);
+    check_addresses(&interfaces)?;
     let listeners = config
         .listen
         .iter()
@@ -346,6 +347,17 @@ fn spawn_all(on_failure: OnFailure, bodies: impl Iterator<Item = Body>) -> Resul
             .map_err(StartError::system("beginning a thread"))?;
     }
     Ok(threads)
+}
+
+/// Every address for media can be bound. One that moves between machines can be bound before it is here with
+/// `net.ipv4.ip_nonlocal_bind`, so the system is asked and not its list of addresses.
+fn check_addresses(interfaces: &[MediaInterface]) -> Result<(), StartError> {
+    for MediaAddress { address, .. } in interfaces.iter().flat_map(|interface| &interface.addresses) {
+        let any_port = SocketAddr::new(*address, 0);
+        UdpSocket::bind(any_port)
+            .map_err(|error| StartError::binding(Layer::Udp, any_port, "media", error))?;
+    }
+    Ok(())
 }
 
 /// Socket per port: the more descriptors, the more calls.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use viaduct_mediarelay::{RelayConfig, RelayHandle, StartError, Unavailable, port_owner};
 use viaduct_ng::{Encoding, Request};
-use viaduct_settings::{AdvertisedAddress, Bind, Layer, PublicIp, RelayListener, RelayScheme};
+use viaduct_settings::{AdvertisedAddress, Bind, Layer, MediaSettings, PublicIp, RelayListener, RelayScheme};
 
 use crate::support::call::{Call, delete};
 use crate::support::ng::Proxy;
@@ -119,13 +119,19 @@ fn a_browsers_port_of_another_relay_is_not_shared() {
 fn an_address_of_another_machine_is_called_that() {
     let mut media = settings(own_address());
     media.interfaces[0].addresses[0].address = Bind::Address("203.0.113.250".parse().unwrap());
-    let error = RelayHandle::start(RelayConfig::in_process(media, PublicIp::Auto))
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.starts_with("203.0.113.250 is no address of this machine"),
-        "{error}"
-    );
+    for browser_port in [media.browser_port, None] {
+        let media = MediaSettings {
+            browser_port,
+            ..media.clone()
+        };
+        let error = RelayHandle::start(RelayConfig::in_process(media, PublicIp::Auto))
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            error,
+            "203.0.113.250 is no address of this machine; it is wanted for media"
+        );
+    }
 }
 
 #[test]
