@@ -14,10 +14,16 @@ pub(crate) fn start(
     shards: &Shards,
     journal: &Journal,
 ) -> anyhow::Result<RelayHandle> {
-    let config = RelayConfig::in_process(settings.relay.media.clone(), settings.site.public_ip.clone());
-    let relay = RelayHandle::start(config).context("the media relay does not start")?;
+    let relay = RelayHandle::start(config(settings)).context("the media relay does not start")?;
     tokio::spawn(hear(relay.events(), shards.clone(), journal.clone()));
     Ok(relay)
+}
+
+/// The relay has room for the gateway's calls, and for those that signalling has ended a moment before it hears of it.
+fn config(settings: &GatewaySettings) -> RelayConfig {
+    let calls = settings.limits.calls as usize;
+    let media = settings.relay.media.clone();
+    RelayConfig::in_process(media, settings.site.public_ip.clone()).with_room_for(calls + calls / 8)
 }
 
 async fn hear(mut events: Events, shards: Shards, journal: Journal) {
@@ -67,5 +73,37 @@ fn note_of(event: &Event) -> Option<MediaNote> {
             Some(MediaNote::Trouble { call_id, what })
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use viaduct_mediarelay::RelayLimits;
+    use viaduct_settings::{FixedEnvironment, load_gateway};
+
+    use super::*;
+
+    fn limits(text: &str) -> RelayLimits {
+        let environment = FixedEnvironment::default().with_file("secret", "apple pie");
+        let text =
+            format!("site: {{ domain: localhost }}\nusers: {{ a: {{ secret_file: secret }} }}\n{text}");
+        let loaded = load_gateway("test.yaml", &text, &environment, &|_| Vec::new());
+        config(&loaded.unwrap().settings).limits
+    }
+
+    #[test]
+    fn the_relay_has_room_for_the_gateways_calls() {
+        assert_eq!(limits(""), RelayLimits::default());
+        assert_eq!(limits("limits: { calls: 40000 }"), RelayLimits::for_calls(45_000));
+        // As many as one relay can carry.
+        let most = limits("limits: { calls: 1000000 }");
+        assert_eq!(most, RelayLimits::for_calls(RelayLimits::CALLS_MAX));
+    }
+
+    #[test]
+    fn what_is_written_for_the_relay_counts_more() {
+        let limits =
+            limits("limits: { calls: 40000 }\nrelay: { limits: { calls: 50, srtp: { live_ssrcs: 7 } } }");
+        assert_eq!((limits.calls.calls, limits.crypto.srtp.live_ssrcs), (50, 7));
     }
 }
