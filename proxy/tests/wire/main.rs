@@ -15,6 +15,7 @@
 
 mod support;
 
+mod addresses;
 mod commands;
 mod failing_calls;
 mod garbage;

@@ -41,20 +41,35 @@ pub(crate) struct Setup {
     pub(crate) origins: &'static str,
     /// What is written of user 204 besides the password.
     pub(crate) user_204: &'static str,
+    /// Where it is reached, and where its media is.
     pub(crate) address: IpAddr,
+    /// What its listeners are bound to.
+    pub(crate) bound: IpAddr,
     pub(crate) ports: Ports,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        let address = own_address();
-        let port = || free_port(address);
+        Self::at(own_address())
+    }
+}
+
+impl Setup {
+    /// At one address.
+    pub(crate) fn at(address: IpAddr) -> Self {
+        Self::bound_to(address, address)
+    }
+
+    /// At one address, with listeners that are bound to more.
+    pub(crate) fn bound_to(bound: IpAddr, address: IpAddr) -> Self {
+        let port = || free_port(bound);
         Self {
             limits: "",
             relay: None,
             origins: "own",
             user_204: "",
             address,
+            bound,
             ports: Ports {
                 sip: port(),
                 sips: port(),
@@ -67,9 +82,7 @@ impl Default for Setup {
             },
         }
     }
-}
 
-impl Setup {
     /// The configuration as a user would write it. Transactions over UDP end after 1.3 s instead of 32.
     pub(crate) fn text(&self) -> String {
         let Self {
@@ -77,19 +90,23 @@ impl Setup {
             origins,
             user_204,
             address,
+            bound,
             ports,
             ..
         } = self;
-        let Ports {
-            sip,
-            sips,
-            ws,
-            wss,
-            http,
-            https,
-            metrics,
-            media,
-        } = ports;
+        let Ports { metrics, media, .. } = *ports;
+        let listeners: String = [
+            ("sip+udp", ports.sip),
+            ("sip+tcp", ports.sip),
+            ("sip+tls", ports.sips),
+            ("ws", ports.ws),
+            ("wss", ports.wss),
+            ("http", ports.http),
+            ("https", ports.https),
+        ]
+        .map(|(scheme, port)| format!("  - \"{scheme}://{}\"\n", SocketAddr::new(*bound, port)))
+        .concat();
+        let metrics = SocketAddr::new(*address, metrics);
         let users: String = USERS
             .iter()
             .map(|user| {
@@ -107,20 +124,13 @@ impl Setup {
             "version: 1
 site: {{ domain: {DOMAIN}, state_dir: state }}
 listen:
-  - sip+udp://{address}:{sip}
-  - sip+tcp://{address}:{sip}
-  - sip+tls://{address}:{sips}
-  - ws://{address}:{ws}
-  - wss://{address}:{wss}
-  - http://{address}:{http}
-  - https://{address}:{https}
-users:
+{listeners}users:
 {users}relay: {{ {relay} }}
 limits: {{ calls: 100, {limits} }}
 registrar: {{ min_expires: 10s }}
 timers: {{ t1: 20ms, t2: 80ms, t4: 80ms, d: 1s, lost_flow_check: 200ms, lost_flow_silence: 1s }}
 auth: {{ origins: {origins} }}
-metrics: {{ listen: \"{address}:{metrics}\" }}
+metrics: {{ listen: \"{metrics}\" }}
 log: {{ level: debug }}
 "
         )

@@ -88,8 +88,10 @@ impl Media {
 /// An SDP with one audio line.
 pub(crate) fn sdp(address: SocketAddr, formats: &str, attributes: &str) -> String {
     let (ip, port) = (address.ip(), address.port());
+    let family = if address.is_ipv4() { "IP4" } else { "IP6" };
     format!(
-        "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} RTP/AVP {formats}\r\n{attributes}"
+        "v=0\r\no=- 1 1 IN {family} {ip}\r\ns=-\r\nc=IN {family} {ip}\r\nt=0 0\r\nm=audio {port} RTP/AVP \
+         {formats}\r\n{attributes}"
     )
 }
 
@@ -101,7 +103,7 @@ pub(crate) fn destination(sdp: &[u8]) -> SocketAddr {
         found.split(' ').nth(at).unwrap().to_owned()
     };
     SocketAddr::new(
-        word("c=IN IP4 ", 0).parse().unwrap(),
+        word("c=IN ", 1).parse().unwrap(),
         word("m=audio ", 0).parse().unwrap(),
     )
 }

@@ -1,6 +1,7 @@
 //! A phone: an account, a way to the gateway, and the requests and answers of a user agent.
 
 use std::collections::{HashSet, VecDeque};
+use std::net::IpAddr;
 
 use bytes::Bytes;
 use rand::Rng;
@@ -63,7 +64,23 @@ fn random() -> String {
 impl Phone {
     /// A phone of this user, at an address of its own. Over WebSocket it is a browser: its names mean nothing to others.
     pub(crate) fn over(transport: Transport, gateway: &Gateway, user: &'static str) -> Self {
-        let wire = Wire::open(transport, gateway, own_address());
+        // There is one address of this machine in IPv6.
+        let source = if gateway.address.is_ipv4() {
+            own_address()
+        } else {
+            gateway.address
+        };
+        Self::between(transport, gateway, source, user)
+    }
+
+    /// The same at this address.
+    pub(crate) fn between(
+        transport: Transport,
+        gateway: &Gateway,
+        source: IpAddr,
+        user: &'static str,
+    ) -> Self {
+        let wire = Wire::open(transport, gateway, source);
         let is_browser = matches!(transport, Transport::Ws | Transport::Wss);
         let sent_by = if is_browser {
             format!("{}.invalid", random())
@@ -266,13 +283,33 @@ impl Phone {
         self.wire.send(&octets);
     }
 
+    /// Accepts an INVITE with this SDP.
+    pub(crate) fn accept(&mut self, invite: &Message, sdp: &str) {
+        let contact = format!("<{}>", self.contact);
+        self.respond_with(invite, 200, |answer| {
+            answer
+                .header(HeaderName::Contact, &contact)
+                .body("application/sdp", sdp.to_owned())
+        });
+    }
+
+    /// Waits for the acknowledgement of what was accepted: from here on there is a call.
+    pub(crate) fn acknowledged(&mut self, invite: &Message) -> Dialog {
+        let ack = self.request(Method::Ack);
+        Dialog {
+            call_id: ack.call_id().unwrap().to_owned(),
+            local: ack.text(HeaderName::To).unwrap().to_owned(),
+            remote: ack.text(HeaderName::From).unwrap().to_owned(),
+            target: contact_of(invite),
+            routes: routes_of(invite),
+            cseq: 0,
+        }
+    }
+
     /// Acknowledges the acceptance of an INVITE: from here on there is a call.
     pub(crate) fn acknowledge(&mut self, accepted: &Message) -> Dialog {
         expect_status(accepted, 200);
-        let mut routes: Vec<String> = accepted
-            .values(HeaderName::RecordRoute)
-            .map(|route| str::from_utf8(route).unwrap().to_owned())
-            .collect();
+        let mut routes = routes_of(accepted);
         routes.reverse();
         let dialog = Dialog {
             call_id: accepted.call_id().unwrap().to_owned(),
@@ -287,10 +324,15 @@ impl Phone {
         dialog
     }
 
-    /// Ends a call.
-    pub(crate) fn hang_up(&mut self, mut dialog: Dialog) {
+    /// Says that a call is over.
+    pub(crate) fn leave(&mut self, mut dialog: Dialog) -> Message {
         dialog.cseq += 1;
-        let sent = self.send(&dialog.draft(Method::Bye));
+        self.send(&dialog.draft(Method::Bye))
+    }
+
+    /// Ends a call.
+    pub(crate) fn hang_up(&mut self, dialog: Dialog) {
+        let sent = self.leave(dialog);
         expect_status(&self.final_answer(&sent), 200);
     }
 
@@ -373,6 +415,14 @@ pub(crate) fn expect_status(answer: &Message, status: u16) {
 pub(crate) fn contact_of(message: &Message) -> String {
     let contact = message.addrs(HeaderName::Contact).next().unwrap().unwrap();
     contact.uri().unwrap().as_str().to_owned()
+}
+
+/// The routes that a message has recorded.
+fn routes_of(message: &Message) -> Vec<String> {
+    let routes = message.values(HeaderName::RecordRoute);
+    routes
+        .map(|route| str::from_utf8(route).unwrap().to_owned())
+        .collect()
 }
 
 fn branch_of(message: &Message) -> &str {
