@@ -518,9 +518,18 @@ fn phone_api(
     bound: &[(Scheme, SocketAddr)],
 ) -> PhoneApi {
     let https = bound.iter().find(|(scheme, _)| *scheme == Scheme::Https);
+    let of_browsers = extras.handed_out.iter().map(|user| DialEntry {
+        number: user.name.clone(),
+        label: user.display_name.clone(),
+    });
+    let dial = extras.dial.iter().cloned();
     PhoneApi {
         site: settings.site.domain.clone(),
         location,
+        people: dial
+            .filter(|entry| settings.users.contains_key(&entry.number))
+            .chain(of_browsers)
+            .collect(),
         handed_out: extras.handed_out,
         dial: extras.dial,
         udp_port: match settings.relay.mode {

@@ -49,6 +49,8 @@ pub(crate) struct PhoneApi {
     /// Users that are given to whoever opens the page: the demo's. Empty elsewhere.
     pub(crate) handed_out: Vec<PhoneUser>,
     pub(crate) dial: Vec<DialEntry>,
+    /// Those who are users: they can be there or not, which a service cannot.
+    pub(crate) people: Vec<DialEntry>,
     pub(crate) udp_port: Option<u16>,
     pub(crate) desk_phone: Option<DeskPhone>,
     pub(crate) https_port: Option<u16>,
@@ -128,24 +130,17 @@ pub(super) async fn phone(
     response
 }
 
-/// `GET /api/phone/people`: who of the quick dial list can be reached.
+/// `GET /api/phone/people`: who of them is there.
 pub(super) async fn people(State(context): State<HttpContext>) -> Response {
     let api = &context.phone;
     let now = Instant::now();
-    let dial = api
-        .dial
+    let people: Vec<Person<'_>> = api
+        .people
         .iter()
-        .map(|entry| (entry.number.as_str(), entry.label.as_str()));
-    let handed_out = api
-        .handed_out
-        .iter()
-        .map(|user| (user.name.as_str(), user.display_name.as_str()));
-    let people: Vec<Person<'_>> = dial
-        .chain(handed_out)
-        .map(|(user, label)| Person {
-            user,
+        .map(|DialEntry { number, label }| Person {
+            user: number,
             label,
-            registered: api.is_registered(user, now),
+            registered: api.is_registered(number, now),
         })
         .collect();
     let mut response = Json(people).into_response();

@@ -17,6 +17,7 @@ mod support;
 
 mod addresses;
 mod commands;
+mod demo;
 mod failing_calls;
 mod garbage;
 mod keep_alives;
