@@ -9,9 +9,9 @@ use crate::support::echo_call::EchoCall;
 use crate::support::gateway::{Gateway, Setup};
 use crate::support::http::get;
 use crate::support::media::Media;
-use crate::support::own_address;
 use crate::support::phone::{Phone, expect_status};
 use crate::support::socket::connect_from;
+use crate::support::{own_address, wait_for};
 
 #[test]
 fn a_source_that_sends_too_much_is_refused_and_others_are_not() {
@@ -48,7 +48,7 @@ fn more_connections_than_one_source_may_have_are_refused() {
         held.push(connect_from(source, gateway.at(port)).unwrap());
     }
     let all = || gateway.ask("status")["connections"]["all"].as_u64().unwrap();
-    crate::support::wait_for(
+    wait_for(
         "three connections",
         || if all() == 3 { Ok(()) } else { Err(all()) },
     );
@@ -61,9 +61,9 @@ fn more_connections_than_one_source_may_have_are_refused() {
     // Others may, and so may this one when it has let go.
     EchoCall::of(&gateway, "201").hang_up();
     drop(held.pop());
-    crate::support::wait_for("two connections", || if all() == 2 { Ok(()) } else { Err(all()) });
+    wait_for("two connections", || if all() == 2 { Ok(()) } else { Err(all()) });
     held.push(connect_from(source, gateway.at(ports.sip)).unwrap());
-    crate::support::wait_for(
+    wait_for(
         "three connections",
         || if all() == 3 { Ok(()) } else { Err(all()) },
     );
@@ -120,6 +120,65 @@ fn a_user_and_the_gateway_have_so_many_calls_and_no_more() {
     further.into_iter().for_each(|dialog| caller.hang_up(dialog));
     calls.into_iter().for_each(EchoCall::hang_up);
     drop(caller);
+    gateway.finish();
+}
+
+/// Nobody waits for a phone that does not read: its connection is closed, and others do not notice.
+#[test]
+fn a_phone_that_does_not_read_is_cut_off() {
+    /// Messages of this size that fill every buffer on the way are some dozens.
+    const MESSAGE: usize = 50_000;
+    const MESSAGES_MAX: usize = 1_000;
+    let gateway = Gateway::with_limits("connection_queue: 8");
+    let bystanders = Bystanders::of(&gateway);
+    let (mut deaf, mut caller) = (Phone::tcp(&gateway, "203"), Phone::tcp(&gateway, "204"));
+    deaf.register();
+    let text = "x".repeat(MESSAGE);
+    let is_cut_off = |_: &usize| {
+        let draft = caller.draft(Method::Message, "203");
+        caller.begin(draft.body("text/plain", &text));
+        gateway.figure("viaduct_connections_slow_total") > 0
+    };
+    let sent = (1..=MESSAGES_MAX).find(is_cut_off);
+    assert!(
+        sent.is_some(),
+        "{MESSAGES_MAX} messages are kept for somebody who does not read"
+    );
+    wait_for("nobody registered", || {
+        let shown = gateway.registrations("203");
+        if shown.is_empty() { Ok(()) } else { Err(shown) }
+    });
+    bystanders.leave();
+    drop((deaf, caller));
+    gateway.finish();
+}
+
+/// What comes when there are no descriptors left waits; what is there goes on.
+#[test]
+fn a_gateway_without_descriptors_serves_those_it_has() {
+    /// More than the few that are left.
+    const MORE: usize = 40;
+    let gateway = Gateway::with_limits("connections_per_source: 1000");
+    let mut bystanders = Bystanders::of(&gateway);
+    let pid = gateway.pid();
+    let open = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count();
+    let limit = |soft: usize| {
+        let status = std::process::Command::new("prlimit")
+            .args([format!("--pid={pid}"), format!("--nofile={soft}:")])
+            .status();
+        assert!(status.unwrap().success(), "prlimit");
+    };
+    limit(open + 5);
+    let sip = gateway.at(gateway.ports.sip);
+    let waiting: Vec<_> = (0..MORE)
+        .map(|_| connect_from(own_address(), sip).unwrap())
+        .collect();
+    bystanders.expect_unharmed();
+    drop(waiting);
+    // Those who come later are served again.
+    Phone::tcp(&gateway, "204").register();
+    limit(1_024);
+    bystanders.leave();
     gateway.finish();
 }
 

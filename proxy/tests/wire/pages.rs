@@ -1,10 +1,15 @@
 //! What browsers, probes and Prometheus are served.
 
 use std::io::Write;
+use std::net::SocketAddr;
 
+use nix::sys::signal::Signal;
+
+use crate::support::Folder;
 use crate::support::bystanders::Bystanders;
-use crate::support::gateway::Gateway;
+use crate::support::gateway::{Gateway, Setup};
 use crate::support::http::{Response, exchange, get};
+use crate::support::program::{Process, viaduct};
 use crate::support::socket::{connect, secure};
 
 /// A page, over HTTP and HTTPS: the same.
@@ -191,6 +196,40 @@ fn figures_are_what_prometheus_reads() {
     }
     bystanders.leave();
     gateway.finish();
+}
+
+/// Whoever edits the page sees the change without a build, and nobody sees more than the page.
+#[test]
+fn pages_can_be_read_from_a_folder() {
+    let setup = Setup::default();
+    let (http, folder) = (SocketAddr::new(setup.address, setup.ports.http), Folder::new());
+    folder.write("gateway.yaml", &setup.text());
+    folder.write("web/phone/index.html", "<!doctype html>mine");
+    folder.write("web/.secret", "hidden");
+    folder.write("secret", "outside");
+    let mut command = viaduct(&["run", "--web-dir", "web", "gateway.yaml"]);
+    command.current_dir(folder.path());
+    let mut process = Process::start(command);
+    assert!(process.says("listening on https://"));
+    let page = get(http, "/");
+    assert_eq!((page.status, &*page.body_text()), (200, "<!doctype html>mine"));
+    assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
+    assert_eq!(page.header("cache-control"), Some("no-store"));
+    assert!(page.header("content-security-policy").is_some());
+    for path in [
+        "/.secret",
+        "/../secret",
+        "/phone/../../secret",
+        "/%2e%2e/secret",
+        "//etc/passwd",
+        "/phone/app.js",
+    ] {
+        assert_eq!(get(http, path).status, 404, "{path}");
+    }
+    folder.write("web/phone/index.html", "changed");
+    assert_eq!(get(http, "/").body_text(), "changed");
+    process.signal(Signal::SIGINT);
+    process.end().expect_good();
 }
 
 /// A connection is kept for further requests, and pages may be asked for one after the other without waiting.

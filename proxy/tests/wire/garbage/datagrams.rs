@@ -71,6 +71,26 @@ fn cut_wrong() -> Vec<Case> {
     ]
 }
 
+/// The ports of media belong to those who are in a call.
+#[test]
+fn rubbish_at_the_ports_of_media_harms_no_call() {
+    let gateway = Gateway::start();
+    let bystanders = Bystanders::of(&gateway);
+    let stranger = UdpSocket::bind((own_address(), 0)).unwrap();
+    let browsers = gateway.at(gateway.ports.media);
+    // As somebody who knows the number of a stream would send it, and as a browser would.
+    let speech = [&[0x80, 8, 0, 1, 0, 0, 0, 0, 0x7e, 0x57, 0, 1][..], &[0x2a; 160]].concat();
+    let check = b"\0\x01\0\0\x21\x12\xa4\x42transaction!".to_vec();
+    let hello = b"\x16\xfe\xff\0\0\0\0\0\0\0\0\0\x04\x01\0\0\0".to_vec();
+    for octets in rubbish(10, 200, 1_400).chain([speech, check, hello]) {
+        for to in [bystanders.media(), browsers] {
+            stranger.send_to(&octets, to).unwrap();
+        }
+    }
+    bystanders.leave();
+    gateway.finish();
+}
+
 #[test]
 fn rubbish_over_udp_is_answered_or_counted_and_harms_nobody() {
     let gateway = Gateway::with_limits("sip_message: 16KiB");

@@ -1,5 +1,7 @@
 //! Those who use a gateway while strangers mistreat it.
 
+use std::net::SocketAddr;
+
 use viaduct_sip::Method;
 
 use super::echo_call::EchoCall;
@@ -41,6 +43,11 @@ impl Bystanders {
             expect_status(&caller.final_answer(&sent), 200);
         }
         self.call.expect_echo();
+    }
+
+    /// Where the call's media is received.
+    pub(crate) fn media(&self) -> SocketAddr {
+        self.call.relay
     }
 
     /// They leave, and nothing of them stays.

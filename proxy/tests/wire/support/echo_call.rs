@@ -10,7 +10,8 @@ use super::phone::{Dialog, Phone};
 pub(crate) struct EchoCall {
     pub(crate) phone: Phone,
     media: Media,
-    relay: SocketAddr,
+    /// Where it speaks to.
+    pub(crate) relay: SocketAddr,
     dialog: Dialog,
 }
 
