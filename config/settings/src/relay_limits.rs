@@ -16,7 +16,8 @@ section! {
     pub struct RelayLimitSettings {
         /// Calls that tables are made for, those that wait for their deletion among them; further offers are refused.
         /// Counted by `viaduct_relay_limit_hits{limit="calls"}`. `auto` follows `max_sessions`, or `limits.calls` of the
-        /// gateway, and is 20000 at least and 100000 at most. Lower it on a machine with little memory.
+        /// gateway and an eighth more, and is 20000 at least and 100000 at most: more calls need several relays. Lower
+        /// it on a machine with little memory.
         calls: Option<usize> = default(or_word("auto", amount(1..=100_000)), "auto");
         /// One call: its parties, its SDP, its paths.
         signalling: SignallingLimits = default(section_form::<SignallingLimits>(), "{}");
@@ -49,7 +50,7 @@ section! {
         parties_per_call: usize = default(amount(2..=1_000), "32");
         /// Further tags that one party may go by.
         aliases_per_party: usize = default(amount(1..=1_000), "16");
-        /// m-lines of a party; further ones are rejected (counted as `sdp`). Less than `routes_per_flow`, because a
+        /// m-lines of a party; an SDP with more is refused and counted as `sdp`. Less than `routes_per_flow`, because a
         /// bundle has a route for each and one for DTMF.
         medias_per_party: usize = default(amount(1..=15), "7");
         /// ICE candidates that are used of one m-line, trickled ones among them; further ones are ignored.
