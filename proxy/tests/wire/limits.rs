@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use viaduct_sip::{HeaderName, Method, StatusCode};
+use viaduct_sip::{HeaderName, Method, StatusCode, Transport};
 
 use crate::support::bystanders::Bystanders;
 use crate::support::echo_call::EchoCall;
@@ -18,7 +18,8 @@ fn a_source_that_sends_too_much_is_refused_and_others_are_not() {
     // So long that no second window begins while the test runs.
     let gateway = Gateway::with_limits("requests_per_source: 100/1d");
     let bystanders = Bystanders::of(&gateway);
-    for mut flood in [Phone::udp(&gateway, "203"), Phone::tcp(&gateway, "203")] {
+    for transport in [Transport::Udp, Transport::Tcp] {
+        let mut flood = Phone::between(transport, &gateway, own_address(), "203");
         let mut refused = 0;
         for number in 1..=130 {
             let sent = flood.send(&flood.draft(Method::Options, "201"));

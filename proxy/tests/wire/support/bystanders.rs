@@ -20,13 +20,11 @@ impl Bystanders {
         let (mut phone, mut browser) = (Phone::udp(gateway, "201"), Phone::ws(gateway, "300"));
         phone.register();
         browser.register();
-        let mut bystanders = Self {
+        Self {
             phone,
             browser,
-            call: EchoCall::of(gateway, "202"),
-        };
-        bystanders.expect_unharmed();
-        bystanders
+            call: EchoCall::begin(Phone::tcp(gateway, "202")),
+        }
     }
 
     /// Nothing has changed for them: both can be reached, and the call is heard.
@@ -50,10 +48,9 @@ impl Bystanders {
         self.call.relay
     }
 
-    /// They leave, and nothing of them stays.
+    /// They leave, unharmed to the end.
     pub(crate) fn leave(mut self) {
         self.expect_unharmed();
         self.call.hang_up();
-        self.phone.register_for(0);
     }
 }

@@ -140,11 +140,18 @@ log: {{ level: debug }}
         let folder = Folder::new();
         let file = folder.write("gateway.yaml", &self.text());
         let process = launch(&file);
+        // There is one address of this machine in IPv6.
+        let phones = if self.address.is_ipv4() {
+            own_address()
+        } else {
+            self.address
+        };
         let mut gateway = Gateway {
             process,
             folder,
             file,
             address: self.address,
+            phones,
             ports: self.ports,
             resting: BTreeMap::new(),
         };
@@ -170,6 +177,8 @@ pub(crate) struct Gateway {
     folder: Folder,
     file: PathBuf,
     pub(crate) address: IpAddr,
+    /// Where its phones are.
+    pub(crate) phones: IpAddr,
     pub(crate) ports: Ports,
     /// What there is while nobody calls.
     resting: BTreeMap<String, u64>,
@@ -293,6 +302,7 @@ impl Gateway {
             folder,
             file,
             address,
+            phones,
             ports,
             ..
         } = self;
@@ -303,6 +313,7 @@ impl Gateway {
             folder,
             file,
             address,
+            phones,
             ports,
             resting: BTreeMap::new(),
         };

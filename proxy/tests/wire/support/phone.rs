@@ -11,7 +11,6 @@ use viaduct_sip::{
 };
 
 use super::gateway::{DOMAIN, Gateway};
-use super::own_address;
 use super::program::PASSWORD;
 use super::wire::Wire;
 
@@ -62,15 +61,9 @@ fn random() -> String {
 }
 
 impl Phone {
-    /// A phone of this user, at an address of its own. Over WebSocket it is a browser: its names mean nothing to others.
+    /// A phone of this user, where all phones of the gateway are. Over WebSocket it is a browser: its names mean nothing to others.
     pub(crate) fn over(transport: Transport, gateway: &Gateway, user: &'static str) -> Self {
-        // There is one address of this machine in IPv6.
-        let source = if gateway.address.is_ipv4() {
-            own_address()
-        } else {
-            gateway.address
-        };
-        Self::between(transport, gateway, source, user)
+        Self::between(transport, gateway, gateway.phones, user)
     }
 
     /// The same at this address.
