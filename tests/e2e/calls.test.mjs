@@ -75,12 +75,7 @@ for (const { browser: kind, library, transport } of COMBINATIONS) {
 
     test('calls a desk phone, which hangs up', async (t) => {
       const page = await open(t, '300', TONE.page);
-      await page.call('201', gateway.domain);
-      await page.noted('ringing');
-      desk.answer();
-      await page.noted('confirmed');
-      await page.hears(TONE.desk, [TONE.page]);
-      await desk.hears(TONE.page, [TONE.desk]);
+      await page.talkTo(desk, '201', gateway.domain);
       desk.hangup();
       await page.noted('ended:remote');
       await clean(page);
@@ -102,12 +97,7 @@ for (const { browser: kind, library, transport } of COMBINATIONS) {
 
     test('holds and resumes, and is held and resumed', async (t) => {
       const page = await open(t, '300', TONE.page);
-      await page.call('201', gateway.domain);
-      await page.noted('ringing');
-      desk.answer();
-      await page.noted('confirmed');
-      await page.hears(TONE.desk, [TONE.page]);
-      await desk.hears(TONE.page, [TONE.desk]);
+      await page.talkTo(desk, '201', gateway.domain);
       await page.run('hold');
       await page.noted('hold:local');
       await page.hearsNone([TONE.desk]);
@@ -130,11 +120,7 @@ for (const { browser: kind, library, transport } of COMBINATIONS) {
 
     test('sends keys that the desk phone understands', async (t) => {
       const page = await open(t, '300', TONE.page);
-      await page.call('201', gateway.domain);
-      await page.noted('ringing');
-      desk.answer();
-      await page.noted('confirmed');
-      await desk.hears(TONE.page);
+      await page.talkTo(desk, '201', gateway.domain);
       const before = desk.digits.length;
       for (const [index, digit] of ['4', '#', '1'].entries()) {
         await page.run('digit', digit);
@@ -174,12 +160,8 @@ for (const { browser: kind, library, transport } of COMBINATIONS) {
 
     test('a reload in mid-call ends the call on both sides', async (t) => {
       const page = await open(t, '300', TONE.page);
-      await page.call('201', gateway.domain);
-      await page.noted('ringing');
+      await page.talkTo(desk, '201', gateway.domain);
       desk.forget();
-      desk.answer();
-      await page.noted('confirmed');
-      await desk.hears(TONE.page);
       await page.page.reload();
       await desk.saw('CALL_CLOSED', 30);
       await clean(page);

@@ -28,12 +28,7 @@ async function bridge(t, { proxy, server, domain, desk }) {
   const page = await WebPhone.open(browser, pages.url('jssip'), { gateway: proxy, server, user: '300', frequency: TONE.page });
   t.after(() => page.close());
   desk.forget();
-  await page.call('201', domain);
-  await page.noted('ringing');
-  desk.answer();
-  await page.noted('confirmed');
-  await page.hears(TONE.desk, [TONE.page]);
-  await desk.hears(TONE.page, [TONE.desk]);
+  await page.talkTo(desk, '201', domain);
   await page.run('hangup');
   await desk.saw('CALL_CLOSED');
   page.expectNoProblems();

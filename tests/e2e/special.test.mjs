@@ -47,19 +47,10 @@ describe('special calls', () => {
     await gateway.expectClean();
   }
 
-  async function callDesk(page) {
-    await page.call('201', gateway.domain);
-    await page.noted('ringing');
-    desk.answer();
-    await page.noted('confirmed');
-    await page.hears(TONE.desk, [TONE.page]);
-    await desk.hears(TONE.page, [TONE.desk]);
-  }
-
   for (const [name, kind] of [['Chromium', () => chromium], ['Firefox', () => firefox]]) {
     test(`${name} restarts ICE in a call to a desk phone, and both go on hearing each other`, async (t) => {
       const page = await open(t, kind(), '300', TONE.page);
-      await callDesk(page);
+      await page.talkTo(desk, '201', gateway.domain);
       const before = await page.run('summary');
       await page.run('reoffer', { iceRestart: true });
       const restarted = await page.run('summary');
@@ -127,7 +118,7 @@ describe('special calls', () => {
 
   test('a muted browser is silent for the desk phone, which it still hears', async (t) => {
     const page = await open(t, chromium, '300', TONE.page);
-    await callDesk(page);
+    await page.talkTo(desk, '201', gateway.domain);
     await page.run('mute', true);
     await desk.hearsNone([TONE.page]);
     await page.hears(TONE.desk);

@@ -73,6 +73,16 @@ export class WebPhone {
     return this.run('call', `sip:${number}@${domain}`);
   }
 
+  /** Calls a desk phone, which answers, and waits until both hear each other and not themselves. */
+  async talkTo(desk, number, domain) {
+    await this.call(number, domain);
+    await this.noted('ringing');
+    desk.answer();
+    await this.noted('confirmed');
+    await this.hears(desk.frequency, [this.frequency]);
+    await desk.hears(this.frequency, [desk.frequency]);
+  }
+
   /** Waits until the phone has noted something. */
   async noted(what, seconds = 15) {
     let log = [];

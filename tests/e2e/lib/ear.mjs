@@ -2,6 +2,7 @@
 
 import { execFile, spawn } from 'node:child_process';
 import { promisify } from 'node:util';
+import { goertzel } from '../pages/goertzel.mjs';
 import { until } from './proc.mjs';
 
 const run = promisify(execFile);
@@ -37,22 +38,11 @@ export class Ear {
     const count = Math.floor(this.octets.length / 2);
     if (count < WINDOW) return frequencies.map(() => 0);
     const samples = Float64Array.from({ length: count }, (_, index) => this.octets.readInt16LE(2 * index) / 32768);
-    return frequencies.map((frequency) => goertzel(samples, frequency));
+    return frequencies.map((frequency) => goertzel(samples, RATE, frequency));
   }
 
   async close() {
     this.recorder.kill();
     await run('pactl', ['unload-module', this.module]).catch(() => {});
   }
-}
-
-function goertzel(samples, frequency) {
-  const coefficient = 2 * Math.cos((2 * Math.PI * frequency) / RATE);
-  let [before, last] = [0, 0];
-  samples.forEach((sample, index) => {
-    const window = 0.5 - 0.5 * Math.cos((2 * Math.PI * index) / (samples.length - 1));
-    [before, last] = [last, sample * window + coefficient * last - before];
-  });
-  const power = last * last + before * before - coefficient * last * before;
-  return (4 * Math.sqrt(Math.max(power, 0))) / samples.length;
 }

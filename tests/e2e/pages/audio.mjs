@@ -1,5 +1,7 @@
 // Tones out and tones measured: what every test page does with sound.
 
+import { goertzel } from './goertzel.mjs';
+
 /** One page's microphone and ear. */
 export class Sound {
   constructor() {
@@ -46,18 +48,6 @@ export class Sound {
     this.analyser.getFloatTimeDomainData(samples);
     return frequencies.map((frequency) => goertzel(samples, this.context.sampleRate, frequency));
   }
-}
-
-function goertzel(samples, rate, frequency) {
-  const coefficient = 2 * Math.cos((2 * Math.PI * frequency) / rate);
-  let before = 0;
-  let last = 0;
-  samples.forEach((sample, index) => {
-    const window = 0.5 - 0.5 * Math.cos((2 * Math.PI * index) / (samples.length - 1));
-    [before, last] = [last, sample * window + coefficient * last - before];
-  });
-  const power = last * last + before * before - coefficient * last * before;
-  return (4 * Math.sqrt(Math.max(power, 0))) / samples.length;
 }
 
 /** A video track that changes. */
