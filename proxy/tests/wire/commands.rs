@@ -5,10 +5,10 @@ use std::os::unix::fs::PermissionsExt;
 use nix::sys::signal::Signal;
 use viaduct_sip::{HeaderName, Method};
 
-use crate::support::Folder;
 use crate::support::echo_call::EchoCall;
 use crate::support::gateway::{Gateway, Setup};
 use crate::support::program::run;
+use crate::support::{Folder, wait_for};
 
 /// A configuration in which four things are wrong, and where: line and column.
 const WRONG: &str = "version: 1
@@ -132,6 +132,16 @@ fn without_a_gateway_those_who_ask_say_so_and_exit_with_3() {
 fn a_gateway_that_does_not_answer_is_not_waited_for() {
     let gateway = Gateway::start();
     gateway.signal(Signal::SIGSTOP);
+    wait_for("every thread stopped", || {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", gateway.pid())).unwrap();
+        let states =
+            threads.map(|thread| std::fs::read_to_string(thread.unwrap().path().join("status")).unwrap());
+        let running = states.filter(|state| !state.contains("State:\tT"));
+        match running.count() {
+            0 => Ok(()),
+            running => Err(running),
+        }
+    });
     let said = gateway.command(&["status"]);
     gateway.signal(Signal::SIGCONT);
     assert_eq!(said.code(), Some(3), "{said:?}");
