@@ -48,13 +48,21 @@ impl Drop for SocketFile {
 }
 
 impl ControlSocket {
-    /// Binds the socket. One that a dead gateway left behind is taken over; one that a living gateway answers on is not.
+    /// Binds the socket. One that a dead gateway left behind is taken over; one that a living gateway answers on is not,
+    /// nor is a file of any other kind.
     pub(crate) fn bind(path: &Path) -> anyhow::Result<Self> {
-        use std::os::unix::fs::PermissionsExt;
+        use std::os::unix::fs::{FileTypeExt, PermissionsExt};
         if std::os::unix::net::UnixStream::connect(path).is_ok() {
             bail!("another viaduct is running: it answers on {}", path.display());
         }
-        let _ = std::fs::remove_file(path);
+        match std::fs::symlink_metadata(path) {
+            Ok(there) if !there.file_type().is_socket() => {
+                bail!("{} is no socket; choose another admin.socket", path.display());
+            }
+            Ok(_) => std::fs::remove_file(path).with_context(|| format!("replacing {}", path.display()))?,
+            // Mostly because it is not there. Binding says it better, if there is anything else to say.
+            Err(_) => {}
+        }
         if let Some(folder) = path.parent() {
             private::make_folder(folder)?;
         }
