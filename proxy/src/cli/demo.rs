@@ -10,9 +10,8 @@ use viaduct_settings::{
     FixedEnvironment, GatewaySettings, LogFormat, LogLevel, LogSettings, PortRange, Scheme, load_gateway,
 };
 
-use super::run::stop_on_signals;
-use super::{Outcome, passwords, say, serving_runtime};
-use crate::app::{Extras, Gateway, own_addresses};
+use super::{Outcome, passwords, run, say, serving_runtime};
+use crate::app::{Extras, own_addresses};
 use crate::http::{DeskPhone, DialEntry, PhoneUser};
 use crate::logging;
 
@@ -80,11 +79,11 @@ pub(super) fn run(args: &DemoArgs) -> anyhow::Result<Outcome> {
     let settings = args.settings(address, &passwords)?;
     let extras = args.extras(address, &passwords);
     serving_runtime()?.block_on(async {
-        let gateway = Gateway::start(settings, extras)
-            .await
-            .context("the demo cannot start")?;
+        let started = run::start(settings, extras).await;
+        let Some(gateway) = started.context("the demo cannot start")? else {
+            return Ok(Outcome::Good);
+        };
         say(&args.welcome(address, &gateway.bound, &passwords, begun));
-        stop_on_signals(gateway.stopper())?;
         gateway.run_to_end().await?;
         say("Ended.");
         Ok(Outcome::Good)

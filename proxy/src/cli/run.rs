@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use viaduct_settings::GatewaySettings;
 
 use super::{Outcome, complain, config_file, serving_runtime};
 use crate::app::{Extras, Gateway, Stopper};
@@ -36,29 +37,59 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<Outcome> {
             web_dir: args.web_dir.clone(),
             ..Extras::default()
         };
-        let gateway = Gateway::start(loaded.settings, extras).await?;
+        let Some(gateway) = start(loaded.settings, extras).await? else {
+            return Ok(Outcome::Good);
+        };
         for (scheme, address) in &gateway.bound {
             tracing::info!("listening on {scheme}://{address}");
         }
-        stop_on_signals(gateway.stopper())?;
         gateway.run_to_end().await?;
         tracing::info!("ended");
         Ok(Outcome::Good)
     })
 }
 
-/// SIGINT and SIGTERM end the gateway in order; a second one ends it at once.
-pub(super) fn stop_on_signals(stopper: Stopper) -> anyhow::Result<()> {
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    tokio::spawn(async move {
+/// Starts a gateway that SIGINT and SIGTERM end in order; a second one ends it at once. `None` when one came before it
+/// had started.
+pub(super) async fn start(settings: GatewaySettings, extras: Extras) -> anyhow::Result<Option<Gateway>> {
+    let mut signals = Signals::hear()?;
+    tokio::select! {
+        gateway = Gateway::start(settings, extras) => {
+            let gateway = gateway?;
+            tokio::spawn(signals.stop(gateway.stopper()));
+            Ok(Some(gateway))
+        }
+        () = signals.next() => Ok(None),
+    }
+}
+
+/// What asks the process to end.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    /// From here on they do not end the process by themselves.
+    fn hear() -> anyhow::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+
+    async fn stop(mut self, stopper: Stopper) {
         for _ in 0..2 {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
+            self.next().await;
             stopper.stop();
         }
         std::process::exit(1);
-    });
-    Ok(())
+    }
 }

@@ -160,6 +160,54 @@ fn a_relay_that_does_not_answer_is_503_and_nothing_stays() {
     gateway.finish();
 }
 
+/// Of two phones, one has lost its power and one its program.
+#[test]
+fn a_phone_that_does_not_answer_is_408_and_nothing_stays() {
+    let gateway = Gateway::start();
+    let mut caller = Phone::tcp(&gateway, "201");
+    let mut silent = Phone::udp(&gateway, "202");
+    silent.register();
+    let mut closed = Phone::udp(&gateway, "203");
+    closed.register();
+    drop(closed);
+    for called in ["202", "203"] {
+        let answer = caller.ask(caller.invitation(called, &offer(&caller)));
+        expect_status(&answer, 408);
+    }
+    drop(caller);
+    gateway.finish();
+}
+
+#[test]
+fn a_call_for_which_there_are_no_ports_is_503_and_the_next_is_not() {
+    let setup = Setup::default();
+    let (address, media) = (setup.address, setup.ports.media);
+    // Two for each side of a call.
+    let relay = format!(
+        "interfaces: {{ default: {{ address: \"{address}\" }} }}, browser_port: {media}, rtp_ports: 30000-30003, \
+         port_rest: 0s"
+    );
+    let gateway = Setup {
+        relay: Some(relay),
+        ..setup
+    }
+    .start();
+    let mut call = EchoCall::of(&gateway, "201");
+    let mut caller = Phone::tcp(&gateway, "202");
+    let answer = caller.ask(caller.invitation("100", &offer(&caller)));
+    expect_status(&answer, 503);
+    assert!(answer.has(HeaderName::RetryAfter));
+    call.expect_echo();
+    call.hang_up();
+    wait_for("ports again", || {
+        let used = gateway.ask("status")["relay"]["built_in"]["ports_in_use"].clone();
+        if used == 0 { Ok(()) } else { Err(used) }
+    });
+    EchoCall::of(&gateway, "202").hang_up();
+    drop(caller);
+    gateway.finish();
+}
+
 #[test]
 fn a_call_that_is_given_up_is_taken_back_from_whoever_rings() {
     let gateway = Gateway::start();

@@ -6,24 +6,26 @@ use std::time::Instant;
 use nix::sys::signal::Signal;
 use viaduct_sip::{Method, Transport};
 
-use crate::support::Folder;
 use crate::support::echo_call::EchoCall;
-use crate::support::gateway::{END_MAX, Gateway, Setup};
+use crate::support::gateway::{END_MAX, Gateway, Setup, launch};
 use crate::support::media::Media;
 use crate::support::phone::Phone;
-use crate::support::program::{Said, run};
+use crate::support::program::{Ended, Process, run, viaduct};
 use crate::support::websocket::CLOSE;
 use crate::support::wire::Wire;
+use crate::support::{Folder, wait_for};
 
-/// Tries to run a configuration that cannot run.
-fn run_in_vain(folder: &Folder, text: &str) -> Said {
+/// Tries to run a configuration that cannot run, and answers what is said about it.
+fn run_in_vain(folder: &Folder, text: &str) -> String {
     folder.write("gateway.yaml", text);
-    let said = run(folder.path(), &["run", "gateway.yaml"]);
-    assert_eq!(said.code(), Some(1), "{said:?}");
-    assert!(!said.err.contains("panicked"), "{said:?}");
+    let mut command = viaduct(&["run", "gateway.yaml"]);
+    command.current_dir(folder.path());
+    let Ended { status, log } = Process::start(command).end();
+    assert_eq!(status.code(), Some(1), "{log}");
+    assert!(!log.contains("panicked"), "{log}");
     let socket = folder.path().join("state/control.sock");
     assert!(!socket.exists(), "the control socket stays behind");
-    said
+    log
 }
 
 /// Who we are, as the message names us.
@@ -46,12 +48,12 @@ fn every_port_that_is_taken_is_named_with_its_protocol_and_its_owner() {
     for (layer, port, listener) in [("UDP", ports.sip, "sip+udp"), ("TCP", ports.https, "https")] {
         let owner = ourselves();
         let told = format!("port {layer} {port} {owner}");
-        assert!(said.err.contains(&told), "no {told:?} in\n{}", said.err);
+        assert!(said.contains(&told), "no {told:?} in\n{said}");
         let told = format!("{listener}://{address}:{port}");
-        assert!(said.err.contains(&told), "no {told:?} in\n{}", said.err);
+        assert!(said.contains(&told), "no {told:?} in\n{said}");
     }
     // The ports that are free are nobody's trouble.
-    assert!(!said.err.contains("sip+tcp"), "{}", said.err);
+    assert!(!said.contains("sip+tcp"), "{said}");
 }
 
 #[test]
@@ -62,13 +64,13 @@ fn a_port_for_media_or_figures_that_is_taken_is_named_too() {
     let said = run_in_vain(&Folder::new(), &setup.text());
     let owner = ourselves();
     for told in ["UDP", &ports.media.to_string(), &owner] {
-        assert!(said.err.contains(told), "no {told:?} in\n{}", said.err);
+        assert!(said.contains(told), "no {told:?} in\n{said}");
     }
     drop(held);
     let _held = TcpListener::bind((address, ports.metrics)).unwrap();
     let said = run_in_vain(&Folder::new(), &setup.text());
     let told = format!("port TCP {} {owner}", ports.metrics);
-    assert!(said.err.contains(&told), "no {told:?} in\n{}", said.err);
+    assert!(said.contains(&told), "no {told:?} in\n{said}");
 }
 
 #[test]
@@ -90,10 +92,65 @@ fn a_second_gateway_does_not_take_the_place_of_the_first() {
             gateway.ports.sip,
             gateway.pid()
         );
-        assert!(said.err.contains(&told), "no {told:?} in\n{}", said.err);
+        assert!(said.contains(&told), "no {told:?} in\n{said}");
     }
     EchoCall::of(&gateway, "201").hang_up();
     gateway.finish();
+}
+
+/// What is in the place of the control socket is removed only if it is one.
+#[test]
+fn a_file_that_is_no_socket_is_left_alone() {
+    let folder = Folder::new();
+    let precious = folder.write("precious.txt", "years of work");
+    let text = Setup::default().text() + "admin: { socket: precious.txt }\n";
+    let said = run_in_vain(&folder, &text);
+    assert!(said.contains("precious.txt"), "{said}");
+    assert_eq!(std::fs::read_to_string(precious).unwrap(), "years of work");
+}
+
+/// A disk that has lost something is no reason to fail without a word.
+#[test]
+fn a_store_that_cannot_be_read_is_named() {
+    let setup = Setup::default();
+    let text = setup.text();
+    let gateway = setup.start();
+    Phone::udp(&gateway, "201").register();
+    let store = gateway.folder().join("state/viaduct.redb");
+    let mut whole = Vec::new();
+    gateway.end_and_look(Signal::SIGTERM, || whole = std::fs::read(&store).unwrap());
+    let mut scratched = whole.clone();
+    scratched[..4_096].fill(0xa5);
+    for broken in [&b"this is no store"[..], &whole[..whole.len() / 2], &scratched] {
+        let folder = Folder::new();
+        let file = folder.write("state/viaduct.redb", "");
+        std::fs::write(file, broken).unwrap();
+        let said = run_in_vain(&folder, &text);
+        assert!(said.contains("viaduct.redb"), "{said}");
+    }
+}
+
+#[test]
+fn a_certificate_and_a_key_that_do_not_belong_together_are_refused() {
+    let gateway = Gateway::start();
+    let tls = gateway.folder().join("state/tls");
+    let folder = Folder::new();
+    folder.write(
+        "cert.pem",
+        &std::fs::read_to_string(tls.join("certificate.pem")).unwrap(),
+    );
+    folder.write("key.pem", &std::fs::read_to_string(tls.join("key.pem")).unwrap());
+    let files = "tls: { certificate: { cert: cert.pem, key: key.pem } }\n";
+    let text = Setup::default().text() + files;
+    folder.write("gateway.yaml", &text);
+    assert_eq!(run(folder.path(), &["check", "gateway.yaml"]).code(), Some(0));
+    let other = Gateway::start();
+    let key = other.folder().join("state/tls/key.pem");
+    folder.write("key.pem", &std::fs::read_to_string(key).unwrap());
+    let said = run_in_vain(&folder, &text);
+    assert!(said.contains("do not belong together"), "{said}");
+    gateway.finish();
+    other.finish();
 }
 
 #[test]
@@ -104,8 +161,8 @@ fn an_address_of_another_machine_is_named() {
         .replace(&format!("sip+udp://{}", setup.address), "sip+udp://203.0.113.77");
     let said = run_in_vain(&Folder::new(), &text);
     assert!(
-        said.err.contains("203.0.113.77 is no address of this machine"),
-        "{said:?}"
+        said.contains("203.0.113.77 is no address of this machine"),
+        "{said}"
     );
 }
 
@@ -156,6 +213,39 @@ fn a_signal_ends_it_soon_although_calls_run_and_ring() {
         folder.write("gateway.yaml", &text);
         assert_eq!(run(folder.path(), &["check", "gateway.yaml"]).code(), Some(0));
     }
+}
+
+/// Whoever starts it may change his mind at any time.
+#[test]
+fn a_signal_ends_it_in_good_order_while_it_starts() {
+    let folder = Folder::new();
+    let file = folder.write("gateway.yaml", &Setup::default().text());
+    let process = Process::start(viaduct(&["run", file.to_str().unwrap()]));
+    let socket = folder.path().join("state/control.sock");
+    // One of the first things that it makes, and long before it serves.
+    wait_for("its control socket", || std::fs::metadata(&socket));
+    process.signal(Signal::SIGTERM);
+    process.end().expect_good();
+    assert!(!socket.exists(), "the control socket stays behind");
+}
+
+#[test]
+fn what_it_says_of_itself_can_be_read_by_programs() {
+    let folder = Folder::new();
+    let text = Setup::default()
+        .text()
+        .replace("level: debug", "level: debug, format: json");
+    let process = launch(&folder.write("gateway.yaml", &text));
+    process.signal(Signal::SIGTERM);
+    let ended = process.end();
+    ended.expect_good();
+    let lines = ended.log.lines();
+    let said = lines.map(|line| serde_json::from_str::<serde_json::Value>(line).expect(line));
+    assert!(
+        said.filter(|line| line["level"] == "INFO").count() >= 7,
+        "{}",
+        ended.log
+    );
 }
 
 #[test]

@@ -161,7 +161,7 @@ log: {{ level: debug }}
 }
 
 /// Starts `viaduct run` and waits until it serves.
-fn launch(file: &Path) -> Process {
+pub(crate) fn launch(file: &Path) -> Process {
     let mut process = Process::start(viaduct(&["run", file.to_str().unwrap()]));
     // The last line of those that a gateway writes when everything is open.
     assert!(
