@@ -255,7 +255,9 @@ impl Report {
             self.plan.runs
         )];
         notes.push(if self.is_pinned {
-            "Programs have one processor, the phones another: full load is that of one processor.".to_owned()
+            "Programs have one processor, the phones another: full load is that of one processor. Where less than nine\n\
+             tenths of it were in use, something else was the limit: the disk, the phones, or other programs."
+                .to_owned()
         } else {
             "Programs and phones share processors: delays and full load say little.".to_owned()
         });
