@@ -47,16 +47,16 @@ fn print_text(file: &std::path::Path, diagnostics: &Diagnostics, policy: &[Strin
     for line in policy {
         say(line);
     }
+    let verdict = if diagnostics.is_empty() {
+        "good".to_owned()
+    } else {
+        diagnostics.summary()
+    };
+    let verdict = format!("{}: {verdict}", file.display());
     if diagnostics.errors() == 0 {
-        say(&format!(
-            "{}: {}",
-            file.display(),
-            if diagnostics.is_empty() {
-                "good".to_owned()
-            } else {
-                diagnostics.summary()
-            }
-        ));
+        say(&verdict);
+    } else {
+        complain(&verdict);
     }
 }
 

@@ -47,6 +47,8 @@ fn every_mistake_is_shown_with_file_line_and_column_in_one_run() {
         assert_eq!(said.err.matches("error[").count(), MISTAKES.len(), "{}", said.err);
         assert_eq!(said.out, "");
     }
+    let said = run(folder.path(), &["check", "wrong.yaml"]);
+    assert!(said.err.ends_with("wrong.yaml: 4 errors\n"), "{said:?}");
     let said = run(folder.path(), &["check", "--json", "wrong.yaml"]);
     assert_eq!(said.code(), Some(1), "{said:?}");
     let report: serde_json::Value = serde_json::from_str(&said.out).unwrap();
