@@ -39,6 +39,7 @@ impl PacketTally {
                 self.latencies.add(latency);
             }
             Heard::Repeated => self.repeated += 1,
+            Heard::Late => {}
             Heard::Wrong => self.wrong += 1,
         }
     }

@@ -83,13 +83,16 @@ impl Phones {
         Ok(())
     }
 
-    /// Lets all phones of all calls talk for `duration`.
+    /// Lets all phones of all calls talk for `duration`. What was sent before does not count.
     ///
     /// # Errors
     /// A socket fails: the relay is gone.
     pub fn run(&mut self, duration: Duration) -> io::Result<PacketTally> {
         let start = Instant::now();
         let (stop, end) = (start + duration, start + duration + LAST_PACKETS);
+        for leg in self.calls.iter_mut().flat_map(|call| &mut call.legs) {
+            leg.forget_sent();
+        }
         let mut rotation = Rotation::new(2 * self.calls.len(), start);
         let mut events = Events::with_capacity(EVENTS);
         let mut tally = PacketTally::default();

@@ -41,6 +41,8 @@ pub enum Heard {
     Packet(Duration),
     /// One that had come before.
     Repeated,
+    /// One that nobody waits for any more.
+    Late,
     /// Anything else.
     Wrong,
 }
@@ -55,6 +57,8 @@ pub struct Leg {
     crypto: Option<Crypto>,
     /// When each packet was sent: the first has number 0. `None` once it was heard.
     sent: Vec<Option<Instant>>,
+    /// Packets before this one are not waited for.
+    awaited_from: usize,
     buffer: [u8; PACKET_MAX],
 }
 
@@ -71,6 +75,8 @@ impl Leg {
                 epoch: Epoch::new(epoch),
                 crypto,
                 sent: Vec::new(),
+                awaited_from: 0,
+                awaited_from: 0,
                 buffer: [0; PACKET_MAX],
             }
         })
@@ -99,6 +105,11 @@ impl Leg {
         Some(&self.buffer[..len])
     }
 
+    /// Waits no longer for what was sent so far.
+    pub fn forget_sent(&mut self) {
+        self.awaited_from = self.sent.len();
+    }
+
     /// Takes a datagram that the relay sent to this phone. `other` is the leg of the other phone.
     pub fn hear(&mut self, now: Instant, datagram: &mut [u8], other: &mut Self) -> Heard {
         let tick = self.epoch.tick(now);
@@ -117,7 +128,9 @@ impl Leg {
         let is_whole = payload.len() == PAYLOAD_OCTETS
             && payload.iter().all(|&octet| octet == voice(number))
             && packet.header().ssrc() == self.other_ssrc;
-        match other.sent.get_mut(usize::from(number)) {
+        let number = usize::from(number);
+        match other.sent.get_mut(number) {
+            Some(_) if is_whole && number < other.awaited_from => Heard::Late,
             Some(sent) if is_whole => sent.take().map_or(Heard::Repeated, |sent| {
                 Heard::Packet(now.saturating_duration_since(sent))
             }),
@@ -154,6 +167,17 @@ mod tests {
             Heard::Packet(MILLISECOND)
         );
         assert_eq!(b.hear(start + MILLISECOND, &mut packet, &mut a), Heard::Repeated);
+    }
+
+    #[test]
+    fn what_comes_after_its_time_is_late() {
+        let start = Instant::now();
+        let [mut a, mut b] = Leg::pair(3, start, [None, None]);
+        let mut early = a.packet(start).unwrap().to_vec();
+        a.forget_sent();
+        let mut next = a.packet(start).unwrap().to_vec();
+        assert_eq!(b.hear(start, &mut early, &mut a), Heard::Late);
+        assert_eq!(b.hear(start, &mut next, &mut a), Heard::Packet(Duration::ZERO));
     }
 
     #[test]
