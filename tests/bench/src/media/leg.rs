@@ -76,7 +76,6 @@ impl Leg {
                 crypto,
                 sent: Vec::new(),
                 awaited_from: 0,
-                awaited_from: 0,
                 buffer: [0; PACKET_MAX],
             }
         })
