@@ -2,6 +2,7 @@
 
 import { C } from './vendor/jssip-3.13.8.js';
 import { sendsNow, GATHER_MS } from './gathering.js';
+import { Holding } from './holding.js';
 
 /** No STUN or TURN server: the gateway itself has the address that must be reachable. */
 const CONNECTION = { iceServers: [] };
@@ -16,6 +17,7 @@ export class Call {
   #session;
   #hooks;
   #direction;
+  #holding;
   #answered = false;
   /** Whether this side wanted the call to end. */
   #wanted = false;
@@ -37,6 +39,7 @@ export class Call {
     this.#session = session;
     this.#hooks = hooks;
     this.#direction = direction;
+    this.#holding = new Holding(session);
     this.#listen();
   }
 
@@ -64,9 +67,8 @@ export class Call {
     else this.#session.mute({ audio: true });
   }
 
-  /** Returns false while another change of the call is still under way. */
   toggleHold() {
-    return this.#session.isOnHold().local ? this.#session.unhold() : this.#session.hold();
+    this.#holding.toggle();
   }
 
   /** Whether the own audio should be heard by the far side at the moment. */
@@ -111,6 +113,7 @@ export class Call {
   }
 
   #finish({ originator, message, cause }) {
+    this.#holding.stop();
     // JsSIP cancels a call by itself only when ICE has failed, and tells that like a cancellation by the user.
     if (originator === 'local' && cause === C.causes.CANCELED && !this.#wanted) cause = C.causes.RTP_TIMEOUT;
     this.#hooks.over({
