@@ -37,7 +37,7 @@ const LAYERS: [Layer<'static>; 8] = [
     },
     Layer {
         what: "cores that carry",
-        crates: &["viaduct-txn", "viaduct-forward"],
+        crates: &["viaduct-txn", "viaduct-trunk", "viaduct-forward"],
     },
     Layer {
         what: "cores that read and write a protocol",
@@ -55,12 +55,13 @@ const LAYERS: [Layer<'static>; 8] = [
     },
 ];
 
-const SIGNALLING: [&str; 6] = [
+const SIGNALLING: [&str; 7] = [
     "viaduct-proxy",
     "viaduct-web",
     "viaduct-routing",
     "viaduct-service",
     "viaduct-txn",
+    "viaduct-trunk",
     "viaduct-sip",
 ];
 
@@ -96,9 +97,10 @@ const REFUSED: [(&str, &str, &str); 1] = [(
 )];
 
 /// Crates without I/O.
-const CORES: [&str; 11] = [
+const CORES: [&str; 12] = [
     "viaduct-sip",
     "viaduct-txn",
+    "viaduct-trunk",
     "viaduct-routing",
     "viaduct-service",
     "viaduct-ng",
