@@ -15,7 +15,9 @@ use mio::Poll;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use viaduct_mediarelay::{RelayHandle, port_owner};
-use viaduct_routing::{Authenticator, Binding, Guard, Listener, Location, Proxy, Shard, Shared, WallClock};
+use viaduct_routing::{
+    Authenticator, Binding, CallCounts, Guard, Listener, Location, Proxy, Shard, Shared, WallClock,
+};
 use viaduct_settings::{GatewaySettings, Layer, RelayMode, Scheme};
 
 use crate::built_in;
@@ -134,6 +136,7 @@ impl Gateway {
                 settings.limits.nonces as usize,
             )),
             guard: Arc::new(Guard::new(convert::guard_limits(&settings))),
+            calls: Arc::new(CallCounts::default()),
             token_secret: store.secret("flow-tokens", rand::random)?,
         };
         restore(&store, &shared.location, now, clock)?;

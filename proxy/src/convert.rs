@@ -60,7 +60,7 @@ pub(crate) fn routing_config(
     config.media = media(settings);
     let limits = &settings.limits;
     config.limits = routing::Limits {
-        calls_max: (limits.calls as usize).div_ceil(shards),
+        calls_max: limits.calls as usize,
         calls_per_user_max: limits.calls_per_user as usize,
         contacts_per_aor_max: limits.contacts_per_user as usize,
         contacts_max: limits.contacts as usize,
@@ -340,10 +340,11 @@ mod tests {
     #[test]
     fn limits_are_divided_among_shards() {
         let settings = load(&format!(
-            "{HEAD}users: {{ a: {{ secret_file: secret }} }}\nlimits: {{ calls: 5 }}"
+            "{HEAD}users: {{ a: {{ secret_file: secret }} }}\nlimits: {{ transactions: 301, calls: 5 }}"
         ));
         let config = routing_config(&settings, Vec::new(), &[], 2);
-        assert_eq!(config.limits.calls_max, 3);
+        assert_eq!(config.limits.server_transactions_max, 151);
+        assert_eq!(config.limits.calls_max, 5, "calls are counted over all shards");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use viaduct_sip::{HeaderName, Message, NameAddr};
 use viaduct_txn::Flow;
 
+use crate::call_counts::Seat;
 use crate::media::{Endpoint, Exchange, Operation, Party};
 use crate::{CallEnd, CallNumber, Flags};
 
@@ -31,6 +32,8 @@ pub(crate) struct Call {
     pub(crate) answered: Option<Instant>,
     /// Why the call will be over when its BYE is through.
     pub(crate) ending: Option<CallEnd>,
+    /// Its place among the calls that there may be, given back with it.
+    _seat: Seat,
 }
 
 /// Where a call stands.
@@ -104,6 +107,7 @@ pub(crate) struct NewCall {
     pub(crate) caller: Side,
     pub(crate) caller_user: Option<String>,
     pub(crate) dialled: String,
+    pub(crate) seat: Seat,
 }
 
 impl Call {
@@ -114,6 +118,7 @@ impl Call {
             caller,
             caller_user,
             dialled,
+            seat,
         } = new;
         Self {
             number,
@@ -128,6 +133,7 @@ impl Call {
             started: now,
             answered: None,
             ending: None,
+            _seat: seat,
         }
     }
 

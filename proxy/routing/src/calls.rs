@@ -19,7 +19,6 @@ slotmap::new_key_type! {
 pub(crate) struct Calls {
     calls: SlotMap<CallKey, Call>,
     by_call_id: HashMap<Bytes, Vec<CallKey>>,
-    by_user: HashMap<String, usize>,
     numbers: u64,
 }
 
@@ -32,9 +31,6 @@ impl Calls {
 
     pub(crate) fn insert(&mut self, call: Call) -> CallKey {
         let call_id = call.call_id.clone();
-        if let Some(user) = &call.caller_user {
-            *self.by_user.entry(user.clone()).or_default() += 1;
-        }
         let key = self.calls.insert(call);
         self.by_call_id.entry(call_id).or_default().push(key);
         key
@@ -46,14 +42,6 @@ impl Calls {
             keys.retain(|&other| other != key);
             if keys.is_empty() {
                 self.by_call_id.remove(&call.call_id);
-            }
-        }
-        if let Some(user) = &call.caller_user
-            && let Some(count) = self.by_user.get_mut(user)
-        {
-            *count -= 1;
-            if *count == 0 {
-                self.by_user.remove(user);
             }
         }
         Some(call)
@@ -91,11 +79,6 @@ impl Calls {
             .iter()
             .find(|(_, call)| call.number == number)
             .map(|(key, _)| key)
-    }
-
-    /// How many calls this user has made that are not over.
-    pub(crate) fn of_user(&self, user: &str) -> usize {
-        self.by_user.get(user).copied().unwrap_or_default()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (CallKey, &Call)> {

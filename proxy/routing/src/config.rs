@@ -117,9 +117,9 @@ impl Default for AuthConfig {
 /// Bounds. Each is counted where it is hit, see [`Counters`](crate::Counters).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Calls at a time in one shard; an INVITE beyond is answered 503. 10,000.
+    /// Calls at a time over all shards; an INVITE beyond is answered 503. 10,000.
     pub calls_max: usize,
-    /// Calls at a time that one user may have, as caller. 8; beyond 486.
+    /// Calls at a time that one user may have, as caller, over all shards. 8; beyond 486.
     pub calls_per_user_max: usize,
     /// Contacts of one address of record; beyond, the one that was refreshed longest ago goes. 10.
     pub contacts_per_aor_max: usize,
@@ -225,10 +225,11 @@ impl Config {
         }
     }
 
-    /// True when the host of a To, From or Request-URI is our domain, whatever the port.
-    pub fn is_our_host(&self, host: &Host<'_>) -> bool {
+    /// True when the host of a To, From or Request-URI is our domain, whatever the port. `at` is the local address that
+    /// the message arrived at: it is ours even if this machine gained it after the start.
+    pub fn is_our_host(&self, host: &Host<'_>, at: SocketAddr) -> bool {
         match host.ip() {
-            Some(ip) => self.is_our_ip(ip),
+            Some(ip) => ip.to_canonical() == at.ip().to_canonical() || self.is_our_ip(ip),
             None => {
                 let name = host.as_str();
                 name.eq_ignore_ascii_case(&self.domain)
@@ -241,10 +242,11 @@ impl Config {
         }
     }
 
-    /// True when a Route value names us: host and port of a listener (RFC 3261 section 16.4).
-    pub fn is_our_route(&self, uri: &Uri<'_>) -> bool {
+    /// True when a Route value names us: host and port of a listener (RFC 3261 section 16.4). `at` as for
+    /// [`is_our_host`](Self::is_our_host).
+    pub fn is_our_route(&self, uri: &Uri<'_>, at: SocketAddr) -> bool {
         let Some(host) = uri.host() else { return false };
-        if !self.is_our_host(&host) {
+        if !self.is_our_host(&host, at) {
             return false;
         }
         match uri.port() {

@@ -12,7 +12,7 @@
 //! # #[expect(clippy::disallowed_methods, reason = "an example is a shell")]
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use std::{sync::Arc, time::{Duration, Instant}};
-//! use viaduct_routing::{Authenticator, Config, Guard, GuardLimits, Location, Output, Proxy, Shard, Shared, User, WallClock};
+//! use viaduct_routing::{Authenticator, CallCounts, Config, Guard, GuardLimits, Location, Output, Proxy, Shard, Shared, User, WallClock};
 //! use viaduct_sip::{Limits, Message, Transport};
 //! use viaduct_txn::Flow;
 //!
@@ -21,6 +21,7 @@
 //!     location: Arc::new(Location::default()),
 //!     auth: Arc::new(Authenticator::new([1; 32], Duration::from_secs(300), 1_000)),
 //!     guard: Arc::new(Guard::new(GuardLimits::default())),
+//!     calls: Arc::new(CallCounts::default()),
 //!     token_secret: [2; 32],
 //! };
 //! let now = Instant::now();
@@ -42,6 +43,7 @@
 mod auth;
 mod body;
 mod call;
+mod call_counts;
 mod calls;
 mod clock;
 mod config;
@@ -63,6 +65,7 @@ mod user;
 
 pub use self::auth::{Asking, AuthFailure, Authenticated, Authenticator};
 pub use self::call::{CallState, CallView, EndView};
+pub use self::call_counts::CallCounts;
 pub use self::clock::WallClock;
 pub use self::config::{
     AuthConfig, Config, Destination, Limits, Listener, RegistrarTimes, RouteRule, Service, Times,

@@ -31,8 +31,8 @@ use crate::context::{Context, ContextId};
 use crate::media::Party;
 use crate::token::Tokens;
 use crate::{
-    Authenticator, CallNumber, Config, Counters, Event, Guard, Location, Output, ProxyEnd, RelayFailure,
-    SendId, Ticket, Users, WallClock,
+    Authenticator, CallCounts, CallNumber, Config, Counters, Event, Guard, Location, Output, ProxyEnd,
+    RelayFailure, SendId, Ticket, Users, WallClock,
 };
 
 /// How the services of this process are reached: without leaving it. Nothing that comes from a socket has this transport.
@@ -52,6 +52,8 @@ pub struct Shared {
     pub auth: Arc<Authenticator>,
     /// How much each source asks.
     pub guard: Arc<Guard>,
+    /// How many calls there are.
+    pub calls: Arc<CallCounts>,
     /// The secret of flow tokens; kept over a restart, calls over UDP survive it.
     pub token_secret: [u8; 32],
 }
@@ -77,6 +79,8 @@ pub struct Proxy {
     location: Arc<Location>,
     auth: Arc<Authenticator>,
     guard: Arc<Guard>,
+    call_counts: Arc<CallCounts>,
+    tag_key: u64,
     tokens: Tokens,
     shard: Shard,
     rng: StdRng,
@@ -119,9 +123,13 @@ impl Proxy {
             client_transactions_max: most.saturating_mul(config.limits.branches_max),
             ..txn::Limits::default()
         };
+        // Tags of answers without a transaction are told from others by nobody, so any part of a secret will do.
+        let [a, b, c, d, e, f, g, h, ..] = shared.token_secret;
+        let tag_key = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
         let layer = Layer::new(txn::Config {
             timing: config.times.timing.clone(),
             limits,
+            tag_key,
             ..txn::Config::default()
         });
         Self {
@@ -130,6 +138,8 @@ impl Proxy {
             location: shared.location.clone(),
             auth: shared.auth.clone(),
             guard: shared.guard.clone(),
+            call_counts: shared.calls.clone(),
+            tag_key,
             tokens: Tokens::new(&shared.token_secret),
             rng: StdRng::from_seed(shard.seed),
             shard,

@@ -1,5 +1,7 @@
 //! Route handling (RFC 3261 sections 16.4 and 16.6): which Route values are ours, and where they lead.
 
+use std::net::SocketAddr;
+
 use viaduct_sip::{HeaderName, Message, NameAddr, Uri};
 use viaduct_txn::Flow;
 
@@ -23,13 +25,23 @@ pub(crate) struct Routing {
 /// We stand in a call with two Record-Route values at most, one for each side.
 const OWN_ROUTES_MAX: usize = 2;
 
-/// Reads the Route headers of a request.
-pub(crate) fn read(config: &Config, tokens: &Tokens, request: &Message) -> Result<Routing, Refusal> {
-    let call_id = request.call_id().unwrap_or_default().as_bytes();
+/// Reads the Route headers of a request that arrived at the local address `at`.
+pub(crate) fn read(
+    config: &Config,
+    tokens: &Tokens,
+    request: &Message,
+    at: SocketAddr,
+) -> Result<Routing, Refusal> {
     let uri = request
         .request_uri()
         .and_then(Result::ok)
         .ok_or(Refusal::BadHeader("Request-URI"))?;
+    let reader = Reader {
+        config,
+        tokens,
+        call_id: request.call_id().unwrap_or_default().as_bytes(),
+        at,
+    };
     let mut routing = Routing {
         own: 0,
         flow: None,
@@ -39,21 +51,25 @@ pub(crate) fn read(config: &Config, tokens: &Tokens, request: &Message) -> Resul
     let routes: Vec<&[u8]> = request.values(HeaderName::Route).collect();
     let mut left = routes.as_slice();
     // A strict router sends our Record-Route value as Request-URI (section 16.4).
-    if let Some(token) = own_token(config, &uri)
-        && let Some((last, rest)) = left.split_last()
+    if let Some((last, rest)) = left.split_last()
+        && uri.is_loose_router()
+        && let Owner::Ours(Some(flow)) = reader.owner(&uri)?
     {
-        routing.flow = Some(tokens.verify(call_id, token).map_err(|_| Refusal::TokenForged)?);
+        routing.flow = Some(flow);
         routing.strict = Some(uri_of(last)?.as_str().to_owned());
         left = rest;
     }
     while let Some((first, rest)) = left.split_first() {
-        let route = uri_of(first)?;
-        if routing.own == OWN_ROUTES_MAX || !config.is_our_route(&route) {
+        if routing.own == OWN_ROUTES_MAX {
             routing.foreign = true;
             break;
         }
-        if let Some(token) = route.user() {
-            routing.flow = Some(tokens.verify(call_id, token).map_err(|_| Refusal::TokenForged)?);
+        match reader.owner(&uri_of(first)?)? {
+            Owner::Ours(flow) => routing.flow = flow.or(routing.flow),
+            Owner::Foreign => {
+                routing.foreign = true;
+                break;
+            }
         }
         routing.own += 1;
         left = rest;
@@ -61,10 +77,41 @@ pub(crate) fn read(config: &Config, tokens: &Tokens, request: &Message) -> Resul
     Ok(routing)
 }
 
-/// The user part of a URI that looks like one of our Record-Route values: ours, and loose.
-fn own_token<'u>(config: &Config, uri: &Uri<'u>) -> Option<&'u str> {
-    let token = uri.user()?;
-    (uri.is_loose_router() && config.is_our_route(uri)).then_some(token)
+/// True when a Record-Route value of a message with this Call-ID is one that we put in.
+pub(crate) fn is_own_record_route(tokens: &Tokens, call_id: &[u8], value: &[u8]) -> bool {
+    let token = uri_of(value).ok().and_then(|uri| uri.user());
+    token.is_some_and(|token| tokens.verify(call_id, token).is_ok())
+}
+
+/// Whose a Route value is.
+enum Owner {
+    /// Ours; with the flow that its token names, if it has one.
+    Ours(Option<Flow>),
+    Foreign,
+}
+
+/// Tells our Route values from others.
+struct Reader<'r> {
+    config: &'r Config,
+    tokens: &'r Tokens,
+    call_id: &'r [u8],
+    at: SocketAddr,
+}
+
+impl Reader<'_> {
+    /// Nobody else can make a token for this Call-ID, so what carries one is ours whatever host it names: an address
+    /// may have come or gone since. What names us and carries anything else was tampered with.
+    fn owner(&self, uri: &Uri<'_>) -> Result<Owner, Refusal> {
+        let token = uri.user();
+        if let Some(flow) = token.and_then(|token| self.tokens.verify(self.call_id, token).ok()) {
+            return Ok(Owner::Ours(Some(flow)));
+        }
+        match (self.config.is_our_route(uri, self.at), token) {
+            (false, _) => Ok(Owner::Foreign),
+            (true, None) => Ok(Owner::Ours(None)),
+            (true, Some(_)) => Err(Refusal::TokenForged),
+        }
+    }
 }
 
 fn uri_of(route: &[u8]) -> Result<Uri<'_>, Refusal> {
@@ -120,7 +167,12 @@ mod tests {
                 )
                 .as_bytes(),
             );
-            read(&self.config, &self.tokens, &request)
+            read(
+                &self.config,
+                &self.tokens,
+                &request,
+                "192.0.2.1:5060".parse().unwrap(),
+            )
         }
     }
 
@@ -186,6 +238,33 @@ mod tests {
             (preloaded.own, preloaded.flow, preloaded.foreign),
             (1, None, false)
         );
+    }
+
+    /// RFC 3261 section 16.4: an address that this machine had when the call began, or has only since, is known by the
+    /// token; one that it has now by where the request arrived.
+    #[test]
+    fn a_token_of_this_call_is_ours_whatever_host_it_names() {
+        let mut desk = Desk::new();
+        for listener in &mut desk.config.listeners {
+            listener.addr.set_ip("0.0.0.0".parse().unwrap());
+        }
+        let token = desk.token("call", "10.0.0.2:2");
+        let routing = desk
+            .read("sip:b@10.0.0.2", &[format!("<sip:{token}@203.0.113.9:5060;lr>")])
+            .unwrap();
+        assert_eq!(
+            (routing.own, routing.flow, routing.foreign),
+            (1, Some(flow("10.0.0.2:2")), false)
+        );
+        let preloaded = desk
+            .read("sip:b@h", &["<sip:192.0.2.1:5060;lr>".to_owned()])
+            .unwrap();
+        assert_eq!((preloaded.own, preloaded.foreign), (1, false));
+        let other = desk.token("other call", "10.0.0.2:2");
+        let foreign = desk
+            .read("sip:b@h", &[format!("<sip:{other}@203.0.113.9:5060;lr>")])
+            .unwrap();
+        assert!(foreign.foreign, "a token of another call is nobody's");
     }
 
     /// RFC 3261 section 16.4: the Request-URI is our Record-Route value, the real one is the last Route.

@@ -64,6 +64,9 @@ pub struct Config {
     /// Answer every datagram where it came from, also without `rport`: a phone behind a NAT hears nothing else.
     /// True.
     pub symmetric_response: bool,
+    /// Goes into the To tags of answers that are made without a transaction, see
+    /// [`ResponseBuilder::stateless_to_tag`](viaduct_sip::ResponseBuilder::stateless_to_tag). 0.
+    pub tag_key: u64,
 }
 
 impl Default for Config {
@@ -72,6 +75,7 @@ impl Default for Config {
             timing: Timing::default(),
             limits: Limits::default(),
             symmetric_response: true,
+            tag_key: 0,
         }
     }
 }

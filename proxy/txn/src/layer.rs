@@ -288,6 +288,7 @@ impl Layer {
         let retry_after = self.config.limits.retry_after_s.to_string();
         let built = ResponseBuilder::new(request, StatusCode::SERVICE_UNAVAILABLE)
             .source(flow.remote)
+            .stateless_to_tag(self.config.tag_key)
             .header(HeaderName::RetryAfter, &retry_after)
             .build();
         // A request whose essentials were read can be answered; one that cannot is dropped.

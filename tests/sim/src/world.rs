@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use viaduct_routing::{
-    Authenticator, Config, Event, Guard, GuardLimits, Listener, Location, Output, Proxy, RelayFailure, Shard,
-    Shared, Ticket, User, Users, WallClock,
+    Authenticator, CallCounts, Config, Event, Guard, GuardLimits, Listener, Location, Output, Proxy,
+    RelayFailure, Shard, Shared, Ticket, User, Users, WallClock,
 };
 use viaduct_sip::digest::{Algorithm, Answer, Challenge, Ha1};
 use viaduct_sip::{
@@ -82,6 +82,7 @@ impl World {
             location: Arc::new(Location::default()),
             auth: Arc::new(Authenticator::new([1; 32], Duration::from_secs(300), 1_000)),
             guard: Arc::new(Guard::new(GuardLimits::default())),
+            calls: Arc::new(CallCounts::default()),
             token_secret: [2; 32],
         };
         let start = Instant::now();
@@ -138,6 +139,11 @@ impl World {
             counter: 0,
         });
         EndId(self.ends.len() - 1)
+    }
+
+    /// From here on an end reaches the proxy at another address of its machine.
+    pub fn move_local(&mut self, end: EndId, ip: [u8; 4]) {
+        self.ends[end.0].flow.local.set_ip(ip.into());
     }
 
     /// The Contact URI of an end.

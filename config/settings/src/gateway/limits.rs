@@ -10,7 +10,7 @@ use crate::form::{count, duration, or_word, rate, size};
 section! {
     /// How much of everything the gateway takes on. Each limit is counted when it is hit.
     pub struct LimitSettings {
-        /// Calls at the same time; further ones get 503. Divided evenly among the signalling threads.
+        /// Calls at the same time; further ones get 503.
         calls: u32 = default(count(1..=1_000_000), "1000");
         /// Calls at the same time that one user has made; further ones get 486.
         calls_per_user: u32 = default(count(1..=10_000), "4");

@@ -107,9 +107,11 @@ impl Proxy {
         }
     }
 
-    /// Sends an answer to a request that has no transaction.
+    /// Sends an answer to a request that has no transaction. Its tag is the same when the request comes again
+    /// (RFC 3261 section 8.2.7).
     pub(super) fn answer_without_state(&mut self, flow: Flow, answer: ResponseBuilder<'_>) {
-        match answer.source(flow.remote).build() {
+        let answer = answer.source(flow.remote).stateless_to_tag(self.tag_key);
+        match answer.build() {
             Ok(octets) => self.outputs.push_back(Output::Send {
                 hop: Hop::Flow(flow),
                 octets,

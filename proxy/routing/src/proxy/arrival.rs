@@ -8,9 +8,10 @@ use viaduct_sip::HeaderName;
 use viaduct_sip::{Aor, Essentials, Host, Message, Method, ResponseBuilder, Scheme, StatusCode, Uri};
 use viaduct_txn::{Flow, Received, ServerId};
 
-use super::forward::Forward;
+use super::forward::{BeginCall, Forward};
 use super::{Proxy, SERVICE_FLOW};
 use crate::auth::{Asking, AuthFailure, Authenticated, Authenticator};
+use crate::call_counts::{NoSeat, Seat};
 use crate::config::{Destination, Service};
 use crate::context::{CommonEdits, Target};
 use crate::route::{self, Routing};
@@ -60,9 +61,9 @@ impl Proxy {
         let Arrival {
             request, essentials, ..
         } = arrival;
-        self.check_hops(request, essentials)?;
+        self.check_hops(arrival)?;
         check_proxy_require(request)?;
-        let routing = route::read(&self.config, &self.tokens, request)?;
+        let routing = route::read(&self.config, &self.tokens, request, arrival.flow.local)?;
         if essentials.to_tag.is_some() {
             return self.forward_in_dialog(now, arrival, &routing);
         }
@@ -79,7 +80,9 @@ impl Proxy {
         if let Scheme::Other(_) = uri.scheme() {
             return Err(Refusal::BadScheme);
         }
-        let is_ours = uri.host().is_none_or(|host| self.config.is_our_host(&host));
+        let is_ours = uri
+            .host()
+            .is_none_or(|host| self.config.is_our_host(&host, arrival.flow.local));
         if routing.foreign || !is_ours {
             return Err(Refusal::RelayDenied);
         }
@@ -96,14 +99,20 @@ impl Proxy {
     }
 
     /// Max-Forwards and loops (RFC 3261 section 16.3 steps 3 and 4, RFC 5393 section 4.2).
-    fn check_hops(&self, request: &Message, essentials: &Essentials<'_>) -> Result<(), Refusal> {
+    fn check_hops(&self, arrival: &Arrival<'_>) -> Result<(), Refusal> {
+        let Arrival {
+            flow,
+            request,
+            essentials,
+            ..
+        } = arrival;
         if essentials.max_forwards == Some(0) {
             return Err(Refusal::TooManyHops);
         }
         let mark = loop_mark(request);
         for via in request.vias().filter_map(Result::ok) {
             let came_by_us = via.branch().is_some_and(|branch| branch.ends_with(&mark));
-            if came_by_us && self.config.is_our_host(&via.host()) {
+            if came_by_us && self.config.is_our_host(&via.host(), flow.local) {
                 return Err(Refusal::Loop);
             }
         }
@@ -143,20 +152,25 @@ impl Proxy {
             credentials_line: Some(who.line()),
             record_route: method.makes_dialog(),
         };
-        let is_invite = method == Method::Invite;
-        if is_invite {
-            self.check_call_limits(who.user())?;
-        }
+        let seat = (method == Method::Invite)
+            .then(|| self.seat(who.user()))
+            .transpose()?;
         let forward = Forward {
             server: *server,
             flow: *flow,
             request: (*request).clone(),
             edits,
         };
-        if is_invite {
-            self.begin_call(now, forward, who.user(), &dialled, targets);
-        } else {
-            self.forward(now, forward, targets);
+        match seat {
+            Some(seat) => {
+                let begin = BeginCall {
+                    caller: Arc::clone(who.user()),
+                    dialled,
+                    seat,
+                };
+                self.begin_call(now, forward, begin, targets);
+            }
+            None => self.forward(now, forward, targets),
         }
         Ok(())
     }
@@ -169,7 +183,9 @@ impl Proxy {
             .and_then(Result::ok)
             .and_then(|from| from.uri().ok());
         let from = from.ok_or(Refusal::BadHeader("From"))?;
-        let is_ours = from.host().is_some_and(|host| self.config.is_our_host(&host));
+        let is_ours = from
+            .host()
+            .is_some_and(|host| self.config.is_our_host(&host, arrival.flow.local));
         let name = self.user_name(&from).filter(|_| is_ours);
         let who = self.authenticate(
             now,
@@ -262,17 +278,20 @@ impl Proxy {
         Some(Aor::new(user, &Host::parse(&self.config.domain).ok()?))
     }
 
-    fn check_call_limits(&mut self, user: &User) -> Result<(), Refusal> {
-        let limits = &self.config.limits;
-        if self.calls.len() >= limits.calls_max {
-            self.counters.calls_over_limit += 1;
-            return Err(Refusal::Overload("Too many calls"));
-        }
-        if self.calls.of_user(&user.name) >= limits.calls_per_user_max {
-            self.counters.calls_over_user_limit += 1;
-            return Err(Refusal::UserBusy);
-        }
-        Ok(())
+    /// A place for a further call of this user.
+    fn seat(&mut self, user: &Arc<User>) -> Result<Seat, Refusal> {
+        self.call_counts
+            .take(user, &self.config.limits)
+            .map_err(|no_seat| match no_seat {
+                NoSeat::Calls => {
+                    self.counters.calls_over_limit += 1;
+                    Refusal::Overload("Too many calls")
+                }
+                NoSeat::OfUser => {
+                    self.counters.calls_over_user_limit += 1;
+                    Refusal::UserBusy
+                }
+            })
     }
 
     /// Where a dialled name leads.

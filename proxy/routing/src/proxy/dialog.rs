@@ -80,7 +80,7 @@ impl Proxy {
         request: &Message,
         essentials: &Essentials<'_>,
     ) {
-        let routing = route::read(&self.config, &self.tokens, request);
+        let routing = route::read(&self.config, &self.tokens, request, flow.local);
         let Some((routing, to)) = routing
             .ok()
             .and_then(|routing| Some((routing.clone(), routing.flow?)))

@@ -12,6 +12,7 @@ use super::arrival::loop_mark;
 use super::{Alarm, Proxy};
 use crate::body::SdpPart;
 use crate::call::{Call, NewCall, Side, address_without_tag, contact_uri};
+use crate::call_counts::Seat;
 use crate::context::{Best, Branch, BranchState, CommonEdits, Context, ContextId, Media, Target};
 use crate::media::{Endpoint, Profile};
 use crate::{Event, Refusal, User};
@@ -24,16 +25,27 @@ pub(super) struct Forward {
     pub(super) edits: CommonEdits,
 }
 
+/// A call that may begin.
+pub(super) struct BeginCall {
+    pub(super) caller: Arc<User>,
+    pub(super) dialled: String,
+    pub(super) seat: Seat,
+}
+
 impl Proxy {
     /// An INVITE outside any dialog: a call begins.
     pub(super) fn begin_call(
         &mut self,
         now: Instant,
         forward: Forward,
-        caller: &Arc<User>,
-        dialled: &str,
+        begin: BeginCall,
         targets: Vec<Target>,
     ) {
+        let BeginCall {
+            caller,
+            dialled,
+            seat,
+        } = begin;
         let request = &forward.request;
         let number = self.calls.next_number(self.shard.index, self.shard.count);
         let address = address_without_tag(request.header(HeaderName::From).unwrap_or_default());
@@ -43,11 +55,11 @@ impl Proxy {
             call: number,
             call_id: String::from_utf8_lossy(&call_id).into_owned(),
             from: caller.name.clone(),
-            to: dialled.to_owned(),
+            to: dialled.clone(),
         });
         let side = Side {
             endpoint: Endpoint {
-                profile: caller_profile(&forward, caller),
+                profile: caller_profile(&forward, &caller),
                 codecs: caller.codecs.clone(),
             },
             flow: forward.flow,
@@ -68,7 +80,8 @@ impl Proxy {
                 call_id,
                 caller: side,
                 caller_user: Some(caller.name.clone()),
-                dialled: dialled.to_owned(),
+                dialled,
+                seat,
             },
             now,
         ));

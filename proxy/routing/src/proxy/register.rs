@@ -35,7 +35,10 @@ impl Proxy {
             .and_then(Result::ok)
             .and_then(|to| to.uri().ok())
             .ok_or(Refusal::BadHeader("To"))?;
-        if !to.host().is_some_and(|host| self.config.is_our_host(&host)) {
+        if !to
+            .host()
+            .is_some_and(|host| self.config.is_our_host(&host, flow.local))
+        {
             return Err(Refusal::RelayDenied);
         }
         let name = self.user_name(&to).ok_or(Refusal::BadHeader("To"))?;

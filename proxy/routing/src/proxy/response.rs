@@ -13,6 +13,7 @@ use crate::call::{CallState, LegId};
 use crate::calls::CallKey;
 use crate::context::{Best, BranchState, ContextId, Media};
 use crate::media::Party;
+use crate::route;
 use crate::{CallEnd, Event, ProxyEnd, Refusal, Ticket};
 
 /// The Reason of a CANCEL to the branches that lost (RFC 3326): phones show no missed call.
@@ -385,13 +386,10 @@ impl Proxy {
             Media::Inside { call, leg, sender } => Some((call, leg, sender.other())),
         };
         let Some((call, leg, party)) = found else { return };
-        let ours = &self.config;
-        let routes = response.values(HeaderName::RecordRoute).filter(|value| {
-            let uri = viaduct_sip::NameAddr::parse(value)
-                .ok()
-                .and_then(|addr| addr.uri().ok());
-            uri.is_some_and(|uri| !ours.is_our_route(&uri))
-        });
+        let call_id = response.call_id().unwrap_or_default().as_bytes();
+        let routes = response
+            .values(HeaderName::RecordRoute)
+            .filter(|value| !route::is_own_record_route(&self.tokens, call_id, value));
         let mut routes: Vec<String> = routes
             .map(|value| String::from_utf8_lossy(value).into_owned())
             .collect();

@@ -1,3 +1,4 @@
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 
 use bytes::Bytes;
@@ -58,6 +59,19 @@ impl<'m> ResponseBuilder<'m> {
     pub fn to_tag(mut self, tag: &str) -> Self {
         self.to_tag = Some(tag.to_owned());
         self
+    }
+
+    /// A tag for To that depends on nothing but the request and `key`: for who keeps no state, and must answer a request
+    /// that comes again with the same tag (RFC 3261 section 8.2.7).
+    pub fn stateless_to_tag(self, key: u64) -> Self {
+        let mut hasher = DefaultHasher::new();
+        key.hash(&mut hasher);
+        self.request.values(HeaderName::Via).next().hash(&mut hasher);
+        for name in [HeaderName::From, HeaderName::CallId, HeaderName::CSeq] {
+            self.request.header(name).hash(&mut hasher);
+        }
+        let tag = crate::token::token(&hasher.finish().to_be_bytes());
+        self.to_tag(&tag)
     }
 
     /// Where the request came from: goes into the top Via as [`Edit::mark_source`](crate::Edit::mark_source) does it.
