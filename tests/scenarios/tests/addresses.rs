@@ -1,10 +1,5 @@
 //! Which hosts are this proxy's own (RFC 3261 section 16.4).
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "helpers of tests: what is not there fails the test"
-)]
-
 use viaduct_sim::{BROWSER_ANSWER, PHONE_OFFER, World};
 use viaduct_sip::{HeaderName, Method};
 
