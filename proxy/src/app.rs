@@ -35,7 +35,7 @@ use crate::shard::{
     Command, RelayTarget, Services, ServicesConfig, ShardInput, ShardParts, ShardThread, Shards, pair,
 };
 use crate::status::{Inspector, Parts};
-use crate::store::{StoreFile, StoreThread};
+use crate::store::{Store, StoreFile, StoreThread};
 use crate::tls;
 
 /// How long the end of the process may take.
@@ -93,7 +93,7 @@ pub(crate) struct Gateway {
     health: Health,
     shards: Shards,
     threads: Vec<JoinHandle<io::Result<()>>>,
-    store: StoreThread,
+    store: Option<StoreThread>,
     relay: Option<RelayHandle>,
     /// Where it listens: scheme, address, and what serves it.
     pub(crate) bound: Vec<(Scheme, SocketAddr)>,
@@ -139,7 +139,12 @@ impl Gateway {
             calls: Arc::new(CallCounts::default()),
             token_secret: store.secret("flow-tokens", rand::random)?,
         };
-        restore(&store, &shared.location, now, clock)?;
+        let store_config = convert::store_config(&settings);
+        if store_config.is_some() {
+            restore(&store, &shared.location, now, clock)?;
+        } else {
+            store.forget_all()?;
+        }
 
         let config = Arc::new(convert::routing_config(
             &settings,
@@ -158,7 +163,13 @@ impl Gateway {
             polls.push((poll, inputs));
         }
         let shards = Shards::new(handles);
-        let (store, store_thread) = store.start(shards.clone())?;
+        let (store, store_thread) = match store_config {
+            Some(config) => {
+                let (store, thread) = Store::start(store, config, shards.clone())?;
+                (Some(store), Some(thread))
+            }
+            None => (None, None),
+        };
         let conns = Conns::new(convert::conn_limits(&settings));
         let limits = convert::message_limits(&settings);
 
@@ -207,6 +218,7 @@ impl Gateway {
                 location: shared.location.clone(),
                 conns: conns.clone(),
                 journal: journal.clone(),
+                store: store.as_ref().map(|store| store.counters().clone()),
                 relay_mode: match &settings.relay.mode {
                     RelayMode::BuiltIn => "built-in".to_owned(),
                     RelayMode::Ng(address) => format!("ng:udp://{address}"),
@@ -274,7 +286,9 @@ impl Gateway {
             if let Some(Err(stuck)) = relay.map(|relay| relay.shutdown(RELAY_STOP_MAX)) {
                 tracing::warn!("the media relay: {stuck}");
             }
-            store.stop();
+            if let Some(store) = store {
+                store.stop();
+            }
             result
         });
         match tokio::time::timeout(STOP_MAX, ending).await {

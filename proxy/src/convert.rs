@@ -16,6 +16,7 @@ use viaduct_txn::Timing;
 use crate::http::handshake::Origins;
 use crate::net::conns::ConnLimits;
 use crate::net::context::ConnTimes;
+use crate::store::StoreConfig;
 
 /// What the routing core is told. `bound` are the listeners as they were bound, `own` the addresses of this machine.
 pub(crate) fn routing_config(
@@ -40,6 +41,7 @@ pub(crate) fn routing_config(
         expires_max_s: seconds(settings.registrar.max_expires),
         expires_default_s: seconds(settings.registrar.default_expires),
     };
+    config.durable_registrations = settings.registrations.keep == settings::Keep::Disk;
     config.auth = routing::AuthConfig {
         websocket: settings
             .auth
@@ -142,6 +144,14 @@ pub(crate) fn origins(settings: &GatewaySettings) -> Origins {
         settings::Origins::Any => Origins::Any,
         settings::Origins::Own(others) => Origins::Own(others.clone()),
     }
+}
+
+/// How registrations are written down. `None` when they are kept in memory only.
+pub(crate) fn store_config(settings: &GatewaySettings) -> Option<StoreConfig> {
+    let registrations = &settings.registrations;
+    (registrations.keep == settings::Keep::Disk).then_some(StoreConfig {
+        window: registrations.window,
+    })
 }
 
 /// The transport that a listener gives to flows.

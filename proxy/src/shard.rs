@@ -106,7 +106,8 @@ pub(crate) struct ShardParts {
     pub(crate) index: usize,
     pub(crate) shards: Shards,
     pub(crate) conns: Arc<Conns>,
-    pub(crate) store: Store,
+    /// `None` when registrations are kept in memory only.
+    pub(crate) store: Option<Store>,
     pub(crate) relay: RelayTarget,
     pub(crate) services: Services,
     pub(crate) journal: Journal,
@@ -122,7 +123,7 @@ pub(crate) struct ShardThread {
     index: usize,
     shards: Shards,
     conns: Arc<Conns>,
-    store: Store,
+    store: Option<Store>,
     relay: RelayLink,
     services: Services,
     journal: Journal,
@@ -367,8 +368,12 @@ impl ShardThread {
                 }
             }
             Output::Store { ticket, changes } => {
-                if let Some(ticket) = self.store.write(self.index, ticket, changes) {
-                    self.proxy.handle_stored(now, ticket, false);
+                let answered = match &self.store {
+                    Some(store) => store.write(self.index, ticket, changes),
+                    None => ticket.map(|ticket| (ticket, true)),
+                };
+                if let Some((ticket, stored)) = answered {
+                    self.proxy.handle_stored(now, ticket, stored);
                 }
             }
             Output::Event(event) => self.tell(event),

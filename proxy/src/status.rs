@@ -14,6 +14,7 @@ use viaduct_routing::{CallNumber, CallView, Counters, Flags, Gauges, Location};
 use crate::journal::Journal;
 use crate::net::conns::Conns;
 use crate::shard::{Command, ShardInput, ShardSnapshot, Shards};
+use crate::store::StoreCounters;
 
 /// How long a signalling thread may take to answer.
 const ANSWER_MAX: Duration = Duration::from_secs(2);
@@ -32,6 +33,8 @@ pub(crate) struct Parts {
     pub(crate) shards: Shards,
     pub(crate) location: Arc<Location>,
     pub(crate) conns: Arc<Conns>,
+    /// What the store has done, if there is one.
+    pub(crate) store: Option<Arc<StoreCounters>>,
     pub(crate) journal: Journal,
     /// `built-in`, or the address of another relay.
     pub(crate) relay_mode: String,

@@ -1,19 +1,16 @@
 //! What survives a restart: registrations and secrets, in one embedded database.
-//!
-//! One thread writes. It takes whatever waits, writes it in one transaction and waits for the disk once, so a thousand
-//! registrations in a burst cost hardly more than one. A registration is acknowledged after that.
+
+mod writer;
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::thread::JoinHandle;
 
 use anyhow::Context;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
-use viaduct_routing::{BindingRecord, Change, Ticket};
+use viaduct_routing::{BindingRecord, Change};
 use viaduct_sip::{Aor, Uri};
 
+pub(crate) use self::writer::{Store, StoreConfig, StoreCounters, StoreThread};
 use crate::private;
-use crate::shard::{ShardInput, Shards};
 
 /// Key: address of record, NUL, Contact URI. Value: a [`BindingRecord`] as JSON.
 const BINDINGS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("bindings");
@@ -21,39 +18,10 @@ const BINDINGS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("binding
 /// Named secrets of 32 octets.
 const SECRETS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("secrets");
 
-/// Writes that wait for the disk.
-const QUEUE: usize = 16_384;
-
-/// Writes in one transaction.
-const BATCH: usize = 1_024;
-
 /// The database, opened.
 #[derive(Debug)]
 pub(crate) struct StoreFile {
     database: Database,
-}
-
-/// The way to the writing thread.
-#[derive(Debug, Clone)]
-pub(crate) struct Store {
-    queue: SyncSender<Write>,
-}
-
-#[derive(Debug)]
-enum Write {
-    Changes {
-        shard: usize,
-        ticket: Option<Ticket>,
-        changes: Vec<Change>,
-    },
-    Stop,
-}
-
-/// The writing thread.
-#[derive(Debug)]
-pub(crate) struct StoreThread {
-    queue: SyncSender<Write>,
-    thread: JoinHandle<()>,
 }
 
 impl StoreFile {
@@ -121,100 +89,34 @@ impl StoreFile {
         Ok(())
     }
 
-    /// Starts the writing thread.
-    pub(crate) fn start(self, shards: Shards) -> anyhow::Result<(Store, StoreThread)> {
-        let (sender, receiver) = sync_channel(QUEUE);
-        let thread = std::thread::Builder::new()
-            .name("store".to_owned())
-            .spawn(move || self.run(&receiver, &shards))
-            .context("starting the store's thread")?;
-        Ok((
-            Store {
-                queue: sender.clone(),
-            },
-            StoreThread {
-                queue: sender,
-                thread,
-            },
-        ))
+    /// Forgets every binding.
+    pub(crate) fn forget_all(&self) -> anyhow::Result<()> {
+        let write = self.database.begin_write()?;
+        write.delete_table(BINDINGS)?;
+        write.open_table(BINDINGS)?;
+        write.commit()?;
+        Ok(())
     }
 
-    fn run(self, queue: &Receiver<Write>, shards: &Shards) {
-        let mut stopping = false;
-        while !stopping {
-            let Ok(first) = queue.recv() else { return };
-            let batch: Vec<Write> = std::iter::once(first)
-                .chain(queue.try_iter().take(BATCH - 1))
-                .collect();
-            stopping = batch.iter().any(|write| matches!(write, Write::Stop));
-            let stored = match self.commit(&batch) {
-                Ok(()) => true,
-                Err(error) => {
-                    tracing::error!("registrations cannot be stored: {error:#}");
-                    false
-                }
-            };
-            for write in batch {
-                if let Write::Changes {
-                    shard,
-                    ticket: Some(ticket),
-                    ..
-                } = write
-                {
-                    shards
-                        .at(shard)
-                        .push_blocking(ShardInput::Stored { ticket, stored });
-                }
-            }
-        }
-    }
-
-    fn commit(&self, batch: &[Write]) -> anyhow::Result<()> {
+    /// Writes changes in their order, all or none, and waits for the disk.
+    fn commit<'c>(&self, changes: impl Iterator<Item = &'c Change>) -> anyhow::Result<()> {
         let write = self.database.begin_write()?;
         {
             let mut table = write.open_table(BINDINGS)?;
-            for item in batch {
-                let Write::Changes { changes, .. } = item else {
-                    continue;
-                };
-                for change in changes {
-                    match change {
-                        Change::Put { aor, record } => {
-                            let value = serde_json::to_vec(record)?;
-                            table.insert(&*binding_key(aor, &record.uri), &value[..])?;
-                        }
-                        Change::Delete { aor, uri } => {
-                            table.remove(&*binding_key(aor, uri))?;
-                        }
+            for change in changes {
+                match change {
+                    Change::Put { aor, record } => {
+                        let value = serde_json::to_vec(record)?;
+                        table.insert(&*binding_key(aor, &record.uri), &value[..])?;
+                    }
+                    Change::Delete { aor, uri } => {
+                        table.remove(&*binding_key(aor, uri))?;
                     }
                 }
             }
         }
         write.commit()?;
         Ok(())
-    }
-}
-
-impl Store {
-    /// Queues changes. Gives the ticket back when the queue is full: nothing will be written.
-    pub(crate) fn write(&self, shard: usize, ticket: Option<Ticket>, changes: Vec<Change>) -> Option<Ticket> {
-        match self.queue.try_send(Write::Changes {
-            shard,
-            ticket,
-            changes,
-        }) {
-            Ok(()) => None,
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => ticket,
-        }
-    }
-}
-
-impl StoreThread {
-    /// Writes what waits, and ends.
-    pub(crate) fn stop(self) {
-        if self.queue.send(Write::Stop).is_ok() && self.thread.join().is_err() {
-            tracing::error!("the store's thread ended with a fault");
-        }
     }
 }
 
@@ -235,14 +137,14 @@ mod tests {
 
     use super::*;
 
-    fn folder(name: &str) -> PathBuf {
+    pub(super) fn folder(name: &str) -> PathBuf {
         let path = std::env::temp_dir().join(format!("viaduct-store-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&path);
         std::fs::create_dir_all(&path).unwrap();
         path
     }
 
-    fn record(uri: &str) -> BindingRecord {
+    pub(super) fn record(uri: &str) -> BindingRecord {
         BindingRecord {
             uri: uri.to_owned(),
             q: 1_000,
@@ -260,7 +162,7 @@ mod tests {
         }
     }
 
-    fn aor(user: &str) -> Aor {
+    pub(super) fn aor(user: &str) -> Aor {
         Aor::from_uri(&Uri::parse(&format!("sip:{user}@example.com")).unwrap()).unwrap()
     }
 
@@ -273,30 +175,16 @@ mod tests {
             aor: aor(user),
             record: record(uri),
         };
-        let changes = vec![
+        let changes = [
             put("alice", "sip:a@h"),
             put("b%20b", "sip:b@h"),
             put("alice", "sip:c@h"),
         ];
-        let write = Write::Changes {
-            shard: 0,
-            ticket: None,
-            changes,
-        };
-        let gone = vec![Change::Delete {
+        let gone = Change::Delete {
             aor: aor("alice"),
             uri: "sip:c@h".into(),
-        }];
-        store
-            .commit(&[
-                write,
-                Write::Changes {
-                    shard: 0,
-                    ticket: None,
-                    changes: gone,
-                },
-            ])
-            .unwrap();
+        };
+        store.commit(changes.iter().chain([&gone])).unwrap();
         drop(store);
 
         let store = StoreFile::open(&folder).unwrap();
@@ -312,6 +200,8 @@ mod tests {
         );
         store.forget(&[(aor("alice"), "sip:a@h".to_owned())]).unwrap();
         assert_eq!(store.bindings().unwrap().len(), 1);
+        store.forget_all().unwrap();
+        assert_eq!(store.bindings().unwrap(), []);
         std::fs::remove_dir_all(folder).unwrap();
     }
 

@@ -120,7 +120,7 @@ codes! {
     NoUsers = "W002", "there is no user",
         "Nobody can register or call. Add `users` or a `user_source`.";
     Unused = "W003", "a key has no effect",
-        "The media keys of `relay` belong to the built-in relay; with a relay elsewhere, set them there.";
+        "Another key switches it off: the media keys of `relay` belong to the built-in relay, and a `window` to registrations that are written down.";
     RouteShadowed = "W004", "a route is never reached",
         "Routes are tried from the top and the first match wins. An earlier route takes every call of this one; move it up or delete it.";
     UserShadowed = "W005", "a user cannot be called",

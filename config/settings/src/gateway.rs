@@ -3,6 +3,7 @@
 pub(crate) mod limits;
 pub(crate) mod listen;
 pub(crate) mod media_policy;
+pub(crate) mod registrations;
 pub(crate) mod relay;
 pub(crate) mod routes;
 pub(crate) mod service;
@@ -30,6 +31,7 @@ use crate::tree::{self, Kind, Node};
 use self::limits::LimitSettings;
 use self::listen::{Listener, ListenerForm};
 use self::media_policy::{MediaPolicy, MediaPolicyForm};
+use self::registrations::RegistrationSettings;
 use self::relay::RelaySection;
 use self::routes::{Route, routes};
 use self::service::{
@@ -62,6 +64,8 @@ pub struct GatewaySettings {
     pub limits: LimitSettings,
     /// How long registrations last.
     pub registrar: RegistrarSettings,
+    /// Where registrations are kept.
+    pub registrations: RegistrationSettings,
     /// How patient signalling is.
     pub timers: TimerSettings,
     /// How users prove who they are.
@@ -108,6 +112,8 @@ section! {
         limits: LimitSettings = default(section_form::<LimitSettings>(), "{}");
         /// How long registrations last.
         registrar: RegistrarSettings = default(section_form::<RegistrarSettings>(), "{}");
+        /// Where registrations are kept, and what of them survives a power cut.
+        registrations: RegistrationSettings = default(section_form::<RegistrationSettings>(), "{}");
         /// How patient signalling is.
         timers: TimerSettings = default(section_form::<TimerSettings>(), "{}");
         /// How users prove who they are, and which pages may connect.

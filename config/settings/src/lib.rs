@@ -56,6 +56,7 @@ pub use self::form::quantity::Rate;
 pub use self::gateway::limits::LimitSettings;
 pub use self::gateway::listen::{AdvertisedHost, Listener, Scheme};
 pub use self::gateway::media_policy::{FlagString, MediaPolicy, MediaRow, MediaTable};
+pub use self::gateway::registrations::{Keep, RegistrationSettings};
 pub use self::gateway::relay::{NgAddress, RelayMode, RelaySection};
 pub use self::gateway::routes::{Pattern, Ring, Route, RouteMatch, Service, Target};
 pub use self::gateway::service::{

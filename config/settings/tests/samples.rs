@@ -44,6 +44,7 @@ fn the_complete_sample_has_no_mistakes_and_every_default() {
     let plain = gateway("minimal.yaml").settings;
     assert_eq!(settings.limits, plain.limits);
     assert_eq!(settings.registrar, plain.registrar);
+    assert_eq!(settings.registrations, plain.registrations);
     assert_eq!(settings.auth, plain.auth);
     assert_eq!(settings.metrics, plain.metrics);
     assert_eq!(settings.log, plain.log);

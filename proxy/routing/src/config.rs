@@ -196,6 +196,9 @@ pub struct Config {
     pub routes: Vec<RouteRule>,
     /// Registration times.
     pub registrar: RegistrarTimes,
+    /// A registration is acknowledged when [`Output::Store`](crate::Output::Store) has been answered. False keeps
+    /// registrations in memory only, and asks for nothing to be stored. True.
+    pub durable_registrations: bool,
     /// How passwords are asked for.
     pub auth: AuthConfig,
     /// How media is bridged.
@@ -217,6 +220,7 @@ impl Config {
             listeners: Vec::new(),
             routes: Vec::new(),
             registrar: RegistrarTimes::default(),
+            durable_registrations: true,
             auth: AuthConfig::default(),
             media: MediaConfig::default(),
             limits: Limits::default(),

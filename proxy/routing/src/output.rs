@@ -11,9 +11,9 @@ use viaduct_txn::{ClientId, Flow, Hop};
 
 use crate::{AuthFailure, Flags};
 
-/// Names one thing that the shell was asked to do and whose result is awaited.
+/// Names one thing that the shell was asked to do and whose result is awaited. Each is unique within its shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Ticket(pub(crate) u64);
+pub struct Ticket(pub u64);
 
 /// Names a message whose fate its sender wants to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -119,6 +119,12 @@ impl<T> Inputs<T> {
         self.queue.try_recv().ok()
     }
 
+    /// The next input, waiting for it. `None` when none can come.
+    #[cfg(test)]
+    pub(crate) fn wait(&mut self) -> Option<T> {
+        self.queue.blocking_recv()
+    }
+
     pub(crate) fn is_waiting(&self) -> bool {
         !self.queue.is_empty()
     }

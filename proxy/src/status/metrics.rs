@@ -9,6 +9,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 use super::{Parts, Snapshots};
+use crate::store::StoreCounters;
 
 /// The values of one moment.
 #[derive(Debug)]
@@ -44,6 +45,12 @@ impl Moment {
                 .sum::<u64>()
         };
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let of_store = |of: fn(&StoreCounters) -> &AtomicU64| {
+            parts
+                .store
+                .as_deref()
+                .map_or(0, |counters| of(counters).load(Ordering::Relaxed))
+        };
         let conns = &parts.conns.counters;
         let (sip, all) = parts.conns.len();
         Self {
@@ -208,6 +215,26 @@ impl Moment {
                     "websocket_refusals",
                     "WebSocket handshakes refused",
                     read(&conns.websocket_refusals),
+                ),
+                (
+                    "store_commits",
+                    "Transactions of the store",
+                    of_store(|c| &c.commits),
+                ),
+                (
+                    "store_changes",
+                    "Changes of registrations that were stored",
+                    of_store(|c| &c.changes),
+                ),
+                (
+                    "store_failures",
+                    "Transactions of the store that failed",
+                    of_store(|c| &c.failures),
+                ),
+                (
+                    "store_refused",
+                    "Changes of registrations not taken because too many waited for the disk",
+                    of_store(|c| &c.refused),
                 ),
                 (
                     "log_lines_lost",

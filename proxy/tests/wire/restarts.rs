@@ -4,7 +4,7 @@ use serde_json::Value;
 use viaduct_sip::{Method, Transport};
 
 use crate::support::echo_call::EchoCall;
-use crate::support::gateway::Gateway;
+use crate::support::gateway::{Gateway, Setup};
 use crate::support::phone::{Phone, expect_status};
 use crate::support::socket::{connect, secure};
 
@@ -76,5 +76,45 @@ fn what_was_removed_stays_removed() {
     phone.register_for(0);
     let gateway = gateway.crash();
     assert_eq!(gateway.ask("registrations"), Value::Array(Vec::new()));
+    gateway.finish();
+}
+
+#[test]
+fn with_registrations_in_memory_nobody_is_registered_after_a_restart() {
+    let kept = Gateway::start();
+    Phone::udp(&kept, "201").register();
+    assert_eq!(kept.figure("viaduct_store_changes_total"), 1);
+    kept.finish();
+
+    let gateway = Setup {
+        registrations: "keep: memory",
+        ..Setup::default()
+    }
+    .start();
+    let mut phone = Phone::udp(&gateway, "201");
+    phone.register();
+    assert_eq!(gateway.registrations("201").len(), 1);
+    assert_eq!(gateway.figure("viaduct_store_changes_total"), 0);
+    let gateway = gateway.restart();
+    assert_eq!(gateway.ask("registrations"), Value::Array(Vec::new()));
+    gateway.finish();
+}
+
+#[test]
+fn with_a_window_a_crash_costs_what_was_not_written_and_an_orderly_end_costs_nothing() {
+    let gateway = Setup {
+        registrations: "window: 1m",
+        ..Setup::default()
+    }
+    .start();
+    let mut phone = Phone::udp(&gateway, "201");
+    phone.register();
+    let gateway = gateway.restart();
+    assert_eq!(gateway.registrations("201").len(), 1);
+    let mut other = Phone::udp(&gateway, "202");
+    other.register();
+    let gateway = gateway.crash();
+    assert_eq!(gateway.registrations("201").len(), 1);
+    assert_eq!(gateway.registrations("202").len(), 0);
     gateway.finish();
 }

@@ -45,6 +45,7 @@ pub(super) fn run(
         relay: file.relay,
         limits: file.limits,
         registrar: file.registrar,
+        registrations: file.registrations,
         timers: file.timers,
         auth: file.auth,
         control_socket,

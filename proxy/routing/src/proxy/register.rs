@@ -64,6 +64,15 @@ impl Proxy {
         let done = registrar.register(&self.location, &aor, request, *flow, now)?;
         self.counters.registers += 1;
         self.tell_changes(&aor, &known, &done.kept, &done.removed);
+        let pending = PendingRegister {
+            server: *server,
+            flow: *flow,
+            bindings: done.bindings,
+        };
+        if !config.durable_registrations {
+            self.answer_register(now, &pending);
+            return Ok(());
+        }
         let clock = self.shard.clock;
         let put = done.kept.iter().map(|binding| Change::Put {
             aor: aor.clone(),
@@ -74,11 +83,6 @@ impl Proxy {
             uri: binding.uri.clone(),
         });
         let changes: Vec<Change> = delete.chain(put).collect();
-        let pending = PendingRegister {
-            server: *server,
-            flow: *flow,
-            bindings: done.bindings,
-        };
         if changes.is_empty() {
             self.answer_register(now, &pending);
         } else {
@@ -164,6 +168,9 @@ impl Proxy {
         }
         for (aor, binding) in &gone {
             self.tell_unregistered(aor, binding, reason);
+        }
+        if !self.config.durable_registrations {
+            return;
         }
         let delete = |(aor, binding): (Aor, Arc<Binding>)| Change::Delete {
             aor,

@@ -35,6 +35,8 @@ pub(crate) struct Ports {
 pub(crate) struct Setup {
     /// Keys of `limits`.
     pub(crate) limits: &'static str,
+    /// Keys of `registrations`.
+    pub(crate) registrations: &'static str,
     /// `relay.mode` and what goes with it.
     pub(crate) relay: Option<String>,
     /// `auth.origins`.
@@ -65,6 +67,7 @@ impl Setup {
         let port = || free_port(bound);
         Self {
             limits: "",
+            registrations: "",
             relay: None,
             origins: "own",
             user_204: "",
@@ -87,6 +90,7 @@ impl Setup {
     pub(crate) fn text(&self) -> String {
         let Self {
             limits,
+            registrations,
             origins,
             user_204,
             address,
@@ -128,6 +132,7 @@ listen:
 {users}relay: {{ {relay} }}
 limits: {{ calls: 100, {limits} }}
 registrar: {{ min_expires: 10s }}
+registrations: {{ {registrations} }}
 timers: {{ t1: 20ms, t2: 80ms, t4: 80ms, d: 1s, lost_flow_check: 200ms, lost_flow_silence: 1s }}
 auth: {{ origins: {origins} }}
 metrics: {{ listen: \"{metrics}\" }}
@@ -297,6 +302,15 @@ impl Gateway {
 
     /// Ends it as a power cut would, and starts it again.
     pub(crate) fn crash(self) -> Self {
+        self.start_again(Signal::SIGKILL)
+    }
+
+    /// Ends it in good order, and starts it again.
+    pub(crate) fn restart(self) -> Self {
+        self.start_again(Signal::SIGINT)
+    }
+
+    fn start_again(self, end: Signal) -> Self {
         let Self {
             process,
             folder,
@@ -306,8 +320,13 @@ impl Gateway {
             ports,
             ..
         } = self;
-        process.signal(Signal::SIGKILL);
-        assert_eq!(process.end().status.code(), None);
+        process.signal(end);
+        let ended = process.end();
+        if end == Signal::SIGKILL {
+            assert_eq!(ended.status.code(), None);
+        } else {
+            ended.expect_good();
+        }
         let mut gateway = Self {
             process: launch(&file),
             folder,

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, quoted};
+use crate::gateway::registrations::Keep;
 use crate::gateway::routes::{Pattern, Route, Target};
 use crate::gateway::users::Algorithm;
 use crate::listener::is_local;
@@ -15,6 +16,7 @@ impl Check<'_> {
     pub(super) fn people(&mut self) {
         self.domain();
         self.expires();
+        self.window();
         self.challenges();
         self.users();
         self.routes();
@@ -68,6 +70,22 @@ impl Check<'_> {
                 .note("the order must be min_expires, default_expires, max_expires");
             self.report(diagnostic);
         }
+    }
+
+    /// What is not written down at all waits for nothing.
+    fn window(&mut self) {
+        let registrations = &self.file.registrations;
+        if registrations.keep == Keep::Disk || registrations.window.is_zero() {
+            return;
+        }
+        let diagnostic = Diagnostic::new(
+            Code::Unused,
+            "registrations.window has no effect with `keep: memory`",
+        )
+        .at(self.positions.nearest(&["registrations", "window"]))
+        .note("nothing is written, so every registration is lost at a restart")
+        .help("delete it, or write `keep: disk`".to_owned());
+        self.report(diagnostic);
     }
 
     /// MD5 must be the last challenge over WebSocket, or browsers cannot register.
