@@ -197,8 +197,10 @@ fn broken_requests_are_answered_when_they_can_be() {
         world.send(phone, good.replacen(from, to, 1).into_bytes());
         world.expect(phone, status);
     }
-    // Nobody could recognise an answer to this one.
+    // An answer is recognised by Via and CSeq (RFC 3261 section 17.1.3).
     world.send(phone, good.replace("Call-ID", "X-ID").into_bytes());
+    assert!(!world.expect(phone, "400").has(HeaderName::CallId));
+    world.send(phone, good.replace("CSeq", "X-CSeq").into_bytes());
     world.expect_nothing(phone);
     world.expect_clean();
 }

@@ -181,7 +181,12 @@ impl World {
     /// Sends octets from an end.
     pub fn send(&mut self, end: EndId, octets: impl Into<Bytes>) {
         let flow = self.ends[end.0].flow;
-        match Message::parse_frame(octets.into(), &Limits::default()) {
+        // Octets after the body of a datagram are no part of its message.
+        let parse = match flow.transport {
+            Transport::Udp => Message::parse_datagram,
+            _ => Message::parse_frame,
+        };
+        match parse(octets.into(), &Limits::default()) {
             Ok(message) => self.proxy.handle_message(self.now, flow, &message),
             Err(error) => self.proxy.handle_bad_message(self.now, flow, &error),
         }
@@ -214,6 +219,11 @@ impl World {
         let first = parse(&request.clone().build().unwrap());
         self.send(end, first.octets().clone());
         let challenge = self.take(end);
+        self.send_again_with_password(end, &first, &challenge)
+    }
+
+    /// Sends a request again with an answer to the challenge that it got. Answers it as it was sent.
+    pub fn send_again_with_password(&mut self, end: EndId, first: &Message, challenge: &Message) -> Message {
         let status = challenge.status().map(StatusCode::get);
         let (ask, answer) = match status {
             Some(401) => (HeaderName::WwwAuthenticate, HeaderName::Authorization),
@@ -221,7 +231,7 @@ impl World {
             _ => panic!("no challenge but {challenge:?}"),
         };
         if first.method() == Some(Method::Invite) {
-            let ack = RequestBuilder::ack_for(&first, &challenge)
+            let ack = RequestBuilder::ack_for(first, challenge)
                 .unwrap()
                 .build()
                 .unwrap();
@@ -229,11 +239,12 @@ impl World {
         }
         // Browsers read only the last challenge.
         let value = challenge.headers(ask).last().unwrap().value().to_vec();
-        let credentials = self.credentials(end, &first, &value);
+        let credentials = self.credentials(end, first, &value);
         let via = self.next_via(end);
         let cseq = first.cseq().unwrap().unwrap().number + 1;
-        let mut edit = viaduct_sip::Edit::new(&first);
-        edit.set(HeaderName::Via, via);
+        let mut edit = viaduct_sip::Edit::new(first);
+        edit.remove_first(HeaderName::Via);
+        edit.prepend(HeaderName::Via, via);
         edit.set(
             HeaderName::CSeq,
             format!("{cseq} {}", first.method().unwrap().as_str()),
@@ -413,6 +424,11 @@ impl World {
             .inbox
             .pop_front()
             .unwrap_or_else(|| panic!("{user} got nothing"))
+    }
+
+    /// Takes the next message of an end, if there is one.
+    pub fn try_take(&mut self, end: EndId) -> Option<Message> {
+        self.ends[end.0].inbox.pop_front()
     }
 
     /// Takes the next message of an end, which must be this method or status code.

@@ -35,10 +35,9 @@ impl Proxy {
             .and_then(Result::ok)
             .and_then(|to| to.uri().ok())
             .ok_or(Refusal::BadHeader("To"))?;
-        if !to
-            .host()
-            .is_some_and(|host| self.config.is_our_host(&host, flow.local))
-        {
+        // An address of record is a SIP or SIPS URI (RFC 3261 section 10.3, RFC 4475 section 3.3.4).
+        let host = to.host().ok_or(Refusal::BadHeader("To"))?;
+        if !self.config.is_our_host(&host, flow.local) {
             return Err(Refusal::RelayDenied);
         }
         let name = self.user_name(&to).ok_or(Refusal::BadHeader("To"))?;

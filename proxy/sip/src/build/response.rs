@@ -13,7 +13,8 @@ use crate::{HeaderName, Message, NameAddr, NameRef, StatusCode, Via};
 /// Makes the response to a request (RFC 3261 section 8.2.6).
 ///
 /// All Vias, From, To, Call-ID and CSeq are those of the request, octet for octet; Record-Route too where a dialog may
-/// come of it, and Timestamp in a 100.
+/// come of it, and Timestamp in a 100. A refusal leaves out From, To and Call-ID where the request has none: whoever sent
+/// it recognises the answer by Via and CSeq (section 17.1.3).
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct ResponseBuilder<'m> {
@@ -122,9 +123,15 @@ impl<'m> ResponseBuilder<'m> {
                 out.received_line(HeaderName::RecordRoute, header.value());
             }
         }
-        out.received_line(HeaderName::From, self.needed(HeaderName::From)?);
-        self.to(&mut out)?;
-        out.received_line(HeaderName::CallId, self.needed(HeaderName::CallId)?);
+        if let Some(from) = self.expected(HeaderName::From)? {
+            out.received_line(HeaderName::From, from);
+        }
+        if let Some(to) = self.expected(HeaderName::To)? {
+            self.to(to, &mut out)?;
+        }
+        if let Some(call_id) = self.expected(HeaderName::CallId)? {
+            out.received_line(HeaderName::CallId, call_id);
+        }
         out.received_line(HeaderName::CSeq, self.needed(HeaderName::CSeq)?);
         if self.status == StatusCode::TRYING
             && let Some(timestamp) = self.request.header(HeaderName::Timestamp)
@@ -139,6 +146,15 @@ impl<'m> ResponseBuilder<'m> {
     fn needed(&self, name: HeaderName) -> Result<&'m [u8], BuildError> {
         let value = self.request.header(name).filter(|value| !value.is_empty());
         value.ok_or(BuildError::Missing(name))
+    }
+
+    /// `None` where it is missing and the response is a refusal.
+    fn expected(&self, name: HeaderName) -> Result<Option<&'m [u8]>, BuildError> {
+        match self.needed(name) {
+            Ok(value) => Ok(Some(value)),
+            Err(_) if self.status.get() >= 400 => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn vias(&self, out: &mut Writer) -> Result<(), BuildError> {
@@ -160,8 +176,7 @@ impl<'m> ResponseBuilder<'m> {
         Ok(())
     }
 
-    fn to(&self, out: &mut Writer) -> Result<(), BuildError> {
-        let to = self.needed(HeaderName::To)?;
+    fn to(&self, to: &[u8], out: &mut Writer) -> Result<(), BuildError> {
         // A To that cannot be read goes back as it came.
         let has_tag = NameAddr::parse(to).map_or(true, |addr| addr.params().has("tag"));
         match &self.to_tag {
@@ -312,5 +327,23 @@ mod tests {
         let request = message("BYE sip:b SIP/2.0\r\nVia: SIP/2.0/UDP h\r\nFrom: <sip:a>\r\n\r\n");
         let built = ResponseBuilder::new(&request, StatusCode::OK).build();
         assert_eq!(built, Err(BuildError::Missing(HeaderName::To)));
+        // Nobody would recognise it.
+        let built = ResponseBuilder::new(&request, StatusCode::BAD_REQUEST).build();
+        assert_eq!(built, Err(BuildError::Missing(HeaderName::CSeq)));
+    }
+
+    /// RFC 4475 section 3.3.1.
+    #[test]
+    fn a_refusal_needs_no_more_than_via_and_cseq() {
+        let request =
+            message("BYE sip:b SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nCSeq: 7 BYE\r\n\r\n");
+        let made = ResponseBuilder::new(&request, StatusCode::BAD_REQUEST)
+            .to_tag("t")
+            .build();
+        assert_eq!(
+            made.unwrap(),
+            "SIP/2.0 400 Bad Request\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nCSeq: 7 BYE\r\n\
+             Content-Length: 0\r\n\r\n"
+        );
     }
 }
