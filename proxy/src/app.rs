@@ -222,6 +222,7 @@ impl Gateway {
                 relay_mode: match &settings.relay.mode {
                     RelayMode::BuiltIn => "built-in".to_owned(),
                     RelayMode::Ng(address) => format!("ng:udp://{address}"),
+                    RelayMode::None => "none".to_owned(),
                 },
                 relay: relay.clone(),
             }),
@@ -501,7 +502,7 @@ fn start_relay(
     journal: &Journal,
 ) -> anyhow::Result<Option<RelayHandle>> {
     match settings.relay.mode {
-        RelayMode::Ng(_) => Ok(None),
+        RelayMode::Ng(_) | RelayMode::None => Ok(None),
         RelayMode::BuiltIn => built_in::start(settings, shards, journal).map(Some),
     }
 }
@@ -513,6 +514,7 @@ async fn relay_target(
     match (&settings.relay.mode, relay) {
         (RelayMode::BuiltIn, Some(relay)) => Ok(RelayTarget::BuiltIn(relay.clone())),
         (RelayMode::BuiltIn, None) => bail!("the built-in relay was not started"),
+        (RelayMode::None, _) => Ok(RelayTarget::None),
         (RelayMode::Ng(address), _) => {
             let mut found = tokio::net::lookup_host((address.host.as_str(), address.port))
                 .await
@@ -551,7 +553,7 @@ fn phone_api(
         dial: extras.dial,
         udp_port: match settings.relay.mode {
             RelayMode::BuiltIn => settings.relay.media.browser_port,
-            RelayMode::Ng(_) => None,
+            RelayMode::Ng(_) | RelayMode::None => None,
         },
         desk_phone: extras.desk_phone,
         https_port: https.map(|(_, address)| address.port()),

@@ -58,6 +58,12 @@ pub(crate) fn routing_config(
             .map(|&one| algorithm(one))
             .collect(),
         allow_without_qop: settings.auth.without_qop,
+        trust_from: settings
+            .auth
+            .trust_from
+            .iter()
+            .map(|&network| self::network(network))
+            .collect(),
     };
     config.media = media(settings);
     let limits = &settings.limits;
@@ -191,7 +197,11 @@ fn media(settings: &GatewaySettings) -> MediaConfig {
         settings::IceMode::Lite => IceRole::Lite,
         settings::IceMode::Full => IceRole::Full,
     };
-    MediaConfig { policy, ice }
+    MediaConfig {
+        relayed: settings.relay.mode != settings::RelayMode::None,
+        policy,
+        ice,
+    }
 }
 
 /// A row that is left out asks for nothing itself: the profiles complete it.
@@ -274,6 +284,13 @@ fn user(user: &settings::User, settings: &GatewaySettings) -> routing::User {
         },
         codecs: (!user.codecs.is_empty()).then(|| user.codecs.clone()),
         identities: user.aliases.clone(),
+    }
+}
+
+fn network(network: settings::Network) -> routing::Network {
+    routing::Network {
+        address: network.address(),
+        prefix: network.prefix(),
     }
 }
 

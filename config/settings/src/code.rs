@@ -141,6 +141,10 @@ codes! {
         "Phones register at a domain and browsers check the certificate for it; `localhost` works on this machine only.";
     FlagUnused = "W013", "a relay flag has no effect",
         "The relay skips what it does not know, so a misspelt flag changes nothing without a word.";
+    TrustedPublic = "W014", "users of a public network need no password",
+        "Over UDP anybody can write a foreign address into a datagram, and whoever lives in that network can register and call as any user. Trust only networks of your own.";
+    NoRelay = "W015", "there is no media relay",
+        "SDP passes untouched, so media goes from end to end: browsers and phones, and phones behind different NATs, cannot hear each other.";
     CertificateName = "W031", "the certificate is for another name",
         "Browsers refuse WSS to a name that the certificate does not cover, and tell the page nothing but that the connection failed.";
     OptionUnused = "W040", "an option of rtpengine is known but has no effect here",

@@ -3,6 +3,7 @@
 pub(crate) mod address;
 pub(crate) mod choice;
 pub(crate) mod collection;
+pub(crate) mod network;
 pub(crate) mod number;
 pub(crate) mod quantity;
 pub(crate) mod text;
@@ -11,6 +12,7 @@ pub(crate) mod time;
 pub(crate) use address::{address, host, port_range, socket};
 pub(crate) use choice::{choice, choices};
 pub(crate) use collection::{list, map_of, numbered, one_or_many, or_word, section_form};
+pub(crate) use network::network;
 pub(crate) use number::{amount, count, port, switch};
 pub(crate) use quantity::{per_second, rate, size};
 pub(crate) use text::{path, text, token, variable};

@@ -52,6 +52,7 @@ pub use self::code::Code;
 pub use self::diagnostic::{Diagnostic, Diagnostics, Place, Span};
 pub use self::environment::{Environment, FixedEnvironment, FlagCheck, FlagProblem, Unavailable};
 pub use self::form::address::PortRange;
+pub use self::form::network::Network;
 pub use self::form::quantity::Rate;
 pub use self::gateway::limits::LimitSettings;
 pub use self::gateway::listen::{AdvertisedHost, Listener, Scheme};

@@ -1,6 +1,7 @@
 //! Who is this? Digest authentication of requests (RFC 3261 section 22, RFC 8760).
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,12 +12,12 @@ use viaduct_sip::{HeaderName, Message, StatusCode, Transport};
 
 use crate::{AuthConfig, User, Users};
 
-/// A user who has proven to be one. Only [`Authenticator::check`] makes it.
+/// A user who has proven to be one, or is trusted. Only [`Authenticator::check`] and [`Authenticator::trusted`] make it.
 #[derive(Debug, Clone)]
 pub struct Authenticated {
     user: Arc<User>,
-    /// The header line that held the proof: not for the next hop.
-    line: usize,
+    /// The header line with credentials for us: not for the next hop.
+    line: Option<usize>,
 }
 
 impl Authenticated {
@@ -25,8 +26,9 @@ impl Authenticated {
         &self.user
     }
 
-    /// The index of the header line with the credentials, to be removed before the request goes on.
-    pub fn line(&self) -> usize {
+    /// The index of the header line with credentials for us, to be removed before the request goes on. `None` from
+    /// somebody who needs none and brought none.
+    pub fn line(&self) -> Option<usize> {
         self.line
     }
 }
@@ -153,8 +155,26 @@ impl Authenticator {
         }
         Ok(Authenticated {
             user: user.clone(),
-            line: found.header.index(),
+            line: Some(found.header.index()),
         })
+    }
+
+    /// The user `name`, when whoever sends from `ip` is believed.
+    pub fn trusted(
+        request: &Message,
+        (asking, realm): (Asking, &str),
+        users: &Users,
+        config: &AuthConfig,
+        ip: IpAddr,
+        name: Option<&str>,
+    ) -> Option<Authenticated> {
+        if !config.trust_from.iter().any(|network| network.contains(ip)) {
+            return None;
+        }
+        let user = users.get(name?)?.clone();
+        let found = Credentials::find(request, asking.credentials_header(), realm).and_then(Result::ok);
+        let line = found.map(|found| found.header.index());
+        Some(Authenticated { user, line })
     }
 
     /// The user's name in credentials for our realm, proven or not.

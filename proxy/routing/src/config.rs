@@ -7,6 +7,7 @@ use viaduct_sip::digest::Algorithm;
 use viaduct_sip::{Host, Transport, Uri};
 use viaduct_txn::Timing;
 
+use crate::Network;
 use crate::media::MediaConfig;
 
 /// One address that this proxy listens on.
@@ -102,6 +103,8 @@ pub struct AuthConfig {
     pub other: Vec<Algorithm>,
     /// Let in clients of RFC 2069, which send no `qop` and cannot be protected from replay. False.
     pub allow_without_qop: bool,
+    /// Whoever sends from one of these is the user that it says it is. None.
+    pub trust_from: Vec<Network>,
 }
 
 impl Default for AuthConfig {
@@ -110,6 +113,7 @@ impl Default for AuthConfig {
             websocket: vec![Algorithm::Sha256, Algorithm::Md5],
             other: vec![Algorithm::Md5],
             allow_without_qop: false,
+            trust_from: Vec::new(),
         }
     }
 }

@@ -53,6 +53,7 @@ mod flags;
 mod guard;
 mod location;
 pub mod media;
+mod network;
 mod output;
 mod proxy;
 mod refusal;
@@ -74,6 +75,7 @@ pub use self::counters::Counters;
 pub use self::flags::{Flag, Flags};
 pub use self::guard::{Guard, GuardLimits, Rate};
 pub use self::location::{Binding, Bindings, Location};
+pub use self::network::Network;
 pub use self::output::{
     BindingRecord, CallEnd, CallNumber, Change, Event, Output, ProxyEnd, RelayFailure, SendId, Ticket,
     UnregisterReason,

@@ -15,12 +15,24 @@ use viaduct_ng as ng;
 use crate::{Flag, Flags};
 
 /// How media is bridged.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MediaConfig {
+    /// False lets every SDP pass untouched and never asks a relay. True.
+    pub relayed: bool,
     /// Where the flags for the relay come from.
     pub policy: Policy,
     /// What the relay is towards browsers.
     pub ice: IceRole,
+}
+
+impl Default for MediaConfig {
+    fn default() -> Self {
+        Self {
+            relayed: true,
+            policy: Policy::default(),
+            ice: IceRole::default(),
+        }
+    }
 }
 
 /// What the relay is towards browsers (RFC 8445 section 2.5).

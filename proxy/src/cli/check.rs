@@ -72,6 +72,7 @@ fn explain_policy(settings: &GatewaySettings) -> Vec<String> {
     let config = MediaConfig {
         policy: Policy::Table(Box::new(convert::media_table(table))),
         ice,
+        ..MediaConfig::default()
     };
     let (web, phone) = (Endpoint::new(Profile::Web), Endpoint::new(Profile::Phone));
     let given = [

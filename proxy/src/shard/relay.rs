@@ -31,12 +31,15 @@ pub(crate) enum RelayTarget {
         /// How long it may take, repetitions included.
         patience: Duration,
     },
+    /// None: nothing is asked.
+    None,
 }
 
 /// One thread's way to the relay.
 pub(crate) enum RelayLink {
     BuiltIn(RelayHandle),
     Ng(Box<NgLink>),
+    None,
 }
 
 /// NG over a socket of this thread's own.
@@ -55,6 +58,7 @@ impl RelayLink {
     pub(crate) fn new(target: RelayTarget, poll: &Poll, token: Token) -> io::Result<Self> {
         match target {
             RelayTarget::BuiltIn(handle) => Ok(Self::BuiltIn(handle)),
+            RelayTarget::None => Ok(Self::None),
             RelayTarget::Ng { address, patience } => {
                 let any: IpAddr = if address.is_ipv4() {
                     Ipv4Addr::UNSPECIFIED.into()
@@ -103,6 +107,7 @@ impl RelayLink {
                 })
                 .is_ok(),
             Self::Ng(link) => link.ask(now, ticket, &request),
+            Self::None => false,
         };
         ticket
             .filter(|_| !asked)
@@ -125,14 +130,14 @@ impl RelayLink {
 
     pub(crate) fn poll_reply(&mut self) -> Option<(Ticket, Result<ng::Reply, RelayFailure>)> {
         match self {
-            Self::BuiltIn(_) => None,
+            Self::BuiltIn(_) | Self::None => None,
             Self::Ng(link) => link.replies.pop_front(),
         }
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         match self {
-            Self::BuiltIn(_) => None,
+            Self::BuiltIn(_) | Self::None => None,
             Self::Ng(link) => link.client.poll_timeout(),
         }
     }

@@ -226,3 +226,32 @@ fn the_relay_is_told_the_branch_of_the_first_exchange_only() {
         .collect();
     assert_eq!(named, [true, true, false]);
 }
+
+/// `relay: { mode: none }`: bodies belong to the endpoints (RFC 3261 section 16.6, step 1).
+#[test]
+fn without_a_relay_sdp_passes_untouched() {
+    let mut world = World::with(|config, _| config.media.relayed = false);
+    let (caller, callee) = (world.phone("200"), world.phone("201"));
+    world.register(caller);
+    world.register(callee);
+    world.call(caller, "201", Some(PHONE_OFFER));
+    let invite = world.expect(callee, "INVITE");
+    assert_eq!(invite.body(), PHONE_OFFER.as_bytes());
+    world.respond(callee, &invite, 200, Some(PHONE_ANSWER));
+    let ok = world.expect(caller, "200");
+    assert_eq!(ok.body(), PHONE_ANSWER.as_bytes());
+    let mut dialog = Dialog::of_caller(caller, &ok);
+    world.send_in(&mut dialog, Method::Ack, Some(PHONE_OFFER));
+    assert_eq!(world.expect(callee, "ACK").body(), PHONE_OFFER.as_bytes());
+    world.send_in(&mut dialog, Method::Invite, Some(PHONE_OFFER));
+    let reinvite = world.expect(callee, "INVITE");
+    assert_eq!(reinvite.body(), PHONE_OFFER.as_bytes());
+    world.expect(caller, "100");
+    world.respond(callee, &reinvite, 200, Some(PHONE_ANSWER));
+    world.expect(caller, "200");
+    world.send_in(&mut dialog, Method::Bye, None);
+    let bye = world.expect(callee, "BYE");
+    world.respond(callee, &bye, 200, None);
+    world.expect(caller, "200");
+    assert!(world.relay.commands().is_empty());
+}

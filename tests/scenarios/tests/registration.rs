@@ -179,3 +179,48 @@ fn options_to_the_proxy_is_answered_without_a_password() {
     let answer = world.expect(phone, "200");
     assert!(answer.has(HeaderName::Allow) && answer.has(HeaderName::Accept));
 }
+
+/// `auth.trust_from`: devices of a network are believed, unless they name nobody.
+#[test]
+fn devices_of_a_trusted_network_need_no_password() {
+    let ten = viaduct_routing::Network {
+        address: [10, 0, 0, 0].into(),
+        prefix: 24,
+    };
+    let mut world = World::with(|config, _| config.auth.trust_from = vec![ten]);
+    let (caller, callee, stranger) = (world.phone("200"), world.phone("201"), world.phone("nobody"));
+    for end in [caller, callee] {
+        let request = world.register_request(end).build().unwrap();
+        world.send(end, request);
+        assert_eq!(
+            world
+                .expect(end, "200")
+                .text(HeaderName::Contact)
+                .map(|contact| contact.contains("expires=")),
+            Some(true)
+        );
+    }
+    let register = world.register_request(stranger).build().unwrap();
+    world.send(stranger, register);
+    world.expect(stranger, "401");
+
+    let invite = world.request(caller, Method::Invite, "sip:201@example.com");
+    world.send(caller, invite.build().unwrap());
+    world.expect(callee, "INVITE");
+    let message = world.request(stranger, Method::Message, "sip:201@example.com");
+    world.send(stranger, message.build().unwrap());
+    world.expect(stranger, "407");
+}
+
+#[test]
+fn a_trusted_network_is_no_other_network() {
+    let other = viaduct_routing::Network {
+        address: [10, 0, 1, 0].into(),
+        prefix: 24,
+    };
+    let mut world = World::with(|config, _| config.auth.trust_from = vec![other]);
+    let phone = world.phone("200");
+    let request = world.register_request(phone).build().unwrap();
+    world.send(phone, request);
+    world.expect(phone, "401");
+}

@@ -14,7 +14,9 @@ use crate::shape::Shape;
 section! {
     /// The relay that carries the media. All keys but `mode` and `timeout` belong to the built-in one.
     pub struct RelaySection {
-        /// `built-in`, or the address of another relay that speaks NG: ours on another machine, or rtpengine.
+        /// `built-in`, or the address of another relay that speaks NG: ours on another machine, or rtpengine. With
+        /// `none` media goes from end to end, without encryption for those who have none: browsers and phones cannot
+        /// talk.
         mode: RelayMode = default(RelayModeForm, "built-in");
         /// How long to wait for the answer to an NG command, repetitions included.
         timeout: Duration = default(duration(Duration::from_millis(100), MINUTE), "2.5s");
@@ -31,6 +33,8 @@ pub enum RelayMode {
     BuiltIn,
     /// One that is reached with NG over UDP.
     Ng(NgAddress),
+    /// None: SDP passes untouched.
+    None,
 }
 
 /// Where a relay listens for NG commands.
@@ -51,7 +55,7 @@ impl fmt::Display for NgAddress {
     }
 }
 
-/// `built-in` or `ng:udp://host:port`.
+/// `built-in`, `none` or `ng:udp://host:port`.
 pub(crate) struct RelayModeForm;
 
 impl TextForm for RelayModeForm {
@@ -61,13 +65,16 @@ impl TextForm for RelayModeForm {
         if text == "built-in" {
             return Ok(RelayMode::BuiltIn);
         }
+        if text == "none" {
+            return Ok(RelayMode::None);
+        }
         let Some(authority) = text.strip_prefix("ng:udp://") else {
             let rest = text.strip_prefix("ng:").unwrap_or(text);
             let rest = rest.strip_prefix("udp:").unwrap_or(rest).trim_start_matches('/');
             let help = if rest.contains(':') && !rest.contains("://") {
                 Some(format!("write `ng:udp://{rest}`"))
             } else {
-                crate::suggest::did_you_mean(text, ["built-in"])
+                crate::suggest::did_you_mean(text, ["built-in", "none"])
             };
             return Err(Fault::bad().help(help));
         };
@@ -95,6 +102,7 @@ impl TextForm for RelayModeForm {
     fn shape(&self) -> Shape {
         Shape::OneOf(vec![
             Shape::Word("built-in"),
+            Shape::Word("none"),
             Shape::Text {
                 what: "`ng:udp://HOST:PORT`".to_owned(),
                 pattern: Some("^ng:udp://.+:[0-9]+$"),
@@ -116,6 +124,7 @@ mod tests {
         assert_eq!(parsed("ng:udp://10.0.0.5:2223"), "10.0.0.5:2223");
         assert_eq!(parsed("ng:udp://[2001:DB8::5]:2223"), "[2001:db8::5]:2223");
         assert_eq!(parsed("ng:udp://relay.example:2223"), "relay.example:2223");
+        assert_eq!(RelayModeForm.parse("none").ok(), Some(RelayMode::None));
         let help = |text: &str| RelayModeForm.parse(text).unwrap_err().help.unwrap_or_default();
         assert_eq!(help("udp://10.0.0.5:2223"), "write `ng:udp://10.0.0.5:2223`");
         assert_eq!(help("10.0.0.5:2223"), "write `ng:udp://10.0.0.5:2223`");

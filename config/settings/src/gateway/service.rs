@@ -6,8 +6,9 @@ use std::time::Duration;
 use super::users::{Algorithm, algorithms};
 use crate::decode::{Decoder, Fault, Form, TextForm, section, section_default};
 use crate::form::address::is_host_name;
+use crate::form::network::Network;
 use crate::form::time::{DAY, HOUR, MILLISECOND, MINUTE, SECOND};
-use crate::form::{choice, choices, duration, list, or_word, path, socket, switch};
+use crate::form::{choice, choices, duration, list, network, or_word, path, socket, switch};
 use crate::shape::Shape;
 use crate::tree::{Kind, Node};
 
@@ -52,6 +53,10 @@ section! {
         /// Whether answers without `qop` (RFC 2069) are taken. Only phones from before 2000 need it, and it allows
         /// replay while a nonce lives.
         without_qop: bool = default(switch(), "false");
+        /// Networks whose devices need no password: each is the user that it names in From. Only for networks in
+        /// which nobody can send from a foreign address. A device that names nobody is asked for a password as
+        /// everywhere.
+        trust_from: Vec<Network> = default(list(network()), "[]");
         /// Web pages that may open a WebSocket: `own` is the pages of this gateway, `any` switches the check off,
         /// and a list names others beside the own ones, such as `https://www.example.com`.
         origins: Origins = default(OriginsForm, "own");

@@ -149,7 +149,7 @@ impl Proxy {
         let edits = CommonEdits {
             own_routes: routing.own,
             drop_last_route: routing.strict.is_some(),
-            credentials_line: Some(who.line()),
+            credentials_line: who.line(),
             record_route: method.makes_dialog(),
         };
         let seat = (method == Method::Invite)
@@ -219,6 +219,11 @@ impl Proxy {
     ) -> Result<Authenticated, Refusal> {
         let ip = flow.remote.ip();
         let realm = &self.config.domain;
+        let known = (asking, &**realm);
+        if let Some(who) = Authenticator::trusted(request, known, &self.users, &self.config.auth, ip, name) {
+            check_transport(who.user(), flow)?;
+            return Ok(who);
+        }
         let claimed = Authenticator::claimed_user(request, asking, realm);
         if let Some(pause) = claimed
             .as_deref()
@@ -236,14 +241,7 @@ impl Proxy {
         match checked {
             Ok(who) => {
                 self.guard.succeeded(ip, &who.user().name);
-                let allowed = who.user().transports.as_ref();
-                if allowed.is_some_and(|allowed| !allowed.contains(&flow.transport)) {
-                    let user = who.user().name.clone();
-                    return Err(Refusal::WrongTransport {
-                        user,
-                        transport: flow.transport,
-                    });
-                }
+                check_transport(who.user(), flow)?;
                 Ok(who)
             }
             Err(failure) => {
@@ -349,6 +347,17 @@ impl Proxy {
             .header(HeaderName::Accept, "application/sdp")
             .header(HeaderName::Supported, "path");
         self.respond(now, arrival.server, StatusCode::OK, answer);
+    }
+}
+
+/// A user may be bound to some transports.
+fn check_transport(user: &User, flow: Flow) -> Result<(), Refusal> {
+    match &user.transports {
+        Some(allowed) if !allowed.contains(&flow.transport) => Err(Refusal::WrongTransport {
+            user: user.name.clone(),
+            transport: flow.transport,
+        }),
+        _ => Ok(()),
     }
 }
 

@@ -102,6 +102,9 @@ impl Proxy {
             return self.send_ack(&ack, None);
         };
         self.heard_from(call, leg, from, flow, request, essentials);
+        if !self.config.media.relayed {
+            return self.send_ack(&ack, None);
+        }
         let sdp = SdpPart::find(request).map(|part| part.of(request));
         let Some(entry) = self.calls.get_mut(call).and_then(|call| call.leg_mut(leg)) else {
             return;

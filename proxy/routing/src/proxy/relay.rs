@@ -83,6 +83,9 @@ impl Proxy {
             }
             Media::Inside { call, leg, sender } => (call, leg, sender),
         };
+        if !self.config.media.relayed {
+            return Ok(None);
+        }
         let Some(entry) = self.contexts.get(context) else {
             return Ok(None);
         };

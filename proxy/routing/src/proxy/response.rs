@@ -424,7 +424,7 @@ impl Proxy {
         index: usize,
         response: &Message,
     ) -> Result<Sdp, Refusal> {
-        let Some(context) = self.contexts.get(id) else {
+        let Some(context) = self.contexts.get(id).filter(|_| self.config.media.relayed) else {
             return Ok(Sdp::AsItIs);
         };
         let carries = matches!(

@@ -6,6 +6,7 @@ use crate::code::Code;
 use crate::diagnostic::{Diagnostic, quoted};
 use crate::gateway::registrations::Keep;
 use crate::gateway::routes::{Pattern, Route, Target};
+use crate::gateway::site::is_private;
 use crate::gateway::users::Algorithm;
 use crate::listener::is_local;
 use crate::suggest::did_you_mean;
@@ -18,6 +19,7 @@ impl Check<'_> {
         self.expires();
         self.window();
         self.challenges();
+        self.trusted();
         self.users();
         self.routes();
     }
@@ -111,6 +113,22 @@ impl Check<'_> {
             .at(self.positions.nearest(&path))
             .help("write `[SHA-256, MD5]`".to_owned())
             .note("JsSIP and SIP.js read only the last challenge and know only MD5; they could not register");
+            self.report(diagnostic);
+        }
+    }
+
+    /// Nobody outside may be let in without a password.
+    fn trusted(&mut self) {
+        let file = self.file;
+        for (index, network) in file.auth.trust_from.iter().enumerate() {
+            if is_private(network.address()) && is_private(network.last()) {
+                continue;
+            }
+            let message = format!("users of the public network {network} need no password");
+            let diagnostic = Diagnostic::new(Code::TrustedPublic, message)
+                .at(self.positions.nearest(&["auth", "trust_from", &index.to_string()]))
+                .note("whoever sends from there registers and calls as any user, and over UDP senders can be forged")
+                .note("fix: a network of your own, or passwords");
             self.report(diagnostic);
         }
     }

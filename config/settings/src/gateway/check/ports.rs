@@ -35,7 +35,11 @@ impl Check<'_> {
                 media.run(&bound);
                 self.port_count();
             }
-            RelayMode::Ng(_) => self.unused_keys(),
+            RelayMode::Ng(_) => self.unused_keys("relay.mode names another one"),
+            RelayMode::None => {
+                self.unused_keys("relay.mode is `none`");
+                self.no_relay();
+            }
         }
         self.metrics_exposed();
         self.certificate();
@@ -94,8 +98,16 @@ impl Check<'_> {
         self.report(diagnostic);
     }
 
-    /// Keys of the built-in relay where another one is used.
-    fn unused_keys(&mut self) {
+    /// Browsers send SRTP with ICE and DTLS, phones RTP: only a relay joins them.
+    fn no_relay(&mut self) {
+        let diagnostic = Diagnostic::new(Code::NoRelay, "without a relay, browsers and phones cannot talk")
+            .at(self.positions.nearest(&["relay", "mode"]))
+            .note("media goes from end to end; phones behind different NATs hear nothing either");
+        self.report(diagnostic);
+    }
+
+    /// Keys of the built-in relay where it is not used.
+    fn unused_keys(&mut self, why: &str) {
         let positions = self.positions;
         let media_keys = positions
             .names(&["relay"])
@@ -103,8 +115,8 @@ impl Check<'_> {
         for name in media_keys {
             let diagnostic = Diagnostic::new(Code::Unused, format!("relay.{name} has no effect"))
                 .at(positions.key(&["relay", name]))
-                .note("it belongs to the built-in relay, but relay.mode names another one")
-                .note("fix: delete it here and set it at that relay");
+                .note(format!("it belongs to the built-in relay, but {why}"))
+                .note("fix: delete it here and set it at the relay that carries the media");
             self.reporter.report_consequence(diagnostic);
         }
     }
