@@ -36,6 +36,10 @@ pub(crate) fn routing_config(
     config.aliases.push("localhost".to_owned());
     config.listeners = bound;
     config.routes = settings.routes.iter().map(route).collect();
+    config.redirects = match settings.forking.redirects {
+        settings::Redirects::Pass => routing::Redirects::Pass,
+        settings::Redirects::Follow => routing::Redirects::Follow,
+    };
     config.registrar = routing::RegistrarTimes {
         expires_min_s: seconds(settings.registrar.min_expires),
         expires_max_s: seconds(settings.registrar.max_expires),
@@ -75,6 +79,7 @@ pub(crate) fn routing_config(
         contacts_per_register_max: limits.contacts_per_register as usize,
         contact_uri_octets_max: limits.contact_uri,
         branches_max: limits.branches as usize,
+        breadth_max: limits.max_breadth,
         answers_waiting_max: limits.answers_waiting as usize,
         requests_waiting_max: limits.requests_waiting as usize,
         server_transactions_max: (limits.transactions as usize).div_ceil(shards),
@@ -88,6 +93,7 @@ pub(crate) fn routing_config(
             timer_d: timers.d,
         },
         ringing_max: limits.ring_time,
+        group_ring: settings.forking.ring_time,
         // No limit is written as a year: longer than the process lives.
         call_max: limits.call_time.unwrap_or(Duration::from_secs(365 * 86_400)),
         lost_flow_check: timers.lost_flow_check,
@@ -242,6 +248,10 @@ fn route(route: &settings::Route) -> routing::RouteRule {
                 }
             })
             .collect(),
+        ring: match route.ring {
+            settings::Ring::Together => routing::Ring::Together,
+            settings::Ring::OneByOne => routing::Ring::OneByOne,
+        },
     }
 }
 

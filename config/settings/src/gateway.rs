@@ -33,7 +33,7 @@ use self::listen::{Listener, ListenerForm};
 use self::media_policy::{MediaPolicy, MediaPolicyForm};
 use self::registrations::RegistrationSettings;
 use self::relay::RelaySection;
-use self::routes::{Route, routes};
+use self::routes::{ForkingSettings, Route, routes};
 use self::service::{
     AdminSettings, AuthSettings, LogSettings, MetricsSettings, RegistrarSettings, TimerSettings,
 };
@@ -56,6 +56,8 @@ pub struct GatewaySettings {
     pub user_source: Option<String>,
     /// Rules for dialled numbers, first match first.
     pub routes: Vec<Route>,
+    /// How the devices of a call are tried.
+    pub forking: ForkingSettings,
     /// Where the relay's flags come from.
     pub media_policy: MediaPolicy,
     /// Which relay carries the media, and how.
@@ -104,6 +106,8 @@ section! {
             routes(),
             "[{ match: { to: '100' }, send_to: 'service:echo' }, { match: { to: '101' }, send_to: 'service:music' }]"
         );
+        /// How the devices of a call are tried.
+        forking: ForkingSettings = default(section_form::<ForkingSettings>(), "{}");
         /// Relay flags by who calls whom; `profiles` lets the gateway write them.
         media_policy: MediaPolicy = default(MediaPolicyForm, "profiles");
         /// The relay that carries the media.

@@ -59,7 +59,9 @@ pub use self::gateway::listen::{AdvertisedHost, Listener, Scheme};
 pub use self::gateway::media_policy::{FlagString, MediaPolicy, MediaRow, MediaTable};
 pub use self::gateway::registrations::{Keep, RegistrationSettings};
 pub use self::gateway::relay::{NgAddress, RelayMode, RelaySection};
-pub use self::gateway::routes::{Pattern, Ring, Route, RouteMatch, Service, Target};
+pub use self::gateway::routes::{
+    ForkingSettings, Pattern, Redirects, Ring, Route, RouteMatch, Service, Target,
+};
 pub use self::gateway::service::{
     AuthSettings, ChallengeSettings, LogFormat, LogLevel, LogSettings, MetricsSettings, Origins,
     RegistrarSettings, TimerSettings,

@@ -29,8 +29,30 @@ pub struct RouteRule {
     pub to: String,
     /// Only for calls from this user. `None` is anybody.
     pub from_user: Option<String>,
-    /// All of these ring together.
+    /// What it reaches.
     pub send_to: Vec<Destination>,
+    /// In which order.
+    pub ring: Ring,
+}
+
+/// How the destinations of a route ring. The contacts of one user always ring in the order of their preference.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Ring {
+    /// All at the same time, contacts of lower preference after those of higher.
+    #[default]
+    Together,
+    /// One destination after the other.
+    OneByOne,
+}
+
+/// What becomes of a 3xx that a phone answers an INVITE with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Redirects {
+    /// It goes to the caller, who decides.
+    #[default]
+    Pass,
+    /// Its contacts in our own domain are called instead. Others go to the caller.
+    Follow,
 }
 
 /// One end of a route.
@@ -135,6 +157,9 @@ pub struct Limits {
     pub contact_uri_octets_max: usize,
     /// Branches of one request. 20.
     pub branches_max: usize,
+    /// Max-Breadth of requests that bring none: branches that may exist at a time behind all proxies on the way
+    /// (RFC 5393 section 5.3.3); a request that would need more is answered 440. 60.
+    pub breadth_max: u32,
     /// Answers of one branch that wait for the relay; beyond, provisional ones are dropped. 16.
     pub answers_waiting_max: usize,
     /// Requests that wait for the relay, the store or a name in one shard; beyond 503. 20,000.
@@ -153,6 +178,7 @@ impl Default for Limits {
             contacts_per_register_max: 20,
             contact_uri_octets_max: 1_024,
             branches_max: 20,
+            breadth_max: 60,
             answers_waiting_max: 16,
             requests_waiting_max: 20_000,
             server_transactions_max: 100_000,
@@ -167,6 +193,8 @@ pub struct Times {
     pub timing: Timing,
     /// Timer C: how long a branch may ring after its last provisional answer. 3 min (RFC 3261 section 16.6, step 11).
     pub ringing_max: Duration,
+    /// How long a group of targets may ring before the next is tried. The last rings on. 20 s.
+    pub group_ring: Duration,
     /// The longest call. 4 h.
     pub call_max: Duration,
     /// How often a call is looked at after the connection of one side has gone. 2 s.
@@ -180,6 +208,7 @@ impl Default for Times {
         Self {
             timing: Timing::default(),
             ringing_max: Duration::from_secs(180),
+            group_ring: Duration::from_secs(20),
             call_max: Duration::from_secs(4 * 3_600),
             lost_flow_check: Duration::from_secs(2),
             lost_flow_silence: Duration::from_secs(6),
@@ -198,6 +227,8 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// Dial rules, first match wins.
     pub routes: Vec<RouteRule>,
+    /// What becomes of redirections.
+    pub redirects: Redirects,
     /// Registration times.
     pub registrar: RegistrarTimes,
     /// A registration is acknowledged when [`Output::Store`](crate::Output::Store) has been answered. False keeps
@@ -223,6 +254,7 @@ impl Config {
             aliases: Vec::new(),
             listeners: Vec::new(),
             routes: Vec::new(),
+            redirects: Redirects::Pass,
             registrar: RegistrarTimes::default(),
             durable_registrations: true,
             auth: AuthConfig::default(),

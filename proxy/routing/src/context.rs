@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use viaduct_sip::{Message, StatusCode};
+use viaduct_sip::{HeaderName, Message, StatusCode};
 use viaduct_txn::{ClientId, Flow, Hop, ServerId};
 
 use crate::call::LegId;
@@ -44,6 +44,11 @@ impl Target {
             .unwrap_or(by_flow)
     }
 
+    /// True when both lead to the same place.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.uri == other.uri && self.flow == other.flow
+    }
+
     pub(crate) fn hop(&self) -> Hop {
         Hop::Flow(self.flow)
     }
@@ -71,9 +76,21 @@ pub(crate) struct Context {
     pub(crate) is_invite: bool,
     pub(crate) edits: CommonEdits,
     pub(crate) media: Media,
+    /// Who calls, for whom redirections are followed.
+    pub(crate) caller: Option<Arc<User>>,
+    /// How many branches may exist at a time (RFC 5393). `None` leaves Max-Breadth as it came.
+    pub(crate) breadth: Option<u32>,
     pub(crate) branches: Vec<Branch>,
+    /// Groups of targets to try when what is tried has failed, or has rung long enough.
+    pub(crate) waiting: VecDeque<Vec<Target>>,
+    /// Groups tried so far, so that an old alarm is known as old.
+    pub(crate) groups_started: u32,
+    /// Branches are being made or given up: the end of one is not the end of all.
+    pub(crate) starting: bool,
     /// The best refusal so far.
     pub(crate) best: Option<Best>,
+    /// What all branches want to be proven (RFC 3261 section 16.7 step 7).
+    pub(crate) challenges: Vec<(HeaderName, Bytes)>,
     /// A final answer was sent upstream.
     pub(crate) answered: bool,
     /// The caller gave up.
@@ -108,6 +125,10 @@ pub(crate) struct Branch {
     pub(crate) client: Option<ClientId>,
     /// Answers that came while the relay was busy with one.
     pub(crate) inbox: VecDeque<Message>,
+    /// Goes into Max-Breadth.
+    pub(crate) breadth: Option<u32>,
+    /// It rang too long and was cancelled by us, not by the caller.
+    pub(crate) given_up: bool,
     /// Counts provisional answers, so that an old timer C is known as old.
     pub(crate) ring: u32,
 }
@@ -126,13 +147,15 @@ pub(crate) enum BranchState {
 }
 
 impl Branch {
-    pub(crate) fn new(target: Target, via_branch: Bytes) -> Self {
+    pub(crate) fn new(target: Target, via_branch: Bytes, breadth: Option<u32>) -> Self {
         Self {
             target,
             via_branch,
             state: BranchState::Done,
             client: None,
             inbox: VecDeque::new(),
+            breadth,
+            given_up: false,
             ring: 0,
         }
     }
@@ -194,14 +217,26 @@ impl Best {
 }
 
 impl Context {
-    /// Every branch has come to its end.
+    /// Every branch has come to its end, and no other is being made.
     pub(crate) fn all_done(&self) -> bool {
-        self.branches.iter().all(Branch::is_done)
+        !self.starting && self.branches.iter().all(Branch::is_done)
     }
 
     /// Nothing refers to this context any more.
     pub(crate) fn is_over(&self) -> bool {
         self.server_ended && self.all_done() && self.branches.iter().all(|branch| branch.client.is_none())
+    }
+
+    /// Remembers what a 401 or 407 wants to be proven: the caller is asked for all of it at once.
+    pub(crate) fn collect_challenges(&mut self, response: &Message) {
+        for name in [HeaderName::WwwAuthenticate, HeaderName::ProxyAuthenticate] {
+            for header in response.headers(name) {
+                let challenge = (name, Bytes::from(header.unfolded().into_owned()));
+                if !self.challenges.contains(&challenge) {
+                    self.challenges.push(challenge);
+                }
+            }
+        }
     }
 
     pub(crate) fn refuse_with(&mut self, best: Best) {

@@ -32,6 +32,8 @@ pub struct Counters {
     pub waiting_over_limit: u64,
     /// Targets left out because of [`Limits::branches_max`](crate::Limits::branches_max).
     pub branches_over_limit: u64,
+    /// Requests refused because Max-Breadth, or [`Limits::breadth_max`](crate::Limits::breadth_max), was too small.
+    pub breadth_over_limit: u64,
     /// Answers dropped because of [`Limits::answers_waiting_max`](crate::Limits::answers_waiting_max).
     pub answers_over_limit: u64,
     /// Requests to the relay.
@@ -62,6 +64,7 @@ impl std::ops::Add for Counters {
             calls_over_user_limit: self.calls_over_user_limit + other.calls_over_user_limit,
             waiting_over_limit: self.waiting_over_limit + other.waiting_over_limit,
             branches_over_limit: self.branches_over_limit + other.branches_over_limit,
+            breadth_over_limit: self.breadth_over_limit + other.breadth_over_limit,
             answers_over_limit: self.answers_over_limit + other.answers_over_limit,
             relay_requests: self.relay_requests + other.relay_requests,
             relay_failures: self.relay_failures + other.relay_failures,

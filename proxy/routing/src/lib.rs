@@ -69,7 +69,8 @@ pub use self::call::{CallState, CallView, EndView};
 pub use self::call_counts::CallCounts;
 pub use self::clock::WallClock;
 pub use self::config::{
-    AuthConfig, Config, Destination, Limits, Listener, RegistrarTimes, RouteRule, Service, Times,
+    AuthConfig, Config, Destination, Limits, Listener, Redirects, RegistrarTimes, Ring, RouteRule, Service,
+    Times,
 };
 pub use self::counters::Counters;
 pub use self::flags::{Flag, Flags};

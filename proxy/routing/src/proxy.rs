@@ -9,6 +9,8 @@ mod hangup;
 mod register;
 mod relay;
 mod response;
+mod serial;
+mod targets;
 mod watch;
 
 use std::collections::{HashMap, VecDeque};
@@ -107,6 +109,8 @@ enum Alarm {
         branch: usize,
         ring: u32,
     },
+    /// A group of targets, the `group`th, has rung as long as it may while others wait.
+    NextGroup { context: ContextId, group: u32 },
     /// The longest time of a call is over.
     CallMax(CallKey),
     /// Has the side whose connection went away left?
@@ -226,6 +230,7 @@ impl Proxy {
                     branch,
                     ring,
                 } => self.rang_too_long(now, context, branch, ring),
+                Alarm::NextGroup { context, group } => self.group_rang_too_long(now, context, group),
                 Alarm::CallMax(call) => self.end_call(now, call, ProxyEnd::TooLong),
                 Alarm::LostFlow { call, party } => self.check_lost_flow(now, call, party),
             }

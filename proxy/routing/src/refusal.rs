@@ -15,6 +15,9 @@ pub enum Refusal {
     /// The request was here before, unchanged (RFC 5393 section 4.2).
     #[error("Loop Detected")]
     Loop,
+    /// Max-Breadth is too small for all targets (RFC 5393 section 5.3.3.2).
+    #[error("Max-Breadth Exceeded")]
+    TooBroad,
     /// Proxy-Require, or Require to the registrar, names extensions that we do not have.
     #[error("Bad Extension")]
     BadExtension {
@@ -118,6 +121,7 @@ impl Refusal {
         match self {
             Self::TooManyHops => StatusCode::TOO_MANY_HOPS,
             Self::Loop => StatusCode::LOOP_DETECTED,
+            Self::TooBroad => StatusCode::MAX_BREADTH_EXCEEDED,
             Self::BadExtension { .. } => StatusCode::BAD_EXTENSION,
             Self::BadScheme => StatusCode::UNSUPPORTED_URI_SCHEME,
             Self::BadHeader(_) => StatusCode::BAD_REQUEST,

@@ -151,6 +151,11 @@ impl Moment {
                     counters.branches_over_limit,
                 ),
                 (
+                    "breadth_over_limit",
+                    "Calls over Max-Breadth or limits.max_breadth",
+                    counters.breadth_over_limit,
+                ),
+                (
                     "answers_over_limit",
                     "Answers over limits.answers_waiting",
                     counters.answers_over_limit,

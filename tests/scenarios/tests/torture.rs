@@ -205,10 +205,11 @@ fn from_user(octets: &bytes::Bytes, user: &str) -> Message {
 
 /// The lines that a proxy has no business with.
 fn kept(message: &Message) -> Vec<(String, Vec<u8>)> {
-    const OURS_TO_CHANGE: [HeaderName; 5] = [
+    const OURS_TO_CHANGE: [HeaderName; 6] = [
         HeaderName::Via,
         HeaderName::RecordRoute,
         HeaderName::MaxForwards,
+        HeaderName::MaxBreadth,
         HeaderName::ContentLength,
         HeaderName::ProxyAuthorization,
     ];

@@ -291,8 +291,20 @@ impl World {
         );
     }
 
-    /// A REGISTER of an end, not sent.
+    /// A REGISTER of an end with its contact, not sent.
     pub fn register_request(&mut self, end: EndId) -> RequestBuilder {
+        self.register_request_with(end, "")
+    }
+
+    /// A REGISTER of an end whose contact has these parameters (`;q=0.5`), not sent.
+    pub fn register_request_with(&mut self, end: EndId, params: &str) -> RequestBuilder {
+        let contact = format!("<{}>{params}", self.contact(end));
+        self.register_request_bare(end)
+            .header(HeaderName::Contact, contact)
+    }
+
+    /// A REGISTER of an end without Contact, not sent.
+    pub fn register_request_bare(&mut self, end: EndId) -> RequestBuilder {
         let via = self.next_via(end);
         let entry = &mut self.ends[end.0];
         entry.counter += 1;
@@ -303,7 +315,6 @@ impl World {
             .to(aor)
             .call_id(format!("reg-{}-{}", end.0, entry.counter))
             .cseq(1)
-            .header(HeaderName::Contact, format!("<{}>", entry.contact()))
     }
 
     /// Dials a number, password and all, and takes the 100. Answers the INVITE as it was sent last.

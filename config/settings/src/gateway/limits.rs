@@ -25,6 +25,9 @@ section! {
         contact_uri: usize = default(size(64, 16 << 10), "1KiB");
         /// Targets that one call may ring at the same time.
         branches: u32 = default(count(1..=100), "16");
+        /// Copies of one call that all proxies on the way together may make, if the caller says nothing (Max-Breadth,
+        /// RFC 5393); a call that would need more gets 440.
+        max_breadth: u32 = default(count(1..=1_000), "60");
         /// How long a call may ring before it ends with 408 (Timer C, RFC 3261 16.6).
         ring_time: Duration = default(duration(10 * SECOND, HOUR), "3m");
         /// Longest call; `none` for no limit.

@@ -41,6 +41,7 @@ pub(super) fn run(
         users,
         user_source: file.user_source,
         routes: file.routes.into_iter().map(|(_, route)| route).collect(),
+        forking: file.forking,
         media_policy: file.media_policy,
         relay: file.relay,
         limits: file.limits,

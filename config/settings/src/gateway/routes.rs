@@ -1,11 +1,13 @@
 //! `routes`: which number goes where.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::code::Code;
-use crate::decode::{Fault, Form, TextForm, section};
+use crate::decode::{Fault, Form, TextForm, section, section_default};
 use crate::form::choice::Choice;
-use crate::form::{choice, choices, numbered, one_or_many, or_word, section_form};
+use crate::form::time::{HOUR, SECOND};
+use crate::form::{choice, choices, duration, numbered, one_or_many, or_word, section_form};
 use crate::shape::Shape;
 use crate::suggest::{did_you_mean, nearest};
 
@@ -49,6 +51,31 @@ choices! {
     pub enum Ring {
         /// All at the same time; the first to answer has the call.
         Together = "together",
+        /// One target after the other, in the order of the list; `forking.ring_time` says how long each rings.
+        OneByOne = "one_by_one",
+    }
+}
+
+section! {
+    /// How the devices of a call are tried. Devices that registered with the same preference (`q`) ring together, those
+    /// of lower preference after them.
+    pub struct ForkingSettings {
+        /// How long devices ring before those of lower preference, or the next target of a `one_by_one` route, are tried.
+        /// The last ring on.
+        ring_time: Duration = default(duration(SECOND, HOUR), "20s");
+        /// What becomes of a redirection (3xx) that a phone answers a call with.
+        redirects: Redirects = default(choice::<Redirects>(), "pass");
+    }
+}
+section_default!(ForkingSettings);
+
+choices! {
+    /// What becomes of a redirection.
+    pub enum Redirects {
+        /// It goes to the caller, whose phone decides.
+        Pass = "pass",
+        /// Users of this gateway that it names are called instead; any other redirection goes to the caller.
+        Follow = "follow",
     }
 }
 

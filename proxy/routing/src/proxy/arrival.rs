@@ -8,14 +8,14 @@ use viaduct_sip::HeaderName;
 use viaduct_sip::{Aor, Essentials, Host, Message, Method, ResponseBuilder, Scheme, StatusCode, Uri};
 use viaduct_txn::{Flow, Received, ServerId};
 
+use super::Proxy;
 use super::forward::{BeginCall, Forward};
-use super::{Proxy, SERVICE_FLOW};
+use super::targets::Group;
 use crate::auth::{Asking, AuthFailure, Authenticated, Authenticator};
 use crate::call_counts::{NoSeat, Seat};
-use crate::config::{Destination, Service};
-use crate::context::{CommonEdits, Target};
+use crate::context::CommonEdits;
 use crate::route::{self, Routing};
-use crate::{Event, Flags, Refusal, User};
+use crate::{Event, Refusal, User};
 
 /// A request that begins a transaction.
 pub(super) struct Arrival<'m> {
@@ -140,12 +140,8 @@ impl Proxy {
             // A phone that asks for its own voice mail or presence: nobody here keeps either.
             return Err(Refusal::BadEvent);
         }
-        let mut targets = self.targets(now, &dialled, who.user())?;
-        let excess = targets.len().saturating_sub(self.config.limits.branches_max);
-        if excess > 0 {
-            self.counters.branches_over_limit += excess as u64;
-            targets.truncate(self.config.limits.branches_max);
-        }
+        let targets = self.targets(now, &dialled, who.user(), method == Method::Invite)?;
+        let breadth = self.breadth(request, &targets)?;
         let edits = CommonEdits {
             own_routes: routing.own,
             drop_last_route: routing.strict.is_some(),
@@ -160,6 +156,7 @@ impl Proxy {
             flow: *flow,
             request: (*request).clone(),
             edits,
+            breadth: Some(breadth),
         };
         match seat {
             Some(seat) => {
@@ -276,6 +273,20 @@ impl Proxy {
         Some(Aor::new(user, &Host::parse(&self.config.domain).ok()?))
     }
 
+    /// How many branches may come of a request (RFC 5393 section 5.3.3), if that is enough for the largest group.
+    fn breadth(&mut self, request: &Message, groups: &[Group]) -> Result<u32, Refusal> {
+        let breadth = match request.text(HeaderName::MaxBreadth) {
+            Some(text) => text.parse().map_err(|_| Refusal::BadHeader("Max-Breadth"))?,
+            None => self.config.limits.breadth_max,
+        };
+        let widest = groups.iter().map(Vec::len).max().unwrap_or_default();
+        if usize::try_from(breadth).is_ok_and(|breadth| breadth < widest) {
+            self.counters.breadth_over_limit += 1;
+            return Err(Refusal::TooBroad);
+        }
+        Ok(breadth.min(self.config.limits.breadth_max))
+    }
+
     /// A place for a further call of this user.
     fn seat(&mut self, user: &Arc<User>) -> Result<Seat, Refusal> {
         self.call_counts
@@ -290,54 +301,6 @@ impl Proxy {
                     Refusal::UserBusy
                 }
             })
-    }
-
-    /// Where a dialled name leads.
-    fn targets(&self, now: Instant, dialled: &str, caller: &User) -> Result<Vec<Target>, Refusal> {
-        let rule = self
-            .config
-            .routes
-            .iter()
-            .find(|rule| rule.matches(dialled, &caller.name));
-        let one = [Destination::User(dialled.to_owned())];
-        let destinations = rule.map_or(&one[..], |rule| &rule.send_to);
-        let mut targets = Vec::new();
-        let mut is_known = false;
-        for destination in destinations {
-            match destination {
-                Destination::Service(service) => targets.push(self.service_target(*service)),
-                Destination::User(name) => {
-                    let Some(user) = self.users.get(name) else {
-                        continue;
-                    };
-                    is_known = true;
-                    let Some(aor) = self.aor_of(name) else { continue };
-                    let bindings = self.location.lookup(&aor, now);
-                    targets.extend(bindings.iter().map(|binding| Target {
-                        uri: binding.uri.clone(),
-                        flow: binding.flow,
-                        flags: binding.flags,
-                        user: Some(Arc::clone(user)),
-                        service: None,
-                    }));
-                }
-            }
-        }
-        match (targets.is_empty(), is_known) {
-            (false, _) => Ok(targets),
-            (true, true) => Err(Refusal::NotRegistered),
-            (true, false) => Err(Refusal::UnknownUser),
-        }
-    }
-
-    fn service_target(&self, service: Service) -> Target {
-        Target {
-            uri: format!("sip:{}@{}", service.name(), self.config.domain).into(),
-            flow: SERVICE_FLOW,
-            flags: Flags::NONE,
-            user: None,
-            service: Some(service),
-        }
     }
 
     fn answer_options(&mut self, now: Instant, arrival: &Arrival<'_>) {

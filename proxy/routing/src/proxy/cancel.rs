@@ -40,6 +40,7 @@ impl Proxy {
             return;
         }
         context.cancelled = true;
+        context.waiting.clear();
         for index in 0..context.branches.len() {
             self.cancel_branch(now, id, index, reason);
         }
@@ -61,6 +62,20 @@ impl Proxy {
         for index in (0..context.branches.len()).filter(|&index| index != winner) {
             self.cancel_branch(now, id, index, reason.as_ref());
         }
+    }
+
+    /// Cancels a branch that rang too long: what it says to that is no answer of its user.
+    pub(super) fn give_up_branch(&mut self, now: Instant, id: ContextId, index: usize) {
+        let Some(branch) = self
+            .contexts
+            .get_mut(id)
+            .and_then(|context| context.branches.get_mut(index))
+            .filter(|branch| !branch.is_done())
+        else {
+            return;
+        };
+        branch.given_up = true;
+        self.cancel_branch(now, id, index, None);
     }
 
     /// Cancels one branch. One that has not left yet never will; one that is out is over when it says so.

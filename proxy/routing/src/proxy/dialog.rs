@@ -66,9 +66,10 @@ impl Proxy {
             flow: *flow,
             request: (*request).clone(),
             edits,
+            breadth: None,
         };
         let target = self.dialog_target(request, routing, to);
-        self.forward_with(now, forward, vec![target], media);
+        self.forward_with(now, forward, vec![vec![target]], media, None);
         Ok(())
     }
 

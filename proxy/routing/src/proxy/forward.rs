@@ -9,6 +9,7 @@ use viaduct_sip::{Edit, EditError, HeaderName, Message, StatusCode, Transport, V
 use viaduct_txn::{Flow, Request, ServerId};
 
 use super::arrival::loop_mark;
+use super::targets::Group;
 use super::{Alarm, Proxy};
 use crate::body::SdpPart;
 use crate::call::{Call, NewCall, Side, address_without_tag, contact_uri};
@@ -23,6 +24,8 @@ pub(super) struct Forward {
     pub(super) flow: Flow,
     pub(super) request: Message,
     pub(super) edits: CommonEdits,
+    /// How many branches may come of it. `None` inside a dialog, where nothing forks.
+    pub(super) breadth: Option<u32>,
 }
 
 /// A call that may begin.
@@ -39,7 +42,7 @@ impl Proxy {
         now: Instant,
         forward: Forward,
         begin: BeginCall,
-        targets: Vec<Target>,
+        groups: Vec<Group>,
     ) {
         let BeginCall {
             caller,
@@ -87,26 +90,28 @@ impl Proxy {
         ));
         self.alarms
             .set(now, self.config.times.call_max, Alarm::CallMax(call));
-        self.forward_with(now, forward, targets, Media::Begins(call));
+        self.forward_with(now, forward, groups, Media::Begins(call), Some(caller));
     }
 
     /// A request without media of its own.
-    pub(super) fn forward(&mut self, now: Instant, forward: Forward, targets: Vec<Target>) {
-        self.forward_with(now, forward, targets, Media::None);
+    pub(super) fn forward(&mut self, now: Instant, forward: Forward, groups: Vec<Group>) {
+        self.forward_with(now, forward, groups, Media::None, None);
     }
 
     pub(super) fn forward_with(
         &mut self,
         now: Instant,
         forward: Forward,
-        targets: Vec<Target>,
+        groups: Vec<Group>,
         media: Media,
+        caller: Option<Arc<User>>,
     ) {
         let Forward {
             server,
             flow,
             request,
             edits,
+            breadth,
         } = forward;
         let is_invite = request.method() == Some(viaduct_sip::Method::Invite);
         if is_invite {
@@ -120,21 +125,24 @@ impl Proxy {
             is_invite,
             edits,
             media,
+            caller,
+            breadth,
             branches: Vec::new(),
+            waiting: groups.into(),
+            groups_started: 0,
+            starting: false,
             best: None,
+            challenges: Vec::new(),
             answered: false,
             cancelled: false,
             server_ended: false,
         });
         self.by_server.insert(server, context);
-        for target in targets {
-            self.start_branch(now, context, target);
-        }
-        self.finish_if_done(now, context);
+        self.start_next_group(now, context);
     }
 
     /// Makes a copy for one target. It leaves at once, or when the relay has written its SDP.
-    fn start_branch(&mut self, now: Instant, id: ContextId, target: Target) {
+    pub(super) fn start_branch(&mut self, now: Instant, id: ContextId, target: Target, breadth: Option<u32>) {
         let Some(context) = self.contexts.get(id) else {
             return;
         };
@@ -144,7 +152,7 @@ impl Proxy {
         let Some(context) = self.contexts.get_mut(id) else {
             return;
         };
-        let mut branch = Branch::new(target, via_branch);
+        let mut branch = Branch::new(target, via_branch, breadth);
         let leaves = match media {
             Ok(None) => true,
             Ok(Some(ticket)) => {
@@ -216,6 +224,9 @@ impl Proxy {
             HeaderName::MaxForwards,
             hops.map_or(70, |hops| hops.saturating_sub(1)).to_string(),
         );
+        if let Some(breadth) = branch.breadth {
+            edit.set(HeaderName::MaxBreadth, breadth.to_string());
+        }
         edit.mark_source(flow.remote);
         for _ in 0..edits.own_routes {
             edit.remove_first(HeaderName::Route);

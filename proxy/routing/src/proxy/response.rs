@@ -155,6 +155,7 @@ impl Proxy {
             self.send_upstream(now, id, response, sdp);
             if let Some(context) = self.contexts.get_mut(id) {
                 context.answered = true;
+                context.waiting.clear();
                 context.branches[index].state = BranchState::Done;
             }
             if first {
@@ -164,7 +165,13 @@ impl Proxy {
             return self.finish_if_done(now, id);
         }
         if status.class() == 6 {
+            if let Some(context) = self.contexts.get_mut(id) {
+                context.waiting.clear();
+            }
             self.cancel_others(now, id, index, None);
+        }
+        if status.class() == 3 && self.follow_redirect(now, id, index, response) {
+            return;
         }
         self.branch_failed(now, id, index, Best::Received(response.clone()));
     }
@@ -194,7 +201,22 @@ impl Proxy {
         let Some(context) = self.contexts.get_mut(id) else {
             return;
         };
-        context.refuse_with(best);
+        match best {
+            // We cancelled it because it rang too long: its user has said nothing.
+            Best::Received(response)
+                if context.branches[index].given_up
+                    && response.status() == Some(StatusCode::REQUEST_TERMINATED) =>
+            {
+                context.refuse_with(Best::Timeout);
+            }
+            Best::Received(response) => {
+                if let Some(401 | 407) = response.status().map(StatusCode::get) {
+                    context.collect_challenges(&response);
+                }
+                context.refuse_with(Best::Received(response));
+            }
+            best => context.refuse_with(best),
+        }
         self.branch_done(now, id, index);
     }
 
@@ -225,6 +247,9 @@ impl Proxy {
         };
         if !context.all_done() {
             return;
+        }
+        if !context.answered && !context.cancelled && !context.waiting.is_empty() {
+            return self.start_next_group(now, id);
         }
         let mut refused = None;
         if !context.answered {
@@ -288,8 +313,10 @@ impl Proxy {
 
     /// A lone 503 would make the caller avoid this proxy, not the one behind it (RFC 3261 section 16.7, step 6).
     fn send_received_refusal(&mut self, now: Instant, id: ContextId, response: &Message) {
-        if response.status() != Some(StatusCode::SERVICE_UNAVAILABLE) {
-            return self.send_upstream(now, id, response, None);
+        match response.status().map(StatusCode::get) {
+            Some(401 | 407) => return self.send_challenges(now, id, response),
+            Some(503) => {}
+            _ => return self.send_upstream(now, id, response, None),
         }
         let Some(context) = self.contexts.get(id) else {
             return;
@@ -298,6 +325,27 @@ impl Proxy {
         let status = StatusCode::SERVER_INTERNAL_ERROR;
         let answer = self.answer_builder(&request, flow, status);
         self.respond(now, server, status, answer);
+    }
+
+    /// A challenge carries what every branch wants to be proven (RFC 3261 section 16.7 step 7).
+    fn send_challenges(&mut self, now: Instant, id: ContextId, response: &Message) {
+        let Some(context) = self.contexts.get(id) else {
+            return;
+        };
+        let mut edit = Edit::new(response);
+        for (name, value) in &context.challenges {
+            let is_there = response
+                .headers(*name)
+                .any(|header| *header.unfolded() == **value);
+            if !is_there {
+                edit.append(*name, value);
+            }
+        }
+        let merged = edit
+            .finish()
+            .ok()
+            .and_then(|octets| Message::parse_frame(octets, &viaduct_sip::Limits::default()).ok());
+        self.send_upstream(now, id, merged.as_ref().unwrap_or(response), None);
     }
 
     /// What the end of a request means for the call that it belongs to.
@@ -497,11 +545,8 @@ impl Proxy {
         else {
             return;
         };
-        if branch.ring == ring
-            && !branch.is_done()
-            && let Some(client) = branch.client
-        {
-            self.layer.cancel(now, client, None);
+        if branch.ring == ring {
+            self.give_up_branch(now, id, index);
         }
     }
 
