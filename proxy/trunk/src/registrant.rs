@@ -1,0 +1,245 @@
+//! We register with a trunk as a phone would (RFC 3261 section 10.2).
+
+mod request;
+#[cfg(test)]
+mod tests;
+
+pub use self::request::RegisterRequest;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use viaduct_sip::{CSEQ_MAX, HeaderName, Message, Method, StatusCode, delta_seconds};
+
+use crate::{Asked, Trunk, Unanswered};
+
+/// Keeps one registration with a trunk alive.
+///
+/// **After every `handle_*` call, drain [`poll_output`](Self::poll_output) until it returns `None`.**
+#[derive(Debug)]
+pub struct Registrant {
+    trunk: Arc<Trunk>,
+    rng: StdRng,
+    call_id: String,
+    from_tag: String,
+    cseq: u32,
+    /// What the trunk lets us ask for: more than configured after a 423.
+    expires: Duration,
+    phase: Phase,
+    /// Failed attempts in a row.
+    failures: u32,
+    outputs: Vec<RegistrantOutput>,
+}
+
+/// What must be done, or has come about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RegistrantOutput {
+    /// Send this to the trunk, and tell what comes of it.
+    Send(RegisterRequest),
+    /// The registration is good until then.
+    Registered {
+        /// When the trunk forgets us.
+        until: Instant,
+    },
+    /// The attempt failed; there will be another one.
+    Failed {
+        /// Why, in words.
+        reason: String,
+        /// When the next one is due.
+        again: Instant,
+    },
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Phase {
+    /// Nothing is under way.
+    Idle { send_at: Instant },
+    /// A request is under way.
+    Sent {
+        /// With credentials.
+        proven: bool,
+        /// Its wish for a time was raised after a 423.
+        raised: bool,
+    },
+}
+
+/// The first pause after a failure, and the longest (RFC 5626 section 4.5).
+const PAUSE: Duration = Duration::from_secs(30);
+const PAUSE_MAX: Duration = Duration::from_secs(1_800);
+
+/// The pause after a refused password. Trunks lock accounts that keep trying.
+const PAUSE_REFUSED: Duration = Duration::from_secs(300);
+
+/// A time for a registration that is longer is cut. Nobody should have to wait longer to be found again.
+const EXPIRES_MAX: Duration = Duration::from_secs(86_400);
+
+impl Registrant {
+    /// Registers at `first` for the first time. `seed` is for the random parts of messages.
+    pub fn new(trunk: Arc<Trunk>, first: Instant, seed: [u8; 32]) -> Self {
+        let mut rng = StdRng::from_seed(seed);
+        let expires = trunk.register.unwrap_or(EXPIRES_MAX).min(EXPIRES_MAX);
+        Self {
+            call_id: random(&mut rng),
+            from_tag: random(&mut rng),
+            cseq: 0,
+            trunk,
+            rng,
+            expires,
+            phase: Phase::Idle { send_at: first },
+            failures: 0,
+            outputs: Vec::new(),
+        }
+    }
+
+    /// The trunk answered. Provisional answers change nothing.
+    pub fn handle_answer(&mut self, now: Instant, response: &Message) {
+        let (Phase::Sent { proven, raised }, Some(status)) = (self.phase, response.status()) else {
+            return;
+        };
+        match status.get() {
+            100..=199 => {}
+            200..=299 => self.registered(now, response),
+            401 | 407 => self.challenged(now, response, proven, raised),
+            423 if !raised => self.too_brief(now, response),
+            other => {
+                let wish = response.header(HeaderName::RetryAfter).and_then(delta_seconds);
+                let pause = wish.map_or(self.pause(), |s| Duration::from_secs(s.into()));
+                self.failed(now, format!("{other} {}", reason_of(response)), pause);
+            }
+        }
+    }
+
+    /// The request could not be sent, or was not answered.
+    pub fn handle_no_answer(&mut self, now: Instant) {
+        if let Phase::Sent { .. } = self.phase {
+            self.failed(now, "no answer".to_owned(), self.pause());
+        }
+    }
+
+    /// [`poll_timeout`](Self::poll_timeout) was reached.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if let Phase::Idle { send_at } = self.phase
+            && send_at <= now
+        {
+            self.send(Vec::new(), false, false);
+        }
+    }
+
+    /// What must be done next.
+    pub fn poll_output(&mut self) -> Option<RegistrantOutput> {
+        (!self.outputs.is_empty()).then(|| self.outputs.remove(0))
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout). `None` while an answer is awaited.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Idle { send_at } => Some(send_at),
+            Phase::Sent { .. } => None,
+        }
+    }
+
+    fn registered(&mut self, now: Instant, response: &Message) {
+        let granted = self.granted(response);
+        if granted.is_zero() {
+            return self.failed(now, "the trunk keeps no registration".to_owned(), self.pause());
+        }
+        self.failures = 0;
+        self.phase = Phase::Idle {
+            send_at: now + granted.mul_f64(0.8),
+        };
+        self.outputs
+            .push(RegistrantOutput::Registered { until: now + granted });
+    }
+
+    /// The time that the trunk keeps us: of our own Contact among all those of the account, else of the whole answer.
+    fn granted(&self, response: &Message) -> Duration {
+        let own = response
+            .contacts()
+            .filter_map(Result::ok)
+            .find_map(|contact| match contact {
+                viaduct_sip::Contact::Addr(addr) => {
+                    let user = addr.uri().ok()?.user()?;
+                    (user == self.trunk.name).then(|| addr.expires())?
+                }
+                viaduct_sip::Contact::Wildcard => None,
+            });
+        own.or_else(|| response.expires())
+            .map_or(self.expires, |s| Duration::from_secs(s.into()))
+            .min(EXPIRES_MAX)
+    }
+
+    fn challenged(&mut self, now: Instant, response: &Message, proven: bool, raised: bool) {
+        let cnonce = random(&mut self.rng);
+        let asked = Asked {
+            method: Method::Register,
+            uri: &self.trunk.uri(),
+            body: b"",
+            cnonce: &cnonce,
+            again: proven,
+        };
+        let answered = match &self.trunk.account {
+            Some(account) => account.answer(response, &asked),
+            None => Err(Unanswered::NoChallenge),
+        };
+        match answered {
+            Ok(credentials) => self.send(credentials, true, raised),
+            Err(why) => self.failed(now, why.to_string(), self.pause().max(PAUSE_REFUSED)),
+        }
+    }
+
+    /// RFC 3261 section 10.2.8.
+    fn too_brief(&mut self, now: Instant, response: &Message) {
+        let least = response.header(HeaderName::MinExpires).and_then(delta_seconds);
+        let least = least.map(|s| Duration::from_secs(s.into()));
+        match least.filter(|least| (self.expires..=EXPIRES_MAX).contains(least)) {
+            Some(least) => {
+                self.expires = least;
+                self.send(Vec::new(), false, true);
+            }
+            None => self.failed(now, "423 without a usable Min-Expires".to_owned(), self.pause()),
+        }
+    }
+
+    fn send(&mut self, credentials: Vec<(HeaderName, String)>, proven: bool, raised: bool) {
+        // One Call-ID for the life of the process, rising CSeq (section 10.2).
+        self.cseq = if self.cseq >= CSEQ_MAX { 1 } else { self.cseq + 1 };
+        self.phase = Phase::Sent { proven, raised };
+        self.outputs.push(RegistrantOutput::Send(RegisterRequest {
+            call_id: self.call_id.clone(),
+            from_tag: self.from_tag.clone(),
+            cseq: self.cseq,
+            expires_s: u32::try_from(self.expires.as_secs()).unwrap_or(u32::MAX),
+            credentials,
+        }));
+    }
+
+    fn failed(&mut self, now: Instant, reason: String, pause: Duration) {
+        self.failures = self.failures.saturating_add(1);
+        let again = now + pause.clamp(Duration::from_secs(1), PAUSE_MAX);
+        self.phase = Phase::Idle { send_at: again };
+        self.outputs.push(RegistrantOutput::Failed { reason, again });
+    }
+
+    /// Twice as long after each failure.
+    fn pause(&self) -> Duration {
+        PAUSE.saturating_mul(1 << self.failures.min(10)).min(PAUSE_MAX)
+    }
+}
+
+fn random(rng: &mut StdRng) -> String {
+    viaduct_sip::token::random_token::<12>(|octets| rng.fill_bytes(octets))
+}
+
+fn reason_of(response: &Message) -> String {
+    match response.start() {
+        viaduct_sip::Start::Response { reason, .. } if !reason.is_empty() => {
+            String::from_utf8_lossy(reason).into_owned()
+        }
+        _ => response
+            .status()
+            .map_or("", StatusCode::default_reason)
+            .to_owned(),
+    }
+}

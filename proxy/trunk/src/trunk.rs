@@ -1,0 +1,126 @@
+//! One carrier, as it is configured.
+
+use std::time::Duration;
+
+use viaduct_sip::Transport;
+
+use crate::{Account, Net, NumberFormat, Pattern};
+
+/// A carrier, or another exchange: who may call in from there, and how calls go out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trunk {
+    /// Its name in routes, lists and metrics.
+    pub name: String,
+    /// Where requests go: a host name, resolved by RFC 3263, or an address; IPv6 without brackets.
+    pub host: String,
+    /// The port. `None` leaves it to DNS and the transport.
+    pub port: Option<u16>,
+    /// The transport. `None` leaves it to DNS.
+    pub transport: Option<Transport>,
+    /// The host in Request-URI, From and identity headers. Most often [`host`](Self::host).
+    pub domain: String,
+    /// Calls from here need no password.
+    pub trust_from: Vec<Net>,
+    /// Numbers that may arrive on, and leave from, this trunk, in E.164. Empty is any.
+    pub numbers: Vec<Pattern>,
+    /// The number that a caller without one of [`numbers`](Self::numbers) shows.
+    pub caller_id: Option<String>,
+    /// How it wants to read numbers.
+    pub format: NumberFormat,
+    /// What goes before every called number, in the trunk's format.
+    pub prefix: String,
+    /// Who calls is told in P-Asserted-Identity, also when the caller wants to stay unknown to the callee (RFC 3325).
+    pub asserts_identity: bool,
+    /// Calls at a time, both directions. `None` is any number.
+    pub calls_max: Option<u32>,
+    /// Calls that may be begun in one second. `None` is any number.
+    pub calls_per_second_max: Option<u32>,
+    /// Among the trunks of a list those with the lowest go first. 0.
+    pub priority: u16,
+    /// Share of the calls among trunks of one priority. 0: the order of the list decides.
+    pub weight: u16,
+    /// Who we are to the trunk, should it ask.
+    pub account: Option<Account>,
+    /// How long a registration with the trunk is asked for. `None` does not register.
+    pub register: Option<Duration>,
+    /// How often the trunk is asked whether it is there. `None` never asks.
+    pub probe: Option<Duration>,
+}
+
+impl Trunk {
+    /// A trunk with nothing but a name and a host.
+    pub fn new(name: &str, host: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            host: host.to_owned(),
+            port: None,
+            transport: None,
+            domain: host.to_owned(),
+            trust_from: Vec::new(),
+            numbers: Vec::new(),
+            caller_id: None,
+            format: NumberFormat::default(),
+            prefix: String::new(),
+            asserts_identity: true,
+            calls_max: None,
+            calls_per_second_max: None,
+            priority: 0,
+            weight: 0,
+            account: None,
+            register: None,
+            probe: None,
+        }
+    }
+
+    /// True when this number, in E.164, may arrive on the trunk and be shown by callers that leave from it.
+    pub fn has_number(&self, number: &str) -> bool {
+        self.numbers.is_empty() || self.numbers.iter().any(|pattern| pattern.matches(number))
+    }
+
+    /// The URI of the trunk itself: whom OPTIONS and REGISTER are for.
+    pub fn uri(&self) -> String {
+        format!("sip:{}", self.domain_text())
+    }
+
+    /// The URI of somebody at the trunk.
+    pub fn uri_of(&self, user: &str) -> String {
+        format!(
+            "sip:{}@{}",
+            viaduct_sip::uri::escape_user(user),
+            self.domain_text()
+        )
+    }
+
+    /// The domain as a URI writes it.
+    fn domain_text(&self) -> String {
+        if self.domain.contains(':') && !self.domain.starts_with('[') {
+            format!("[{}]", self.domain)
+        } else {
+            self.domain.clone()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uris_are_those_of_the_trunks_domain() {
+        let trunk = Trunk::new("acme", "sbc.carrier.example");
+        assert_eq!(trunk.uri(), "sip:sbc.carrier.example");
+        assert_eq!(trunk.uri_of("+4930123"), "sip:+4930123@sbc.carrier.example");
+        assert_eq!(
+            Trunk::new("six", "2001:db8::1").uri_of("a b"),
+            "sip:a%20b@[2001:db8::1]"
+        );
+    }
+
+    #[test]
+    fn a_trunk_without_numbers_has_all() {
+        let mut trunk = Trunk::new("acme", "h");
+        assert!(trunk.has_number("+4930"));
+        trunk.numbers.push(Pattern::new("+4930123*"));
+        assert!(trunk.has_number("+49301234") && !trunk.has_number("+4930999"));
+    }
+}

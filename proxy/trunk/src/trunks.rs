@@ -1,0 +1,169 @@
+//! All trunks, and what all shards must know of each: how many calls it carries, whether it answers.
+
+mod channel;
+mod state;
+#[cfg(test)]
+mod tests;
+
+pub use self::channel::{Channel, Unusable};
+pub use self::state::{TrunkCounters, TrunkState, TrunkView};
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use self::state::State;
+use crate::{Net, Trunk};
+
+/// A trunk and its state. Cheap to clone; every shard works on the same one.
+#[derive(Debug, Clone)]
+pub struct Line {
+    trunk: Arc<Trunk>,
+    state: Arc<Mutex<State>>,
+}
+
+/// The trunks of one configuration.
+#[derive(Debug, Clone, Default)]
+pub struct Trunks {
+    /// In the order of the configuration.
+    lines: Vec<Line>,
+    by_name: HashMap<String, usize>,
+}
+
+/// How long a trunk that answered 503 with Retry-After is left alone at most. A carrier that asks for a day would be
+/// off for a day.
+const REST_MAX: Duration = Duration::from_secs(300);
+
+impl Trunks {
+    /// The trunks of a configuration. What is known of a trunk of the same name in `before` is kept: calls go on.
+    pub fn new(trunks: Vec<Trunk>, before: Option<&Self>) -> Self {
+        let lines: Vec<Line> = trunks
+            .into_iter()
+            .map(|trunk| Line {
+                state: before
+                    .and_then(|before| before.get(&trunk.name))
+                    .map_or_else(Arc::default, |line| Arc::clone(&line.state)),
+                trunk: Arc::new(trunk),
+            })
+            .collect();
+        let by_name = lines
+            .iter()
+            .enumerate()
+            .map(|(index, line)| (line.trunk.name.clone(), index))
+            .collect();
+        Self { lines, by_name }
+    }
+
+    /// The trunk of this name.
+    pub fn get(&self, name: &str) -> Option<&Line> {
+        self.by_name.get(name).and_then(|&index| self.lines.get(index))
+    }
+
+    /// The trunk that calls from this address come from: the one with the narrowest network around it.
+    pub fn by_source(&self, source: IpAddr) -> Option<&Line> {
+        let mut narrowest: Option<(u8, &Line)> = None;
+        for line in &self.lines {
+            let around = line.trunk.trust_from.iter().filter(|net| net.contains(source));
+            let prefix = around.map(Net::prefix).max();
+            if let Some(prefix) = prefix.filter(|&prefix| narrowest.is_none_or(|(best, _)| prefix > best)) {
+                narrowest = Some((prefix, line));
+            }
+        }
+        narrowest.map(|(_, line)| line)
+    }
+
+    /// Every trunk, in the order of the configuration.
+    pub fn iter(&self) -> impl Iterator<Item = &Line> {
+        self.lines.iter()
+    }
+
+    /// True when there is none.
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// The order in which the trunks of a list are tried: by priority, lower first; among equals that have a weight by
+    /// chance, in proportion to it; without, as the list has them. `pick` draws a number below its argument.
+    pub fn in_order(&self, names: &[&str], mut pick: impl FnMut(u32) -> u32) -> Vec<Line> {
+        let mut left: Vec<Line> = names.iter().filter_map(|name| self.get(name)).cloned().collect();
+        left.sort_by_key(|line| line.trunk.priority);
+        let mut order = Vec::with_capacity(left.len());
+        while let Some(first) = left.first() {
+            let priority = first.trunk.priority;
+            let group = left
+                .iter()
+                .take_while(|line| line.trunk.priority == priority)
+                .map(|line| u32::from(line.trunk.weight));
+            let chosen = draw(group, &mut pick);
+            order.push(left.remove(chosen));
+        }
+        order
+    }
+}
+
+/// The index that a draw by weight hits; the first one when nothing has a weight.
+fn draw(weights: impl Iterator<Item = u32> + Clone, pick: &mut impl FnMut(u32) -> u32) -> usize {
+    let total: u32 = weights.clone().sum();
+    if total == 0 {
+        return 0;
+    }
+    let mut drawn = pick(total) % total;
+    for (index, weight) in weights.enumerate() {
+        if drawn < weight {
+            return index;
+        }
+        drawn -= weight;
+    }
+    0
+}
+
+impl Line {
+    /// The trunk as configured.
+    pub fn trunk(&self) -> &Arc<Trunk> {
+        &self.trunk
+    }
+
+    /// Takes a channel for one call, which is free again when the channel is dropped. An emergency gets one whatever
+    /// the limits say and however the trunk is.
+    pub fn take(&self, now: Instant, emergency: bool) -> Result<Channel, Unusable> {
+        self.with(|state| state.take(now, &self.trunk, emergency))?;
+        Ok(Channel::new(self.clone()))
+    }
+
+    /// The trunk said 503, and perhaps how long it wants to be left alone.
+    pub fn rest(&self, now: Instant, retry_after: Option<Duration>) {
+        if let Some(after) = retry_after {
+            let until = now + after.min(REST_MAX);
+            self.with(|state| state.rest_until = state.rest_until.max(Some(until)));
+        }
+    }
+
+    /// A probe has found out whether the trunk is there.
+    pub fn set_up(&self, up: bool) {
+        self.with(|state| state.up = Some(up));
+    }
+
+    /// What became of the registration: until when, or why not.
+    pub fn set_registered(&self, registered: Result<Instant, String>) {
+        self.with(|state| state.registration = Some(registered));
+    }
+
+    /// Counts something.
+    pub fn count(&self, count: impl FnOnce(&mut TrunkCounters)) {
+        self.with(|state| count(&mut state.counters));
+    }
+
+    /// The trunk as people see it.
+    pub fn view(&self, now: Instant) -> TrunkView {
+        self.with(|state| state.view(now, &self.trunk))
+    }
+
+    fn release(&self) {
+        self.with(|state| state.calls = state.calls.saturating_sub(1));
+    }
+
+    fn with<T>(&self, run: impl FnOnce(&mut State) -> T) -> T {
+        run(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

@@ -1,0 +1,44 @@
+//! The right to one call over a trunk.
+
+use super::Line;
+
+/// One call's place on a trunk, free again when this is dropped: nothing can leak one.
+#[derive(Debug)]
+pub struct Channel {
+    line: Line,
+}
+
+impl Channel {
+    pub(super) fn new(line: Line) -> Self {
+        Self { line }
+    }
+
+    /// The trunk that it is on.
+    pub fn line(&self) -> &Line {
+        &self.line
+    }
+}
+
+impl Drop for Channel {
+    fn drop(&mut self) {
+        self.line.release();
+    }
+}
+
+/// Why a trunk takes no call right now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unusable {
+    /// It does not answer probes.
+    #[error("it does not answer")]
+    Down,
+    /// It asked to be left alone (RFC 3261 section 21.5.4).
+    #[error("it asked to be left alone for a while")]
+    Resting,
+    /// It carries as many calls as it may: [`Trunk::calls_max`](crate::Trunk::calls_max).
+    #[error("it carries as many calls as it may")]
+    Full,
+    /// Too many calls began in this second:
+    /// [`Trunk::calls_per_second_max`](crate::Trunk::calls_per_second_max).
+    #[error("too many calls began in this second")]
+    TooFast,
+}
