@@ -98,6 +98,7 @@ pub(crate) fn routing_config(
         call_max: limits.call_time.unwrap_or(Duration::from_secs(365 * 86_400)),
         lost_flow_check: timers.lost_flow_check,
         lost_flow_silence: timers.lost_flow_silence,
+        ..routing::Times::default()
     };
     config
 }

@@ -13,7 +13,7 @@ mod relay;
 mod services;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,8 +21,10 @@ use bytes::Bytes;
 use mio::{Events, Interest, Poll, Token};
 use tokio::sync::oneshot;
 use viaduct_ng as ng;
+use viaduct_resolve::{Failure, NextHop};
 use viaduct_routing::{
-    CallNumber, CallView, Counters, Event, Gauges, Output, Proxy, RelayFailure, SERVICE_FLOW, Ticket,
+    CallNumber, CallView, Counters, Event, Gauges, Output, Proxy, Reachable, RelayFailure, SERVICE_FLOW,
+    Ticket,
 };
 use viaduct_sip::{KeepAlive, Limits, Message, ParseError, Transport};
 use viaduct_txn::{ConnId, Flow, Hop};
@@ -376,8 +378,21 @@ impl ShardThread {
                     self.proxy.handle_stored(now, ticket, stored);
                 }
             }
+            Output::Resolve { ticket, next_hop } => self.resolve(now, ticket, &next_hop),
+            // Nothing is remembered about addresses here.
+            Output::Dead { .. } => {}
             Output::Event(event) => self.tell(event),
         }
+    }
+
+    /// The address of a next hop that is one. Names lead nowhere.
+    fn resolve(&mut self, now: Instant, ticket: Ticket, next_hop: &NextHop) {
+        let found = next_hop.direct().and_then(|candidate| {
+            let source = source_for(candidate.remote)?;
+            Some(vec![Reachable { candidate, source }])
+        });
+        let found = found.ok_or_else(|| Failure::NoAddress(next_hop.host.text()));
+        self.proxy.handle_resolved(now, ticket, found);
     }
 
     fn send(&mut self, hop: &Hop, octets: Bytes, id: Option<(Instant, viaduct_routing::SendId)>) {
@@ -418,4 +433,16 @@ impl ShardThread {
     fn tell(&mut self, event: Event) {
         self.journal.tell(event);
     }
+}
+
+/// The address of this machine that datagrams to a peer leave from. `None` when there is no way to it.
+fn source_for(remote: SocketAddr) -> Option<IpAddr> {
+    let any: SocketAddr = match remote {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    };
+    let socket = UdpSocket::bind(any).ok()?;
+    // Connecting a datagram socket sends nothing: the kernel only chooses the way.
+    socket.connect(remote).ok()?;
+    Some(socket.local_addr().ok()?.ip())
 }

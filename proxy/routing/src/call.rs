@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use viaduct_sip::{HeaderName, Message, NameAddr};
-use viaduct_txn::Flow;
+use viaduct_txn::Hop;
 
 use crate::call_counts::Seat;
 use crate::media::{Endpoint, Exchange, Operation, Party};
@@ -85,7 +85,7 @@ pub(crate) struct Rewritten {
 #[derive(Debug, Clone)]
 pub(crate) struct Side {
     pub(crate) endpoint: Endpoint,
-    pub(crate) flow: Flow,
+    pub(crate) hop: Hop,
     /// From or To value without tag, as that end calls itself.
     pub(crate) address: String,
     pub(crate) tag: Option<Bytes>,
@@ -323,7 +323,7 @@ impl Call {
         let end = |side: &Side, user: &Option<String>| EndView {
             user: user.clone(),
             profile: side.endpoint.profile,
-            flow: side.flow.to_string(),
+            flow: side.hop.to_string(),
         };
         let flags = self
             .legs

@@ -201,6 +201,9 @@ pub struct Times {
     pub lost_flow_check: Duration,
     /// A side whose connection has gone and that sent nothing for this long has left. 6 s.
     pub lost_flow_silence: Duration,
+    /// How long one address of a next hop may be silent before the next one is tried: until any answer to an INVITE, until
+    /// the final one to others. The last address has 64·T1. 5 s.
+    pub address_patience: Duration,
 }
 
 impl Default for Times {
@@ -212,9 +215,38 @@ impl Default for Times {
             call_max: Duration::from_secs(4 * 3_600),
             lost_flow_check: Duration::from_secs(2),
             lost_flow_silence: Duration::from_secs(6),
+            address_patience: Duration::from_secs(5),
         }
     }
 }
+
+/// What becomes of a request of one of our users to somebody elsewhere: a Request-URI of another domain, or a Route that
+/// leads elsewhere (RFC 3261 section 16.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ForeignDomains {
+    /// It is refused with 403, whoever sends it.
+    #[default]
+    Deny,
+    /// It goes on, once its sender has proven to be a user of ours.
+    Allow,
+}
+
+/// Which requests too large for a datagram go over TCP instead (RFC 3261 section 18.1.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum UdpToTcp {
+    /// None.
+    Never,
+    /// Those to next hops that were looked up, when their URI asked for no transport. Phones that registered over UDP are
+    /// spared: many have no TCP.
+    #[default]
+    Resolved,
+    /// Those to phones that registered over UDP too, when their Contact asks for no transport.
+    Always,
+}
+
+/// The largest request that leaves in a datagram when TCP may be tried: 200 octets less than what an Ethernet carries
+/// (RFC 3261 section 18.1.1).
+pub(crate) const DATAGRAM_REQUEST_MAX: usize = 1_300;
 
 /// Everything that a [`Proxy`](crate::Proxy) is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -244,6 +276,10 @@ pub struct Config {
     pub times: Times,
     /// The Server header of answers that the proxy makes itself. `None` sends none.
     pub server: Option<String>,
+    /// Whether users may reach other domains. Deny.
+    pub foreign_domains: ForeignDomains,
+    /// Which large requests go over TCP. Those to next hops that were looked up.
+    pub udp_to_tcp: UdpToTcp,
 }
 
 impl Config {
@@ -262,6 +298,8 @@ impl Config {
             limits: Limits::default(),
             times: Times::default(),
             server: Some("Viaduct".to_owned()),
+            foreign_domains: ForeignDomains::default(),
+            udp_to_tcp: UdpToTcp::default(),
         }
     }
 
@@ -311,6 +349,26 @@ impl Config {
             })
             .or_else(|| candidates.clone().find(family))
             .or_else(|| candidates.next())
+    }
+
+    /// Where a peer reaches us that we reach from `source`: a listener of this transport and address family. `None` when
+    /// there is none, so that nothing can be sent that way.
+    pub fn local_for(&self, transport: Transport, source: IpAddr) -> Option<SocketAddr> {
+        let fits = |listener: &&Listener| {
+            listener.transport == transport && listener.addr.is_ipv4() == source.is_ipv4()
+        };
+        let mut listeners = self.listeners.iter().filter(fits).map(|listener| listener.addr);
+        let listener = listeners
+            .clone()
+            .find(|addr| addr.ip() == source)
+            .or_else(|| listeners.clone().find(|addr| addr.ip().is_unspecified()))
+            .or_else(|| listeners.next())?;
+        let ip = if listener.ip().is_unspecified() {
+            source
+        } else {
+            listener.ip()
+        };
+        Some(SocketAddr::new(ip, listener.port()))
     }
 
     fn is_our_ip(&self, ip: IpAddr) -> bool {

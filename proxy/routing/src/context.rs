@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use viaduct_resolve::NextHop;
 use viaduct_sip::{HeaderName, Message, StatusCode};
-use viaduct_txn::{ClientId, Flow, Hop, ServerId};
+use viaduct_txn::{ClientId, ConnId, Hop, ServerId};
 
 use crate::call::LegId;
 use crate::calls::CallKey;
@@ -23,11 +25,31 @@ slotmap::new_key_type! {
 pub(crate) struct Target {
     /// The Request-URI, octet for octet.
     pub(crate) uri: Arc<str>,
-    pub(crate) flow: Flow,
+    pub(crate) way: Way,
     /// `DST_WS`.
     pub(crate) flags: Flags,
     pub(crate) user: Option<Arc<User>>,
     pub(crate) service: Option<Service>,
+    /// How long each of its addresses may be silent. `None` is [`Times::address_patience`](crate::Times) while there is
+    /// another address to try, and 64·T1 for the last.
+    pub(crate) patience: Option<Duration>,
+}
+
+/// How a target is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// Over this hop.
+    Hop(Hop),
+    /// Over whatever this leads to, one address after another (RFC 3263 section 4.3).
+    Resolve(NextHop),
+}
+
+/// One way to try for a branch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Attempt {
+    pub(crate) hop: Hop,
+    /// A request that is too large for a datagram must not go over TCP instead.
+    pub(crate) is_fixed: bool,
 }
 
 impl Target {
@@ -46,11 +68,7 @@ impl Target {
 
     /// True when both lead to the same place.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        self.uri == other.uri && self.flow == other.flow
-    }
-
-    pub(crate) fn hop(&self) -> Hop {
-        Hop::Flow(self.flow)
+        self.uri == other.uri && self.way == other.way
     }
 }
 
@@ -65,6 +83,9 @@ pub(crate) struct CommonEdits {
     pub(crate) credentials_line: Option<usize>,
     /// It may make a dialog, so we stay in the route.
     pub(crate) record_route: bool,
+    /// The next Route is a strict router's: it becomes the Request-URI, which becomes the last Route (RFC 3261 section
+    /// 16.6, step 6).
+    pub(crate) strict_next: bool,
 }
 
 /// One request on its way.
@@ -72,7 +93,7 @@ pub(crate) struct CommonEdits {
 pub(crate) struct Context {
     pub(crate) server: ServerId,
     pub(crate) request: Message,
-    pub(crate) flow: Flow,
+    pub(crate) flow: viaduct_txn::Flow,
     pub(crate) is_invite: bool,
     pub(crate) edits: CommonEdits,
     pub(crate) media: Media,
@@ -118,10 +139,22 @@ pub(crate) enum Media {
 #[derive(Debug)]
 pub(crate) struct Branch {
     pub(crate) target: Target,
-    /// The branch of our Via, and the name of the branch at the relay.
+    /// The branch of our Via in the first attempt, and the name of the branch at the relay in all of them.
     pub(crate) via_branch: Bytes,
     pub(crate) state: BranchState,
-    /// Its transaction, while there is one.
+    /// Where it went last. `None` while that is not known.
+    pub(crate) attempt: Option<Attempt>,
+    /// Attempts made.
+    pub(crate) attempts: u32,
+    /// Where else it may go, in this order.
+    pub(crate) left: VecDeque<Attempt>,
+    /// What the relay wrote for it, while it may be sent again to another address.
+    pub(crate) sdp: Option<Bytes>,
+    /// An answer came to its last attempt.
+    pub(crate) is_heard: bool,
+    /// No further address is tried.
+    pub(crate) is_cancelled: bool,
+    /// The transaction of its last attempt, while there is one.
     pub(crate) client: Option<ClientId>,
     /// Answers that came while the relay was busy with one.
     pub(crate) inbox: VecDeque<Message>,
@@ -133,9 +166,16 @@ pub(crate) struct Branch {
     pub(crate) ring: u32,
 }
 
+/// How every branch begins (RFC 3261 section 8.1.1.7).
+const MAGIC_COOKIE: &[u8] = b"z9hG4bK";
+
 /// How far a copy got.
 #[derive(Debug)]
 pub(crate) enum BranchState {
+    /// Nothing has happened yet.
+    Waiting,
+    /// The addresses of its target are looked up.
+    Resolving(Ticket),
     /// The relay writes its SDP.
     Offering(Ticket),
     /// It is out.
@@ -151,7 +191,13 @@ impl Branch {
         Self {
             target,
             via_branch,
-            state: BranchState::Done,
+            state: BranchState::Waiting,
+            attempt: None,
+            attempts: 0,
+            left: VecDeque::new(),
+            sdp: None,
+            is_heard: false,
+            is_cancelled: false,
             client: None,
             inbox: VecDeque::new(),
             breadth,
@@ -162,6 +208,45 @@ impl Branch {
 
     pub(crate) fn is_done(&self) -> bool {
         matches!(self.state, BranchState::Done)
+    }
+
+    /// The branch of our Via in its last attempt. Every attempt is a transaction of its own (RFC 3263 section 4.3).
+    pub(crate) fn transaction_branch(&self) -> Bytes {
+        match self.attempts {
+            0 => self.via_branch.clone(),
+            again => [
+                MAGIC_COOKIE,
+                again.to_string().as_bytes(),
+                b".",
+                &self.via_branch[MAGIC_COOKIE.len()..],
+            ]
+            .concat()
+            .into(),
+        }
+    }
+
+    /// How long its last attempt may be silent, if it is not the transaction's own time.
+    pub(crate) fn patience(&self, while_others_are_left: Duration) -> Option<Duration> {
+        let otherwise = || (!self.left.is_empty()).then_some(while_others_are_left);
+        self.target.patience.or_else(otherwise)
+    }
+
+    /// The connection that it depends on.
+    pub(crate) fn conn(&self) -> Option<ConnId> {
+        self.attempt.as_ref()?.hop.conn()
+    }
+
+    /// Why it failed when it could not be sent (RFC 3261 section 16.9).
+    pub(crate) fn unreachable(&self) -> Refusal {
+        match (&self.target.way, &self.attempt) {
+            (
+                Way::Hop(Hop::Flow(_)),
+                Some(Attempt {
+                    hop: Hop::Flow(_), ..
+                }),
+            ) => Refusal::FlowGone,
+            _ => Refusal::Unreachable,
+        }
     }
 }
 

@@ -42,6 +42,12 @@ pub struct Counters {
     pub relay_failures: u64,
     /// Calls that the proxy ended.
     pub calls_ended_by_proxy: u64,
+    /// Next hops that had no address.
+    pub hops_unresolved: u64,
+    /// Requests sent to a further address because the one before was dead or answered 503 (RFC 3263 section 4.3).
+    pub hops_failed_over: u64,
+    /// Requests sent over TCP because they are too large for a datagram (RFC 3261 section 18.1.1).
+    pub hops_udp_to_tcp: u64,
 }
 
 impl std::ops::Add for Counters {
@@ -69,6 +75,9 @@ impl std::ops::Add for Counters {
             relay_requests: self.relay_requests + other.relay_requests,
             relay_failures: self.relay_failures + other.relay_failures,
             calls_ended_by_proxy: self.calls_ended_by_proxy + other.calls_ended_by_proxy,
+            hops_unresolved: self.hops_unresolved + other.hops_unresolved,
+            hops_failed_over: self.hops_failed_over + other.hops_failed_over,
+            hops_udp_to_tcp: self.hops_udp_to_tcp + other.hops_udp_to_tcp,
         }
     }
 }

@@ -69,8 +69,8 @@ pub use self::call::{CallState, CallView, EndView};
 pub use self::call_counts::CallCounts;
 pub use self::clock::WallClock;
 pub use self::config::{
-    AuthConfig, Config, Destination, Limits, Listener, Redirects, RegistrarTimes, Ring, RouteRule, Service,
-    Times,
+    AuthConfig, Config, Destination, ForeignDomains, Limits, Listener, Redirects, RegistrarTimes, Ring,
+    RouteRule, Service, Times, UdpToTcp,
 };
 pub use self::counters::Counters;
 pub use self::flags::{Flag, Flags};
@@ -78,8 +78,8 @@ pub use self::guard::{Guard, GuardLimits, Rate};
 pub use self::location::{Binding, Bindings, Location};
 pub use self::network::Network;
 pub use self::output::{
-    BindingRecord, CallEnd, CallNumber, Change, Event, Output, ProxyEnd, RelayFailure, SendId, Ticket,
-    UnregisterReason,
+    BindingRecord, CallEnd, CallNumber, Change, Event, Output, ProxyEnd, Reachable, RelayFailure, SendId,
+    Ticket, UnregisterReason,
 };
 pub use self::proxy::{Gauges, Proxy, SERVICE_FLOW, Shard, Shared};
 pub use self::refusal::Refusal;

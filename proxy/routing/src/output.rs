@@ -1,12 +1,14 @@
 //! What the shell must do for a proxy, and what it may want to know.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use viaduct_ng as ng;
-use viaduct_sip::{Aor, ParseErrorKind};
+use viaduct_resolve::{Candidate, NextHop};
+use viaduct_sip::{Aor, ParseErrorKind, Transport};
 use viaduct_txn::{ClientId, Flow, Hop};
 
 use crate::{AuthFailure, Flags};
@@ -47,8 +49,31 @@ pub enum Output {
         /// What changed.
         changes: Vec<Change>,
     },
+    /// Find the addresses of a next hop, and give them to [`handle_resolved`](crate::Proxy::handle_resolved).
+    Resolve {
+        /// To be given back.
+        ticket: Ticket,
+        /// What to resolve.
+        next_hop: NextHop,
+    },
+    /// An address that a next hop led to did not take a request: others are the better choice for a while.
+    Dead {
+        /// How it was tried.
+        transport: Transport,
+        /// Where.
+        remote: SocketAddr,
+    },
     /// Something happened that people or counters may care about.
     Event(Event),
+}
+
+/// One address of a next hop, and from where it is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reachable {
+    /// The address to try.
+    pub candidate: Candidate,
+    /// The address of this machine that messages to it leave from.
+    pub source: IpAddr,
 }
 
 /// One change to the stored registrations.
@@ -94,9 +119,9 @@ pub struct BindingRecord {
     /// Transport of the flow, as a Via token.
     pub transport: String,
     /// Local address of the flow.
-    pub local: std::net::SocketAddr,
+    pub local: SocketAddr,
     /// Remote address of the flow.
-    pub remote: std::net::SocketAddr,
+    pub remote: SocketAddr,
     /// Branch flags.
     pub flags: Flags,
     /// What the device calls itself.

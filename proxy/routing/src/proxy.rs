@@ -6,6 +6,7 @@ mod cancel;
 mod dialog;
 mod forward;
 mod hangup;
+mod hops;
 mod register;
 mod relay;
 mod response;
@@ -22,6 +23,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use slotmap::SlotMap;
 use viaduct_ng as ng;
+use viaduct_resolve::Failure;
 use viaduct_sip::{Message, ParseError, Transport};
 use viaduct_txn::{self as txn, ClientId, ConnId, Flow, Layer, ServerId, Timers};
 
@@ -34,7 +36,7 @@ use crate::media::Party;
 use crate::token::Tokens;
 use crate::{
     Authenticator, CallCounts, CallNumber, Config, Counters, Event, Guard, Location, Output, ProxyEnd,
-    RelayFailure, SendId, Ticket, Users, WallClock,
+    Reachable, RelayFailure, SendId, Ticket, Users, WallClock,
 };
 
 /// How the services of this process are reached: without leaving it. Nothing that comes from a socket has this transport.
@@ -94,6 +96,7 @@ pub struct Proxy {
     relay_waits: HashMap<Ticket, RelayUse>,
     forgotten: HashMap<(CallKey, LegId), Forgotten>,
     store_waits: HashMap<Ticket, PendingRegister>,
+    resolve_waits: HashMap<Ticket, (ContextId, usize)>,
     tickets: u64,
     alarms: Timers<Alarm>,
     outputs: VecDeque<Output>,
@@ -155,6 +158,7 @@ impl Proxy {
             relay_waits: HashMap::new(),
             forgotten: HashMap::new(),
             store_waits: HashMap::new(),
+            resolve_waits: HashMap::new(),
             tickets: 0,
             alarms: Timers::default(),
             outputs: VecDeque::new(),
@@ -208,6 +212,12 @@ impl Proxy {
     /// The changes of a ticket are durable, or could not be written.
     pub fn handle_stored(&mut self, now: Instant, ticket: Ticket, stored: bool) {
         self.register_stored(now, ticket, stored);
+        self.drain_layer(now);
+    }
+
+    /// The next hop of a ticket has these addresses, in the order to try them, or none.
+    pub fn handle_resolved(&mut self, now: Instant, ticket: Ticket, found: Result<Vec<Reachable>, Failure>) {
+        self.next_hop_resolved(now, ticket, found);
         self.drain_layer(now);
     }
 
@@ -283,6 +293,7 @@ impl Proxy {
             forwarded_requests: self.contexts.len(),
             relay_requests_waiting: self.relay_waits.len(),
             store_requests_waiting: self.store_waits.len(),
+            names_waiting: self.resolve_waits.len(),
         }
     }
 
@@ -320,7 +331,8 @@ impl Proxy {
 
     /// Requests that wait for somebody else have a bound.
     fn is_waiting_room_full(&self) -> bool {
-        self.relay_waits.len() + self.store_waits.len() >= self.config.limits.requests_waiting_max
+        self.relay_waits.len() + self.store_waits.len() + self.resolve_waits.len()
+            >= self.config.limits.requests_waiting_max
     }
 
     /// Sixteen random octets as text that fits tags and branches.
@@ -346,6 +358,8 @@ pub struct Gauges {
     pub relay_requests_waiting: usize,
     /// Registrations not yet durable.
     pub store_requests_waiting: usize,
+    /// Requests whose next hop is being looked up.
+    pub names_waiting: usize,
 }
 
 impl std::ops::Add for Gauges {
@@ -360,6 +374,7 @@ impl std::ops::Add for Gauges {
             forwarded_requests: self.forwarded_requests + other.forwarded_requests,
             relay_requests_waiting: self.relay_requests_waiting + other.relay_requests_waiting,
             store_requests_waiting: self.store_requests_waiting + other.store_requests_waiting,
+            names_waiting: self.names_waiting + other.names_waiting,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Every way a request can be refused by the proxy itself, and the answer to each.
 
+use viaduct_resolve::Failure;
 use viaduct_sip::StatusCode;
 
 use crate::auth::{Asking, AuthFailure};
@@ -80,6 +81,12 @@ pub enum Refusal {
     /// The connection to the target is gone.
     #[error("Connection to the user is gone")]
     FlowGone,
+    /// No address of the next hop took the request (RFC 3261 section 16.9).
+    #[error("Next hop cannot be reached")]
+    Unreachable,
+    /// The next hop has no address.
+    #[error(transparent)]
+    Unresolved(#[from] viaduct_resolve::Failure),
     /// Inside no dialog that went through here.
     #[error("Call/Transaction Does Not Exist")]
     NoDialog,
@@ -140,7 +147,13 @@ impl Refusal {
             Self::Overload(_) | Self::RelayUnavailable | Self::Paused { .. } | Self::TooFast => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
-            Self::StoreFailed => StatusCode::SERVER_INTERNAL_ERROR,
+            // A 503 would make the caller avoid this proxy, not the one behind it (RFC 3261 section 16.7, step 6).
+            Self::StoreFailed | Self::Unreachable => StatusCode::SERVER_INTERNAL_ERROR,
+            Self::Unresolved(failure) => match failure {
+                Failure::NoAddress(_) | Failure::NoTransport(_) => StatusCode::NOT_FOUND,
+                Failure::Unanswered(_) => StatusCode::SERVER_INTERNAL_ERROR,
+                Failure::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            },
         }
     }
 
@@ -158,7 +171,10 @@ impl Refusal {
         match self {
             Self::Paused { seconds } => Some(*seconds),
             Self::TooFast => Some(1),
-            Self::Overload(_) | Self::RelayUnavailable | Self::Register(RegisterRefusal::Full) => Some(5),
+            Self::Overload(_)
+            | Self::RelayUnavailable
+            | Self::Register(RegisterRefusal::Full)
+            | Self::Unresolved(Failure::Busy) => Some(5),
             _ => None,
         }
     }

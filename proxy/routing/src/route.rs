@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use viaduct_sip::{HeaderName, Message, NameAddr, Uri};
-use viaduct_txn::Flow;
+use viaduct_txn::Hop;
 
 use crate::token::Tokens;
 use crate::{Config, Refusal};
@@ -13,13 +13,21 @@ use crate::{Config, Refusal};
 pub(crate) struct Routing {
     /// How many Route values on top are ours and must go.
     pub own: usize,
-    /// The flow that our last Route value names: the side that the request is for.
-    pub flow: Option<Flow>,
+    /// The hop that our last Route value names: the side that the request is for.
+    pub hop: Option<Hop>,
     /// The Request-URI to go on with, when a strict router upstream put ours in its place: the last Route, which must
     /// go too.
     pub strict: Option<String>,
     /// A Route of somebody else is left.
     pub foreign: bool,
+}
+
+impl Routing {
+    /// The Route value of somebody else that is next, of the request that this was read from.
+    pub(crate) fn next_route<'m>(&self, request: &'m Message) -> Option<Result<Uri<'m>, Refusal>> {
+        let next = || request.values(HeaderName::Route).nth(self.own).map(uri_of);
+        self.foreign.then(next).flatten()
+    }
 }
 
 /// We stand in a call with two Record-Route values at most, one for each side.
@@ -44,7 +52,7 @@ pub(crate) fn read(
     };
     let mut routing = Routing {
         own: 0,
-        flow: None,
+        hop: None,
         strict: None,
         foreign: false,
     };
@@ -53,9 +61,9 @@ pub(crate) fn read(
     // A strict router sends our Record-Route value as Request-URI (section 16.4).
     if let Some((last, rest)) = left.split_last()
         && uri.is_loose_router()
-        && let Owner::Ours(Some(flow)) = reader.owner(&uri)?
+        && let Owner::Ours(Some(hop)) = reader.owner(&uri)?
     {
-        routing.flow = Some(flow);
+        routing.hop = Some(hop);
         routing.strict = Some(uri_of(last)?.as_str().to_owned());
         left = rest;
     }
@@ -65,7 +73,7 @@ pub(crate) fn read(
             break;
         }
         match reader.owner(&uri_of(first)?)? {
-            Owner::Ours(flow) => routing.flow = flow.or(routing.flow),
+            Owner::Ours(hop) => routing.hop = hop.or(routing.hop),
             Owner::Foreign => {
                 routing.foreign = true;
                 break;
@@ -85,8 +93,8 @@ pub(crate) fn is_own_record_route(tokens: &Tokens, call_id: &[u8], value: &[u8])
 
 /// Whose a Route value is.
 enum Owner {
-    /// Ours; with the flow that its token names, if it has one.
-    Ours(Option<Flow>),
+    /// Ours; with the hop that its token names, if it has one.
+    Ours(Option<Hop>),
     Foreign,
 }
 
@@ -103,8 +111,8 @@ impl Reader<'_> {
     /// may have come or gone since. What names us and carries anything else was tampered with.
     fn owner(&self, uri: &Uri<'_>) -> Result<Owner, Refusal> {
         let token = uri.user();
-        if let Some(flow) = token.and_then(|token| self.tokens.verify(self.call_id, token).ok()) {
-            return Ok(Owner::Ours(Some(flow)));
+        if let Some(hop) = token.and_then(|token| self.tokens.verify(self.call_id, token).ok()) {
+            return Ok(Owner::Ours(Some(hop)));
         }
         match (self.config.is_our_route(uri, self.at), token) {
             (false, _) => Ok(Owner::Foreign),
@@ -125,6 +133,7 @@ fn uri_of(route: &[u8]) -> Result<Uri<'_>, Refusal> {
 #[cfg(test)]
 mod tests {
     use viaduct_sip::Transport;
+    use viaduct_txn::Flow;
 
     use super::*;
     use crate::Listener;
@@ -176,13 +185,13 @@ mod tests {
         }
     }
 
-    fn flow(remote: &str) -> Flow {
-        Flow {
+    fn flow(remote: &str) -> Hop {
+        Hop::Flow(Flow {
             transport: Transport::Udp,
             local: "192.0.2.1:5060".parse().unwrap(),
             remote: remote.parse().unwrap(),
             conn: None,
-        }
+        })
     }
 
     /// RFC 5658 section 5: both of our values come back, whichever side sends.
@@ -194,7 +203,7 @@ mod tests {
             format!("<sip:{caller}@192.0.2.1:8080;transport=ws;lr>, <sip:{callee}@192.0.2.1:5060;lr>");
         let routing = desk.read("sip:b@10.0.0.2", &[one_line]).unwrap();
         assert_eq!(
-            (routing.own, routing.flow, routing.foreign),
+            (routing.own, routing.hop, routing.foreign),
             (2, Some(flow("10.0.0.2:2")), false)
         );
         let routes = [
@@ -204,7 +213,7 @@ mod tests {
         ];
         let routing = desk.read("sip:a@x.invalid", &routes).unwrap();
         assert_eq!(
-            (routing.own, routing.flow, routing.foreign),
+            (routing.own, routing.hop, routing.foreign),
             (2, Some(flow("10.0.0.1:1")), true)
         );
     }
@@ -235,7 +244,7 @@ mod tests {
             .read("sip:b@h", &["<sip:example.com;lr>".to_owned()])
             .unwrap();
         assert_eq!(
-            (preloaded.own, preloaded.flow, preloaded.foreign),
+            (preloaded.own, preloaded.hop, preloaded.foreign),
             (1, None, false)
         );
     }
@@ -253,7 +262,7 @@ mod tests {
             .read("sip:b@10.0.0.2", &[format!("<sip:{token}@203.0.113.9:5060;lr>")])
             .unwrap();
         assert_eq!(
-            (routing.own, routing.flow, routing.foreign),
+            (routing.own, routing.hop, routing.foreign),
             (1, Some(flow("10.0.0.2:2")), false)
         );
         let preloaded = desk
@@ -279,7 +288,7 @@ mod tests {
             )
             .unwrap();
         assert_eq!(routing.strict.as_deref(), Some("sip:b@10.0.0.2"));
-        assert_eq!((routing.own, routing.flow), (0, Some(flow("10.0.0.2:2"))));
+        assert_eq!((routing.own, routing.hop), (0, Some(flow("10.0.0.2:2"))));
     }
 
     #[test]

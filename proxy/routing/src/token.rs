@@ -1,7 +1,8 @@
 //! Signed flow tokens: how a Record-Route value remembers the way to one side of a call (RFC 5626 section 5).
 //!
-//! A token is the user part of our Record-Route. It says over which flow that side is reached, and it is signed for one
-//! Call-ID, so that nobody can make one, change one, or use one in another call.
+//! A token is the user part of our Record-Route. It says over which hop that side is reached: a flow that the side has
+//! opened, or a peer that is connected to again when its connection is gone. It is signed for one Call-ID, so that nobody
+//! can make one, change one, or use one in another call.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -11,10 +12,13 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use viaduct_sip::Transport;
-use viaduct_txn::{ConnId, Flow};
+use viaduct_txn::{ConnId, Flow, Hop};
 
 /// Octets of the signature. 96 bits: a guess per microsecond for a million years finds none.
 const MAC_OCTETS: usize = 12;
+
+/// Marks the token of a peer that is connected to, in the octet that says the transport.
+const CONNECT: u8 = 0x80;
 
 /// Makes and checks tokens. Two with the same secret understand each other, so a secret that is kept survives a
 /// restart, and calls over UDP with it.
@@ -37,7 +41,7 @@ impl Tokens {
     }
 
     /// The token of one side of the call with this Call-ID: the side that is reached over `side`.
-    pub(crate) fn issue(&self, call_id: &[u8], side: &Flow) -> String {
+    pub(crate) fn issue(&self, call_id: &[u8], side: &Hop) -> String {
         let mut octets = vec![0; MAC_OCTETS];
         encode(side, &mut octets);
         let mac = self.sign(call_id, &octets[MAC_OCTETS..]);
@@ -46,7 +50,7 @@ impl Tokens {
     }
 
     /// Reads a token that came in a request with this Call-ID.
-    pub(crate) fn verify(&self, call_id: &[u8], token: &str) -> Result<Flow, Forged> {
+    pub(crate) fn verify(&self, call_id: &[u8], token: &str) -> Result<Hop, Forged> {
         let octets = URL_SAFE_NO_PAD.decode(token).map_err(|_| Forged)?;
         let (mac, said) = octets.split_at_checked(MAC_OCTETS).ok_or(Forged)?;
         if bool::from(self.sign(call_id, said).ct_eq(mac)) {
@@ -75,16 +79,25 @@ impl std::fmt::Debug for Tokens {
     }
 }
 
-fn encode(flow: &Flow, octets: &mut Vec<u8>) {
+fn encode(hop: &Hop, octets: &mut Vec<u8>) {
     let position = Transport::ALL
         .iter()
-        .position(|&transport| transport == flow.transport);
-    // Every transport is in ALL, which is far from 256 long.
-    octets.push(position.unwrap_or_default() as u8);
-    encode_addr(flow.local, octets);
-    encode_addr(flow.remote, octets);
-    if let Some(conn) = flow.conn {
-        octets.extend_from_slice(&conn.get().to_be_bytes());
+        .position(|&transport| transport == hop.transport());
+    // Every transport is in ALL, which is far from 128 long.
+    let transport = position.unwrap_or_default() as u8;
+    octets.push(match hop {
+        Hop::Flow(_) => transport,
+        Hop::Connect { .. } => transport | CONNECT,
+    });
+    encode_addr(hop.local(), octets);
+    encode_addr(hop.remote(), octets);
+    match hop {
+        Hop::Flow(flow) => {
+            if let Some(conn) = flow.conn {
+                octets.extend_from_slice(&conn.get().to_be_bytes());
+            }
+        }
+        Hop::Connect { name, .. } => octets.extend_from_slice(name.as_deref().unwrap_or_default().as_bytes()),
     }
 }
 
@@ -102,21 +115,30 @@ fn encode_addr(addr: SocketAddr, octets: &mut Vec<u8>) {
     octets.extend_from_slice(&addr.port().to_be_bytes());
 }
 
-fn decode(octets: &[u8]) -> Option<Flow> {
-    let (&transport, rest) = octets.split_first()?;
-    let transport = *Transport::ALL.get(usize::from(transport))?;
+fn decode(octets: &[u8]) -> Option<Hop> {
+    let (&kind, rest) = octets.split_first()?;
+    let transport = *Transport::ALL.get(usize::from(kind & !CONNECT))?;
     let (local, rest) = decode_addr(rest)?;
     let (remote, rest) = decode_addr(rest)?;
+    if kind & CONNECT != 0 {
+        let name = std::str::from_utf8(rest).ok()?;
+        return Some(Hop::Connect {
+            transport,
+            local,
+            remote,
+            name: (!name.is_empty()).then(|| name.into()),
+        });
+    }
     let conn = match rest {
         [] => None,
         number => Some(ConnId::new(u64::from_be_bytes(number.try_into().ok()?))?),
     };
-    Some(Flow {
+    Some(Hop::Flow(Flow {
         transport,
         local,
         remote,
         conn,
-    })
+    }))
 }
 
 fn decode_addr(octets: &[u8]) -> Option<(SocketAddr, &[u8])> {
@@ -138,17 +160,32 @@ fn decode_addr(octets: &[u8]) -> Option<(SocketAddr, &[u8])> {
 mod tests {
     use super::*;
 
-    fn sides() -> [Flow; 3] {
-        let flow = |transport, local: &str, remote: &str, conn| Flow {
+    fn sides() -> [Hop; 5] {
+        let flow = |transport, local: &str, remote: &str, conn| {
+            Hop::Flow(Flow {
+                transport,
+                local: local.parse().unwrap(),
+                remote: remote.parse().unwrap(),
+                conn: ConnId::new(conn),
+            })
+        };
+        let connect = |transport, local: &str, remote: &str, name: Option<&str>| Hop::Connect {
             transport,
             local: local.parse().unwrap(),
             remote: remote.parse().unwrap(),
-            conn: ConnId::new(conn),
+            name: name.map(Into::into),
         };
         [
             flow(Transport::Udp, "192.0.2.1:5060", "198.51.100.7:61000", 0),
             flow(Transport::Wss, "[2001:db8::1]:443", "[2001:db8::2]:50000", 1),
             flow(Transport::Local, "0.0.0.0:0", "0.0.0.0:0", u64::MAX),
+            connect(Transport::Tcp, "192.0.2.1:5060", "198.51.100.7:5060", None),
+            connect(
+                Transport::Tls,
+                "[2001:db8::1]:5061",
+                "[2001:db8::2]:5061",
+                Some("sip.example.net"),
+            ),
         ]
     }
 

@@ -167,6 +167,21 @@ impl Moment {
                     counters.relay_failures,
                 ),
                 (
+                    "hops_unresolved",
+                    "Next hops without an address",
+                    counters.hops_unresolved,
+                ),
+                (
+                    "hops_failed_over",
+                    "Requests sent to a further address of their next hop",
+                    counters.hops_failed_over,
+                ),
+                (
+                    "hops_udp_to_tcp",
+                    "Requests too large for a datagram, sent over TCP",
+                    counters.hops_udp_to_tcp,
+                ),
+                (
                     "service_calls",
                     "Calls to the echo and music services",
                     of_services(|c| c.calls),
@@ -272,6 +287,11 @@ impl Moment {
                     "client_transactions",
                     "Client transactions",
                     gauges.client_transactions as u64,
+                ),
+                (
+                    "names_waiting",
+                    "Requests whose next hop is being looked up",
+                    gauges.names_waiting as u64,
                 ),
                 (
                     "registrations",

@@ -57,6 +57,9 @@ pub enum Hop {
     Connect {
         /// TCP or TLS.
         transport: Transport,
+        /// Where the peer may reach us: the listener that our Via and Record-Route name. The connection leaves from its
+        /// address, and from a port of its own.
+        local: SocketAddr,
         /// The peer's address.
         remote: SocketAddr,
         /// For TLS, the name that the peer's certificate must carry (RFC 5922).
@@ -73,11 +76,38 @@ impl Hop {
         }
     }
 
+    /// The local address that the peer sends to.
+    pub fn local(&self) -> SocketAddr {
+        match self {
+            Self::Flow(flow) => flow.local,
+            Self::Connect { local, .. } => *local,
+        }
+    }
+
     /// The peer's address.
     pub fn remote(&self) -> SocketAddr {
         match self {
             Self::Flow(flow) => flow.remote,
             Self::Connect { remote, .. } => *remote,
+        }
+    }
+
+    /// The one connection that this hop depends on. `None` for a datagram, and for a connection that can be opened again.
+    pub fn conn(&self) -> Option<ConnId> {
+        match self {
+            Self::Flow(flow) => flow.conn,
+            Self::Connect { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for Hop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flow(flow) => flow.fmt(f),
+            Self::Connect {
+                transport, remote, ..
+            } => write!(f, "{transport} {remote}"),
         }
     }
 }

@@ -28,12 +28,14 @@
 
 mod dialog;
 mod end;
+mod names;
 mod relay;
 mod sdp;
 mod world;
 
 pub use self::dialog::Dialog;
 pub use self::end::EndId;
+pub use self::names::Names;
 pub use self::relay::{Asked, Mood, ScriptedRelay};
 pub use self::sdp::{BROWSER_ANSWER, BROWSER_OFFER, PHONE_ANSWER, PHONE_OFFER, body_of, says};
 pub use self::world::{PASSWORD, World};

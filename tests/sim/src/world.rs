@@ -16,7 +16,7 @@ use viaduct_sip::{
 use viaduct_txn::{ConnId, Flow, Hop};
 
 use crate::end::End;
-use crate::{Asked, Dialog, EndId, Mood, ScriptedRelay};
+use crate::{Asked, Dialog, EndId, Mood, Names, ScriptedRelay};
 
 /// Everybody's password.
 pub const PASSWORD: &str = "secret";
@@ -36,6 +36,8 @@ pub struct World {
     ends: Vec<End>,
     /// The relay.
     pub relay: ScriptedRelay,
+    /// What names lead to.
+    pub names: Names,
     /// Requests that a slow relay has not answered yet.
     unanswered: VecDeque<(Instant, Ticket, viaduct_ng::Request)>,
     events: Vec<Event>,
@@ -99,6 +101,7 @@ impl World {
             now: start,
             ends: Vec::new(),
             relay: ScriptedRelay::default(),
+            names: Names::default(),
             unanswered: VecDeque::new(),
             events: Vec::new(),
             store_works: true,
@@ -144,6 +147,13 @@ impl World {
     /// From here on an end reaches the proxy at another address of its machine.
     pub fn move_local(&mut self, end: EndId, ip: [u8; 4]) {
         self.ends[end.0].flow.local.set_ip(ip.into());
+    }
+
+    /// A server elsewhere, listening at this address.
+    pub fn server(&mut self, name: &str, transport: Transport, address: &str) -> EndId {
+        let end = self.add(name, transport);
+        self.ends[end.0].flow.remote = address.parse().unwrap();
+        end
     }
 
     /// The Contact URI of an end.
@@ -195,16 +205,21 @@ impl World {
 
     /// A request of an end outside any dialog: its own From, a fresh Call-ID, Contact. Change it before it is built.
     pub fn request(&mut self, end: EndId, method: Method<'_>, to: &str) -> RequestBuilder {
+        self.request_to(end, method, &format!("sip:{to}@{DOMAIN}"))
+    }
+
+    /// The same to any URI.
+    pub fn request_to(&mut self, end: EndId, method: Method<'_>, uri: &str) -> RequestBuilder {
         let via = self.next_via(end);
         let entry = &mut self.ends[end.0];
         entry.counter += 1;
-        RequestBuilder::new(method, &format!("sip:{to}@{DOMAIN}"))
+        RequestBuilder::new(method, uri)
             .via(via)
             .from(format!(
                 "\"{0}\" <sip:{0}@{DOMAIN}>;tag=f{1}",
                 entry.user, entry.counter
             ))
-            .to(format!("<sip:{to}@{DOMAIN}>"))
+            .to(format!("<{uri}>"))
             .call_id(format!("call-{}-{}", end.0, entry.counter))
             .cseq(1)
             .header(HeaderName::Contact, format!("<{}>", entry.contact()))
@@ -537,21 +552,29 @@ impl World {
         while let Some(output) = self.proxy.poll_output() {
             match output {
                 Output::Send { hop, octets, id } => {
-                    let Hop::Flow(flow) = hop else {
-                        panic!("no connection is opened in this world")
+                    let is_at = |end: &&mut End| match &hop {
+                        Hop::Flow(flow) => (end.flow.remote, end.flow.conn) == (flow.remote, flow.conn),
+                        Hop::Connect {
+                            transport, remote, ..
+                        } => (end.flow.transport, end.flow.remote) == (*transport, *remote),
                     };
-                    let end = self.ends.iter_mut().find(|end| {
-                        end.is_connected && (end.flow.remote, end.flow.conn) == (flow.remote, flow.conn)
-                    });
+                    let end = self.ends.iter_mut().find(|end| end.is_connected && is_at(end));
                     match (end, id) {
                         (Some(end), _) => end.inbox.push_back(parse(&octets)),
-                        (None, Some(id)) if flow.conn.is_some() => {
+                        (None, Some(id)) if hop.transport().is_reliable() => {
                             self.proxy.handle_send_failed(self.now, id);
                         }
                         // A datagram to nowhere.
                         (None, _) => {}
                     }
                 }
+                Output::Resolve { ticket, next_hop } => {
+                    self.names.waiting.push((ticket, next_hop));
+                    if !self.names.is_slow {
+                        self.answer_names();
+                    }
+                }
+                Output::Dead { transport, remote } => self.names.dead.push((transport, remote)),
                 Output::Relay { ticket, request } => self.ask_relay(ticket, request),
                 Output::Store { ticket, .. } => {
                     if let Some(ticket) = ticket {
@@ -560,6 +583,19 @@ impl World {
                 }
                 Output::Event(event) => self.events.push(event),
             }
+        }
+    }
+
+    /// A slow resolver answers what it was asked.
+    pub fn let_names_answer(&mut self) {
+        self.answer_names();
+        self.settle();
+    }
+
+    fn answer_names(&mut self) {
+        for (ticket, next_hop) in std::mem::take(&mut self.names.waiting) {
+            let found = self.names.resolve(&next_hop, [192, 0, 2, 1].into());
+            self.proxy.handle_resolved(self.now, ticket, found);
         }
     }
 

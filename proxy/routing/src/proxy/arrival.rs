@@ -84,7 +84,7 @@ impl Proxy {
             .host()
             .is_none_or(|host| self.config.is_our_host(&host, arrival.flow.local));
         if routing.foreign || !is_ours {
-            return Err(Refusal::RelayDenied);
+            return self.forward_elsewhere(now, arrival, &routing, &uri);
         }
         match essentials.cseq.method {
             Method::Register => self.register(now, arrival),
@@ -147,6 +147,7 @@ impl Proxy {
             drop_last_route: routing.strict.is_some(),
             credentials_line: who.line(),
             record_route: method.makes_dialog(),
+            strict_next: false,
         };
         let seat = (method == Method::Invite)
             .then(|| self.seat(who.user()))
@@ -173,7 +174,11 @@ impl Proxy {
     }
 
     /// Every request outside a dialog must be some user's own (RFC 3261 section 22.3).
-    fn authenticate_caller(&mut self, now: Instant, arrival: &Arrival<'_>) -> Result<Authenticated, Refusal> {
+    pub(super) fn authenticate_caller(
+        &mut self,
+        now: Instant,
+        arrival: &Arrival<'_>,
+    ) -> Result<Authenticated, Refusal> {
         let from = arrival
             .request
             .from()
@@ -288,7 +293,7 @@ impl Proxy {
     }
 
     /// A place for a further call of this user.
-    fn seat(&mut self, user: &Arc<User>) -> Result<Seat, Refusal> {
+    pub(super) fn seat(&mut self, user: &Arc<User>) -> Result<Seat, Refusal> {
         self.call_counts
             .take(user, &self.config.limits)
             .map_err(|no_seat| match no_seat {

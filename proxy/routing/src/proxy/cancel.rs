@@ -82,13 +82,16 @@ impl Proxy {
     fn cancel_branch(&mut self, now: Instant, id: ContextId, index: usize, reason: Option<&Arc<str>>) {
         let Some(branch) = self
             .contexts
-            .get(id)
-            .and_then(|context| context.branches.get(index))
+            .get_mut(id)
+            .and_then(|context| context.branches.get_mut(index))
         else {
             return;
         };
+        branch.is_cancelled = true;
         match (&branch.state, branch.client) {
-            (BranchState::Offering(_), _) => self.branch_done(now, id, index),
+            (BranchState::Waiting | BranchState::Resolving(_) | BranchState::Offering(_), _) => {
+                self.branch_done(now, id, index);
+            }
             (BranchState::Sent | BranchState::Answering { .. }, Some(client)) => {
                 self.layer.cancel(now, client, reason);
             }

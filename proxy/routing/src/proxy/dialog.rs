@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use viaduct_sip::{Edit, Essentials, HeaderName, Message, Method, Via};
-use viaduct_txn::Flow;
+use viaduct_txn::{Flow, Hop};
 
 use super::Proxy;
 use super::arrival::Arrival;
@@ -15,7 +15,7 @@ use super::relay::{RelayUse, Rewriting};
 use crate::body::SdpPart;
 use crate::call::LegId;
 use crate::calls::CallKey;
-use crate::context::{CommonEdits, Media, Target};
+use crate::context::{CommonEdits, Media, Target, Way};
 use crate::media::Party;
 use crate::route::{self, Routing};
 use crate::{Flags, Output, ProxyEnd, Refusal};
@@ -26,7 +26,7 @@ pub(super) struct PendingAck {
     request: Message,
     flow: Flow,
     routing: Routing,
-    to: Flow,
+    to: Hop,
 }
 
 impl Proxy {
@@ -46,7 +46,7 @@ impl Proxy {
         let method = essentials.cseq.method;
         // Only a dialog that was made through here has our Route. There is no other way in: a request that comes
         // without is either lost or after something.
-        let to = routing.flow.ok_or(Refusal::NoDialog)?;
+        let to = routing.hop.clone().ok_or(Refusal::NoDialog)?;
         let found = self.find_call(essentials);
         let has_sdp = SdpPart::find(request).is_some();
         let media = match found {
@@ -84,7 +84,7 @@ impl Proxy {
         let routing = route::read(&self.config, &self.tokens, request, flow.local);
         let Some((routing, to)) = routing
             .ok()
-            .and_then(|routing| Some((routing.clone(), routing.flow?)))
+            .and_then(|routing| Some((routing.clone(), routing.hop?)))
         else {
             self.counters.dropped += 1;
             return;
@@ -178,17 +178,17 @@ impl Proxy {
         let via_branch = String::from_utf8_lossy(&branch);
         edit.prepend(
             HeaderName::Via,
-            Via::value(to.transport, &self.sent_by(to), &via_branch),
+            Via::value(to.transport(), &self.sent_by(to), &via_branch),
         );
         if let (Some(sdp), Some(part)) = (sdp, SdpPart::find(request)) {
             edit.set_body(None, &part.replace(request, sdp));
         }
-        if to.transport.is_reliable() {
+        if to.transport().is_reliable() {
             edit.ensure_content_length();
         }
         match edit.finish() {
             Ok(octets) => self.outputs.push_back(Output::Send {
-                hop: (*to).into(),
+                hop: to.clone(),
                 octets,
                 id: None,
             }),
@@ -232,13 +232,18 @@ impl Proxy {
         if contact.is_some() {
             side.contact = contact;
         }
-        if side.flow != flow {
-            side.flow = flow;
-            side.lost = None;
+        match &side.hop {
+            // A peer that we connect to is reached that way again, whatever connection it has spoken over.
+            Hop::Connect { .. } => {}
+            Hop::Flow(known) if *known == flow => {}
+            Hop::Flow(_) => {
+                side.hop = Hop::Flow(flow);
+                side.lost = None;
+            }
         }
     }
 
-    fn dialog_target(&self, request: &Message, routing: &Routing, flow: Flow) -> Target {
+    fn dialog_target(&self, request: &Message, routing: &Routing, hop: Hop) -> Target {
         let uri = routing
             .strict
             .as_deref()
@@ -246,10 +251,11 @@ impl Proxy {
             .unwrap_or_default();
         Target {
             uri: uri.into(),
-            flow,
+            way: Way::Hop(hop),
             flags: Flags::NONE,
             user: None,
             service: None,
+            patience: None,
         }
     }
 }
@@ -260,5 +266,6 @@ fn in_dialog_edits(routing: &Routing) -> CommonEdits {
         drop_last_route: routing.strict.is_some(),
         credentials_line: None,
         record_route: false,
+        strict_next: false,
     }
 }

@@ -6,15 +6,18 @@ use std::time::Instant;
 use bytes::Bytes;
 use rand::Rng;
 use viaduct_sip::{Edit, EditError, HeaderName, Message, StatusCode, Transport, Via};
-use viaduct_txn::{Flow, Request, ServerId};
+use viaduct_txn::{Flow, Hop, Request, ServerId};
 
 use super::arrival::loop_mark;
+use super::hops::attempt_on_hop;
 use super::targets::Group;
 use super::{Alarm, Proxy};
 use crate::body::SdpPart;
 use crate::call::{Call, NewCall, Side, address_without_tag, contact_uri};
 use crate::call_counts::Seat;
-use crate::context::{Best, Branch, BranchState, CommonEdits, Context, ContextId, Media, Target};
+use crate::context::{
+    Attempt, Best, Branch, BranchState, CommonEdits, Context, ContextId, Media, Target, Way,
+};
 use crate::media::{Endpoint, Profile};
 use crate::{Event, Refusal, User};
 
@@ -65,7 +68,7 @@ impl Proxy {
                 profile: caller_profile(&forward, &caller),
                 codecs: caller.codecs.clone(),
             },
-            flow: forward.flow,
+            hop: forward.flow.into(),
             address,
             tag: request
                 .from()
@@ -141,76 +144,102 @@ impl Proxy {
         self.start_next_group(now, context);
     }
 
-    /// Makes a copy for one target. It leaves at once, or when the relay has written its SDP.
+    /// Sends a copy to a target, once it is known where that is.
     pub(super) fn start_branch(&mut self, now: Instant, id: ContextId, target: Target, breadth: Option<u32>) {
-        let Some(context) = self.contexts.get(id) else {
+        let udp_to_tcp = self.config.udp_to_tcp;
+        let Some(context) = self.contexts.get_mut(id) else {
             return;
         };
         let via_branch = new_branch(&mut self.rng, &context.request);
         let index = context.branches.len();
-        let media = self.prepare_offer(now, (id, index), &target, &via_branch);
+        let way = target.way.clone();
+        context.branches.push(Branch::new(target, via_branch, breadth));
+        match way {
+            Way::Hop(hop) => {
+                let attempt = attempt_on_hop(&context.branches[index].target, hop, udp_to_tcp);
+                self.offer_branch(now, id, index, attempt);
+            }
+            Way::Resolve(next_hop) => self.resolve_branch(now, id, index, next_hop),
+        }
+    }
+
+    /// It is known where a copy goes: it leaves at once, or when the relay has written its SDP.
+    pub(super) fn offer_branch(&mut self, now: Instant, id: ContextId, index: usize, attempt: Attempt) {
+        let media = self.prepare_offer(now, (id, index), &attempt.hop);
+        let Some(branch) = self.branch_mut(id, index) else {
+            return;
+        };
+        branch.attempt = Some(attempt);
+        match media {
+            Ok(None) => self.send_branch(now, id, index),
+            Ok(Some(ticket)) => branch.state = BranchState::Offering(ticket),
+            Err(refusal) => self.branch_failed(now, id, index, Best::Local(refusal)),
+        }
+    }
+
+    /// Sends a copy where its attempt says, with the SDP that the relay wrote for it.
+    pub(super) fn send_branch(&mut self, now: Instant, id: ContextId, index: usize) {
+        // Edits of a message that was read before cannot contradict each other: a fault of ours, not of a peer.
+        let Some(octets) = self.octets_of_branch(id, index) else {
+            let refusal = Refusal::Overload("Cannot edit request");
+            return self.branch_failed(now, id, index, Best::Local(refusal));
+        };
         let Some(context) = self.contexts.get_mut(id) else {
             return;
         };
-        let mut branch = Branch::new(target, via_branch, breadth);
-        let leaves = match media {
-            Ok(None) => true,
-            Ok(Some(ticket)) => {
-                branch.state = BranchState::Offering(ticket);
-                false
-            }
-            Err(refusal) => {
-                context.refuse_with(Best::Local(refusal));
-                false
-            }
+        let is_invite = context.is_invite;
+        let branch = &mut context.branches[index];
+        let Some(attempt) = &branch.attempt else { return };
+        let request = Request {
+            octets,
+            branch: branch.transaction_branch(),
+            is_invite,
+            hop: attempt.hop.clone(),
+            patience: branch.patience(self.config.times.address_patience),
         };
-        context.branches.push(branch);
-        if leaves {
-            self.send_branch(now, id, index, None);
+        if branch.left.is_empty() {
+            branch.sdp = None;
+        }
+        match self.layer.request(now, request) {
+            Some(client) => {
+                branch.state = BranchState::Sent;
+                branch.client = Some(client);
+                self.by_client.insert(client, (id, index));
+            }
+            None => {
+                let refusal = Refusal::Overload("Too many transactions");
+                self.branch_failed(now, id, index, Best::Local(refusal));
+            }
         }
     }
 
-    /// Sends a copy, with another SDP if the relay wrote one.
-    pub(super) fn send_branch(&mut self, now: Instant, id: ContextId, index: usize, sdp: Option<&Bytes>) {
-        let Some(context) = self.contexts.get(id) else {
-            return;
-        };
+    /// The copy of a branch for its attempt. When that is a datagram too large, the attempt becomes one over TCP, and the
+    /// datagram waits for its failure.
+    fn octets_of_branch(&mut self, id: ContextId, index: usize) -> Option<Bytes> {
+        let context = self.contexts.get(id)?;
         let branch = &context.branches[index];
-        // Edits of a message that was read before cannot contradict each other: a fault of ours, not of a peer.
-        let Ok(octets) = self.copy_of(context, branch, sdp) else {
-            return self.branch_failed(
-                now,
-                id,
-                index,
-                Best::Local(Refusal::Overload("Cannot edit request")),
-            );
+        let attempt = branch.attempt.clone()?;
+        let octets = self.copy_of(context, branch, &attempt.hop).ok()?;
+        let Some(stream) = self.stream_instead(&attempt, octets.len()) else {
+            return Some(octets);
         };
-        let request = Request {
-            octets,
-            branch: branch.via_branch.clone(),
-            is_invite: context.is_invite,
-            hop: branch.target.hop(),
-            patience: None,
-        };
-        match self.layer.request(now, request) {
-            Some(client) => {
-                self.by_client.insert(client, (id, index));
-                if let Some(context) = self.contexts.get_mut(id) {
-                    context.branches[index].state = BranchState::Sent;
-                    context.branches[index].client = Some(client);
-                }
-            }
-            None => self.branch_failed(
-                now,
-                id,
-                index,
-                Best::Local(Refusal::Overload("Too many transactions")),
-            ),
-        }
+        self.counters.hops_udp_to_tcp += 1;
+        let branch = self.branch_mut(id, index)?;
+        branch.left.push_front(Attempt {
+            is_fixed: true,
+            ..attempt
+        });
+        branch.attempt = Some(stream.clone());
+        let context = self.contexts.get(id)?;
+        self.copy_of(context, &context.branches[index], &stream.hop).ok()
+    }
+
+    pub(super) fn branch_mut(&mut self, id: ContextId, index: usize) -> Option<&mut Branch> {
+        self.contexts.get_mut(id)?.branches.get_mut(index)
     }
 
     /// The request as it leaves on a branch.
-    fn copy_of(&self, context: &Context, branch: &Branch, sdp: Option<&Bytes>) -> Result<Bytes, EditError> {
+    fn copy_of(&self, context: &Context, branch: &Branch, hop: &Hop) -> Result<Bytes, EditError> {
         let Context {
             request, flow, edits, ..
         } = context;
@@ -234,43 +263,52 @@ impl Proxy {
         if edits.drop_last_route {
             edit.remove_last(HeaderName::Route);
         }
+        if edits.strict_next {
+            edit.remove_first(HeaderName::Route);
+            let uri = request.request_uri_text().unwrap_or_default();
+            edit.append(HeaderName::Route, format!("<{uri}>"));
+        }
         if let Some(line) = edits.credentials_line {
             edit.remove_line(line);
         }
         if edits.record_route {
             let call_id = request.call_id().unwrap_or_default().as_bytes();
             // The callee's side on top (RFC 5658 section 5).
-            edit.prepend(HeaderName::RecordRoute, self.record_route(call_id, flow));
-            edit.prepend(HeaderName::RecordRoute, self.record_route(call_id, &target.flow));
+            edit.prepend(
+                HeaderName::RecordRoute,
+                self.record_route(call_id, &(*flow).into()),
+            );
+            edit.prepend(HeaderName::RecordRoute, self.record_route(call_id, hop));
         }
-        let via_branch = String::from_utf8_lossy(&branch.via_branch);
+        let via_branch = branch.transaction_branch();
+        let via_branch = String::from_utf8_lossy(&via_branch);
         edit.prepend(
             HeaderName::Via,
-            Via::value(target.flow.transport, &self.sent_by(&target.flow), &via_branch),
+            Via::value(hop.transport(), &self.sent_by(hop), &via_branch),
         );
-        if let (Some(sdp), Some(part)) = (sdp, SdpPart::find(request)) {
+        if let (Some(sdp), Some(part)) = (&branch.sdp, SdpPart::find(request)) {
             edit.set_body(None, &part.replace(request, sdp));
         }
-        if target.flow.transport.is_reliable() {
+        if hop.transport().is_reliable() {
             edit.ensure_content_length();
         }
         edit.finish()
     }
 
-    /// Our Record-Route for the side that is reached over `flow`.
-    fn record_route(&self, call_id: &[u8], flow: &Flow) -> String {
-        let token = self.tokens.issue(call_id, flow);
-        let sent_by = self.sent_by(flow);
-        match flow.transport {
+    /// Our Record-Route for the side that is reached over `hop`.
+    fn record_route(&self, call_id: &[u8], hop: &Hop) -> String {
+        let token = self.tokens.issue(call_id, hop);
+        let sent_by = self.sent_by(hop);
+        match hop.transport() {
             Transport::Udp | Transport::Local => format!("<sip:{token}@{sent_by};lr>"),
             other => format!("<sip:{token}@{sent_by};transport={};lr>", other.uri_param()),
         }
     }
 
-    /// Host and port of ours as the peer of this flow may write them.
-    pub(super) fn sent_by(&self, flow: &Flow) -> String {
-        match self.config.listener_of(flow.transport, flow.local) {
-            Some(listener) => listener.sent_by(flow.local),
+    /// Host and port of ours as the peer at the end of this hop may write them.
+    pub(super) fn sent_by(&self, hop: &Hop) -> String {
+        match self.config.listener_of(hop.transport(), hop.local()) {
+            Some(listener) => listener.sent_by(hop.local()),
             None => self.config.domain.clone(),
         }
     }

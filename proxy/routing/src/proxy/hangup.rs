@@ -90,7 +90,7 @@ impl Proxy {
         );
         if let Some((octets, _)) = ack {
             self.outputs.push_back(Output::Send {
-                hop: entry.callee.flow.into(),
+                hop: entry.callee.hop.clone(),
                 octets,
                 id: None,
             });
@@ -108,7 +108,7 @@ impl Proxy {
             return;
         }
         let reason = why.reason_header();
-        let hop = receiver.flow.into();
+        let hop = receiver.hop.clone();
         let bye = self.request_between(
             Method::Bye,
             sender,
@@ -147,7 +147,7 @@ impl Proxy {
         };
         let seed = (call_id, sender.tag.as_deref(), cseq, method.as_str());
         let branch = viaduct_sip::token::branch(&own_branch_octets(&seed));
-        let via = Via::value(receiver.flow.transport, &self.sent_by(&receiver.flow), &branch);
+        let via = Via::value(receiver.hop.transport(), &self.sent_by(&receiver.hop), &branch);
         let mut builder = RequestBuilder::new(method, receiver.contact.as_deref()?)
             .via(&via)
             .from(&tagged(sender)?)

@@ -6,13 +6,14 @@ use bytes::Bytes;
 use viaduct_ng as ng;
 use viaduct_sdp::Session;
 use viaduct_sip::Message;
+use viaduct_txn::Hop;
 
 use super::Proxy;
 use super::dialog::PendingAck;
 use crate::body::SdpPart;
 use crate::call::{Leg, LegId, Rewritten, Side, address_without_tag};
 use crate::calls::CallKey;
-use crate::context::{Best, BranchState, ContextId, Media, Target};
+use crate::context::{Best, Branch, BranchState, ContextId, Media, Target};
 use crate::media::{Endpoint, Operation, Party, check_codecs};
 use crate::{Event, Flag, Flags, Output, Refusal, RelayFailure, Ticket};
 
@@ -60,13 +61,13 @@ pub(super) struct Rewriting {
 }
 
 impl Proxy {
-    /// Asks the relay to write the SDP of a request for one target. `None` when there is nothing to write.
+    /// Asks the relay to write the SDP of a request for one target, which `hop` leads to. `None` when there is nothing to
+    /// write.
     pub(super) fn prepare_offer(
         &mut self,
         now: Instant,
         (context, branch): (ContextId, usize),
-        target: &Target,
-        via_branch: &Bytes,
+        hop: &Hop,
     ) -> Result<Option<Ticket>, Refusal> {
         let Some(entry) = self.contexts.get(context) else {
             return Ok(None);
@@ -76,7 +77,11 @@ impl Proxy {
             Media::Begins(call) => {
                 let request = entry.request.clone();
                 let flags = Flags::NONE.with(Flag::SrcWs, entry.flow.transport.is_websocket());
-                let Some(leg) = self.add_leg(call, target, via_branch, flags, &request) else {
+                let Branch {
+                    target, via_branch, ..
+                } = &entry.branches[branch];
+                let (target, via_branch) = (target.clone(), via_branch.clone());
+                let Some(leg) = self.add_leg(call, &target, hop, via_branch, flags, &request) else {
                     return Ok(None);
                 };
                 (call, leg, Party::Caller)
@@ -156,7 +161,7 @@ impl Proxy {
         };
         let (sender_tag, reader_tag) = (sender.tag.clone(), reader.tag.clone());
         let media = &self.config.media;
-        let received_from = sender.flow.remote.ip().to_canonical();
+        let received_from = sender.hop.remote().ip().to_canonical();
         let via_branch = self
             .names_branch(rewriting, leg)
             .then(|| leg.via_branch.clone().into());
@@ -305,8 +310,8 @@ impl Proxy {
     ) {
         let Some(branch) = self
             .contexts
-            .get(id)
-            .and_then(|context| context.branches.get(index))
+            .get_mut(id)
+            .and_then(|context| context.branches.get_mut(index))
         else {
             return;
         };
@@ -314,7 +319,10 @@ impl Proxy {
             return;
         }
         match sdp {
-            Ok(sdp) => self.send_branch(now, id, index, Some(&sdp)),
+            Ok(sdp) => {
+                branch.sdp = Some(sdp);
+                self.send_branch(now, id, index);
+            }
             Err(refusal) => self.branch_failed(now, id, index, Best::Local(refusal)),
         }
     }
@@ -324,7 +332,8 @@ impl Proxy {
         &mut self,
         call: CallKey,
         target: &Target,
-        via_branch: &Bytes,
+        hop: &Hop,
+        via_branch: Bytes,
         flags: Flags,
         request: &Message,
     ) -> Option<LegId> {
@@ -335,7 +344,7 @@ impl Proxy {
                 profile: target.profile(),
                 codecs,
             },
-            flow: target.flow,
+            hop: hop.clone(),
             address: address_without_tag(to),
             tag: None,
             contact: Some(target.uri.to_string()),
@@ -349,11 +358,7 @@ impl Proxy {
             (None, None) => None,
         };
         let flags = target.flags.iter().fold(flags, |all, flag| all | flag);
-        Some(
-            self.calls
-                .get_mut(call)?
-                .add_leg(via_branch.clone(), callee, user, flags),
-        )
+        Some(self.calls.get_mut(call)?.add_leg(via_branch, callee, user, flags))
     }
 
     /// Refuses an offer that its reader cannot take before anybody is bothered with it.

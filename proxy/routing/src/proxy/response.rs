@@ -38,6 +38,7 @@ impl Proxy {
         else {
             return;
         };
+        branch.is_heard = true;
         if let BranchState::Answering { .. } = branch.state {
             // Answers go on in the order in which they came.
             if branch.inbox.len() < self.config.limits.answers_waiting_max {
@@ -118,7 +119,7 @@ impl Proxy {
             else {
                 return;
             };
-            if let BranchState::Answering { .. } | BranchState::Offering(_) = branch.state {
+            if !matches!(branch.state, BranchState::Sent | BranchState::Done) {
                 return;
             }
             let Some(next) = branch.inbox.pop_front() else {
@@ -171,6 +172,9 @@ impl Proxy {
             self.cancel_others(now, id, index, None);
         }
         if status.class() == 3 && self.follow_redirect(now, id, index, response) {
+            return;
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE && self.try_next_address(now, id, index) {
             return;
         }
         self.branch_failed(now, id, index, Best::Received(response.clone()));
@@ -540,8 +544,8 @@ impl Proxy {
     pub(super) fn rang_too_long(&mut self, now: Instant, id: ContextId, index: usize, ring: u32) {
         let Some(branch) = self
             .contexts
-            .get(id)
-            .and_then(|context| context.branches.get(index))
+            .get_mut(id)
+            .and_then(|context| context.branches.get_mut(index))
         else {
             return;
         };
@@ -557,12 +561,17 @@ impl Proxy {
         let Some(context) = self.contexts.get(id) else {
             return;
         };
-        if !context.branches[index].is_done() {
-            let best = if context.cancelled {
-                Best::Terminated
-            } else {
-                Best::Timeout
-            };
+        let branch = &context.branches[index];
+        if branch.is_done() || branch.client != Some(client) {
+            return;
+        }
+        let best = if context.cancelled {
+            Best::Terminated
+        } else {
+            Best::Timeout
+        };
+        self.address_is_dead(id, index);
+        if !self.try_next_address(now, id, index) {
             self.branch_failed(now, id, index, best);
         }
     }
@@ -576,10 +585,14 @@ impl Proxy {
         let Some(branch) = self.contexts.get(id).map(|context| &context.branches[index]) else {
             return;
         };
-        let (is_done, lost) = (branch.is_done(), branch.target.flow.conn);
+        let is_awaited = !branch.is_done() && branch.client == Some(client);
+        let (lost, refusal) = (branch.conn(), branch.unreachable());
         self.layer.abandon(client);
-        if !is_done {
-            self.branch_failed(now, id, index, Best::Local(Refusal::FlowGone));
+        if is_awaited {
+            self.address_is_dead(id, index);
+            if !self.try_next_address(now, id, index) {
+                self.branch_failed(now, id, index, Best::Local(refusal));
+            }
         }
         if let Some(conn) = lost {
             self.unregister_connection(now, conn);
@@ -601,7 +614,11 @@ impl Proxy {
             return;
         };
         if let Some(context) = self.contexts.get_mut(id) {
-            context.branches[index].client = None;
+            let branch = &mut context.branches[index];
+            // Another address may have been tried since.
+            if branch.client == Some(client) {
+                branch.client = None;
+            }
         }
         self.drop_if_over(id);
     }

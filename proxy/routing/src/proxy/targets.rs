@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::{Proxy, SERVICE_FLOW};
 use crate::config::{Destination, Ring, Service};
-use crate::context::Target;
+use crate::context::{Target, Way};
 use crate::{Flags, Refusal, User};
 
 /// Targets that are tried at the same time. Groups are tried one after the other.
@@ -79,10 +79,11 @@ impl Proxy {
         let targets = bindings.iter().map(|binding| {
             let target = Target {
                 uri: binding.uri.clone(),
-                flow: binding.flow,
+                way: Way::Hop(binding.flow.into()),
                 flags: binding.flags,
                 user: Some(Arc::clone(user)),
                 service: None,
+                patience: None,
             };
             (binding.q, target)
         });
@@ -92,10 +93,11 @@ impl Proxy {
     fn service_target(&self, service: Service) -> Target {
         Target {
             uri: format!("sip:{}@{}", service.name(), self.config.domain).into(),
-            flow: SERVICE_FLOW,
+            way: Way::Hop(SERVICE_FLOW.into()),
             flags: Flags::NONE,
             user: None,
             service: Some(service),
+            patience: None,
         }
     }
 

@@ -28,7 +28,7 @@ impl Proxy {
             .iter_mut()
             .filter(|(_, call)| call.state == CallState::Answered)
         {
-            for side in call.sides_mut().filter(|(_, side)| side.flow.conn == Some(conn)) {
+            for side in call.sides_mut().filter(|(_, side)| side.hop.conn() == Some(conn)) {
                 side.1.lost = Some(now);
                 lost.push((key, side.0));
             }
@@ -46,8 +46,7 @@ impl Proxy {
     fn fail_branches_to(&mut self, now: Instant, conn: ConnId) {
         let open = |context: &crate::context::Context| -> Vec<usize> {
             let branches = context.branches.iter().enumerate();
-            let to_conn =
-                branches.filter(|(_, branch)| branch.target.flow.conn == Some(conn) && !branch.is_done());
+            let to_conn = branches.filter(|(_, branch)| branch.conn() == Some(conn) && !branch.is_done());
             to_conn.map(|(index, _)| index).collect()
         };
         let affected: Vec<(ContextId, Vec<usize>)> = self

@@ -37,7 +37,12 @@ const LAYERS: [Layer<'static>; 8] = [
     },
     Layer {
         what: "cores that carry",
-        crates: &["viaduct-txn", "viaduct-trunk", "viaduct-forward"],
+        crates: &[
+            "viaduct-txn",
+            "viaduct-trunk",
+            "viaduct-resolve",
+            "viaduct-forward",
+        ],
     },
     Layer {
         what: "cores that read and write a protocol",
@@ -55,13 +60,14 @@ const LAYERS: [Layer<'static>; 8] = [
     },
 ];
 
-const SIGNALLING: [&str; 7] = [
+const SIGNALLING: [&str; 8] = [
     "viaduct-proxy",
     "viaduct-web",
     "viaduct-routing",
     "viaduct-service",
     "viaduct-txn",
     "viaduct-trunk",
+    "viaduct-resolve",
     "viaduct-sip",
 ];
 
@@ -97,10 +103,11 @@ const REFUSED: [(&str, &str, &str); 1] = [(
 )];
 
 /// Crates without I/O.
-const CORES: [&str; 12] = [
+const CORES: [&str; 13] = [
     "viaduct-sip",
     "viaduct-txn",
     "viaduct-trunk",
+    "viaduct-resolve",
     "viaduct-routing",
     "viaduct-service",
     "viaduct-ng",

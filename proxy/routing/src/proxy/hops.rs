@@ -1,0 +1,259 @@
+//! The way to a next hop: its name is resolved, and its addresses are tried one after another (RFC 3263 section 4.3).
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use viaduct_resolve::{Failure, NextHop};
+use viaduct_sip::{Method, Transport, Uri};
+use viaduct_txn::{Flow, Hop};
+
+use super::Proxy;
+use super::arrival::Arrival;
+use super::forward::{BeginCall, Forward};
+use crate::config::{DATAGRAM_REQUEST_MAX, ForeignDomains, UdpToTcp};
+use crate::context::{Attempt, Best, BranchState, CommonEdits, ContextId, Media, Target, Way};
+use crate::media::Party;
+use crate::route::Routing;
+use crate::{Flags, Output, Reachable, Refusal, Ticket};
+
+impl Proxy {
+    /// A request to somebody elsewhere: only for users of ours, and only when that is allowed (RFC 3261 section 16.5).
+    pub(super) fn forward_elsewhere(
+        &mut self,
+        now: Instant,
+        arrival: &Arrival<'_>,
+        routing: &Routing,
+        uri: &Uri<'_>,
+    ) -> Result<(), Refusal> {
+        let Arrival {
+            server,
+            flow,
+            request,
+            essentials,
+        } = arrival;
+        let method = essentials.cseq.method;
+        if self.config.foreign_domains == ForeignDomains::Deny || method == Method::Register {
+            return Err(Refusal::RelayDenied);
+        }
+        if matches!(method, Method::Bye | Method::Prack | Method::Update) {
+            return Err(Refusal::NoDialog);
+        }
+        let who = self.authenticate_caller(now, arrival)?;
+        let next_route = routing.next_route(request).transpose()?;
+        let strict_next = next_route.as_ref().filter(|route| !route.is_loose_router());
+        let bad = |_| Refusal::BadHeader(if routing.foreign { "Route" } else { "Request-URI" });
+        let mut next_hop = NextHop::of_uri(next_route.as_ref().unwrap_or(uri)).map_err(bad)?;
+        // What must stay secret to its end must be so on the next hop too (RFC 3261 section 26.2.2).
+        next_hop.secure |= uri.is_sips();
+        let seat = (method == Method::Invite)
+            .then(|| self.seat(who.user()))
+            .transpose()?;
+        let target = Target {
+            uri: strict_next.unwrap_or(uri).as_str().into(),
+            way: Way::Resolve(next_hop),
+            flags: Flags::NONE,
+            user: None,
+            service: None,
+            patience: None,
+        };
+        let forward = Forward {
+            server: *server,
+            flow: *flow,
+            request: (*request).clone(),
+            edits: CommonEdits {
+                own_routes: routing.own,
+                drop_last_route: routing.strict.is_some(),
+                credentials_line: who.line(),
+                record_route: method.makes_dialog(),
+                strict_next: strict_next.is_some(),
+            },
+            // One branch takes all the breadth there is.
+            breadth: None,
+        };
+        match seat {
+            Some(seat) => {
+                let begin = BeginCall {
+                    caller: Arc::clone(who.user()),
+                    dialled: uri.after_scheme().to_owned(),
+                    seat,
+                };
+                self.begin_call(now, forward, begin, vec![vec![target]]);
+            }
+            None => self.forward(now, forward, vec![vec![target]]),
+        }
+        Ok(())
+    }
+
+    /// Has the addresses of a branch's next hop looked up.
+    pub(super) fn resolve_branch(&mut self, now: Instant, id: ContextId, index: usize, next_hop: NextHop) {
+        if self.is_waiting_room_full() {
+            self.counters.waiting_over_limit += 1;
+            let refusal = Refusal::Overload("Too many requests wait");
+            return self.branch_failed(now, id, index, Best::Local(refusal));
+        }
+        let ticket = self.next_ticket();
+        let Some(branch) = self.branch_mut(id, index) else {
+            return;
+        };
+        branch.state = BranchState::Resolving(ticket);
+        self.resolve_waits.insert(ticket, (id, index));
+        self.outputs.push_back(Output::Resolve { ticket, next_hop });
+    }
+
+    /// The addresses of a branch's next hop are known, or cannot be.
+    pub(super) fn next_hop_resolved(
+        &mut self,
+        now: Instant,
+        ticket: Ticket,
+        found: Result<Vec<Reachable>, Failure>,
+    ) {
+        let Some((id, index)) = self.resolve_waits.remove(&ticket) else {
+            return;
+        };
+        let Some(branch) = self.contexts.get(id).map(|context| &context.branches[index]) else {
+            return;
+        };
+        // Cancelled meanwhile.
+        if !matches!(branch.state, BranchState::Resolving(waited) if waited == ticket) {
+            return;
+        }
+        let attempts = found.and_then(|addresses| self.attempts(&branch.target, &addresses));
+        match attempts {
+            Ok((first, left)) => {
+                if let Some(branch) = self.branch_mut(id, index) {
+                    branch.left = left;
+                }
+                self.offer_branch(now, id, index, first);
+            }
+            Err(failure) => {
+                self.counters.hops_unresolved += 1;
+                self.branch_failed(now, id, index, Best::Local(failure.into()));
+            }
+        }
+    }
+
+    /// The ways to addresses, as far as there is a listener that can be named to the peer.
+    fn attempts(
+        &self,
+        target: &Target,
+        addresses: &[Reachable],
+    ) -> Result<(Attempt, VecDeque<Attempt>), Failure> {
+        let mut attempts: VecDeque<Attempt> = addresses
+            .iter()
+            .filter_map(|address| self.attempt(address))
+            .collect();
+        let first = attempts.pop_front().ok_or_else(|| match &target.way {
+            Way::Resolve(next_hop) => Failure::NoTransport(next_hop.host.text()),
+            Way::Hop(hop) => Failure::NoTransport(hop.remote().to_string().into()),
+        })?;
+        Ok((first, attempts))
+    }
+
+    fn attempt(&self, address: &Reachable) -> Option<Attempt> {
+        let candidate = &address.candidate;
+        let local = self.config.local_for(candidate.transport, address.source)?;
+        let hop = match candidate.transport {
+            Transport::Udp => Hop::Flow(Flow {
+                transport: Transport::Udp,
+                local,
+                remote: candidate.remote,
+                conn: None,
+            }),
+            transport => Hop::Connect {
+                transport,
+                local,
+                remote: candidate.remote,
+                name: candidate.name.clone(),
+            },
+        };
+        Some(Attempt {
+            hop,
+            is_fixed: candidate.is_fixed || self.config.udp_to_tcp == UdpToTcp::Never,
+        })
+    }
+
+    /// The way over TCP for a request that is too large for a datagram (RFC 3261 section 18.1.1).
+    pub(super) fn stream_instead(&self, attempt: &Attempt, octets: usize) -> Option<Attempt> {
+        let Hop::Flow(flow) = &attempt.hop else {
+            return None;
+        };
+        if attempt.is_fixed || flow.transport != Transport::Udp || octets <= DATAGRAM_REQUEST_MAX {
+            return None;
+        }
+        Some(Attempt {
+            hop: Hop::Connect {
+                transport: Transport::Tcp,
+                local: self.config.local_for(Transport::Tcp, flow.local.ip())?,
+                remote: flow.remote,
+                name: None,
+            },
+            is_fixed: true,
+        })
+    }
+
+    /// Sends a branch to its next address, in a transaction of its own. False when there is none, or when nobody waits for
+    /// an answer any more.
+    pub(super) fn try_next_address(&mut self, now: Instant, id: ContextId, index: usize) -> bool {
+        let Some(context) = self.contexts.get_mut(id) else {
+            return false;
+        };
+        let branch = &mut context.branches[index];
+        if context.answered || context.cancelled || branch.is_cancelled {
+            return false;
+        }
+        let Some(attempt) = branch.left.pop_front() else {
+            return false;
+        };
+        let hop = attempt.hop.clone();
+        branch.attempt = Some(attempt);
+        branch.attempts += 1;
+        branch.client = None;
+        branch.is_heard = false;
+        // A timer C of the address before concerns this one no more.
+        branch.ring += 1;
+        let (media, via_branch) = (context.media, branch.via_branch.clone());
+        self.counters.hops_failed_over += 1;
+        self.side_is_at(media, &via_branch, hop);
+        self.send_branch(now, id, index);
+        true
+    }
+
+    /// The callee of a call is reached over another hop than was thought.
+    pub(super) fn side_is_at(&mut self, media: Media, via_branch: &[u8], hop: Hop) {
+        let Media::Begins(call) = media else { return };
+        let Some(call) = self.calls.get_mut(call) else {
+            return;
+        };
+        let leg = call.leg_of_branch(via_branch);
+        if let Some(side) = leg.and_then(|leg| call.side_mut(leg, Party::Callee)) {
+            side.hop = hop;
+        }
+    }
+
+    /// The address that a branch tried last did not take it. Whoever resolves names should know.
+    pub(super) fn address_is_dead(&mut self, id: ContextId, index: usize) {
+        let Some(branch) = self.contexts.get(id).map(|context| &context.branches[index]) else {
+            return;
+        };
+        if let (Way::Resolve(_), Some(attempt), false) =
+            (&branch.target.way, &branch.attempt, branch.is_heard)
+        {
+            self.outputs.push_back(Output::Dead {
+                transport: attempt.hop.transport(),
+                remote: attempt.hop.remote(),
+            });
+        }
+    }
+}
+
+/// The attempt to reach a target over a hop that is known.
+pub(super) fn attempt_on_hop(target: &Target, hop: Hop, udp_to_tcp: UdpToTcp) -> Attempt {
+    let may_switch = udp_to_tcp == UdpToTcp::Always
+        && hop.transport() == Transport::Udp
+        && Uri::parse(&target.uri).is_ok_and(|uri| !uri.params().has("transport"));
+    Attempt {
+        hop,
+        is_fixed: !may_switch,
+    }
+}
