@@ -204,10 +204,10 @@ fn devices_of_a_trusted_network_need_no_password() {
     world.send(stranger, register);
     world.expect(stranger, "401");
 
-    let invite = world.request(caller, Method::Invite, "sip:201@example.com");
+    let invite = world.request(caller, Method::Invite, "201");
     world.send(caller, invite.build().unwrap());
     world.expect(callee, "INVITE");
-    let message = world.request(stranger, Method::Message, "sip:201@example.com");
+    let message = world.request(stranger, Method::Message, "201");
     world.send(stranger, message.build().unwrap());
     world.expect(stranger, "407");
 }
