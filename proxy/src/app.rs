@@ -6,7 +6,7 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -18,7 +18,7 @@ use viaduct_mediarelay::{RelayHandle, port_owner};
 use viaduct_routing::{
     Authenticator, Binding, CallCounts, Guard, Listener, Location, Proxy, Shard, Shared, WallClock,
 };
-use viaduct_settings::{GatewaySettings, Layer, RelayMode, Scheme};
+use viaduct_settings::{GatewaySettings, Layer, Loaded, RelayMode, Scheme};
 
 use crate::built_in;
 use crate::control::ControlSocket;
@@ -26,6 +26,7 @@ use crate::convert;
 use crate::health::Health;
 use crate::http::{self, DeskPhone, DialEntry, HttpContext, PhoneApi, PhoneUser, Surface};
 use crate::journal::{Journal, Printer};
+use crate::live::{self, Condition, Live};
 use crate::net::conns::Conns;
 use crate::net::context::NetContext;
 use crate::net::stream;
@@ -36,7 +37,7 @@ use crate::shard::{
 };
 use crate::status::{Inspector, Parts};
 use crate::store::{Store, StoreFile, StoreThread};
-use crate::tls;
+use crate::tls::Secure;
 
 /// How long the end of the process may take.
 const STOP_MAX: Duration = Duration::from_secs(5);
@@ -60,6 +61,8 @@ pub(crate) struct Extras {
     pub(crate) web_dir: Option<PathBuf>,
     /// Lines about calls go to standard output.
     pub(crate) plain_lines: bool,
+    /// Where the settings come from, to read them again. The demo writes none.
+    pub(crate) file: Option<PathBuf>,
 }
 
 /// Ends a running gateway.
@@ -90,6 +93,7 @@ impl Stopper {
 /// A running gateway.
 pub(crate) struct Gateway {
     stopper: Stopper,
+    live: Live,
     health: Health,
     shards: Shards,
     threads: Vec<JoinHandle<io::Result<()>>>,
@@ -109,8 +113,10 @@ struct Bound {
 
 impl Gateway {
     /// Starts everything. Must run inside a Tokio runtime.
-    pub(crate) async fn start(settings: GatewaySettings, extras: Extras) -> anyhow::Result<Self> {
+    pub(crate) async fn start(loaded: Loaded<GatewaySettings>, extras: Extras) -> anyhow::Result<Self> {
         let now = Instant::now();
+        let settings = loaded.settings.clone();
+        let condition = Arc::new(Condition::new(extras.file.as_deref(), now));
         let folder = PathBuf::from(&settings.site.state_dir);
         private::make_folder(&folder)?;
         let control = ControlSocket::bind(Path::new(&settings.control_socket))?;
@@ -175,7 +181,8 @@ impl Gateway {
 
         let relay = start_relay(&settings, &shards, &journal)?;
         let target = relay_target(&settings, relay.as_ref()).await?;
-        let services = ServicesConfig::new(&settings, &media_addresses(relay.as_ref(), &own))?;
+        let media = media_addresses(relay.as_ref(), &own);
+        let services = ServicesConfig::new(&settings, &media)?;
         let services = Services::start(services, &shards)?;
 
         let mut threads = Vec::new();
@@ -225,28 +232,45 @@ impl Gateway {
                     RelayMode::None => "none".to_owned(),
                 },
                 relay: relay.clone(),
+                condition,
             }),
         };
         let health = Health::new(inspector.clone());
         let net = NetContext {
             shards: shards.clone(),
             conns,
-            limits,
-            times: convert::conn_times(&settings),
+            tuning: Arc::new(RwLock::new(convert::tuning(&settings))),
             stopping: stopper.stopping.subscribe(),
         };
+        let file = extras.file.clone();
         let context = HttpContext {
             net: net.clone(),
-            origins: Arc::new(convert::origins(&settings)),
+            origins: Arc::new(RwLock::new(convert::origins(&settings))),
             health: health.clone(),
             phone: Arc::new(phone_api(&settings, extras, shared.location, &bound.addresses)),
         };
-        serve_all(&settings, bound.tcp, &folder, &names, &net, &context)?;
+        let secure = if bound.tcp.iter().any(|(scheme, _)| scheme.is_secure()) {
+            Some(Secure::new(&settings.tls, &folder, names)?)
+        } else {
+            None
+        };
+        serve_all(bound.tcp, secure.as_ref(), &net, &context)?;
         serve_metrics(&settings, &net, &context).await?;
-        tokio::spawn(control.serve(inspector, stopper.clone()));
+        let parts = live::Parts {
+            net,
+            guard: shared.guard,
+            origins: context.origins,
+            secure,
+            listeners: bound.listeners,
+            own,
+            media,
+        };
+        let live = Live::new(file, loaded, parts, inspector.clone(), stopper.clone());
+        tokio::spawn(control.serve(inspector, live.clone(), stopper.clone()));
         health.set_ready(true);
         Ok(Self {
             stopper,
+            live,
             health,
             shards,
             threads,
@@ -259,6 +283,11 @@ impl Gateway {
     /// Ends it when somebody says so.
     pub(crate) fn stopper(&self) -> Stopper {
         self.stopper.clone()
+    }
+
+    /// Changes it while it runs.
+    pub(crate) fn live(&self) -> Live {
+        self.live.clone()
     }
 
     /// Waits until somebody says so, then ends everything in order: no new connections, then signalling, then media,
@@ -563,26 +592,13 @@ fn phone_api(
 
 /// Starts a task for each TCP listener.
 fn serve_all(
-    settings: &GatewaySettings,
     sockets: Vec<(Scheme, std::net::TcpListener)>,
-    folder: &Path,
-    names: &[String],
+    secure: Option<&Secure>,
     net: &NetContext,
     context: &HttpContext,
 ) -> anyhow::Result<()> {
-    let needs_tls = sockets.iter().any(|(scheme, _)| scheme.is_secure());
-    let tls_for = |alpn: &[&str]| -> anyhow::Result<Option<tokio_rustls::TlsAcceptor>> {
-        if !needs_tls {
-            return Ok(None);
-        }
-        Ok(Some(stream::acceptor(tls::server_config(
-            &settings.tls,
-            folder,
-            names,
-            alpn,
-        )?)))
-    };
-    let (web, sip) = (tls_for(&["http/1.1"])?, tls_for(&[])?);
+    let web = secure.map(|secure| secure.web.clone());
+    let sip = secure.map(|secure| secure.sip.clone());
     for (scheme, socket) in sockets {
         let listener = TcpListener::from_std(socket).context("listening")?;
         let net = net.clone();

@@ -3,8 +3,9 @@
 mod ask;
 mod calls;
 mod check;
-mod config_file;
 mod demo;
+mod drain;
+mod live;
 mod passwords;
 mod registrations;
 mod run;
@@ -40,6 +41,12 @@ enum Verb {
     Calls(ask::AskArgs),
     /// End a call.
     Hangup(calls::HangupArgs),
+    /// Read the configuration file again and apply what has changed, without ending a call or a connection.
+    Reload(live::ReloadArgs),
+    /// What a reload of this file would change, without changing it.
+    Diff(live::DiffArgs),
+    /// Finish the calls there are and refuse others.
+    Drain(drain::DrainArgs),
     /// End a running gateway.
     Stop(ask::AskArgs),
 }
@@ -76,6 +83,9 @@ pub fn main() -> ExitCode {
         Verb::Registrations(args) => registrations::run(args),
         Verb::Calls(args) => calls::run(args),
         Verb::Hangup(args) => calls::hang_up(args),
+        Verb::Reload(args) => live::reload(args),
+        Verb::Diff(args) => live::diff(args),
+        Verb::Drain(args) => drain::run(args),
         Verb::Stop(args) => ask::stop(args),
     };
     match outcome {

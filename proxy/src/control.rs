@@ -6,27 +6,33 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use axum::extract::{Path as UrlPath, State};
+use axum::extract::{Path as UrlPath, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::TokioIo;
+use serde::{Deserialize, Serialize};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
 use viaduct_routing::CallNumber;
 
 use crate::app::Stopper;
+use crate::live::Live;
 use crate::private;
 use crate::status::Inspector;
 
 /// How long a running gateway may take to answer: longer than it gives its own threads.
-const ASK_MAX: Duration = Duration::from_secs(5);
+pub(crate) const ASK_MAX: Duration = Duration::from_secs(5);
+
+/// The same when it has to read a configuration with all its users.
+pub(crate) const RELOAD_MAX: Duration = Duration::from_secs(60);
 
 #[derive(Clone)]
 struct Control {
     inspector: Inspector,
+    live: Live,
     stopper: Stopper,
 }
 
@@ -74,15 +80,19 @@ impl ControlSocket {
     }
 
     /// Serves until the process ends.
-    pub(crate) async fn serve(self, inspector: Inspector, stopper: Stopper) {
+    pub(crate) async fn serve(self, inspector: Inspector, live: Live, stopper: Stopper) {
         let router = Router::new()
             .route("/status", get(status))
             .route("/registrations", get(registrations))
             .route("/calls", get(calls))
             .route("/calls/{call}/hangup", post(hang_up))
+            .route("/reload", post(reload))
+            .route("/diff", get(diff))
+            .route("/drain", post(drain).get(draining))
             .route("/stop", post(stop))
             .with_state(Control {
                 inspector,
+                live,
                 stopper: stopper.clone(),
             });
         tokio::select! {
@@ -117,6 +127,60 @@ async fn hang_up(State(control): State<Control>, UrlPath(call): UrlPath<u64>) ->
     }
 }
 
+async fn reload(State(control): State<Control>) -> Response {
+    match control.live.reload().await {
+        Ok(report) => Json(report).into_response(),
+        Err(error) => (StatusCode::CONFLICT, format!("{error:#}\n")).into_response(),
+    }
+}
+
+/// Which file to compare with.
+#[derive(Debug, Deserialize)]
+struct DiffQuery {
+    /// An absolute path.
+    file: PathBuf,
+}
+
+/// The path of a comparison with this file.
+pub(crate) fn diff_path(file: &Path) -> String {
+    let octets = std::os::unix::ffi::OsStrExt::as_bytes(file.as_os_str());
+    let encoded: String = octets.iter().map(|octet| format!("%{octet:02x}")).collect();
+    format!("/diff?file={encoded}")
+}
+
+async fn diff(State(control): State<Control>, Query(query): Query<DiffQuery>) -> Response {
+    Json(control.live.compare(&query.file).await).into_response()
+}
+
+/// How to drain.
+#[derive(Debug, Clone, Copy, Deserialize)]
+struct DrainQuery {
+    /// Refuse further calls; otherwise take them again.
+    on: bool,
+    /// End with the last call.
+    stop: bool,
+}
+
+/// How far it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Drained {
+    /// Whether further calls are refused.
+    pub(crate) draining: bool,
+    /// Calls that are left.
+    pub(crate) calls: usize,
+}
+
+async fn drain(State(control): State<Control>, Query(query): Query<DrainQuery>) -> Response {
+    control.live.drain(query.on, query.stop).await;
+    draining(State(control)).await
+}
+
+async fn draining(State(control): State<Control>) -> Response {
+    let draining = control.inspector.parts.condition.is_draining();
+    let left = control.inspector.calls_left().await;
+    or_unavailable(left.map(|calls| Json(Drained { draining, calls })))
+}
+
 async fn stop(State(control): State<Control>) -> Response {
     control.stopper.stop();
     StatusCode::NO_CONTENT.into_response()
@@ -145,14 +209,12 @@ pub(crate) enum AskError {
         error: std::io::Error,
     },
     /// Something listens on the socket, and says nothing.
-    #[error(
-        "the gateway on {} does not answer within {} s",
-        path.display(),
-        ASK_MAX.as_secs()
-    )]
+    #[error("the gateway on {} does not answer within {} s", path.display(), patience.as_secs())]
     Silent {
         /// The socket.
         path: PathBuf,
+        /// How long it was waited for.
+        patience: Duration,
     },
     /// It answered with an error.
     #[error("{0}")]
@@ -163,11 +225,17 @@ pub(crate) enum AskError {
 }
 
 /// Asks a running gateway. Answers the body.
-pub(crate) async fn ask(socket: &Path, method: http::Method, path: &str) -> Result<Vec<u8>, AskError> {
+pub(crate) async fn ask(
+    socket: &Path,
+    method: http::Method,
+    path: &str,
+    patience: Duration,
+) -> Result<Vec<u8>, AskError> {
     let silent = || AskError::Silent {
         path: socket.to_owned(),
+        patience,
     };
-    timeout(ASK_MAX, exchange(socket, method, path))
+    timeout(patience, exchange(socket, method, path))
         .await
         .map_err(|_| silent())?
 }

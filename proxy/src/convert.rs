@@ -15,7 +15,7 @@ use viaduct_txn::Timing;
 
 use crate::http::handshake::Origins;
 use crate::net::conns::ConnLimits;
-use crate::net::context::ConnTimes;
+use crate::net::context::{ConnTimes, Tuning};
 use crate::store::StoreConfig;
 
 /// What the routing core is told. `bound` are the listeners as they were bound, `own` the addresses of this machine.
@@ -86,12 +86,7 @@ pub(crate) fn routing_config(
     };
     let timers = &settings.timers;
     config.times = routing::Times {
-        timing: Timing {
-            t1: timers.t1,
-            t2: timers.t2,
-            t4: timers.t4,
-            timer_d: timers.d,
-        },
+        timing: timing(timers),
         ringing_max: limits.ring_time,
         group_ring: settings.forking.ring_time,
         // No limit is written as a year: longer than the process lives.
@@ -101,6 +96,16 @@ pub(crate) fn routing_config(
         ..routing::Times::default()
     };
     config
+}
+
+/// The timers of transactions.
+pub(crate) fn timing(timers: &settings::TimerSettings) -> Timing {
+    Timing {
+        t1: timers.t1,
+        t2: timers.t2,
+        t4: timers.t4,
+        timer_d: timers.d,
+    }
 }
 
 /// Who may use the gateway.
@@ -144,11 +149,15 @@ pub(crate) fn conn_limits(settings: &GatewaySettings) -> ConnLimits {
     }
 }
 
-pub(crate) fn conn_times(settings: &GatewaySettings) -> ConnTimes {
-    ConnTimes {
-        handshake: settings.limits.handshake,
-        idle: settings.limits.connection_idle,
-        ping: settings.limits.websocket_ping,
+/// What a connection that begins is given.
+pub(crate) fn tuning(settings: &GatewaySettings) -> Tuning {
+    Tuning {
+        limits: message_limits(settings),
+        times: ConnTimes {
+            handshake: settings.limits.handshake,
+            idle: settings.limits.connection_idle,
+            ping: settings.limits.websocket_ping,
+        },
     }
 }
 

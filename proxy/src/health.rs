@@ -37,11 +37,14 @@ pub(crate) async fn live() -> &'static str {
     "ok\n"
 }
 
-/// `GET /health/ready`: calls are taken, and every signalling thread answers.
+/// `GET /health/ready`: calls are taken (not while draining), and every signalling thread answers.
 pub(crate) async fn ready(State(context): State<HttpContext>) -> Response {
     let health = &context.health;
     if !health.ready.load(Ordering::Relaxed) {
         return (StatusCode::SERVICE_UNAVAILABLE, "starting or stopping\n").into_response();
+    }
+    if health.inspector.parts.condition.is_draining() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "taking no more calls\n").into_response();
     }
     match health.inspector.snapshots().await {
         Some(_) => "ok\n".into_response(),

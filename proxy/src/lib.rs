@@ -6,11 +6,13 @@
 mod app;
 mod built_in;
 pub mod cli;
+mod config_file;
 mod control;
 mod convert;
 mod health;
 pub mod http;
 mod journal;
+mod live;
 mod logging;
 mod net;
 mod private;

@@ -23,8 +23,8 @@ use tokio::sync::oneshot;
 use viaduct_ng as ng;
 use viaduct_resolve::{Failure, NextHop};
 use viaduct_routing::{
-    CallNumber, CallView, Counters, Event, Gauges, Output, Proxy, Reachable, RelayFailure, SERVICE_FLOW,
-    Ticket,
+    CallNumber, CallView, Config, Counters, Event, Gauges, Output, Proxy, Reachable, RelayFailure,
+    SERVICE_FLOW, Ticket, Users,
 };
 use viaduct_sip::{KeepAlive, Limits, Message, ParseError, Transport};
 use viaduct_txn::{ConnId, Flow, Hop};
@@ -82,8 +82,21 @@ pub(crate) enum Command {
     Calls(oneshot::Sender<Vec<CallView>>),
     /// End a call. Answers whether there was one.
     HangUp(CallNumber, oneshot::Sender<bool>),
+    /// Refuse further calls, or take them again.
+    Drain(bool),
+    /// Work with other settings.
+    Reconfigure(Arc<ShardSettings>),
     /// End the thread.
     Stop,
+}
+
+/// Settings that a running shard takes over.
+#[derive(Debug)]
+pub(crate) struct ShardSettings {
+    pub(crate) config: Arc<Config>,
+    pub(crate) users: Arc<Users>,
+    pub(crate) limits: Limits,
+    pub(crate) services: ServicesConfig,
 }
 
 /// What exists in a shard, and what it has counted.
@@ -252,8 +265,22 @@ impl ShardThread {
             Command::Snapshot(answer) => drop(answer.send(self.snapshot())),
             Command::Calls(answer) => drop(answer.send(self.proxy.calls(now))),
             Command::HangUp(call, answer) => drop(answer.send(self.proxy.hang_up(now, call))),
+            Command::Drain(is_draining) => self.proxy.set_draining(is_draining),
+            Command::Reconfigure(settings) => self.reconfigure(&settings),
             Command::Stop => self.stopping = true,
         }
+    }
+
+    fn reconfigure(&mut self, settings: &ShardSettings) {
+        let ShardSettings {
+            config,
+            users,
+            limits,
+            services,
+        } = settings;
+        self.proxy.reconfigure(config.clone(), users.clone());
+        self.limits = *limits;
+        self.services.reconfigure(services);
     }
 
     fn snapshot(&self) -> ShardSnapshot {

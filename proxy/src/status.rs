@@ -12,6 +12,7 @@ use viaduct_mediarelay::RelayHandle;
 use viaduct_routing::{CallNumber, CallView, Counters, Flags, Gauges, Location};
 
 use crate::journal::Journal;
+use crate::live::{Condition, ConfigStatus};
 use crate::net::conns::Conns;
 use crate::shard::{Command, ShardInput, ShardSnapshot, Shards};
 use crate::store::StoreCounters;
@@ -40,6 +41,7 @@ pub(crate) struct Parts {
     pub(crate) relay_mode: String,
     /// The relay in this process.
     pub(crate) relay: Option<RelayHandle>,
+    pub(crate) condition: Arc<Condition>,
 }
 
 /// The answer to `viaduct status`.
@@ -51,6 +53,12 @@ pub(crate) struct Status {
     pub(crate) uptime_s: u64,
     /// SIP domain.
     pub(crate) domain: String,
+    /// Whether calls are only finished, and none is taken.
+    #[serde(default)]
+    pub(crate) draining: bool,
+    /// The configuration that runs.
+    #[serde(default)]
+    pub(crate) config: ConfigStatus,
     /// Listeners as they were bound.
     pub(crate) listeners: Vec<String>,
     /// Registered contacts.
@@ -171,6 +179,8 @@ impl Inspector {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_s: parts.started.elapsed().as_secs(),
             domain: parts.domain.clone(),
+            draining: parts.condition.is_draining(),
+            config: parts.condition.config(),
             listeners: parts.listeners.clone(),
             registrations: parts.location.snapshot(Instant::now()).len(),
             signalling: Signalling {
@@ -197,6 +207,25 @@ impl Inspector {
             },
             log_lines_lost: parts.journal.lost(),
         })
+    }
+
+    /// Calls that a gateway has to finish before it can end: those between users, those to services, and requests that
+    /// wait for somebody. `None` when a signalling thread does not answer.
+    pub(crate) async fn calls_left(&self) -> Option<usize> {
+        let snapshots = self.snapshots().await?;
+        let Gauges {
+            calls,
+            relay_requests_waiting,
+            store_requests_waiting,
+            ..
+        } = snapshots.gauges();
+        let at_services = snapshots
+            .shards
+            .iter()
+            .map(|shard| service_sessions(&shard.services));
+        // A call to a service is a call of signalling too, and ends there first.
+        let calls = calls.max(at_services.sum());
+        Some(calls.max(relay_requests_waiting + store_requests_waiting))
     }
 
     /// Every registered contact, in the order of their addresses.

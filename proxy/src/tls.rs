@@ -1,8 +1,8 @@
 //! Certificates: from files, or made here and kept.
 
 use std::fs;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use anyhow::{Context, bail};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
@@ -10,6 +10,7 @@ use rustls::ServerConfig;
 use rustls::version::{TLS12, TLS13};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::TlsAcceptor;
 use viaduct_settings::{Certificate, TlsSettings, TlsVersion};
 
 use crate::private;
@@ -20,17 +21,113 @@ const OWN_KEY: &str = "tls/key.pem";
 /// The names that the certificate was made for.
 const OWN_NAMES: &str = "tls/names.txt";
 
+/// What the secure listeners answer with. A connection keeps what it began with; those that begin after a change get
+/// the new one.
+#[derive(Debug)]
+pub(crate) struct Secure {
+    /// For HTTP and WebSocket.
+    pub(crate) web: TlsSource,
+    /// For SIP.
+    pub(crate) sip: TlsSource,
+    /// The state folder.
+    folder: PathBuf,
+    /// How this machine is called, for a certificate of our own.
+    names: Vec<String>,
+    chain: Mutex<Chain>,
+}
+
+type Chain = Vec<CertificateDer<'static>>;
+
+/// Certificates that were read and are good, before they are used.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    web: Arc<ServerConfig>,
+    sip: Arc<ServerConfig>,
+    chain: Chain,
+}
+
+/// The configuration of one kind of listener, as it is at the moment.
+#[derive(Debug, Clone)]
+pub(crate) struct TlsSource {
+    current: Arc<RwLock<Arc<ServerConfig>>>,
+}
+
+impl Secure {
+    /// Reads or makes what the settings name.
+    pub(crate) fn new(settings: &TlsSettings, folder: &Path, names: Vec<String>) -> anyhow::Result<Self> {
+        let Prepared { web, sip, chain } = Prepared::new(settings, folder, &names)?;
+        Ok(Self {
+            web: TlsSource::new(web),
+            sip: TlsSource::new(sip),
+            folder: folder.to_owned(),
+            names,
+            chain: Mutex::new(chain),
+        })
+    }
+
+    /// Reads again what the settings name. Nothing is used of it yet.
+    pub(crate) fn prepare(&self, settings: &TlsSettings) -> anyhow::Result<Prepared> {
+        Prepared::new(settings, &self.folder, &self.names)
+    }
+
+    /// Uses it for connections that begin from here on. True when it is another certificate.
+    pub(crate) fn install(&self, prepared: Prepared) -> bool {
+        let Prepared { web, sip, chain } = prepared;
+        self.web.replace(web);
+        self.sip.replace(sip);
+        let mut current = self.chain.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_other = *current != chain;
+        *current = chain;
+        is_other
+    }
+
+    /// Whether it is another certificate than the one in use.
+    pub(crate) fn is_other(&self, prepared: &Prepared) -> bool {
+        *self.chain.lock().unwrap_or_else(PoisonError::into_inner) != prepared.chain
+    }
+}
+
+impl Prepared {
+    fn new(settings: &TlsSettings, folder: &Path, names: &[String]) -> anyhow::Result<Self> {
+        let (chain, key) = match &settings.certificate {
+            Certificate::SelfSigned => own_certificate(folder, names)?,
+            Certificate::Files { cert, key } => (read_chain(Path::new(cert))?, read_key(Path::new(key))?),
+        };
+        let config = |alpn: &[&str]| server_config(settings, chain.clone(), key.clone_key(), alpn);
+        Ok(Self {
+            web: config(&["http/1.1"])?,
+            sip: config(&[])?,
+            chain,
+        })
+    }
+}
+
+impl TlsSource {
+    fn new(config: Arc<ServerConfig>) -> Self {
+        Self {
+            current: Arc::new(RwLock::new(config)),
+        }
+    }
+
+    /// For one connection that begins.
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(Arc::clone(
+            &self.current.read().unwrap_or_else(PoisonError::into_inner),
+        ))
+    }
+
+    fn replace(&self, config: Arc<ServerConfig>) {
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = config;
+    }
+}
+
 /// A server configuration for one protocol (ALPN names; none for SIP).
-pub(crate) fn server_config(
+fn server_config(
     settings: &TlsSettings,
-    folder: &Path,
-    names: &[String],
+    chain: Chain,
+    key: PrivateKeyDer<'static>,
     alpn: &[&str],
 ) -> anyhow::Result<Arc<ServerConfig>> {
-    let (chain, key) = match &settings.certificate {
-        Certificate::SelfSigned => own_certificate(folder, names)?,
-        Certificate::Files { cert, key } => (read_chain(Path::new(cert))?, read_key(Path::new(key))?),
-    };
     let versions: &[&rustls::SupportedProtocolVersion] = match settings.min_version {
         TlsVersion::Tls12 => &[&TLS12, &TLS13],
         TlsVersion::Tls13 => &[&TLS13],
@@ -122,8 +219,12 @@ mod tests {
             certificate: Certificate::SelfSigned,
             min_version: TlsVersion::Tls12,
         };
-        let config = server_config(&settings, &folder, &names("example.com"), &["http/1.1"]).unwrap();
-        assert_eq!(config.alpn_protocols, [b"http/1.1".to_vec()]);
+        let secure = Secure::new(&settings, &folder, names("example.com")).unwrap();
+        let alpn = |source: &TlsSource| source.acceptor().config().alpn_protocols.clone();
+        assert_eq!(alpn(&secure.web), [b"http/1.1".to_vec()]);
+        assert!(alpn(&secure.sip).is_empty());
+        let again = secure.prepare(&settings).unwrap();
+        assert!(!secure.is_other(&again) && !secure.install(again));
         fs::remove_dir_all(folder).unwrap();
     }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod limits;
 pub(crate) mod listen;
+pub(crate) mod live;
 pub(crate) mod media_policy;
 pub(crate) mod registrations;
 pub(crate) mod relay;
@@ -27,6 +28,7 @@ use crate::positions::Positions;
 use crate::shape::Shape;
 use crate::source::{FileLimits, Reporter, Source};
 use crate::tree::{self, Kind, Node};
+use crate::written::Written;
 
 use self::limits::LimitSettings;
 use self::listen::{Listener, ListenerForm};
@@ -159,7 +161,11 @@ pub fn load_gateway(
     };
     check::run(&decoded, &positions, environment, &mut reporter);
     let settings = resolve::run(decoded, &positions, environment, &mut reporter);
-    Loaded::new(settings, positions, reporter)
+    let loaded = Loaded::new(settings, positions, reporter)?;
+    Ok(Loaded {
+        written: Written::of(&tree.root),
+        ..loaded
+    })
 }
 
 /// The version of the format: 1.

@@ -47,6 +47,7 @@ mod shape;
 mod source;
 mod suggest;
 mod tree;
+mod written;
 
 pub use self::code::Code;
 pub use self::diagnostic::{Diagnostic, Diagnostics, Place, Span};
@@ -56,6 +57,7 @@ pub use self::form::network::Network;
 pub use self::form::quantity::Rate;
 pub use self::gateway::limits::LimitSettings;
 pub use self::gateway::listen::{AdvertisedHost, Listener, Scheme};
+pub use self::gateway::live::RESTART_KEYS;
 pub use self::gateway::media_policy::{FlagString, MediaPolicy, MediaRow, MediaTable};
 pub use self::gateway::registrations::{Keep, RegistrationSettings};
 pub use self::gateway::relay::{NgAddress, RelayMode, RelaySection};
@@ -88,3 +90,4 @@ pub use self::relay_limits::{
 pub use self::schema::{gateway_schema, relay_schema};
 pub use self::secret::Secret;
 pub use self::source::{FileLimits, decode_utf8};
+pub use self::written::{Difference, Written};

@@ -3,6 +3,7 @@
 use crate::diagnostic::Diagnostics;
 use crate::positions::Positions;
 use crate::source::Reporter;
+use crate::written::Written;
 
 /// Settings that can be used, and what should still be looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub struct Loaded<T> {
     pub warnings: Diagnostics,
     /// Where each key stands, for messages about what turns out later, such as a port that is taken.
     pub positions: Positions,
+    /// What the file says, for comparison with another one: the gateway's only.
+    pub written: Written,
 }
 
 impl<T> Loaded<T> {
@@ -25,6 +28,7 @@ impl<T> Loaded<T> {
             settings,
             warnings: reporter.finish(),
             positions,
+            written: Written::default(),
         })
     }
 }

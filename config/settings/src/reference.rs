@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use crate::code::Code;
 use crate::decode::Section;
 use crate::gateway::GatewayFile;
+use crate::gateway::live::RESTART_KEYS;
 use crate::gateway::table::COLUMNS;
 use crate::relay::RelayFile;
 use crate::relay::options::{OPTIONS, unused_names};
@@ -39,6 +40,7 @@ Every key has a default unless it says *required*. An unknown key is an error.
 pub fn reference_markdown() -> String {
     let mut page = String::from(INTRODUCTION);
     file::<GatewayFile>(&mut page, "The gateway: `viaduct run FILE`");
+    reload(&mut page);
     user_table(&mut page);
     file::<RelayFile>(
         &mut page,
@@ -129,6 +131,16 @@ fn words(shape: &Shape) -> String {
 /// Text within a cell of a table.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|")
+}
+
+/// Which keys `viaduct reload` applies.
+fn reload(page: &mut String) {
+    page.push_str(
+        "\n## What a running gateway takes over\n\n`viaduct reload`, or the signal SIGHUP, reads the file again and applies it without ending a call or a connection; a file\nwith a mistake changes nothing. Calls and connections go on under the settings that they began with. Everything is\napplied except these keys, which are named when they have changed and wait for a restart:\n\n",
+    );
+    for key in RESTART_KEYS {
+        let _ = writeln!(page, "- `{key}`");
+    }
 }
 
 fn user_table(page: &mut String) {

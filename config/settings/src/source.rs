@@ -218,18 +218,34 @@ fn secret_tail(line: &str) -> Option<usize> {
     None
 }
 
+/// Words in the names of keys that hold secrets.
+const SECRET_WORDS: [&str; 4] = ["secret", "password", "passwd", "ha1"];
+
 /// Whether the value of a key of this name may be a secret. Misspelt names count too.
 pub(crate) fn looks_secret(name: &str) -> bool {
-    const LONG: [&str; 4] = ["secret", "password", "passwd", "ha1"];
+    let folded = fold(name);
+    !names_a_place(&folded)
+        && (names_a_secret(name) || crate::suggest::nearest(&folded, SECRET_WORDS).is_some())
+}
+
+/// The same for names that are spelt right.
+pub(crate) fn names_a_secret(name: &str) -> bool {
     const SHORT: [&str; 3] = ["pass", "pwd", "pw"];
-    let folded = name.to_ascii_lowercase().replace('-', "_");
-    let names_a_place = ["_file", "_env", "_dir", "_path"]
+    let folded = fold(name);
+    !names_a_place(&folded)
+        && (SECRET_WORDS.iter().any(|word| folded.contains(word))
+            || folded.split('_').any(|part| SHORT.contains(&part)))
+}
+
+fn fold(name: &str) -> String {
+    name.to_ascii_lowercase().replace('-', "_")
+}
+
+/// A secret's file or variable is none itself.
+fn names_a_place(folded: &str) -> bool {
+    ["_file", "_env", "_dir", "_path"]
         .iter()
-        .any(|ending| folded.ends_with(ending));
-    !names_a_place
-        && (LONG.iter().any(|word| folded.contains(word))
-            || folded.split('_').any(|part| SHORT.contains(&part))
-            || crate::suggest::nearest(&folded, LONG).is_some())
+        .any(|ending| folded.ends_with(ending))
 }
 
 /// Collects diagnostics about one or several texts.

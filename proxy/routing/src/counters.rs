@@ -40,6 +40,8 @@ pub struct Counters {
     pub relay_requests: u64,
     /// Requests to the relay that failed, or were refused.
     pub relay_failures: u64,
+    /// Calls and probes refused because calls are only finished: [`Proxy::set_draining`](crate::Proxy::set_draining).
+    pub refused_draining: u64,
     /// Calls that the proxy ended.
     pub calls_ended_by_proxy: u64,
     /// Next hops that had no address.
@@ -74,6 +76,7 @@ impl std::ops::Add for Counters {
             answers_over_limit: self.answers_over_limit + other.answers_over_limit,
             relay_requests: self.relay_requests + other.relay_requests,
             relay_failures: self.relay_failures + other.relay_failures,
+            refused_draining: self.refused_draining + other.refused_draining,
             calls_ended_by_proxy: self.calls_ended_by_proxy + other.calls_ended_by_proxy,
             hops_unresolved: self.hops_unresolved + other.hops_unresolved,
             hops_failed_over: self.hops_failed_over + other.hops_failed_over,

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hash};
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 /// Parts of the table, each behind its own lock.
@@ -28,7 +28,7 @@ pub struct Rate {
 }
 
 /// What one source may do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GuardLimits {
     /// Requests outside any dialog, from one address. 500 in 1 s.
     pub requests: Rate,
@@ -60,7 +60,7 @@ impl Default for GuardLimits {
 /// Keeps count of sources. Shared by every shard.
 #[derive(Debug)]
 pub struct Guard {
-    limits: GuardLimits,
+    limits: RwLock<GuardLimits>,
     hasher: RandomState,
     parts: Vec<Mutex<HashMap<Source, Record>>>,
 }
@@ -96,15 +96,24 @@ impl Guard {
     /// A guard that has heard of nobody.
     pub fn new(limits: GuardLimits) -> Self {
         Self {
-            limits,
+            limits: RwLock::new(limits),
             hasher: RandomState::new(),
             parts: (0..PARTS).map(|_| Mutex::default()).collect(),
         }
     }
 
+    /// Works with other limits from here on. What was counted stays, and so do pauses.
+    pub fn set_limits(&self, limits: GuardLimits) {
+        *self.limits.write().unwrap_or_else(PoisonError::into_inner) = limits;
+    }
+
+    fn limits(&self) -> GuardLimits {
+        *self.limits.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A request outside any dialog came from an address. False when that is more than it may send.
     pub fn admit(&self, now: Instant, ip: IpAddr) -> bool {
-        let rate = self.limits.requests;
+        let rate = self.limits().requests;
         self.with(now, Source::Address(ip), |record| {
             record.requests.count(now, rate.per) <= rate.count
         })
@@ -124,8 +133,11 @@ impl Guard {
 
     /// A password was wrong. Answers how long the next one must wait, if it must.
     pub fn failed(&self, now: Instant, ip: IpAddr, user: &str) -> Option<Duration> {
-        let Rate { count, per } = self.limits.failures;
-        let pause_max = self.limits.pause_max;
+        let GuardLimits {
+            failures: Rate { count, per },
+            pause_max,
+            ..
+        } = self.limits();
         let fail = |source: Source, count: u32| {
             self.with(now, source, |record| {
                 if record.failures.count(now, per) < count {
@@ -161,7 +173,7 @@ impl Guard {
 
     fn with<R>(&self, now: Instant, source: Source, change: impl FnOnce(&mut Record) -> R) -> R {
         let mut part = self.part(&source);
-        if part.len() >= self.limits.sources_max.div_ceil(PARTS) && !part.contains_key(&source) {
+        if part.len() >= self.limits().sources_max.div_ceil(PARTS) && !part.contains_key(&source) {
             self.forget_oldest(&mut part);
         }
         let record = part.entry(source).or_insert_with(|| Record::new(now));

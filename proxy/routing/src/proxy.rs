@@ -101,6 +101,8 @@ pub struct Proxy {
     alarms: Timers<Alarm>,
     outputs: VecDeque<Output>,
     counters: Counters,
+    /// Calls that exist are finished, and others refused.
+    is_draining: bool,
 }
 
 /// What a timer of this crate is for.
@@ -123,19 +125,12 @@ enum Alarm {
 impl Proxy {
     /// A shard without calls.
     pub fn new(config: Arc<Config>, users: Arc<Users>, shared: &Shared, shard: Shard) -> Self {
-        let most = config.limits.server_transactions_max;
-        let limits = txn::Limits {
-            server_transactions_max: most,
-            // Every request may fork.
-            client_transactions_max: most.saturating_mul(config.limits.branches_max),
-            ..txn::Limits::default()
-        };
         // Tags of answers without a transaction are told from others by nobody, so any part of a secret will do.
         let [a, b, c, d, e, f, g, h, ..] = shared.token_secret;
         let tag_key = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
         let layer = Layer::new(txn::Config {
             timing: config.times.timing.clone(),
-            limits,
+            limits: layer_limits(&config),
             tag_key,
             ..txn::Config::default()
         });
@@ -163,6 +158,7 @@ impl Proxy {
             alarms: Timers::default(),
             outputs: VecDeque::new(),
             counters: Counters::default(),
+            is_draining: false,
         }
     }
 
@@ -271,8 +267,16 @@ impl Proxy {
         true
     }
 
-    /// Works with another configuration and other users from here on. Calls go on as they began.
+    /// From here on, or until it is told otherwise, calls that exist go on and others are refused (503, Retry-After).
+    /// A bare OPTIONS gets the same answer, so that whoever probes goes elsewhere. Everything else is served as before.
+    pub fn set_draining(&mut self, is_draining: bool) {
+        self.is_draining = is_draining;
+    }
+
+    /// Works with another configuration and other users from here on. Calls and transactions go on as they began.
     pub fn reconfigure(&mut self, config: Arc<Config>, users: Arc<Users>) {
+        self.layer
+            .reconfigure(config.times.timing.clone(), layer_limits(&config));
         self.config = config;
         self.users = users;
     }
@@ -338,6 +342,17 @@ impl Proxy {
     /// Sixteen random octets as text that fits tags and branches.
     fn random_token(&mut self) -> String {
         viaduct_sip::token::random_token::<12>(|octets| self.rng.fill_bytes(octets))
+    }
+}
+
+/// Bounds of a shard's transactions.
+fn layer_limits(config: &Config) -> txn::Limits {
+    let most = config.limits.server_transactions_max;
+    txn::Limits {
+        server_transactions_max: most,
+        // Every request may fork.
+        client_transactions_max: most.saturating_mul(config.limits.branches_max),
+        ..txn::Limits::default()
     }
 }
 

@@ -7,6 +7,9 @@ use crate::auth::{Asking, AuthFailure};
 use crate::media::NoCommonCodec;
 use crate::registrar::RegisterRefusal;
 
+/// Seconds after which a caller may try a proxy again that only finishes its calls: another one takes its place mostly.
+const DRAINING_RETRY_AFTER_S: u32 = 60;
+
 /// Why a request goes no further.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -114,6 +117,9 @@ pub enum Refusal {
     /// A bound of this proxy is reached.
     #[error("{0}")]
     Overload(&'static str),
+    /// Calls that exist are finished, and others refused.
+    #[error("Taking no more calls")]
+    Draining,
     /// The relay does not answer, or cannot take the call.
     #[error("Media relay unavailable")]
     RelayUnavailable,
@@ -144,9 +150,11 @@ impl Refusal {
             Self::NoCommonCodec(_) | Self::BadSdp => StatusCode::NOT_ACCEPTABLE_HERE,
             Self::Register(refusal) => refusal.status(),
             Self::UserBusy => StatusCode::BUSY_HERE,
-            Self::Overload(_) | Self::RelayUnavailable | Self::Paused { .. } | Self::TooFast => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::Overload(_)
+            | Self::Draining
+            | Self::RelayUnavailable
+            | Self::Paused { .. }
+            | Self::TooFast => StatusCode::SERVICE_UNAVAILABLE,
             // A 503 would make the caller avoid this proxy, not the one behind it (RFC 3261 section 16.7, step 6).
             Self::StoreFailed | Self::Unreachable => StatusCode::SERVER_INTERNAL_ERROR,
             Self::Unresolved(failure) => match failure {
@@ -170,6 +178,7 @@ impl Refusal {
     pub fn retry_after_s(&self) -> Option<u32> {
         match self {
             Self::Paused { seconds } => Some(*seconds),
+            Self::Draining => Some(DRAINING_RETRY_AFTER_S),
             Self::TooFast => Some(1),
             Self::Overload(_)
             | Self::RelayUnavailable

@@ -1,6 +1,7 @@
 //! Asking a running gateway.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use serde::de::DeserializeOwned;
@@ -34,8 +35,18 @@ pub(super) enum Answer {
 impl AskArgs {
     /// Asks. A gateway that cannot be reached is said so.
     pub(super) fn ask(&self, method: http::Method, path: &str) -> anyhow::Result<Answer> {
+        self.ask_patiently(method, path, control::ASK_MAX)
+    }
+
+    /// The same with another patience.
+    pub(super) fn ask_patiently(
+        &self,
+        method: http::Method,
+        path: &str,
+        patience: Duration,
+    ) -> anyhow::Result<Answer> {
         let socket = self.socket();
-        match asking_runtime()?.block_on(control::ask(&socket, method, path)) {
+        match asking_runtime()?.block_on(control::ask(&socket, method, path, patience)) {
             Ok(body) => Ok(Answer::Body(body)),
             Err(error @ AskError::Unreachable { .. }) => {
                 complain(&format!(
@@ -47,6 +58,17 @@ impl AskArgs {
                 complain(&format!("viaduct: {error}"));
                 Ok(Answer::Over(Outcome::Unreachable))
             }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Asks a gateway that may have ended. `None` when it has.
+    pub(super) fn ask_if_there(&self, path: &str) -> anyhow::Result<Option<Vec<u8>>> {
+        let socket = self.socket();
+        let asking = control::ask(&socket, http::Method::GET, path, control::ASK_MAX);
+        match asking_runtime()?.block_on(asking) {
+            Ok(body) => Ok(Some(body)),
+            Err(AskError::Unreachable { .. } | AskError::Silent { .. } | AskError::Unreadable(_)) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }

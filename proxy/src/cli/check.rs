@@ -8,8 +8,8 @@ use viaduct_routing::media::{Endpoint, IceRole, MediaConfig, Party, Policy, Prof
 use viaduct_routing::{Flag, Flags};
 use viaduct_settings::{Diagnostics, GatewaySettings, IceMode, MediaPolicy};
 
-use super::{Outcome, complain, config_file, say};
-use crate::convert;
+use super::{Outcome, complain, say};
+use crate::{config_file, convert};
 
 /// What to check.
 #[derive(Debug, Args)]

@@ -7,7 +7,8 @@ use std::time::Instant;
 use anyhow::Context;
 use clap::Args;
 use viaduct_settings::{
-    FixedEnvironment, GatewaySettings, LogFormat, LogLevel, LogSettings, PortRange, Scheme, load_gateway,
+    FixedEnvironment, GatewaySettings, Loaded, LogFormat, LogLevel, LogSettings, PortRange, Scheme,
+    load_gateway,
 };
 
 use super::{Outcome, passwords, run, say, serving_runtime};
@@ -103,7 +104,7 @@ fn main_address() -> IpAddr {
 type Passwords = std::collections::BTreeMap<String, String>;
 
 impl DemoArgs {
-    fn settings(&self, address: IpAddr, passwords: &Passwords) -> anyhow::Result<GatewaySettings> {
+    fn settings(&self, address: IpAddr, passwords: &Passwords) -> anyhow::Result<Loaded<GatewaySettings>> {
         // A machine without IPv6 cannot listen on it.
         let has_v6 = address.is_ipv6() || own_addresses().iter().any(IpAddr::is_ipv6);
         let any: &[&str] = if has_v6 {
@@ -154,7 +155,7 @@ impl DemoArgs {
             environment = environment.with_variable(&format!("USER_{user}"), password);
         }
         let loaded = load_gateway("demo", &text, &environment, &|_| Vec::new());
-        Ok(loaded.context("these options cannot be used together")?.settings)
+        loaded.context("these options cannot be used together")
     }
 
     fn extras(&self, address: IpAddr, passwords: &Passwords) -> Extras {
@@ -187,6 +188,7 @@ impl DemoArgs {
             }),
             web_dir: self.web_dir.clone(),
             plain_lines: true,
+            file: None,
         }
     }
 
@@ -263,7 +265,10 @@ mod tests {
             .map(|&user| (user.to_owned(), "x-y".to_owned()))
             .collect();
         for address in ["192.168.1.20", "2001:db8::1", "127.0.0.1"] {
-            let settings = args().settings(address.parse().unwrap(), &passwords).unwrap();
+            let settings = args()
+                .settings(address.parse().unwrap(), &passwords)
+                .unwrap()
+                .settings;
             assert_eq!(settings.users.len(), 10);
             assert!(settings.listen.len() >= 5 && settings.routes.len() == 2);
         }

@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use viaduct_settings::GatewaySettings;
+use viaduct_settings::{GatewaySettings, Loaded};
 
-use super::{Outcome, complain, config_file, serving_runtime};
+use super::{Outcome, complain, serving_runtime};
 use crate::app::{Extras, Gateway, Stopper};
-use crate::logging;
+use crate::live::Live;
+use crate::{config_file, logging};
 
 /// What to run.
 #[derive(Debug, Args)]
@@ -35,9 +36,10 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<Outcome> {
     serving_runtime()?.block_on(async {
         let extras = Extras {
             web_dir: args.web_dir.clone(),
+            file: Some(args.file.clone()),
             ..Extras::default()
         };
-        let Some(gateway) = start(loaded.settings, extras).await? else {
+        let Some(gateway) = start(loaded, extras).await? else {
             return Ok(Outcome::Good);
         };
         for (scheme, address) in &gateway.bound {
@@ -49,17 +51,31 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<Outcome> {
     })
 }
 
-/// Starts a gateway that SIGINT and SIGTERM end in order; a second one ends it at once. `None` when one came before it
+/// Starts a gateway that SIGINT and SIGTERM end in order, a second one ends at once, and SIGHUP reloads. `None` when one came before it
 /// had started.
-pub(super) async fn start(settings: GatewaySettings, extras: Extras) -> anyhow::Result<Option<Gateway>> {
+pub(super) async fn start(
+    loaded: Loaded<GatewaySettings>,
+    extras: Extras,
+) -> anyhow::Result<Option<Gateway>> {
     let mut signals = Signals::hear()?;
+    let hangup = signal(SignalKind::hangup())?;
     tokio::select! {
-        gateway = Gateway::start(settings, extras) => {
+        gateway = Gateway::start(loaded, extras) => {
             let gateway = gateway?;
+            tokio::spawn(reload_on(hangup, gateway.live()));
             tokio::spawn(signals.stop(gateway.stopper()));
             Ok(Some(gateway))
         }
         () = signals.next() => Ok(None),
+    }
+}
+
+/// SIGHUP reads the configuration again, as it does with most servers. What comes of it is in the log.
+async fn reload_on(mut hangup: Signal, live: Live) {
+    while hangup.recv().await.is_some() {
+        if let Err(error) = live.reload().await {
+            tracing::warn!("{error:#}");
+        }
     }
 }
 

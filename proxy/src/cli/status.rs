@@ -3,6 +3,7 @@
 use super::Outcome;
 use super::ask::AskArgs;
 use super::table::{count, duration};
+use crate::live::ConfigStatus;
 use crate::status::{RelayStatus, Status};
 
 pub(super) fn run(args: &AskArgs) -> anyhow::Result<Outcome> {
@@ -40,8 +41,24 @@ fn text(status: &Status) -> String {
         ),
         relay_line(relay),
     ];
+    lines.push(config_line(&status.config));
+    if status.draining {
+        lines.insert(1, "taking no more calls (viaduct drain)".to_owned());
+    }
     lines.push(format!("listening {}", status.listeners.join(" ")));
     lines.join("\n")
+}
+
+/// How old the configuration is, and whether a part of it waits.
+fn config_line(config: &ConfigStatus) -> String {
+    let mut line = format!("configuration {} old", duration(config.age_s));
+    if !config.waiting_for_restart.is_empty() {
+        line += &format!(
+            ", waiting for a restart: {}",
+            config.waiting_for_restart.join(" ")
+        );
+    }
+    line
 }
 
 /// The relay, with what it holds where it is in this process.

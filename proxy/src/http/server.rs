@@ -2,8 +2,8 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, RwLock};
 
 use axum::Router;
 use axum::extract::Request;
@@ -15,7 +15,6 @@ use axum::routing::get;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
 use tower_service::Service;
 use viaduct_sip::Transport;
 
@@ -26,6 +25,7 @@ use crate::health::Health;
 use crate::net::conns::Permit;
 use crate::net::context::NetContext;
 use crate::net::stream::pause_after;
+use crate::tls::TlsSource;
 
 /// The largest request head that is read. Cookies of other services on the same host count too.
 const HEAD_MAX: usize = 32 * 1_024;
@@ -45,7 +45,8 @@ pub(crate) enum Surface {
 #[derive(Clone)]
 pub(crate) struct HttpContext {
     pub(crate) net: NetContext,
-    pub(crate) origins: Arc<Origins>,
+    /// Which pages may open a WebSocket.
+    pub(crate) origins: Arc<RwLock<Origins>>,
     pub(crate) health: Health,
     pub(crate) phone: Arc<PhoneApi>,
 }
@@ -86,7 +87,7 @@ async fn as_it_is_labelled(mut response: Response) -> Response {
 }
 
 /// Accepts connections until the process ends.
-pub(crate) async fn serve(net: NetContext, listener: TcpListener, tls: Option<TlsAcceptor>, router: Router) {
+pub(crate) async fn serve(net: NetContext, listener: TcpListener, tls: Option<TlsSource>, router: Router) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -114,7 +115,7 @@ async fn connection(
     net: NetContext,
     stream: TcpStream,
     remote: SocketAddr,
-    tls: Option<TlsAcceptor>,
+    tls: Option<TlsSource>,
     router: Router,
     permit: Permit,
 ) {
@@ -135,7 +136,7 @@ async fn connection(
     };
     match tls {
         None => talk(&net, TokioIo::new(stream), router, peer).await,
-        Some(tls) => match timeout(net.times.handshake, tls.accept(stream)).await {
+        Some(tls) => match timeout(net.tuning().times.handshake, tls.acceptor().accept(stream)).await {
             Ok(Ok(stream)) => talk(&net, TokioIo::new(stream), router, peer).await,
             Ok(Err(error)) => {
                 net.conns.counters.tls_failures.fetch_add(1, Ordering::Relaxed);
@@ -163,7 +164,7 @@ where
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(net.times.handshake)
+        .header_read_timeout(net.tuning().times.handshake)
         .max_buf_size(HEAD_MAX)
         .serve_connection(io, service)
         .with_upgrades();

@@ -20,7 +20,7 @@ pub(super) async fn open(State(context): State<HttpContext>, mut request: Reques
         request.method(),
         request.version(),
         request.headers(),
-        &context.origins,
+        &context.origins.read().unwrap_or_else(PoisonError::into_inner),
     );
     let accept = match judged {
         Ok(accept) => accept,

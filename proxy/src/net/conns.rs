@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use bytes::Bytes;
 use dashmap::DashMap;
@@ -41,7 +41,7 @@ pub(crate) struct ConnCounters {
 /// All connections, open ones and those in their handshake.
 #[derive(Debug)]
 pub(crate) struct Conns {
-    limits: ConnLimits,
+    limits: RwLock<ConnLimits>,
     open: DashMap<ConnId, mpsc::Sender<Bytes>>,
     per_source: Mutex<HashMap<IpAddr, usize>>,
     total: AtomicUsize,
@@ -71,12 +71,12 @@ impl Conns {
 
     /// As many places again, in the same counters: for those who watch, so that they get in when nobody else does.
     pub(crate) fn apart(&self) -> Arc<Self> {
-        Arc::new(Self::empty(self.limits, Arc::clone(&self.counters)))
+        Arc::new(Self::empty(self.limits(), Arc::clone(&self.counters)))
     }
 
     fn empty(limits: ConnLimits, counters: Arc<ConnCounters>) -> Self {
         Self {
-            limits,
+            limits: RwLock::new(limits),
             open: DashMap::new(),
             per_source: Mutex::default(),
             total: AtomicUsize::new(0),
@@ -85,9 +85,19 @@ impl Conns {
         }
     }
 
+    /// Works with other limits from here on. Connections that exist stay.
+    pub(crate) fn set_limits(&self, limits: ConnLimits) {
+        *self.limits.write().unwrap_or_else(PoisonError::into_inner) = limits;
+    }
+
+    fn limits(&self) -> ConnLimits {
+        *self.limits.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Makes room for one more connection of this source. `None`, and counted, when there is none.
     pub(crate) fn admit(self: &Arc<Self>, ip: IpAddr) -> Option<Permit> {
-        if self.total.fetch_add(1, Ordering::Relaxed) >= self.limits.connections {
+        let limits = self.limits();
+        if self.total.fetch_add(1, Ordering::Relaxed) >= limits.connections {
             self.total.fetch_sub(1, Ordering::Relaxed);
             self.counters.over_limit.fetch_add(1, Ordering::Relaxed);
             return None;
@@ -96,7 +106,7 @@ impl Conns {
         let mut per_source = self.lock_sources();
         let count = per_source.entry(ip).or_default();
         *count += 1;
-        let is_over = *count > self.limits.per_source;
+        let is_over = *count > limits.per_source;
         drop(per_source);
         let permit = Permit {
             conns: Arc::clone(self),
@@ -117,7 +127,7 @@ impl Conns {
             reason = "counts up from 1; 2^64 connections take longer than the process lives"
         )]
         let conn = ConnId::new(number).expect("connection numbers begin at 1");
-        let (sender, queue) = mpsc::channel(self.limits.queue);
+        let (sender, queue) = mpsc::channel(self.limits().queue);
         self.open.insert(conn, sender);
         (
             conn,

@@ -1,7 +1,7 @@
 //! What every connection's task needs.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -22,13 +22,22 @@ pub(crate) struct ConnTimes {
     pub(crate) ping: Duration,
 }
 
+/// What a connection is given when it begins, and keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Tuning {
+    /// What its messages may be.
+    pub(crate) limits: Limits,
+    /// How long it may take.
+    pub(crate) times: ConnTimes,
+}
+
 /// Shared by all connections.
 #[derive(Debug, Clone)]
 pub(crate) struct NetContext {
     pub(crate) shards: Shards,
     pub(crate) conns: Arc<Conns>,
-    pub(crate) limits: Limits,
-    pub(crate) times: ConnTimes,
+    /// For connections that begin.
+    pub(crate) tuning: Arc<RwLock<Tuning>>,
     /// True when the process is about to end.
     pub(crate) stopping: watch::Receiver<bool>,
 }
@@ -63,6 +72,16 @@ impl NetContext {
             flow,
             conn,
         }
+    }
+
+    /// What a connection that begins is given.
+    pub(crate) fn tuning(&self) -> Tuning {
+        *self.tuning.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives connections that begin from here on something else.
+    pub(crate) fn tune(&self, tuning: Tuning) {
+        *self.tuning.write().unwrap_or_else(PoisonError::into_inner) = tuning;
     }
 
     /// Resolves when the process is about to end.

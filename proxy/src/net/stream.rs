@@ -1,7 +1,6 @@
 //! SIP over TCP and TLS: one task per connection.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -9,11 +8,11 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout, timeout_at};
-use tokio_rustls::TlsAcceptor;
 use viaduct_sip::{Frame, Framer, KeepAlive, Transport};
 
 use super::conns::{Outgoing, Permit};
-use super::context::{Inlet, NetContext};
+use super::context::{ConnTimes, Inlet, NetContext};
+use crate::tls::TlsSource;
 
 /// Octets read at a time.
 const READ_BUFFER: usize = 8_192;
@@ -26,7 +25,7 @@ const WRITE_MAX: Duration = Duration::from_secs(10);
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Accepts connections until the process ends.
-pub(crate) async fn serve(context: NetContext, listener: TcpListener, tls: Option<TlsAcceptor>) {
+pub(crate) async fn serve(context: NetContext, listener: TcpListener, tls: Option<TlsSource>) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -53,7 +52,7 @@ async fn connection(
     context: NetContext,
     stream: TcpStream,
     remote: SocketAddr,
-    tls: Option<TlsAcceptor>,
+    tls: Option<TlsSource>,
     permit: Permit,
 ) {
     let Ok(local) = stream.local_addr() else { return };
@@ -61,7 +60,7 @@ async fn connection(
     let _ = stream.set_nodelay(true);
     match tls {
         None => talk(context, stream, Transport::Tcp, local, remote).await,
-        Some(tls) => match timeout(context.times.handshake, tls.accept(stream)).await {
+        Some(tls) => match timeout(context.tuning().times.handshake, tls.acceptor().accept(stream)).await {
             Ok(Ok(stream)) => talk(context, stream, Transport::Tls, local, remote).await,
             Ok(Err(error)) => {
                 context
@@ -84,10 +83,12 @@ async fn talk<S>(context: NetContext, stream: S, transport: Transport, local: So
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    let tuning = context.tuning();
     let (conn, outgoing) = context.conns.open();
     let inlet = context.inlet(transport, local, remote, conn);
     Talk {
-        framer: Framer::new(context.limits),
+        framer: Framer::new(tuning.limits),
+        times: tuning.times,
         context,
         stream,
         outgoing,
@@ -101,6 +102,7 @@ where
 
 struct Talk<S> {
     context: NetContext,
+    times: ConnTimes,
     stream: S,
     outgoing: Outgoing,
     framer: Framer,
@@ -171,7 +173,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
 
     /// Until when something must happen.
     fn patience(&self) -> Instant {
-        let times = &self.context.times;
+        let times = &self.times;
         self.since
             + if self.framer.is_inside_message() {
                 times.handshake
@@ -249,9 +251,4 @@ pub(crate) async fn hang_up<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) {
     };
     // The peer may be gone already, which is as good.
     let _ = timeout(LAST_WORDS, ending).await;
-}
-
-/// A TLS acceptor for SIP.
-pub(crate) fn acceptor(config: Arc<rustls::ServerConfig>) -> TlsAcceptor {
-    TlsAcceptor::from(config)
 }

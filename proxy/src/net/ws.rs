@@ -11,10 +11,10 @@ use tokio::time::{Instant, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig, frame::coding::CloseCode};
 use tokio_tungstenite::tungstenite::{Error, Message as Frame, error::CapacityError};
-use viaduct_sip::{KeepAlive, Message, Transport};
+use viaduct_sip::{KeepAlive, Limits, Message, Transport};
 
 use super::conns::Permit;
-use super::context::{Inlet, NetContext};
+use super::context::{Inlet, NetContext, Tuning};
 use super::stream::hang_up;
 
 /// How long a peer may take to read what it is sent, or to say goodbye.
@@ -44,23 +44,25 @@ where
         remote,
         permit,
     } = accepted;
+    let Tuning { limits, times } = context.tuning();
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(0)
-        .max_write_buffer_size(2 * context.limits.frame_octets_max)
-        .max_message_size(Some(context.limits.frame_octets_max))
-        .max_frame_size(Some(context.limits.frame_octets_max));
+        .max_write_buffer_size(2 * limits.frame_octets_max)
+        .max_message_size(Some(limits.frame_octets_max))
+        .max_frame_size(Some(limits.frame_octets_max));
     let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
     let (conn, mut outgoing) = context.conns.open();
     let inlet = context.inlet(transport, local, remote, conn);
     let mut talk = Talk {
         context: context.clone(),
+        limits,
         socket,
         heard: Instant::now(),
         asked: false,
     };
     let end = loop {
-        let next_ping = talk.heard + context.times.ping;
+        let next_ping = talk.heard + times.ping;
         let step = tokio::select! {
             message = outgoing.next() => match message {
                 Some(octets) => talk.send(octets).await,
@@ -83,6 +85,7 @@ where
 
 struct Talk<S> {
     context: NetContext,
+    limits: Limits,
     socket: WebSocketStream<S>,
     /// When anything last came.
     heard: Instant,
@@ -121,7 +124,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
             Some(KeepAlive::Empty | KeepAlive::Pong | KeepAlive::Nul) => return Ok(()),
             None => {}
         }
-        match Message::parse_frame(octets, &self.context.limits) {
+        match Message::parse_frame(octets, &self.limits) {
             Ok(message) => inlet.message(message).await,
             // One bad message says nothing about the next: frames keep them apart.
             Err(error) => inlet.bad_message(error).await,

@@ -72,6 +72,7 @@ impl ServicesConfig {
     pub(crate) fn new(settings: &GatewaySettings, candidates: &[IpAddr]) -> anyhow::Result<Self> {
         let mut agent = Config::new(&settings.site.domain)
             .with_context(|| format!("the domain `{}` fits no SIP URI", settings.site.domain))?;
+        agent.times.timing = crate::convert::timing(&settings.timers);
         agent.limits.sessions_max = settings.limits.service_calls as usize;
         agent.limits.transactions.server_transactions_max = agent
             .limits
@@ -118,6 +119,12 @@ impl Services {
             limits: message_limits,
         });
         Ok(services.collect())
+    }
+
+    /// Works with another configuration from here on. Where media is received stays as it is.
+    pub(crate) fn reconfigure(&mut self, config: &ServicesConfig) {
+        self.agent.reconfigure(config.agent.clone());
+        self.limits = config.message_limits;
     }
 
     /// A message of the proxy.

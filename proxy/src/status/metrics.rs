@@ -53,6 +53,7 @@ impl Moment {
         };
         let conns = &parts.conns.counters;
         let (sip, all) = parts.conns.len();
+        let config = parts.condition.config();
         Self {
             counters: vec![
                 ("sip_messages", "SIP messages received", counters.messages),
@@ -122,6 +123,21 @@ impl Moment {
                     "refusals",
                     "Requests refused by the proxy itself",
                     counters.refusals,
+                ),
+                (
+                    "refused_draining",
+                    "Calls and probes refused because calls are only finished",
+                    counters.refused_draining,
+                ),
+                (
+                    "config_reloads",
+                    "Times that the configuration was read again and applied",
+                    config.reloads,
+                ),
+                (
+                    "config_reloads_refused",
+                    "Times that the configuration was read again and refused",
+                    config.reloads_refused,
                 ),
                 ("calls", "Calls begun", counters.calls),
                 ("calls_answered", "Calls answered", counters.calls_answered),
@@ -263,6 +279,21 @@ impl Moment {
                 ),
             ],
             gauges: vec![
+                (
+                    "draining",
+                    "1 while calls are finished and none is taken",
+                    u64::from(parts.condition.is_draining()),
+                ),
+                (
+                    "config_age_seconds",
+                    "Age of the configuration that runs",
+                    config.age_s,
+                ),
+                (
+                    "config_keys_waiting",
+                    "Keys of the configuration that changed and need a restart",
+                    config.waiting_for_restart.len() as u64,
+                ),
                 ("calls_now", "Calls, ringing and answered", gauges.calls as u64),
                 (
                     "calls_answered_now",

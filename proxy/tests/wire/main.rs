@@ -22,6 +22,7 @@ mod failing_calls;
 mod garbage;
 mod keep_alives;
 mod limits;
+mod live;
 mod pages;
 mod registrations;
 mod restarts;

@@ -14,7 +14,7 @@ use crate::client::{self, CancelOutcome, Client, ClientState, Tell};
 use crate::effects::{Effects, Owner, Timer};
 use crate::key::{ClientKey, ServerKey};
 use crate::server::{self, Server, ServerState};
-use crate::{ClientId, Config, Counters, Flow, Hop, Output, ServerId, Timers};
+use crate::{ClientId, Config, Counters, Flow, Hop, Limits, Output, ServerId, Timers, Timing};
 
 /// What a received request turned out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +69,13 @@ impl Layer {
             config,
             ..Self::default()
         }
+    }
+
+    /// Works with other timing and limits from here on. Timers that run go on as they were set; transactions beyond a
+    /// smaller limit stay.
+    pub fn reconfigure(&mut self, timing: Timing, limits: Limits) {
+        self.config.timing = timing;
+        self.config.limits = limits;
     }
 
     /// A request came. `essentials` are those of `request`.

@@ -88,6 +88,10 @@ impl Proxy {
         }
         match essentials.cseq.method {
             Method::Register => self.register(now, arrival),
+            method if self.is_drained_of(method, &uri) => {
+                self.counters.refused_draining += 1;
+                Err(Refusal::Draining)
+            }
             Method::Options if uri.user().is_none() && uri.number().is_none() => {
                 self.answer_options(now, arrival);
                 Ok(())
@@ -96,6 +100,12 @@ impl Proxy {
             Method::Bye | Method::Prack | Method::Update => Err(Refusal::NoDialog),
             _ => self.forward_to_user(now, arrival, &routing, &uri),
         }
+    }
+
+    /// Whether a request outside any dialog is refused because calls are only finished here.
+    fn is_drained_of(&self, method: Method<'_>, uri: &Uri<'_>) -> bool {
+        let is_probe = method == Method::Options && uri.user().is_none() && uri.number().is_none();
+        self.is_draining && (method == Method::Invite || is_probe)
     }
 
     /// Max-Forwards and loops (RFC 3261 section 16.3 steps 3 and 4, RFC 5393 section 4.2).

@@ -220,6 +220,14 @@ impl Gateway {
         run(self.folder(), arguments)
     }
 
+    /// Changes its configuration file. It learns of it by a reload.
+    pub(crate) fn rewrite(&self, change: impl FnOnce(String) -> String) {
+        let text = std::fs::read_to_string(&self.file).unwrap();
+        let changed = change(text.clone());
+        assert_ne!(text, changed, "nothing was changed");
+        std::fs::write(&self.file, changed).unwrap();
+    }
+
     /// What such a command prints as JSON.
     pub(crate) fn ask(&self, verb: &str) -> Value {
         self.command(&[verb, "--json"]).json()

@@ -45,7 +45,7 @@ impl Environment for Surroundings {
 }
 
 /// Reads a configuration file, its paths made absolute. The inner error is every mistake of the file.
-pub(super) fn load(path: &Path) -> anyhow::Result<Result<Loaded<GatewaySettings>, Diagnostics>> {
+pub(crate) fn load(path: &Path) -> anyhow::Result<Result<Loaded<GatewaySettings>, Diagnostics>> {
     use anyhow::Context;
     let octets = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();

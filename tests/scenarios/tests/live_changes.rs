@@ -1,0 +1,83 @@
+//! Another configuration, or no further calls, while there are calls.
+
+use std::sync::Arc;
+
+use viaduct_routing::{Config, User, Users};
+use viaduct_sim::{BROWSER_OFFER, PHONE_ANSWER, PHONE_OFFER, World};
+use viaduct_sip::{HeaderName, Method};
+
+#[test]
+fn a_call_goes_on_under_another_configuration_even_without_its_users() {
+    let mut config = Config::new("example.com");
+    let mut world = World::with(|theirs, _| config = theirs.clone());
+    let (browser, phone) = (world.browser("300"), world.phone("201"));
+    world.register(browser);
+    world.register(phone);
+    let (mut caller, mut callee) = world.answered(browser, phone, BROWSER_OFFER, PHONE_ANSWER);
+    let users: Users = [User::with_password("202", "example.com", "secret")]
+        .into_iter()
+        .collect();
+    config.limits.calls_per_user_max = 0;
+    world.proxy().reconfigure(Arc::new(config), Arc::new(users));
+    world.send_in(&mut caller, Method::Info, None);
+    let info = world.expect(phone, "INFO");
+    world.respond(phone, &info, 200, None);
+    world.expect(browser, "200");
+    // Nobody begins a call who is no user any more.
+    let again = world.request(browser, Method::Invite, "202");
+    world.send_with_password(browser, again.body("application/sdp", PHONE_OFFER));
+    world.expect(browser, "407");
+    world.send_in(&mut callee, Method::Bye, None);
+    let bye = world.expect(browser, "BYE");
+    world.respond(browser, &bye, 200, None);
+    world.expect(phone, "200");
+}
+
+/// RFC 3261 section 21.5.4: the caller is told when to try again, and that before it is asked for a password.
+#[test]
+fn a_proxy_that_drains_refuses_calls_and_probes_and_nothing_else() {
+    let mut world = World::new();
+    let (browser, phone) = (world.browser("300"), world.phone("201"));
+    world.register(browser);
+    world.register(phone);
+    let (mut caller, _) = world.answered(browser, phone, BROWSER_OFFER, PHONE_ANSWER);
+    world.proxy().set_draining(true);
+
+    let invite = world.request(phone, Method::Invite, "300");
+    world.send(
+        phone,
+        invite.body("application/sdp", PHONE_OFFER).build().unwrap(),
+    );
+    let refusal = world.expect(phone, "503");
+    assert_eq!(refusal.text(HeaderName::RetryAfter), Some("60"));
+    let probe = world.request(phone, Method::Options, "300").build().unwrap();
+    let probe =
+        String::from_utf8(probe.to_vec())
+            .unwrap()
+            .replacen("sip:300@example.com", "sip:example.com", 1);
+    world.send(phone, probe.clone().into_bytes());
+    world.expect(phone, "503");
+    assert_eq!(world.proxy().counters().0.refused_draining, 2);
+
+    // A registration is renewed, a message delivered, the call changed and ended.
+    world.register(phone);
+    let message = world.request(phone, Method::Message, "300");
+    world.send_with_password(phone, message);
+    let message = world.expect(browser, "MESSAGE");
+    world.respond(browser, &message, 200, None);
+    world.expect(phone, "200");
+    world.send_in(&mut caller, Method::Bye, None);
+    let bye = world.expect(phone, "BYE");
+    world.respond(phone, &bye, 200, None);
+    world.expect(browser, "200");
+    assert_eq!(world.proxy().gauges().calls, 0);
+
+    world.proxy().set_draining(false);
+    world.send(
+        phone,
+        probe
+            .replacen("branch=z9hG4bK", "branch=z9hG4bKx", 1)
+            .into_bytes(),
+    );
+    world.expect(phone, "200");
+}
