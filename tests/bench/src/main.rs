@@ -11,6 +11,7 @@ use viaduct_bench::disk::sync_time;
 use viaduct_bench::peers::{Places, ProxyPeer, RelayPeer};
 use viaduct_bench::plan::Plan;
 use viaduct_bench::report::Report;
+use viaduct_bench::results::Work;
 use viaduct_bench::suite::Suite;
 
 /// Pages written to learn what the disk costs.
@@ -29,29 +30,18 @@ struct Args {
     /// Runs of every program.
     #[arg(long)]
     runs: Option<usize>,
-    /// Measure one half only.
-    #[arg(long)]
-    only: Option<Half>,
+    /// Do only this, several with commas between them.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<Work>,
     /// The folder with our programs.
     #[arg(long)]
     programs: PathBuf,
     /// An empty folder on a disk.
     #[arg(long)]
     work: PathBuf,
-    /// An empty folder in memory.
-    #[arg(long)]
-    memory: Option<PathBuf>,
     /// Run programs on this processor; the caller keeps this process off it.
     #[arg(long)]
     processor: Option<usize>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Half {
-    /// SIP.
-    Proxy,
-    /// Media.
-    Relay,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -61,7 +51,6 @@ fn main() -> anyhow::Result<()> {
     let places = Places {
         programs: args.programs.clone(),
         work: args.work.clone(),
-        memory: args.memory.clone(),
     };
     let (kamailio, rtpengine) = (version("kamailio", "-v"), version("rtpengine", "--version"));
     let sync_time = sync_time(&args.work, SYNCS).context("writing to the work folder")?;
@@ -78,9 +67,14 @@ fn main() -> anyhow::Result<()> {
         ("rtpengine", rtpengine.clone().unwrap_or_else(missing)),
     ];
     let suite = Suite {
-        proxies: proxies(&args, kamailio.is_some()),
-        relays: relays(&args, rtpengine.is_some()),
+        proxies: proxies(kamailio.is_some()),
+        relays: relays(rtpengine.is_some()),
         plan,
+        works: if args.only.is_empty() {
+            Work::value_variants().to_vec()
+        } else {
+            args.only.clone()
+        },
         places,
         processor: args.processor,
     };
@@ -100,27 +94,14 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn proxies(args: &Args, has_kamailio: bool) -> Vec<ProxyPeer> {
-    if args.only == Some(Half::Relay) {
-        return Vec::new();
-    }
-    let all = [
-        ProxyPeer::Viaduct,
-        ProxyPeer::Kamailio,
-        ProxyPeer::ViaductInMemory,
-    ];
-    let is_there = |peer: &ProxyPeer| match peer {
-        ProxyPeer::Viaduct => true,
-        ProxyPeer::ViaductInMemory => args.memory.is_some(),
-        ProxyPeer::Kamailio => has_kamailio,
-    };
-    all.into_iter().filter(is_there).collect()
+fn proxies(has_kamailio: bool) -> Vec<ProxyPeer> {
+    let all = [ProxyPeer::Viaduct, ProxyPeer::Kamailio, ProxyPeer::ViaductOnDisk];
+    all.into_iter()
+        .filter(|&peer| peer != ProxyPeer::Kamailio || has_kamailio)
+        .collect()
 }
 
-fn relays(args: &Args, has_rtpengine: bool) -> Vec<RelayPeer> {
-    if args.only == Some(Half::Proxy) {
-        return Vec::new();
-    }
+fn relays(has_rtpengine: bool) -> Vec<RelayPeer> {
     let all = [RelayPeer::Viaduct, RelayPeer::Rtpengine];
     all.into_iter()
         .filter(|&peer| peer != RelayPeer::Rtpengine || has_rtpengine)

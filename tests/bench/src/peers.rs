@@ -12,6 +12,7 @@ use anyhow::Context;
 
 use crate::daemon::Launch;
 use crate::drive::ADDRESS;
+use crate::results::Work;
 
 /// Where proxies listen for SIP.
 pub const SIP_PORT: u16 = 5_060;
@@ -29,19 +30,26 @@ pub struct Places {
     pub programs: PathBuf,
     /// A folder on a disk, for configurations, stores and logs.
     pub work: PathBuf,
-    /// A folder in memory, if there is one.
-    pub memory: Option<PathBuf>,
 }
 
 /// What is measured as a SIP proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ProxyPeer {
-    /// `viaduct`, as a user gets it.
+    /// `viaduct` with registrations in memory only, as Kamailio keeps them here.
     Viaduct,
-    /// `viaduct` with its store in memory: what is missing to the above is what the disk costs.
-    ViaductInMemory,
+    /// `viaduct` as a user gets it, with registrations on disk.
+    ViaductOnDisk,
     /// Kamailio.
     Kamailio,
+}
+
+/// How phones prove who they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proof {
+    /// Their address is enough.
+    Address,
+    /// Digest, MD5.
+    Digest,
 }
 
 /// What is measured as a media relay.
@@ -59,31 +67,34 @@ impl ProxyPeer {
     pub fn name(self) -> &'static str {
         match self {
             Self::Viaduct => "viaduct",
-            Self::ViaductInMemory => "viaduct-in-memory",
+            Self::ViaductOnDisk => "viaduct-on-disk",
             Self::Kamailio => "kamailio",
         }
+    }
+
+    /// True when this is worth measuring with it: what the disk costs shows in registrations only.
+    #[must_use]
+    pub fn does(self, work: Work) -> bool {
+        self != Self::ViaductOnDisk || work == Work::RegisterDigest
     }
 
     /// Writes its configuration for so many users into `folder`, which is empty.
     ///
     /// # Errors
     /// A file cannot be written.
-    pub fn prepare(self, places: &Places, folder: &Path, users: usize) -> anyhow::Result<Launch> {
+    pub fn prepare(
+        self,
+        places: &Places,
+        folder: &Path,
+        users: usize,
+        proof: Proof,
+    ) -> anyhow::Result<Launch> {
+        let name = self.name();
         match self {
-            Self::Viaduct => viaduct::prepare(self.name(), places, folder, &folder.join("state"), users),
-            Self::ViaductInMemory => {
-                let state = self.state_in_memory(places).context("no folder in memory")?;
-                viaduct::prepare(self.name(), places, folder, &state, users)
-            }
-            Self::Kamailio => kamailio::prepare(self.name(), folder, users),
+            Self::Viaduct => viaduct::prepare(name, places, folder, users, (proof, "memory")),
+            Self::ViaductOnDisk => viaduct::prepare(name, places, folder, users, (proof, "disk")),
+            Self::Kamailio => kamailio::prepare(name, folder, users, proof),
         }
-    }
-
-    /// What it keeps outside of its folder.
-    #[must_use]
-    pub fn state_in_memory(self, places: &Places) -> Option<PathBuf> {
-        let memory = places.memory.as_ref().filter(|_| self == Self::ViaductInMemory);
-        memory.map(|memory| memory.join("state"))
     }
 }
 

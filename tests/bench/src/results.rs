@@ -2,14 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use clap::ValueEnum;
+
 use crate::sample::Spread;
 
 /// What was done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum Work {
-    /// Registrations.
+    /// Registrations without a password.
     Register,
-    /// Calls without media.
+    /// Registrations with a password.
+    RegisterDigest,
+    /// Calls without media and without a password.
     Call,
     /// Media, RTP on both sides.
     Plain,
@@ -52,8 +56,6 @@ pub enum Figure {
     Others,
     /// The same at full load.
     FullOthers,
-    /// NG commands for one call.
-    Commands,
     /// Resident memory for one call, in KiB.
     Memory,
     /// Processor time for setting up one call, in microseconds.

@@ -1,9 +1,8 @@
-//! The phones of the proxy benchmarks, and the media relay behind the proxy.
+//! The phones of the proxy benchmarks.
 
 mod call;
 pub mod line;
 mod register;
-mod relay;
 #[cfg(test)]
 mod test;
 
@@ -14,7 +13,6 @@ use bytes::Bytes;
 pub use self::call::Calls;
 pub use self::line::{Directory, Line};
 pub use self::register::Registrations;
-pub use self::relay::RelayStub;
 use crate::load::Tally;
 
 /// An operation that is not done after this has failed.

@@ -25,6 +25,8 @@ const START_MAX: Duration = Duration::from_secs(15);
 pub struct Suite {
     /// What is done.
     pub plan: Plan,
+    /// Which of it.
+    pub works: Vec<Work>,
     /// Where things are.
     pub places: Places,
     /// The processor that programs run on, if they share none with us.
@@ -43,17 +45,20 @@ impl Suite {
     pub fn run(&self) -> anyhow::Result<Results> {
         let mut results = Results::default();
         for run in 1..=self.plan.runs {
-            for &peer in &self.proxies {
-                self.say(run, peer.name(), "signalling");
-                let measured = self.in_folder(peer.name(), run, |folder| {
-                    proxy::measure(self, peer, folder, &mut results)
-                });
-                measured.with_context(|| format!("measuring {}", peer.name()))?;
+            for work in self.chosen([Work::Register, Work::RegisterDigest, Work::Call]) {
+                for &peer in self.proxies.iter().filter(|peer| peer.does(work)) {
+                    self.say(run, peer.name(), &format!("{work:?}"));
+                    let measured = self.in_folder(peer.name(), run, |folder| {
+                        proxy::measure(self, peer, work, folder, &mut results)
+                    });
+                    measured.with_context(|| format!("measuring {}", peer.name()))?;
+                }
             }
-            for (mode, work, text) in [
-                (MediaMode::Plain, Work::Plain, "RTP to RTP"),
-                (MediaMode::Sdes, Work::Sdes, "SRTP to RTP"),
-            ] {
+            for work in self.chosen([Work::Plain, Work::Sdes]) {
+                let (mode, text) = match work {
+                    Work::Sdes => (MediaMode::Sdes, "SRTP to RTP"),
+                    _ => (MediaMode::Plain, "RTP to RTP"),
+                };
                 for &peer in &self.relays {
                     self.say(run, peer.name(), text);
                     let measured = self.in_folder(peer.name(), run, |folder| {
@@ -64,6 +69,11 @@ impl Suite {
             }
         }
         Ok(results)
+    }
+
+    /// Those of `works` that are to be done.
+    fn chosen<const N: usize>(&self, works: [Work; N]) -> impl Iterator<Item = Work> + use<'_, N> {
+        works.into_iter().filter(|work| self.works.contains(work))
     }
 
     /// Progress goes where it does not mix with results.

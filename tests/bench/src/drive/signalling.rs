@@ -10,7 +10,7 @@ use viaduct_sip::{Method, RequestBuilder};
 
 use super::{ADDRESS, DATAGRAM_MAX, bind, received};
 use crate::load::{Demand, Pacer};
-use crate::sip::{Load, Outbox, PATIENCE, RelayStub, Side};
+use crate::sip::{Load, Outbox, PATIENCE, Side};
 
 /// Datagrams taken from one socket before the others get their turn.
 const DATAGRAMS_A_ROUND: usize = 16;
@@ -21,15 +21,12 @@ const DEADLINES_EVERY: Duration = Duration::from_millis(50);
 /// How long an answer to a probe is waited for.
 const PROBE_WAIT: Duration = Duration::from_millis(50);
 
-/// The sockets of all phones, and of the media relay behind the proxy.
+/// The sockets of all phones.
 #[derive(Debug)]
 pub struct Signalling {
     caller: UdpSocket,
     callee: UdpSocket,
-    relay: UdpSocket,
     proxy: SocketAddr,
-    /// The media relay.
-    pub stub: RelayStub,
     buffer: Vec<u8>,
 }
 
@@ -43,11 +40,11 @@ pub struct Traffic {
 }
 
 impl Signalling {
-    /// Opens them. The relay's NG port is `ng`.
+    /// Opens them.
     ///
     /// # Errors
-    /// A port is taken.
-    pub fn open(proxy: SocketAddr, ng: u16) -> io::Result<Self> {
+    /// No socket can be had.
+    pub fn open(proxy: SocketAddr) -> io::Result<Self> {
         let phone = || {
             let socket = bind(0)?;
             socket.connect(proxy)?;
@@ -56,9 +53,7 @@ impl Signalling {
         Ok(Self {
             caller: phone()?,
             callee: phone()?,
-            relay: bind(ng)?,
             proxy,
-            stub: RelayStub::default(),
             buffer: vec![0; DATAGRAM_MAX],
         })
     }
@@ -129,8 +124,6 @@ impl Signalling {
             }
             for side in [Side::Caller, Side::Callee] {
                 for _ in 0..DATAGRAMS_A_ROUND {
-                    // A proxy may wait for its relay, so the relay comes first.
-                    self.answer_commands()?;
                     let Some(datagram) = self.receive(side)? else {
                         break;
                     };
@@ -169,17 +162,5 @@ impl Signalling {
             sent += 1;
         }
         Ok(sent)
-    }
-
-    fn answer_commands(&mut self) -> io::Result<()> {
-        for _ in 0..DATAGRAMS_A_ROUND {
-            let Some((len, from)) = received(self.relay.recv_from(&mut self.buffer))? else {
-                break;
-            };
-            if let Some(reply) = self.stub.answer(&self.buffer[..len]) {
-                self.relay.send_to(&reply, from)?;
-            }
-        }
-        Ok(())
     }
 }

@@ -1,15 +1,15 @@
-//! Kamailio as a registrar and proxy with rtpengine's module: the same work, in as plain a script as does it.
+//! Kamailio as a registrar and proxy: the same work, in as plain a script as does it.
 
 use std::path::Path;
 
-use super::{NG_PORT, SIP_PORT, write};
+use super::{Proof, SIP_PORT, write};
 use crate::daemon::Launch;
 use crate::drive::ADDRESS;
 use crate::sip::line::{DOMAIN, password, user};
 
-pub(super) fn prepare(name: &str, folder: &Path, users: usize) -> anyhow::Result<Launch> {
+pub(super) fn prepare(name: &str, folder: &Path, users: usize, proof: Proof) -> anyhow::Result<Launch> {
     let file = folder.join("kamailio.cfg");
-    write(&file, &configuration(users))?;
+    write(&file, &configuration(users, proof))?;
     let (file, folder) = (file.display().to_string(), folder.display().to_string());
     // Of its three allocators the default one takes half of a call's time; this one is the fastest of them.
     let allocator = ["-x", "fm", "-X", "fm"];
@@ -23,10 +23,15 @@ pub(super) fn prepare(name: &str, folder: &Path, users: usize) -> anyhow::Result
 
 /// Eight receiving processes are its default. Locations are kept in memory only. Users' passwords are kept as hashes in a
 /// table in memory, as ours are, and nonces may be used once only, as ours may.
-fn configuration(users: usize) -> String {
+fn configuration(users: usize, proof: Proof) -> String {
     let first = user(0);
     // The script makes user N's password as `password` does.
     let prefix = password("");
+    // Whoever sends from a trusted address is asked for nothing.
+    let trusted = match proof {
+        Proof::Address => ADDRESS.to_string(),
+        Proof::Digest => "none".to_owned(),
+    };
     format!(
         "children=8
 auto_aliases=no
@@ -47,14 +52,12 @@ loadmodule \"usrloc.so\"
 loadmodule \"registrar.so\"
 loadmodule \"auth.so\"
 loadmodule \"htable.so\"
-loadmodule \"rtpengine.so\"
 
 modparam(\"usrloc\", \"db_mode\", 0)
 modparam(\"registrar\", \"max_expires\", 3600)
 modparam(\"auth\", \"nonce_count\", 1)
 modparam(\"auth\", \"qop\", \"auth\")
 modparam(\"htable\", \"htable\", \"secrets=>size=12;\")
-modparam(\"rtpengine\", \"rtpengine_sock\", \"udp:{ADDRESS}:{NG_PORT}\")
 
 event_route[htable:mod-init] {{
     $var(user) = {first};
@@ -76,7 +79,6 @@ request_route {{
     }}
     if (has_totag()) {{
         if (loose_route()) {{
-            if (is_method(\"BYE\")) rtpengine_delete();
             t_relay();
             exit;
         }}
@@ -89,13 +91,15 @@ request_route {{
     }}
     t_check_trans();
     if (is_method(\"REGISTER\")) {{
-        if (!has_credentials(\"$td\") || !pv_www_authenticate(\"$td\", \"$sht(secrets=>$au)\", \"1\")) {{
-            www_challenge(\"$td\", \"1\");
-            exit;
-        }}
-        if ($au != $tU) {{
-            sl_send_reply(\"403\", \"Forbidden\");
-            exit;
+        if ($si != \"{trusted}\") {{
+            if (!has_credentials(\"$td\") || !pv_www_authenticate(\"$td\", \"$sht(secrets=>$au)\", \"1\")) {{
+                www_challenge(\"$td\", \"1\");
+                exit;
+            }}
+            if ($au != $tU) {{
+                sl_send_reply(\"403\", \"Forbidden\");
+                exit;
+            }}
         }}
         save(\"location\");
         exit;
@@ -108,35 +112,23 @@ request_route {{
         sl_send_reply(\"405\", \"Method Not Allowed\");
         exit;
     }}
-    if (!has_credentials(\"$fd\") || !pv_proxy_authenticate(\"$fd\", \"$sht(secrets=>$au)\", \"1\")) {{
-        proxy_challenge(\"$fd\", \"1\");
-        exit;
+    if ($si != \"{trusted}\") {{
+        if (!has_credentials(\"$fd\") || !pv_proxy_authenticate(\"$fd\", \"$sht(secrets=>$au)\", \"1\")) {{
+            proxy_challenge(\"$fd\", \"1\");
+            exit;
+        }}
+        if ($au != $fU) {{
+            sl_send_reply(\"403\", \"Forbidden\");
+            exit;
+        }}
+        consume_credentials();
     }}
-    if ($au != $fU) {{
-        sl_send_reply(\"403\", \"Forbidden\");
-        exit;
-    }}
-    consume_credentials();
     record_route();
     if (!lookup(\"location\")) {{
         sl_send_reply(\"404\", \"Not Found\");
         exit;
     }}
-    t_on_branch(\"OFFER\");
-    t_on_reply(\"ANSWER\");
     t_relay();
-}}
-
-branch_route[OFFER] {{
-    if (has_body(\"application/sdp\")) {{
-        rtpengine_offer(\"RTP/AVP replace-origin replace-session-connection ICE=remove\");
-    }}
-}}
-
-onreply_route[ANSWER] {{
-    if (has_body(\"application/sdp\")) {{
-        rtpengine_answer(\"RTP/AVP replace-origin replace-session-connection ICE=remove\");
-    }}
 }}
 "
     )

@@ -1,9 +1,9 @@
-//! Our gateway as a registrar and proxy with a relay elsewhere.
+//! Our gateway as a registrar and proxy without a relay.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::{NG_PORT, Places, SIP_PORT, write};
+use super::{Places, Proof, SIP_PORT, write};
 use crate::daemon::Launch;
 use crate::drive::ADDRESS;
 use crate::sip::line::{DOMAIN, password, user};
@@ -12,11 +12,11 @@ pub(super) fn prepare(
     name: &str,
     places: &Places,
     folder: &Path,
-    state: &Path,
     users: usize,
+    (proof, keep): (Proof, &str),
 ) -> anyhow::Result<Launch> {
     let file = folder.join("gateway.yaml");
-    write(&file, &configuration(state))?;
+    write(&file, &configuration(proof, keep))?;
     write(&folder.join("users.csv"), &table(users))?;
     Ok(Launch {
         name: name.to_owned(),
@@ -25,16 +25,22 @@ pub(super) fn prepare(
     })
 }
 
-/// Limits that protect against floods from one address are lifted: here one address is everybody.
-fn configuration(state: &Path) -> String {
-    let state = state.display();
+/// Limits that protect against floods from one address are lifted: here one address is everybody. It has one processor,
+/// and so one signalling thread.
+fn configuration(proof: Proof, keep: &str) -> String {
+    let trusted = match proof {
+        Proof::Address => format!("\"{ADDRESS}\""),
+        Proof::Digest => String::new(),
+    };
     format!(
         "version: 1
-site: {{ domain: {DOMAIN}, state_dir: \"{state}\" }}
+site: {{ domain: {DOMAIN}, state_dir: state }}
 listen: [\"sip+udp://{ADDRESS}:{SIP_PORT}\"]
 user_source: {{ file: users.csv }}
-relay: {{ mode: \"ng:udp://{ADDRESS}:{NG_PORT}\" }}
-limits: {{ requests_per_source: 1000000/1s, calls: 100000, transactions: 1000000 }}
+auth: {{ trust_from: [{trusted}] }}
+registrations: {{ keep: {keep} }}
+relay: {{ mode: none }}
+limits: {{ requests_per_source: 1000000/1s, calls: 100000, calls_per_user: 100, transactions: 1000000 }}
 metrics: {{ listen: none }}
 "
     )

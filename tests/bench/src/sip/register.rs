@@ -1,4 +1,4 @@
-//! Phones that register: REGISTER, 401, REGISTER with the answer to the challenge, 200.
+//! Phones that register: REGISTER, where it is challenged again with the answer, 200.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

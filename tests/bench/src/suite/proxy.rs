@@ -1,6 +1,5 @@
 //! One run of one proxy.
 
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +11,7 @@ use super::{START_MAX, Suite, add_latencies, micros};
 use crate::daemon::Daemon;
 use crate::drive::{Signalling, Traffic};
 use crate::load::{Demand, Tally};
-use crate::peers::{NG_PORT, ProxyPeer, sip_address};
+use crate::peers::{Proof, ProxyPeer, sip_address};
 use crate::plan::LoadPlan;
 use crate::results::{Figure, Results, Work};
 use crate::sip::{Calls, Directory, Load, Registrations, Side};
@@ -29,12 +28,17 @@ const REGISTER_WINDOW: usize = 64;
 pub(super) fn measure(
     suite: &Suite,
     peer: ProxyPeer,
+    work: Work,
     folder: &Path,
     results: &mut Results,
 ) -> anyhow::Result<()> {
     let pairs = suite.plan.pairs;
-    let launch = peer.prepare(&suite.places, folder, 2 * pairs)?;
-    let mut phones = Signalling::open(sip_address(), NG_PORT)?;
+    let proof = match work {
+        Work::RegisterDigest => Proof::Digest,
+        _ => Proof::Address,
+    };
+    let launch = peer.prepare(&suite.places, folder, 2 * pairs, proof)?;
+    let mut phones = Signalling::open(sip_address())?;
     let mut daemon = Daemon::start(&launch, suite.processor, folder)?;
     daemon.wait_until(START_MAX, || phones.probe())?;
 
@@ -50,16 +54,11 @@ pub(super) fn measure(
         name,
         results,
     };
-    run.measure(Work::Register, &mut registrations, suite.plan.register)?;
-    // What the disk costs shows in registrations only.
-    if peer != ProxyPeer::ViaductInMemory {
-        run.measure(Work::Call, &mut Calls::new(directory), suite.plan.call)?;
+    match work {
+        Work::Call => run.measure(work, &mut Calls::new(directory), suite.plan.call)?,
+        _ => run.measure(work, &mut registrations, suite.plan.register)?,
     }
-    daemon.stop()?;
-    if let Some(state) = peer.state_in_memory(&suite.places) {
-        fs::remove_dir_all(state)?;
-    }
-    Ok(())
+    daemon.stop()
 }
 
 /// Registers everybody. Also wakes up what sleeps until it is used.
@@ -109,9 +108,7 @@ impl Run<'_> {
     }
 
     fn at_full_load(&mut self, work: Work, load: &mut dyn Load, plan: LoadPlan) -> anyhow::Result<()> {
-        let commands_before = self.phones.stub.commands;
         let (tally, seen, traffic) = self.work(load, Demand::Window(plan.window), plan.saturated)?;
-        let commands = self.phones.stub.commands - commands_before;
         let (done, seconds) = (tally.done as f64, traffic.elapsed.as_secs_f64());
         let mut add = |figure, value| self.results.add(work, figure, self.name, value);
         add(Figure::Rate, done / seconds);
@@ -128,9 +125,6 @@ impl Run<'_> {
         );
         add(Figure::FullFailed, tally.failed as f64);
         add(Figure::FullOthers, seen.others);
-        if work == Work::Call {
-            add(Figure::Commands, commands as f64 / done);
-        }
         Ok(())
     }
 
