@@ -52,6 +52,9 @@ pub(super) struct DemoArgs {
     /// Serve the page from this folder instead of from the program, to edit it.
     #[arg(long, value_name = "FOLDER")]
     web_dir: Option<PathBuf>,
+    /// Keys of `timers`, as in a configuration. For tests that cannot wait until transactions have died of old age.
+    #[arg(long, default_value = "", hide = true, value_name = "KEYS")]
+    timers: String,
 }
 
 fn port_range(text: &str) -> Result<PortRange, String> {
@@ -144,7 +147,9 @@ impl DemoArgs {
              \x20 browser_port: {browser}\n\
              \x20 rtp_ports: {first}-{last}\n\
              \x20 port_rest: 2s\n\
+             timers: {{ {timers} }}\n\
              metrics: {{ listen: none }}\n",
+            timers = self.timers,
             state = self.state.to_string_lossy(),
             browser = self.browser_port,
             first = self.rtp_ports.first,

@@ -5,7 +5,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Program, until } from './proc.mjs';
-import { ADDRESS, BIN, Observed, ports } from './viaduct.mjs';
+import { ADDRESS, BIN, Observed, TIMERS, ports } from './viaduct.mjs';
 
 export class Demo extends Observed {
   static async start() {
@@ -16,6 +16,8 @@ export class Demo extends Observed {
     const { http, https, sip, sips, media, first, last } = demo.ports;
     const args = ['demo', '--address', ADDRESS, '--http', http, '--https', https, '--sip', sip, '--sips', sips];
     args.push('--browser-port', media, '--rtp-ports', `${first}-${last}`, '--state', demo.state);
+    // As in every gateway of the tests: transactions die of old age in seconds.
+    args.push('--timers', TIMERS);
     demo.program = new Program('viaduct demo', path.join(BIN, 'viaduct'), args.map(String));
     await demo.program.said('Press Ctrl-C to stop');
     demo.socket = path.join(demo.state, 'control.sock');

@@ -21,6 +21,9 @@ export const ADDRESS = process.env.VIADUCT_TEST_ADDRESS ?? '127.0.0.1';
 /** Everybody's password. */
 export const PASSWORD = 'apple-pie-4711';
 
+/** Keys of `timers`: short enough that a test can wait until no transaction is left. */
+export const TIMERS = 't1: 100ms, t4: 1s, d: 6s';
+
 /** Ports of one gateway. Every gateway of a test run takes the next block. */
 let block = 0;
 export function ports() {
@@ -52,7 +55,7 @@ export class Observed {
 
   /**
    * Nothing is left of any call, connection or transaction: waits for it. What `except` names may
-   * still be there: transactions take 32 s to die where the timers are those of RFC 3261.
+   * still be there: transactions take 6 s to die.
    */
   async expectClean({ except = [] } = {}) {
     let seen;
@@ -107,7 +110,7 @@ ${users}relay:
   mode: "${relay}"
 ${relay === 'built-in' ? mediaSettings : ''}auth: { origins: any }
 limits: { requests_per_source: 100000/1s, connections_per_source: 1000 }
-timers: { t1: 100ms, t4: 1s, d: 6s }
+timers: { ${TIMERS} }
 metrics: { listen: none }
 log: { level: debug }
 `,
