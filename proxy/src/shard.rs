@@ -23,7 +23,7 @@ use tokio::sync::oneshot;
 use viaduct_ng as ng;
 use viaduct_resolve::{Failure, NextHop};
 use viaduct_routing::{
-    CallNumber, CallView, Config, Counters, Event, Gauges, Output, Proxy, Reachable, RelayFailure,
+    CallNumber, CallView, Config, Counters, Event, Gauges, Output, Proxy, Reachable, Reasons, RelayFailure,
     SERVICE_FLOW, Ticket, Users,
 };
 use viaduct_sip::{KeepAlive, Limits, Message, ParseError, Transport};
@@ -100,10 +100,12 @@ pub(crate) struct ShardSettings {
 }
 
 /// What exists in a shard, and what it has counted.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct ShardSnapshot {
     pub(crate) gauges: Gauges,
     pub(crate) counters: Counters,
+    pub(crate) refused_for: Reasons,
+    pub(crate) unread_for: Reasons,
     pub(crate) transactions: viaduct_txn::Counters,
     /// Calls that the services of this process have.
     pub(crate) services: viaduct_service::Gauges,
@@ -288,6 +290,8 @@ impl ShardThread {
         ShardSnapshot {
             gauges: self.proxy.gauges(),
             counters,
+            refused_for: self.proxy.refused_for().clone(),
+            unread_for: self.proxy.unread_for().clone(),
             transactions,
             services: self.services.gauges(),
             service_counters: self.services.counters(),

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 /// What a shard has counted since it was made. All only rise.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Counters {
@@ -13,7 +15,8 @@ pub struct Counters {
     pub registers: u64,
     /// Requests that failed authentication with credentials.
     pub auth_failures: u64,
-    /// Requests refused by the proxy itself, challenges not counted.
+    /// Requests refused by the proxy itself, challenges not counted. Each is also in
+    /// [`Proxy::refused_for`](crate::Proxy::refused_for).
     pub refusals: u64,
     /// Requests refused because their source sends more than
     /// [`GuardLimits::requests`](crate::GuardLimits::requests).
@@ -82,5 +85,27 @@ impl std::ops::Add for Counters {
             hops_failed_over: self.hops_failed_over + other.hops_failed_over,
             hops_udp_to_tcp: self.hops_udp_to_tcp + other.hops_udp_to_tcp,
         }
+    }
+}
+
+/// How often each reason led to something. A reason is the label of a variant, so there are not many.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reasons(BTreeMap<&'static str, u64>);
+
+impl Reasons {
+    /// Every reason so far, in alphabetical order, and how often.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.0.iter().map(|(reason, count)| (*reason, *count))
+    }
+
+    /// Adds what another shard has counted.
+    pub fn add(&mut self, other: &Self) {
+        for (reason, count) in other.iter() {
+            *self.0.entry(reason).or_default() += count;
+        }
+    }
+
+    pub(crate) fn count(&mut self, reason: &'static str) {
+        *self.0.entry(reason).or_default() += 1;
     }
 }

@@ -72,7 +72,7 @@ pub use self::config::{
     AuthConfig, Config, Destination, ForeignDomains, Limits, Listener, Redirects, RegistrarTimes, Ring,
     RouteRule, Service, Times, UdpToTcp,
 };
-pub use self::counters::Counters;
+pub use self::counters::{Counters, Reasons};
 pub use self::flags::{Flag, Flags};
 pub use self::guard::{Guard, GuardLimits, Rate};
 pub use self::location::{Binding, Bindings, Location};

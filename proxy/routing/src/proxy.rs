@@ -36,7 +36,7 @@ use crate::media::Party;
 use crate::token::Tokens;
 use crate::{
     Authenticator, CallCounts, CallNumber, Config, Counters, Event, Guard, Location, Output, ProxyEnd,
-    Reachable, RelayFailure, SendId, Ticket, Users, WallClock,
+    Reachable, Reasons, RelayFailure, SendId, Ticket, Users, WallClock,
 };
 
 /// How the services of this process are reached: without leaving it. Nothing that comes from a socket has this transport.
@@ -103,6 +103,8 @@ pub struct Proxy {
     counters: Counters,
     /// Calls that exist are finished, and others refused.
     is_draining: bool,
+    refused_for: Reasons,
+    unread_for: Reasons,
 }
 
 /// What a timer of this crate is for.
@@ -159,6 +161,8 @@ impl Proxy {
             outputs: VecDeque::new(),
             counters: Counters::default(),
             is_draining: false,
+            refused_for: Reasons::default(),
+            unread_for: Reasons::default(),
         }
     }
 
@@ -176,6 +180,7 @@ impl Proxy {
     /// Octets came that are no message. A request that can be recognised is answered.
     pub fn handle_bad_message(&mut self, now: Instant, flow: Flow, error: &ParseError) {
         self.counters.bad_messages += 1;
+        self.unread_for.count(error.kind.label());
         self.outputs.push_back(Output::Event(Event::BadMessage {
             flow,
             fault: error.kind,
@@ -304,6 +309,16 @@ impl Proxy {
     /// What this shard has counted.
     pub fn counters(&self) -> (Counters, txn::Counters) {
         (self.counters, self.layer.counters())
+    }
+
+    /// Why requests were refused, challenges included: labels of [`Refusal`].
+    pub fn refused_for(&self) -> &Reasons {
+        &self.refused_for
+    }
+
+    /// Why octets were no SIP message: labels of [`ParseErrorKind`](viaduct_sip::ParseErrorKind).
+    pub fn unread_for(&self) -> &Reasons {
+        &self.unread_for
     }
 
     /// Carries out what the transaction layer wants.

@@ -165,6 +165,63 @@ impl Refusal {
         }
     }
 
+    /// True when anybody can bring it about, who has proven nothing yet. Such a refusal is sent once and not remembered:
+    /// whoever asks in the name of many addresses must not fill the memory, nor have answers repeated to them.
+    pub fn needs_no_proof(&self) -> bool {
+        match self {
+            Self::TooManyHops
+            | Self::Loop
+            | Self::BadExtension { .. }
+            | Self::BadScheme
+            | Self::BadHeader(_)
+            | Self::Paused { .. }
+            | Self::TooFast
+            | Self::RelayDenied
+            | Self::TokenForged
+            | Self::NoDialog
+            | Self::NothingToCancel => true,
+            // A wrong password that is repeated by the network must not count twice.
+            Self::Unauthenticated { failure, .. } => !matches!(failure, AuthFailure::WrongSecret { .. }),
+            _ => false,
+        }
+    }
+
+    /// A short stable word for metrics.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::TooManyHops => "too_many_hops",
+            Self::Loop => "loop",
+            Self::TooBroad => "too_broad",
+            Self::BadExtension { .. } => "bad_extension",
+            Self::BadScheme => "bad_scheme",
+            Self::BadHeader(_) => "bad_header",
+            Self::Unauthenticated { .. } => "unauthenticated",
+            Self::Paused { .. } => "paused",
+            Self::TooFast => "too_fast",
+            Self::WrongTransport { .. } => "wrong_transport",
+            Self::NotYours { .. } => "not_yours",
+            Self::RelayDenied => "relay_denied",
+            Self::TokenForged => "token_forged",
+            Self::UnknownUser => "unknown_user",
+            Self::NotRegistered => "not_registered",
+            Self::FlowGone => "flow_gone",
+            Self::NoDialog => "no_dialog",
+            Self::NothingToCancel => "nothing_to_cancel",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::BadEvent => "bad_event",
+            Self::NoCommonCodec(_) => "no_common_codec",
+            Self::BadSdp => "bad_sdp",
+            Self::Register(refusal) => refusal.label(),
+            Self::UserBusy => "user_busy",
+            Self::Overload(_) => "overload",
+            Self::RelayUnavailable => "relay_unavailable",
+            Self::StoreFailed => "store_failed",
+            Self::Unreachable => "unreachable",
+            Self::Unresolved(_) => "unresolved",
+            Self::Draining => "draining",
+        }
+    }
+
     /// The Warning header that goes with the answer (RFC 3261 section 20.43): code and text.
     pub fn warning(&self) -> Option<(u16, String)> {
         match self {

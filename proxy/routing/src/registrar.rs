@@ -60,6 +60,18 @@ impl RegisterRefusal {
             Self::Full => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
+
+    /// A short stable word for metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::BadContact => "bad_contact",
+            Self::BadWildcard => "bad_wildcard",
+            Self::TooLarge => "contacts_too_large",
+            Self::TooBrief => "too_brief",
+            Self::OutOfOrder => "out_of_order",
+            Self::Full => "registrar_full",
+        }
+    }
 }
 
 /// What a registrar works with.

@@ -9,7 +9,7 @@ use std::io::Write as _;
 use bytes::Bytes;
 
 pub use self::request::RequestBuilder;
-pub use self::response::ResponseBuilder;
+pub use self::response::{ResponseBuilder, stateless_tag};
 use crate::text::is_whole_token;
 use crate::{HeaderName, NameRef};
 

@@ -50,7 +50,7 @@ pub mod uri;
 mod via;
 
 pub use self::aor::Aor;
-pub use self::build::{BuildError, RequestBuilder, ResponseBuilder};
+pub use self::build::{BuildError, RequestBuilder, ResponseBuilder, stateless_tag};
 pub use self::cseq::{CSEQ_MAX, CSeq};
 pub use self::edit::{Edit, EditError};
 pub use self::error::{ParseError, ParseErrorKind, ValueError};

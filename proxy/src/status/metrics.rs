@@ -4,17 +4,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
+use viaduct_routing::Reasons;
 
 use super::{Parts, Snapshots};
+use crate::shard::ShardSnapshot;
 use crate::store::StoreCounters;
 
 /// The values of one moment.
 #[derive(Debug)]
 struct Moment {
     counters: Vec<(&'static str, &'static str, u64)>,
+    /// Counters with one value a reason.
+    reasons: [(&'static str, &'static str, Reasons); 2],
     gauges: Vec<(&'static str, &'static str, u64)>,
 }
 
@@ -36,6 +41,11 @@ impl Moment {
                 .iter()
                 .map(|shard| of(&shard.transactions))
                 .sum::<u64>()
+        };
+        let by_reason = |of: fn(&ShardSnapshot) -> &Reasons| {
+            let mut all = Reasons::default();
+            snapshots.shards.iter().for_each(|shard| all.add(of(shard)));
+            all
         };
         let of_services = |of: fn(&viaduct_service::Counters) -> u64| {
             snapshots
@@ -278,6 +288,18 @@ impl Moment {
                     parts.journal.lost(),
                 ),
             ],
+            reasons: [
+                (
+                    "refusals_by_reason",
+                    "Requests refused by the proxy itself, challenges included",
+                    by_reason(|shard| &shard.refused_for),
+                ),
+                (
+                    "sip_bad_messages_by_fault",
+                    "Octets received that were no SIP message",
+                    by_reason(|shard| &shard.unread_for),
+                ),
+            ],
             gauges: vec![
                 (
                     "draining",
@@ -342,6 +364,12 @@ impl Collector for Moment {
             let counter = ConstCounter::new(*value);
             let metric = encoder.encode_descriptor(name, help, None, counter.metric_type())?;
             counter.encode(metric)?;
+        }
+        for (name, help, reasons) in &self.reasons {
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            for (reason, count) in reasons.iter() {
+                ConstCounter::new(count).encode(family.encode_family(&[("reason", reason)])?)?;
+            }
         }
         for (name, help, value) in &self.gauges {
             let gauge = ConstGauge::new(*value);

@@ -173,9 +173,10 @@ fn figures_are_what_prometheus_reads() {
             ["#", "HELP", name, help] => assert!(name.starts_with("viaduct_") && !help.is_empty(), "{line}"),
             ["#", "TYPE", name, kind] => assert_eq!(described.insert(name, kind), None, "{line}"),
             [sample, value] => {
-                let kind = match sample.strip_suffix("_total") {
+                let name = sample.split_once('{').map_or(sample, |(name, _)| name);
+                let kind = match name.strip_suffix("_total") {
                     Some(counter) => ("counter", counter),
-                    None => ("gauge", sample),
+                    None => ("gauge", name),
                 };
                 assert_eq!(described.get(kind.1), Some(&kind.0), "{line}");
                 value.parse::<u64>().unwrap();

@@ -99,6 +99,7 @@ impl Layer {
                 });
                 Received::Absorbed
             }
+            (None, Method::Ack) if self.is_of_forgotten(request, essentials) => Received::Absorbed,
             (None, Method::Ack) => Received::Ack,
             (None, _) if self.servers.len() >= self.config.limits.server_transactions_max => {
                 self.refuse(flow, request, essentials);
@@ -144,6 +145,21 @@ impl Layer {
     /// state of the transaction forbids (a second final one, but for further 2xx to an INVITE) is not sent.
     pub fn respond(&mut self, now: Instant, server: ServerId, status: StatusCode, octets: Bytes) {
         self.with_server(now, server, |state, fx| state.respond(fx, status, octets));
+    }
+
+    /// Sends a final answer and forgets the server transaction with it: whoever misses the answer asks again and gets another
+    /// (RFC 3261 section 8.2.7). It must bear the [stateless tag](viaduct_sip::stateless_tag) of [`Config::tag_key`], by
+    /// which its ACK is known.
+    pub fn respond_and_forget(&mut self, server: ServerId, octets: Bytes) {
+        let Some(entry) = self.servers.get(server) else {
+            return;
+        };
+        self.outputs.push_back(Output::Send {
+            hop: entry.reply.clone(),
+            octets,
+            client: None,
+        });
+        self.leave_unanswered(server);
     }
 
     /// Sends a request in a new client transaction. `None` when [`Limits::client_transactions_max`] is reached or the
@@ -287,6 +303,12 @@ impl Layer {
         }
         self.with_server(now, server, ServerState::acknowledged);
         Received::Absorbed
+    }
+
+    /// True for the ACK of a refusal that was sent without keeping anything.
+    fn is_of_forgotten(&self, ack: &Message, essentials: &Essentials<'_>) -> bool {
+        let tag = viaduct_sip::stateless_tag(ack, self.config.tag_key);
+        essentials.to_tag == Some(&*tag)
     }
 
     /// Answers 503 without keeping anything.

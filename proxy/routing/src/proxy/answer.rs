@@ -20,7 +20,13 @@ impl Proxy {
         };
         self.tell_refusal(flow, &request, refusal);
         let answer = self.refusal_builder(now, &request, flow, refusal);
-        self.respond(now, server, refusal.status(), answer);
+        if !refusal.needs_no_proof() {
+            return self.respond(now, server, refusal.status(), answer);
+        }
+        match answer.stateless_to_tag(self.tag_key).build() {
+            Ok(octets) => self.layer.respond_and_forget(server, octets),
+            Err(_) => self.counters.dropped += 1,
+        }
     }
 
     /// The answer to a request, with everything that its refusal brings along.
@@ -123,6 +129,7 @@ impl Proxy {
 
     /// A challenge is no refusal worth telling: what is wrong with credentials is told where they are checked.
     fn tell_refusal(&mut self, flow: Flow, request: &Message, refusal: &Refusal) {
+        self.refused_for.count(refusal.label());
         if let Refusal::Unauthenticated { .. } = refusal {
             return;
         }

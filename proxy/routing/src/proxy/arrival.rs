@@ -33,6 +33,8 @@ impl Proxy {
                 if request.method() == Some(Method::Ack) {
                     self.counters.dropped += 1;
                 } else {
+                    self.counters.refusals += 1;
+                    self.refused_for.count(error.label());
                     let answer = ResponseBuilder::new(request, error.status()).reason(&error.to_string());
                     self.answer_without_state(flow, answer);
                 }

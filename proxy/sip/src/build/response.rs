@@ -62,16 +62,10 @@ impl<'m> ResponseBuilder<'m> {
         self
     }
 
-    /// A tag for To that depends on nothing but the request and `key`: for who keeps no state, and must answer a request
-    /// that comes again with the same tag (RFC 3261 section 8.2.7).
+    /// A tag for To that depends on nothing but the request and `key`, see [`stateless_tag`]: for who keeps no state, and
+    /// must answer a request that comes again with the same tag (RFC 3261 section 8.2.7).
     pub fn stateless_to_tag(self, key: u64) -> Self {
-        let mut hasher = DefaultHasher::new();
-        key.hash(&mut hasher);
-        self.request.values(HeaderName::Via).next().hash(&mut hasher);
-        for name in [HeaderName::From, HeaderName::CallId, HeaderName::CSeq] {
-            self.request.header(name).hash(&mut hasher);
-        }
-        let tag = crate::token::token(&hasher.finish().to_be_bytes());
+        let tag = stateless_tag(self.request, key);
         self.to_tag(&tag)
     }
 
@@ -190,6 +184,22 @@ impl<'m> ResponseBuilder<'m> {
         }
         Ok(())
     }
+}
+
+/// The tag for To that [`ResponseBuilder::stateless_to_tag`] gives to the response of a request.
+///
+/// The ACK of a refusal that bears it leads to the same tag: it has top Via, From, Call-ID and the number in CSeq in common
+/// with the INVITE (RFC 3261 section 17.1.1.3).
+pub fn stateless_tag(request: &Message, key: u64) -> String {
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    request.values(HeaderName::Via).next().hash(&mut hasher);
+    for name in [HeaderName::From, HeaderName::CallId] {
+        request.header(name).hash(&mut hasher);
+    }
+    let number = request.cseq().and_then(Result::ok).map(|cseq| cseq.number);
+    number.hash(&mut hasher);
+    crate::token::token(&hasher.finish().to_be_bytes())
 }
 
 /// Writes the Via value `via` with what [`source_params`] says about it. One that cannot be read goes back as it came.

@@ -44,6 +44,15 @@ impl EssentialsError {
     pub fn status(&self) -> StatusCode {
         StatusCode::BAD_REQUEST
     }
+
+    /// A short stable word for metrics.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Missing(_) => "header_missing",
+            Self::Bad { .. } => "header_unreadable",
+            Self::MethodMismatch => "method_mismatch",
+        }
+    }
 }
 
 impl Message {

@@ -1,8 +1,8 @@
 //! Server transactions on a virtual clock.
 
-use viaduct_sip::Transport;
+use viaduct_sip::{ResponseBuilder, StatusCode, Transport, stateless_tag};
 
-use super::{Bench, request};
+use super::{Bench, message, request};
 use crate::{Config, Limits, Received};
 
 /// RFC 3261 17.2.1: timer G doubles to T2 until timer H.
@@ -47,6 +47,33 @@ fn an_ack_of_a_refusal_is_absorbed_with_its_repeats() {
         assert_eq!(bench.pass(40.0), over);
         assert!(bench.layer.is_empty());
     }
+}
+
+/// RFC 3261 8.2.7: who keeps nothing answers each repeat anew, always with the same tag, and knows the ACK by it.
+#[test]
+fn a_forgotten_refusal_is_not_repeated_and_its_ack_is_absorbed() {
+    let mut bench = Bench::new();
+    let invite = request("INVITE", "z9hG4bK1");
+    for _ in 0..2 {
+        let server = bench.begin(Transport::Udp, &invite);
+        let answer =
+            ResponseBuilder::new(&invite, StatusCode::PROXY_AUTHENTICATION_REQUIRED).stateless_to_tag(0);
+        bench.layer.respond_and_forget(server, answer.build().unwrap());
+        assert_eq!(bench.did(), ["407", "server ended"]);
+        assert!(bench.layer.is_empty());
+        assert!(bench.pass(40.0).is_empty());
+    }
+    let tag = stateless_tag(&invite, 0);
+    let ack = |tag: &str| {
+        let ack = request("ACK", "z9hG4bK1");
+        let text = String::from_utf8(ack.octets().to_vec()).unwrap();
+        message(&text.replace(
+            "To: <sip:bob@example.com>",
+            &format!("To: <sip:bob@example.com>;tag={tag}"),
+        ))
+    };
+    assert_eq!(bench.receive(Transport::Udp, &ack(&tag)), Received::Absorbed);
+    assert_eq!(bench.receive(Transport::Udp, &ack("another")), Received::Ack);
 }
 
 /// RFC 3261 17.2.1: over a reliable transport a final answer is sent once, and timer H still runs.
