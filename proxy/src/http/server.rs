@@ -171,7 +171,9 @@ where
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
         // However it ends, the peer has been told by hyper what there was to tell.
-        result = connection.as_mut() => drop(result),
+        result = connection.as_mut() => if result.is_err_and(|error| error.is_timeout()) {
+            net.conns.counters.idle_peers.fetch_add(1, Ordering::Relaxed);
+        },
         () = net.stopped() => {}
     }
 }

@@ -19,6 +19,7 @@ mod addresses;
 mod commands;
 mod demo;
 mod failing_calls;
+mod floods;
 mod garbage;
 mod keep_alives;
 mod limits;

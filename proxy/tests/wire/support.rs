@@ -1,6 +1,7 @@
 //! What the tests are made of.
 
 pub(crate) mod bystanders;
+pub(crate) mod conversation;
 pub(crate) mod echo_call;
 pub(crate) mod gateway;
 pub(crate) mod http;
@@ -28,6 +29,12 @@ pub(crate) fn own_address() -> IpAddr {
     // Other test processes have other numbers; 127.0.x.x is left to everybody.
     let [.., second, third] = (std::process::id() % (254 << 8)).to_be_bytes();
     Ipv4Addr::new(127, second + 1, third, number).into()
+}
+
+/// One of the many addresses of this machine that belong to nobody. A crowd of strangers comes from here.
+pub(crate) fn strange_address(number: u16) -> IpAddr {
+    let [high, low] = number.to_be_bytes();
+    Ipv4Addr::new(127, 255, high, low.max(1)).into()
 }
 
 /// A port of an address of our own that is free for UDP and TCP, below those that the system gives by itself.

@@ -253,6 +253,34 @@ impl Gateway {
             .unwrap()
     }
 
+    /// How often a request was refused for this reason.
+    pub(crate) fn refused_for(&self, reason: &str) -> u64 {
+        self.counted("viaduct_refusals_by_reason_total", reason)
+    }
+
+    /// How often octets were no message for this fault.
+    pub(crate) fn unread_for(&self, fault: &str) -> u64 {
+        self.counted("viaduct_sip_bad_messages_by_fault_total", fault)
+    }
+
+    /// The value of a counter for one reason; 0 before it was first counted.
+    fn counted(&self, name: &str, reason: &str) -> u64 {
+        let text = http::get(self.at(self.ports.metrics), "/metrics").body_text();
+        let start = format!("{name}{{reason=\"{reason}\"}} ");
+        let found = text.lines().find_map(|line| line.strip_prefix(&start));
+        found.map_or(0, |count| count.parse().unwrap())
+    }
+
+    /// What it occupies of the memory: now, and at most so far. KiB.
+    pub(crate) fn memory(&self) -> (u64, u64) {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            line.trim_end_matches("kB").trim().parse().unwrap()
+        };
+        (field("VmRSS:"), field("VmHWM:"))
+    }
+
     /// Waits until a figure has risen to this.
     pub(crate) fn expect_figure(&self, name: &str, at_least: u64) {
         wait_for(&format!("{name} of {at_least}"), || {

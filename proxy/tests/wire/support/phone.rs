@@ -317,10 +317,15 @@ impl Phone {
         dialog
     }
 
+    /// Sends a request to the other side of a call, and answers it as it was sent.
+    pub(crate) fn send_within(&mut self, dialog: &mut Dialog, method: Method<'static>) -> Message {
+        dialog.cseq += 1;
+        self.send(&dialog.draft(method))
+    }
+
     /// Says that a call is over.
     pub(crate) fn leave(&mut self, mut dialog: Dialog) -> Message {
-        dialog.cseq += 1;
-        self.send(&dialog.draft(Method::Bye))
+        self.send_within(&mut dialog, Method::Bye)
     }
 
     /// Ends a call.
