@@ -44,7 +44,9 @@ pub(crate) fn routing_config(
         expires_min_s: seconds(settings.registrar.min_expires),
         expires_max_s: seconds(settings.registrar.max_expires),
         expires_default_s: seconds(settings.registrar.default_expires),
+        flow_timer_s: settings.registrar.flow_timer.map(seconds),
     };
+    config.service_route = settings.registrar.service_route;
     config.durable_registrations = settings.registrations.keep == settings::Keep::Disk;
     config.auth = routing::AuthConfig {
         websocket: settings
@@ -78,6 +80,7 @@ pub(crate) fn routing_config(
         contacts_max: limits.contacts as usize,
         contacts_per_register_max: limits.contacts_per_register as usize,
         contact_uri_octets_max: limits.contact_uri,
+        path_octets_max: limits.path,
         branches_max: limits.branches as usize,
         breadth_max: limits.max_breadth,
         answers_waiting_max: limits.answers_waiting as usize,
@@ -88,6 +91,7 @@ pub(crate) fn routing_config(
     config.times = routing::Times {
         timing: timing(timers),
         ringing_max: limits.ring_time,
+        flow_patience: timers.flow_patience,
         group_ring: settings.forking.ring_time,
         // No limit is written as a year: longer than the process lives.
         call_max: limits.call_time.unwrap_or(Duration::from_secs(365 * 86_400)),

@@ -154,6 +154,7 @@ mod tests {
             cseq: 7,
             instance: Some("urn:uuid:1".to_owned()),
             reg_id: None,
+            path: None,
             transport: "UDP".to_owned(),
             local: "192.0.2.1:5060".parse().unwrap(),
             remote: "192.0.2.2:5062".parse().unwrap(),

@@ -168,7 +168,7 @@ impl Authenticator {
         ip: IpAddr,
         name: Option<&str>,
     ) -> Option<Authenticated> {
-        if !config.trust_from.iter().any(|network| network.contains(ip)) {
+        if !config.trusts(ip) {
             return None;
         }
         let user = users.get(name?)?.clone();
@@ -214,6 +214,11 @@ impl Authenticator {
 }
 
 impl AuthConfig {
+    /// True when whoever sends from this address is believed.
+    pub fn trusts(&self, ip: IpAddr) -> bool {
+        self.trust_from.iter().any(|network| network.contains(ip))
+    }
+
     /// The algorithms to challenge with: the user's own list, or that of the transport.
     pub fn algorithms<'c>(&'c self, transport: Transport, user: Option<&'c User>) -> &'c [Algorithm] {
         let own = user.and_then(|user| user.challenge.as_ref());

@@ -101,6 +101,9 @@ pub struct RegistrarTimes {
     pub expires_max_s: u32,
     /// For contacts that name none. 600.
     pub expires_default_s: u32,
+    /// How often a device is asked to show that its flow lives, over stream transports (RFC 5626 section 4.4). `None`
+    /// leaves it to the device. 120.
+    pub flow_timer_s: Option<u32>,
 }
 
 impl Default for RegistrarTimes {
@@ -109,6 +112,7 @@ impl Default for RegistrarTimes {
             expires_min_s: 60,
             expires_max_s: 7_200,
             expires_default_s: 600,
+            flow_timer_s: Some(120),
         }
     }
 }
@@ -155,6 +159,8 @@ pub struct Limits {
     pub contacts_per_register_max: usize,
     /// Octets of one Contact URI; beyond 400. 1,024.
     pub contact_uri_octets_max: usize,
+    /// Octets of all Path values of one REGISTER together; beyond 400. 2,048.
+    pub path_octets_max: usize,
     /// Branches of one request. 20.
     pub branches_max: usize,
     /// Max-Breadth of requests that bring none: branches that may exist at a time behind all proxies on the way
@@ -177,6 +183,7 @@ impl Default for Limits {
             contacts_max: 100_000,
             contacts_per_register_max: 20,
             contact_uri_octets_max: 1_024,
+            path_octets_max: 2_048,
             branches_max: 20,
             breadth_max: 60,
             answers_waiting_max: 16,
@@ -193,6 +200,8 @@ pub struct Times {
     pub timing: Timing,
     /// Timer C: how long a branch may ring after its last provisional answer. 3 min (RFC 3261 section 16.6, step 11).
     pub ringing_max: Duration,
+    /// How long a flow may be silent before the next of the same device is tried (RFC 5626 section 7). 2 s.
+    pub flow_patience: Duration,
     /// How long a group of targets may ring before the next is tried. The last rings on. 20 s.
     pub group_ring: Duration,
     /// The longest call. 4 h.
@@ -211,6 +220,7 @@ impl Default for Times {
         Self {
             timing: Timing::default(),
             ringing_max: Duration::from_secs(180),
+            flow_patience: Duration::from_secs(2),
             group_ring: Duration::from_secs(20),
             call_max: Duration::from_secs(4 * 3_600),
             lost_flow_check: Duration::from_secs(2),
@@ -263,6 +273,8 @@ pub struct Config {
     pub redirects: Redirects,
     /// Registration times.
     pub registrar: RegistrarTimes,
+    /// Tell devices to send their requests by the way that they registered over (RFC 3608). False.
+    pub service_route: bool,
     /// A registration is acknowledged when [`Output::Store`](crate::Output::Store) has been answered. False keeps
     /// registrations in memory only, and asks for nothing to be stored. True.
     pub durable_registrations: bool,
@@ -292,6 +304,7 @@ impl Config {
             routes: Vec::new(),
             redirects: Redirects::Pass,
             registrar: RegistrarTimes::default(),
+            service_route: false,
             durable_registrations: true,
             auth: AuthConfig::default(),
             media: MediaConfig::default(),

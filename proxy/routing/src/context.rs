@@ -33,6 +33,10 @@ pub(crate) struct Target {
     /// How long each of its addresses may be silent. `None` is [`Times::address_patience`](crate::Times) while there is
     /// another address to try, and 64·T1 for the last.
     pub(crate) patience: Option<Duration>,
+    /// Routers on the way beyond the hop, as one header value (RFC 3327 section 5.2).
+    pub(crate) path: Option<Arc<str>>,
+    /// Further flows to the same device, to be tried when this one is dead (RFC 5626 section 7).
+    pub(crate) other_flows: Vec<Target>,
 }
 
 /// How a target is reached.
@@ -53,6 +57,20 @@ pub(crate) struct Attempt {
 }
 
 impl Target {
+    /// A target of which nothing is known but its Request-URI and the way to it.
+    pub(crate) fn new(uri: impl Into<Arc<str>>, way: Way) -> Self {
+        Self {
+            uri: uri.into(),
+            way,
+            flags: Flags::NONE,
+            user: None,
+            service: None,
+            patience: None,
+            path: None,
+            other_flows: Vec::new(),
+        }
+    }
+
     /// What the endpoint speaks: what its account says, or what it registered over.
     pub(crate) fn profile(&self) -> Profile {
         let by_flow = if self.flags.has(crate::Flag::DstWs) {
@@ -302,6 +320,14 @@ impl Best {
 }
 
 impl Context {
+    /// The request is for a `sips` URI: TLS on every hop (RFC 5630).
+    pub(crate) fn is_secure(&self) -> bool {
+        self.request.request_uri_text().is_some_and(|uri| {
+            uri.get(..5)
+                .is_some_and(|scheme| scheme.eq_ignore_ascii_case("sips:"))
+        })
+    }
+
     /// Every branch has come to its end, and no other is being made.
     pub(crate) fn all_done(&self) -> bool {
         !self.starting && self.branches.iter().all(Branch::is_done)

@@ -50,6 +50,7 @@ mod config;
 mod context;
 mod counters;
 mod flags;
+mod gruu;
 mod guard;
 mod location;
 pub mod media;

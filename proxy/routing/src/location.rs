@@ -33,8 +33,10 @@ pub struct Binding {
     pub cseq: u32,
     /// The `+sip.instance` of the device, without brackets.
     pub instance: Option<Arc<str>>,
-    /// The `reg-id` of the flow (RFC 5626 section 4.2).
+    /// The `reg-id` of the flow, when it was registered as one (RFC 5626 section 4.2).
     pub reg_id: Option<u32>,
+    /// The routers on the way to it beyond the flow, as one header value in the order of its Path (RFC 3327).
+    pub path: Option<Arc<str>>,
     /// How the device is reached, whatever its URI says.
     pub flow: Flow,
     /// `DST_WS` when it registered over WS or WSS.
@@ -253,6 +255,7 @@ mod tests {
             cseq: 1,
             instance: None,
             reg_id: None,
+            path: None,
             flow: Flow {
                 transport: if conn == 0 { Transport::Udp } else { Transport::Ws },
                 local: "192.0.2.1:5060".parse().unwrap(),

@@ -116,6 +116,9 @@ pub struct BindingRecord {
     /// Flow of the device.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reg_id: Option<u32>,
+    /// Routers on the way to it, as one header value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
     /// Transport of the flow, as a Via token.
     pub transport: String,
     /// Local address of the flow.

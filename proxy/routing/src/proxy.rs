@@ -32,6 +32,7 @@ use self::relay::{Forgotten, RelayUse};
 use crate::call::{CallView, LegId};
 use crate::calls::{CallKey, Calls};
 use crate::context::{Context, ContextId};
+use crate::gruu::Gruus;
 use crate::media::Party;
 use crate::token::Tokens;
 use crate::{
@@ -86,6 +87,7 @@ pub struct Proxy {
     call_counts: Arc<CallCounts>,
     tag_key: u64,
     tokens: Tokens,
+    gruus: Gruus,
     shard: Shard,
     rng: StdRng,
     layer: Layer,
@@ -145,6 +147,7 @@ impl Proxy {
             call_counts: shared.calls.clone(),
             tag_key,
             tokens: Tokens::new(&shared.token_secret),
+            gruus: Gruus::new(&shared.token_secret),
             rng: StdRng::from_seed(shard.seed),
             shard,
             layer,

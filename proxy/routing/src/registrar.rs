@@ -3,6 +3,7 @@
 //! It decides from one REGISTER what the bindings of its address of record become, all or nothing. Whether the sender
 //! may do that was decided before.
 
+mod extensions;
 #[cfg(test)]
 mod tests;
 
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 use viaduct_sip::{Aor, Contact, Essentials, HeaderName, Message, NameAddr, StatusCode, Uri};
 use viaduct_txn::Flow;
 
+pub(crate) use self::extensions::Extensions;
 use crate::location::{Binding, Bindings};
 use crate::{Flag, Flags, Limits, Location, RegistrarTimes};
 
@@ -22,6 +24,8 @@ pub struct Registered {
     pub bindings: Bindings,
     /// Bindings that were made or refreshed, in the order of the request.
     pub kept: Bindings,
+    /// Bindings of a device whose contact is another from here on.
+    pub replaced: Bindings,
     /// Bindings that are gone: removed by the request, or pushed out by [`Limits::contacts_per_aor_max`].
     pub removed: Bindings,
 }
@@ -35,10 +39,19 @@ pub enum RegisterRefusal {
     /// `*` with other contacts, or without `Expires: 0` (step 6).
     #[error("Bad Use of Contact *")]
     BadWildcard,
-    /// More contacts than [`Limits::contacts_per_register_max`], or a URI longer than
-    /// [`Limits::contact_uri_octets_max`].
+    /// More contacts than [`Limits::contacts_per_register_max`], a URI longer than
+    /// [`Limits::contact_uri_octets_max`], or a Path longer than [`Limits::path_octets_max`].
     #[error("Contacts Exceed Limits")]
     TooLarge,
+    /// A Path value that cannot be read.
+    #[error("Bad Path")]
+    BadPath,
+    /// Somebody put itself into the path of a device that does not know of paths (RFC 3327 section 5.3).
+    #[error("Path Without Support")]
+    PathUnsupported,
+    /// A flow is to be registered, and the first hop does not keep any (RFC 5626 section 6).
+    #[error("First Hop Lacks Outbound Support")]
+    NoOutbound,
     /// The expiry asked for is shorter than [`RegistrarTimes::expires_min_s`] (step 7).
     #[error("Interval Too Brief")]
     TooBrief,
@@ -54,7 +67,9 @@ impl RegisterRefusal {
     /// The code to answer with.
     pub fn status(self) -> StatusCode {
         match self {
-            Self::BadContact | Self::BadWildcard | Self::TooLarge => StatusCode::BAD_REQUEST,
+            Self::BadContact | Self::BadWildcard | Self::BadPath | Self::TooLarge => StatusCode::BAD_REQUEST,
+            Self::PathUnsupported => StatusCode::BAD_EXTENSION,
+            Self::NoOutbound => StatusCode::FIRST_HOP_LACKS_OUTBOUND_SUPPORT,
             Self::TooBrief => StatusCode::INTERVAL_TOO_BRIEF,
             Self::OutOfOrder => StatusCode::SERVER_INTERNAL_ERROR,
             Self::Full => StatusCode::SERVICE_UNAVAILABLE,
@@ -103,25 +118,20 @@ impl Registrar<'_> {
         location: &Location,
         aor: &Aor,
         request: &Message,
-        flow: Flow,
-        now: Instant,
+        extensions: &Extensions,
+        (flow, now): (Flow, Instant),
     ) -> Result<Registered, RegisterRefusal> {
         // A request whose essentials do not read was refused long before.
         let essentials = request.essentials().map_err(|_| RegisterRefusal::BadContact)?;
-        let wish = self.wish(request, &essentials, flow, now)?;
+        let origin = Origin::new(request, &essentials, extensions, flow, now);
+        let wish = self.wish(request, &origin)?;
         let room = self.limits.contacts_max.saturating_sub(location.len());
         location.update(aor, now, |bindings| {
             self.apply(bindings, wish, &essentials, room, now)
         })
     }
 
-    fn wish(
-        &self,
-        request: &Message,
-        essentials: &Essentials<'_>,
-        flow: Flow,
-        now: Instant,
-    ) -> Result<Wish, RegisterRefusal> {
+    fn wish(&self, request: &Message, origin: &Origin) -> Result<Wish, RegisterRefusal> {
         let mut addrs = Vec::new();
         let mut wildcard = false;
         for contact in request.contacts() {
@@ -140,12 +150,11 @@ impl Registrar<'_> {
             (false, true) => return Ok(Wish::Query),
             (false, false) => {}
         }
-        let origin = Origin::new(request, essentials, flow, now);
         addrs
             .iter()
             .map(|addr| {
                 let seconds = self.expiry(addr.expires().or(expires))?;
-                Ok((self.binding(addr, &origin, seconds)?, seconds))
+                Ok((self.binding(addr, origin, seconds)?, seconds))
             })
             .collect::<Result<_, _>>()
             .map(Wish::Contacts)
@@ -175,18 +184,23 @@ impl Registrar<'_> {
             return Err(RegisterRefusal::TooLarge);
         }
         let instance = addr.params().text("+sip.instance");
+        let reg_id = addr
+            .params()
+            .text("reg-id")
+            .and_then(|text| text.parse().ok())
+            .filter(|&id| id > 0);
         Ok(Binding {
             uri: uri.as_str().into(),
             q: addr.q().unwrap_or(1_000),
             expires_at: origin.now + Duration::from_secs(seconds.into()),
             call_id: origin.call_id.clone(),
             cseq: origin.cseq,
-            instance: instance.map(|text| text.trim_start_matches('<').trim_end_matches('>').into()),
-            reg_id: addr
-                .params()
-                .text("reg-id")
-                .and_then(|text| text.parse().ok())
-                .filter(|&id| id > 0),
+            instance: instance
+                .as_ref()
+                .map(|text| text.trim_start_matches('<').trim_end_matches('>').into()),
+            // Without the extension, or without an instance, the number means nothing (RFC 5626 section 6).
+            reg_id: reg_id.filter(|_| origin.outbound && instance.is_some()),
+            path: origin.path.clone(),
             flow: origin.flow,
             flags: Flags::NONE.with(Flag::DstWs, origin.flow.transport.is_websocket()),
             user_agent: origin.user_agent.clone(),
@@ -212,6 +226,7 @@ impl Registrar<'_> {
                 return Ok(Registered {
                     bindings: Vec::new(),
                     kept: Vec::new(),
+                    replaced: Vec::new(),
                     removed,
                 });
             }
@@ -219,7 +234,7 @@ impl Registrar<'_> {
         };
         // All or nothing: the change is made beside the bindings and put in their place at the end.
         let mut next = bindings.clone();
-        let (mut kept, mut removed) = (Bindings::new(), Bindings::new());
+        let (mut kept, mut replaced, mut removed) = (Bindings::new(), Bindings::new(), Bindings::new());
         for (mut binding, seconds) in contacts {
             let stored = next.iter().position(|stored| stored.is_same_contact(&binding));
             if let Some(at) = stored {
@@ -230,6 +245,8 @@ impl Registrar<'_> {
                 binding.since = old.since;
                 if seconds == 0 {
                     removed.push(old);
+                } else if old.uri != binding.uri {
+                    replaced.push(old);
                 }
             }
             if seconds > 0 {
@@ -247,6 +264,7 @@ impl Registrar<'_> {
         Ok(Registered {
             bindings: next,
             kept,
+            replaced,
             removed,
         })
     }
@@ -270,6 +288,8 @@ impl Registrar<'_> {
 
 /// What all bindings of one REGISTER have in common.
 struct Origin {
+    path: Option<Arc<str>>,
+    outbound: bool,
     call_id: Arc<str>,
     cseq: u32,
     user_agent: Option<Arc<str>>,
@@ -278,11 +298,19 @@ struct Origin {
 }
 
 impl Origin {
-    fn new(request: &Message, essentials: &Essentials<'_>, flow: Flow, now: Instant) -> Self {
+    fn new(
+        request: &Message,
+        essentials: &Essentials<'_>,
+        extensions: &Extensions,
+        flow: Flow,
+        now: Instant,
+    ) -> Self {
         /// Longer names tell nobody more.
         const USER_AGENT_CHARS_MAX: usize = 128;
         let user_agent = request.text(HeaderName::UserAgent);
         Self {
+            path: extensions.path.clone(),
+            outbound: extensions.outbound,
             call_id: essentials.call_id.into(),
             cseq: essentials.cseq.number,
             user_agent: user_agent.map(|text| {

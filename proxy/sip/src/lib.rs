@@ -59,6 +59,7 @@ pub use self::host::Host;
 pub use self::item::{Item, MediaType};
 pub use self::keep_alive::KeepAlive;
 pub use self::limits::Limits;
+pub use self::list::elements;
 pub use self::message::{Essentials, EssentialsError, Header, Headers, Message, Salvage, Start, Values};
 pub use self::method::Method;
 pub use self::name_addr::{Contact, NameAddr};

@@ -4,6 +4,12 @@ use std::ops::Range;
 
 use crate::text::{is_blank, quoted_end};
 
+/// The elements of a comma list (RFC 3261 section 7.3.1): quotes and angle brackets protect commas, empty elements are
+/// skipped.
+pub fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    Elements::new(value)
+}
+
 /// The elements of one header value. Empty elements (`a,,b`) are skipped, as lists in the field have them.
 #[derive(Debug, Clone)]
 pub(crate) struct Elements<'a> {

@@ -23,6 +23,8 @@ section! {
         contacts_per_register: u32 = default(count(1..=1_000), "20");
         /// Size of one Contact URI; a longer one gets 400.
         contact_uri: usize = default(size(64, 16 << 10), "1KiB");
+        /// Size of the Path (RFC 3327) of one registration; a longer one gets 400.
+        path: usize = default(size(64, 16 << 10), "2KiB");
         /// Targets that one call may ring at the same time.
         branches: u32 = default(count(1..=100), "16");
         /// Copies of one call that all proxies on the way together may make, if the caller says nothing (Max-Breadth,

@@ -21,6 +21,12 @@ section! {
         max_expires: Duration = default(duration(MINUTE, 30 * DAY), "1h");
         /// What holds if the phone does not say.
         default_expires: Duration = default(duration(10 * SECOND, DAY), "10m");
+        /// How often a phone that registers a flow (RFC 5626) over TCP, TLS or WebSocket is asked to send a keep-alive;
+        /// `none` leaves it to the phone.
+        flow_timer: Option<Duration> = default(or_word("none", duration(10 * SECOND, DAY)), "2m");
+        /// Whether phones are told to send their calls by the way that they registered over (Service-Route, RFC 3608).
+        /// Phones that do not know better send them to the domain, which usually is the same.
+        service_route: bool = default(switch(), "false");
     }
 }
 
@@ -36,6 +42,8 @@ section! {
         t4: Duration = default(duration(10 * MILLISECOND, MINUTE), "5s");
         /// Timer D of RFC 3261: how long repeats of a final answer to INVITE are acknowledged over UDP.
         d: Duration = default(duration(10 * MILLISECOND, 10 * MINUTE), "32s");
+        /// How long one of several flows to the same phone (RFC 5626) may be silent before the next is tried.
+        flow_patience: Duration = default(duration(100 * MILLISECOND, MINUTE), "2s");
         /// How often the media of a call is looked at after the connection of a browser in it has gone.
         lost_flow_check: Duration = default(duration(100 * MILLISECOND, MINUTE), "2s");
         /// A browser in a call whose connection has gone and that sent no media for this long has left: the call ends.

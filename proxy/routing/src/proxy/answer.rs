@@ -60,6 +60,9 @@ impl Proxy {
             Refusal::BadExtension { unsupported } => {
                 answer = answer.header(HeaderName::Unsupported, unsupported.join(", "));
             }
+            Refusal::Register(crate::RegisterRefusal::PathUnsupported) => {
+                answer = answer.header(HeaderName::Unsupported, "path");
+            }
             Refusal::MethodNotAllowed => answer = answer.header(HeaderName::Allow, ALLOW),
             Refusal::Register(crate::RegisterRefusal::TooBrief) => {
                 let least = self.config.registrar.expires_min_s.to_string();

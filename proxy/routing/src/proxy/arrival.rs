@@ -10,7 +10,7 @@ use viaduct_txn::{Flow, Received, ServerId};
 
 use super::Proxy;
 use super::forward::{BeginCall, Forward};
-use super::targets::Group;
+use super::targets::{Asked, Group};
 use crate::auth::{Asking, AuthFailure, Authenticated, Authenticator};
 use crate::call_counts::{NoSeat, Seat};
 use crate::context::CommonEdits;
@@ -148,11 +148,20 @@ impl Proxy {
         let who = self.authenticate_caller(now, arrival)?;
         let dialled = dialled(uri)?;
         let method = essentials.cseq.method;
-        if matches!(method, Method::Subscribe | Method::Publish) && dialled == who.user().name {
+        let gruu = self.gruus.read(uri);
+        let is_own = gruu.is_none() && dialled == who.user().name;
+        if matches!(method, Method::Subscribe | Method::Publish) && is_own {
             // A phone that asks for its own voice mail or presence: nobody here keeps either.
             return Err(Refusal::BadEvent);
         }
-        let targets = self.targets(now, &dialled, who.user(), method == Method::Invite)?;
+        let asked = Asked {
+            serially: method == Method::Invite,
+            secure: uri.is_sips(),
+        };
+        let targets = match gruu {
+            Some(wanted) => self.gruu_targets(now, wanted, asked.secure)?,
+            None => self.targets(now, &dialled, who.user(), asked)?,
+        };
         let breadth = self.breadth(request, &targets)?;
         let edits = CommonEdits {
             own_routes: routing.own,
@@ -325,7 +334,7 @@ impl Proxy {
             .answer_builder(arrival.request, arrival.flow, StatusCode::OK)
             .header(HeaderName::Allow, super::answer::ALLOW)
             .header(HeaderName::Accept, "application/sdp")
-            .header(HeaderName::Supported, "path");
+            .header(HeaderName::Supported, "path, outbound, gruu");
         self.respond(now, arrival.server, StatusCode::OK, answer);
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! They go where our Record-Route token says. The call is looked up for media only.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -18,14 +19,15 @@ use crate::calls::CallKey;
 use crate::context::{CommonEdits, Media, Target, Way};
 use crate::media::Party;
 use crate::route::{self, Routing};
-use crate::{Flags, Output, ProxyEnd, Refusal};
+use crate::{Output, ProxyEnd, Refusal};
 
 /// An ACK of a 2xx whose SDP the relay writes.
 #[derive(Debug)]
 pub(super) struct PendingAck {
     request: Message,
     flow: Flow,
-    routing: Routing,
+    edits: CommonEdits,
+    uri: Arc<str>,
     to: Hop,
 }
 
@@ -60,7 +62,7 @@ impl Proxy {
             }
             None => Media::None,
         };
-        let edits = in_dialog_edits(routing);
+        let edits = in_dialog_edits(routing, request);
         let forward = Forward {
             server: *server,
             flow: *flow,
@@ -68,7 +70,8 @@ impl Proxy {
             edits,
             breadth: None,
         };
-        let target = self.dialog_target(request, routing, to);
+        let (uri, hop) = self.dialog_target(now, (request, flow), routing, to);
+        let target = Target::new(uri, Way::Hop(hop));
         self.forward_with(now, forward, vec![vec![target]], media, None);
         Ok(())
     }
@@ -93,10 +96,12 @@ impl Proxy {
             self.counters.dropped += 1;
             return;
         }
+        let (uri, to) = self.dialog_target(now, (request, &flow), &routing, to);
         let ack = PendingAck {
             request: request.clone(),
             flow,
-            routing,
+            edits: in_dialog_edits(&routing, request),
+            uri,
             to,
         };
         let Some((call, leg, from)) = self.find_call(essentials) else {
@@ -154,13 +159,13 @@ impl Proxy {
         let PendingAck {
             request,
             flow,
-            routing,
+            edits,
+            uri,
             to,
         } = ack;
         let branch = new_branch(&mut self.rng, request);
-        let edits = in_dialog_edits(routing);
         let mut edit = Edit::new(request);
-        if let Some(uri) = &routing.strict {
+        if request.request_uri_text() != Some(uri) {
             edit.set_request_uri(uri);
         }
         let hops = request
@@ -169,12 +174,7 @@ impl Proxy {
             .map_or(70, |hops| hops.saturating_sub(1));
         edit.set(HeaderName::MaxForwards, hops.to_string());
         edit.mark_source(flow.remote);
-        for _ in 0..edits.own_routes {
-            edit.remove_first(HeaderName::Route);
-        }
-        if edits.drop_last_route {
-            edit.remove_last(HeaderName::Route);
-        }
+        edits.apply_to_routes(&mut edit, request);
         let via_branch = String::from_utf8_lossy(&branch);
         edit.prepend(
             HeaderName::Via,
@@ -243,29 +243,37 @@ impl Proxy {
         }
     }
 
-    fn dialog_target(&self, request: &Message, routing: &Routing, hop: Hop) -> Target {
-        let uri = routing
-            .strict
-            .as_deref()
+    /// Request-URI and hop of a request inside a dialog. A GRUU stands for the contact of its device, which may have
+    /// come back over another flow since (RFC 5627 section 6.1).
+    fn dialog_target(
+        &self,
+        now: Instant,
+        (request, flow): (&Message, &Flow),
+        routing: &Routing,
+        hop: Hop,
+    ) -> (Arc<str>, Hop) {
+        let strict_next = match routing.next_route(request) {
+            Some(Ok(route)) if !route.is_loose_router() => Some(route.as_str()),
+            _ => None,
+        };
+        let uri = strict_next
+            .or(routing.strict.as_deref())
             .or(request.request_uri_text())
             .unwrap_or_default();
-        Target {
-            uri: uri.into(),
-            way: Way::Hop(hop),
-            flags: Flags::NONE,
-            user: None,
-            service: None,
-            patience: None,
+        match self.contact_of_gruu(now, uri, flow.local, &hop) {
+            Some(binding) => (binding.uri.clone(), binding.flow.into()),
+            None => (uri.into(), hop),
         }
     }
 }
 
-fn in_dialog_edits(routing: &Routing) -> CommonEdits {
+fn in_dialog_edits(routing: &Routing, request: &Message) -> CommonEdits {
+    let strict_next = matches!(routing.next_route(request), Some(Ok(route)) if !route.is_loose_router());
     CommonEdits {
         own_routes: routing.own,
         drop_last_route: routing.strict.is_some(),
         credentials_line: None,
         record_route: false,
-        strict_next: false,
+        strict_next,
     }
 }

@@ -257,16 +257,9 @@ impl Proxy {
             edit.set(HeaderName::MaxBreadth, breadth.to_string());
         }
         edit.mark_source(flow.remote);
-        for _ in 0..edits.own_routes {
-            edit.remove_first(HeaderName::Route);
-        }
-        if edits.drop_last_route {
-            edit.remove_last(HeaderName::Route);
-        }
-        if edits.strict_next {
-            edit.remove_first(HeaderName::Route);
-            let uri = request.request_uri_text().unwrap_or_default();
-            edit.append(HeaderName::Route, format!("<{uri}>"));
+        edits.apply_to_routes(&mut edit, request);
+        if let Some(path) = &target.path {
+            put_path(&mut edit, path, &target.uri);
         }
         if let Some(line) = edits.credentials_line {
             edit.remove_line(line);
@@ -274,11 +267,10 @@ impl Proxy {
         if edits.record_route {
             let call_id = request.call_id().unwrap_or_default().as_bytes();
             // The callee's side on top (RFC 5658 section 5).
-            edit.prepend(
-                HeaderName::RecordRoute,
-                self.record_route(call_id, &(*flow).into()),
-            );
-            edit.prepend(HeaderName::RecordRoute, self.record_route(call_id, hop));
+            let scheme = if context.is_secure() { "sips" } else { "sip" };
+            let upstream = self.record_route(call_id, &(*flow).into(), scheme);
+            edit.prepend(HeaderName::RecordRoute, upstream);
+            edit.prepend(HeaderName::RecordRoute, self.record_route(call_id, hop, scheme));
         }
         let via_branch = branch.transaction_branch();
         let via_branch = String::from_utf8_lossy(&via_branch);
@@ -295,13 +287,14 @@ impl Proxy {
         edit.finish()
     }
 
-    /// Our Record-Route for the side that is reached over `hop`.
-    fn record_route(&self, call_id: &[u8], hop: &Hop) -> String {
+    /// Our Record-Route for the side that is reached over `hop`. In a dialog that a `sips` URI begins it is one, too
+    /// (RFC 5630 section 3.1.3).
+    fn record_route(&self, call_id: &[u8], hop: &Hop, scheme: &str) -> String {
         let token = self.tokens.issue(call_id, hop);
         let sent_by = self.sent_by(hop);
         match hop.transport() {
-            Transport::Udp | Transport::Local => format!("<sip:{token}@{sent_by};lr>"),
-            other => format!("<sip:{token}@{sent_by};transport={};lr>", other.uri_param()),
+            Transport::Udp | Transport::Local => format!("<{scheme}:{token}@{sent_by};lr>"),
+            other => format!("<{scheme}:{token}@{sent_by};transport={};lr>", other.uri_param()),
         }
     }
 
@@ -311,6 +304,47 @@ impl Proxy {
             Some(listener) => listener.sent_by(hop.local()),
             None => self.config.domain.clone(),
         }
+    }
+}
+
+impl CommonEdits {
+    /// Takes our Route values out, and makes up for strict routers on either side (RFC 3261 sections 16.4 and 16.6
+    /// step 6).
+    pub(super) fn apply_to_routes(&self, edit: &mut Edit<'_>, request: &Message) {
+        for _ in 0..self.own_routes {
+            edit.remove_first(HeaderName::Route);
+        }
+        let from_last = self.drop_last_route.then(|| edit.remove_last(HeaderName::Route));
+        if self.strict_next {
+            edit.remove_first(HeaderName::Route);
+            match from_last.flatten() {
+                Some(value) => edit.append(HeaderName::Route, value),
+                None => {
+                    let uri = request.request_uri_text().unwrap_or_default();
+                    edit.append(HeaderName::Route, format!("<{uri}>"))
+                }
+            };
+        }
+    }
+}
+
+/// Sends a copy along the Path of its contact (RFC 3327 section 5.2). A strict router at its beginning gets what it
+/// expects (RFC 3261 section 16.6 step 6).
+fn put_path(edit: &mut Edit<'_>, path: &str, uri: &str) {
+    let mut values = viaduct_sip::elements(path.as_bytes());
+    let first = values
+        .next()
+        .and_then(|value| viaduct_sip::NameAddr::parse(value).ok())
+        .and_then(|addr| addr.uri().ok());
+    let Some(first) = first.filter(|first| !first.is_loose_router()) else {
+        edit.prepend(HeaderName::Route, path);
+        return;
+    };
+    edit.set_request_uri(first.as_str());
+    edit.append(HeaderName::Route, format!("<{uri}>"));
+    let rest: Vec<&[u8]> = values.collect();
+    if !rest.is_empty() {
+        edit.prepend(HeaderName::Route, rest.join(&b", "[..]));
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use viaduct_sip::{HeaderName, Message, Method, RequestBuilder, Via};
-use viaduct_txn::Request;
+use viaduct_txn::{Hop, Request};
 
 use super::Proxy;
 use crate::call::{CallState, LegId, Side};
@@ -80,17 +80,18 @@ impl Proxy {
         let Some(call) = self.calls.get(key) else { return };
         let Some(entry) = call.leg(leg) else { return };
         let cseq = accepted.cseq().and_then(Result::ok).map_or(1, |cseq| cseq.number);
+        let (uri, hop) = self.way_to(now, &entry.callee);
         let ack = self.request_between(
             Method::Ack,
             &call.caller,
-            &entry.callee,
+            (&entry.callee, &uri),
             &call.call_id,
             cseq,
             None,
         );
         if let Some((octets, _)) = ack {
             self.outputs.push_back(Output::Send {
-                hop: entry.callee.hop.clone(),
+                hop,
                 octets,
                 id: None,
             });
@@ -108,11 +109,11 @@ impl Proxy {
             return;
         }
         let reason = why.reason_header();
-        let hop = receiver.hop.clone();
+        let (uri, hop) = self.way_to(now, receiver);
         let bye = self.request_between(
             Method::Bye,
             sender,
-            receiver,
+            (receiver, &uri),
             &call.call_id,
             sender.cseq + 1,
             Some(reason),
@@ -131,12 +132,21 @@ impl Proxy {
         );
     }
 
+    /// Request-URI and hop of a request to one side. Without a Contact the URI is empty, and no request can be made.
+    fn way_to(&self, now: Instant, side: &Side) -> (Arc<str>, Hop) {
+        let contact = side.contact.as_deref().unwrap_or_default();
+        match self.contact_of_gruu(now, contact, side.hop.local(), &side.hop) {
+            Some(binding) => (binding.uri.clone(), binding.flow.into()),
+            None => (contact.into(), side.hop.clone()),
+        }
+    }
+
     /// A request of a dialog as `sender` would send it, through us.
     fn request_between(
         &self,
         method: Method<'_>,
         sender: &Side,
-        receiver: &Side,
+        (receiver, uri): (&Side, &str),
         call_id: &Bytes,
         cseq: u32,
         reason: Option<&str>,
@@ -148,7 +158,7 @@ impl Proxy {
         let seed = (call_id, sender.tag.as_deref(), cseq, method.as_str());
         let branch = viaduct_sip::token::branch(&own_branch_octets(&seed));
         let via = Via::value(receiver.hop.transport(), &self.sent_by(&receiver.hop), &branch);
-        let mut builder = RequestBuilder::new(method, receiver.contact.as_deref()?)
+        let mut builder = RequestBuilder::new(method, uri)
             .via(&via)
             .from(&tagged(sender)?)
             .to(&tagged(receiver)?)

@@ -15,7 +15,7 @@ use crate::config::{DATAGRAM_REQUEST_MAX, ForeignDomains, UdpToTcp};
 use crate::context::{Attempt, Best, BranchState, CommonEdits, ContextId, Media, Target, Way};
 use crate::media::Party;
 use crate::route::Routing;
-use crate::{Flags, Output, Reachable, Refusal, Ticket};
+use crate::{Output, Reachable, Refusal, Ticket};
 
 impl Proxy {
     /// A request to somebody elsewhere: only for users of ours, and only when that is allowed (RFC 3261 section 16.5).
@@ -49,14 +49,8 @@ impl Proxy {
         let seat = (method == Method::Invite)
             .then(|| self.seat(who.user()))
             .transpose()?;
-        let target = Target {
-            uri: strict_next.unwrap_or(uri).as_str().into(),
-            way: Way::Resolve(next_hop),
-            flags: Flags::NONE,
-            user: None,
-            service: None,
-            patience: None,
-        };
+        let uri_out = strict_next.unwrap_or(uri).as_str();
+        let target = Target::new(uri_out, Way::Resolve(next_hop));
         let forward = Forward {
             server: *server,
             flow: *flow,

@@ -3,21 +3,26 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use viaduct_sip::{Aor, HeaderName, ResponseBuilder, StatusCode};
+use rand::Rng;
+use viaduct_sip::quoted::quote;
+use viaduct_sip::{Aor, HeaderName, Message, ResponseBuilder, StatusCode, Transport};
 use viaduct_txn::{ConnId, Flow, ServerId};
 
 use super::Proxy;
 use super::arrival::Arrival;
 use crate::auth::Asking;
+use crate::gruu::Gruus;
 use crate::location::{Binding, Bindings};
-use crate::registrar::{Registrar, contact_value};
-use crate::{BindingRecord, Change, Event, Output, Refusal, UnregisterReason, WallClock};
+use crate::registrar::{Extensions, Registrar, contact_value};
+use crate::{BindingRecord, Change, Event, Output, Refusal, UnregisterReason, User, WallClock};
 
 /// A REGISTER whose changes are not durable yet.
 #[derive(Debug)]
 pub(super) struct PendingRegister {
     server: ServerId,
     flow: Flow,
+    aor: Aor,
+    extensions: Extensions,
     bindings: Bindings,
 }
 
@@ -29,7 +34,6 @@ impl Proxy {
             request,
             ..
         } = arrival;
-        check_require(request)?;
         let to = request
             .to()
             .and_then(Result::ok)
@@ -40,6 +44,7 @@ impl Proxy {
         if !self.config.is_our_host(&host, flow.local) {
             return Err(Refusal::RelayDenied);
         }
+        check_require(request)?;
         let name = self.user_name(&to).ok_or(Refusal::BadHeader("To"))?;
         let who = self.authenticate(now, (request, *flow), Asking::AsRegistrar, Some(&name))?;
         if who.user().name != name {
@@ -48,6 +53,7 @@ impl Proxy {
                 address: to.as_str().to_owned(),
             });
         }
+        self.check_registering_party(arrival, who.user())?;
         if self.is_waiting_room_full() {
             self.counters.waiting_over_limit += 1;
             return Err(Refusal::Overload("Too many requests wait"));
@@ -60,12 +66,16 @@ impl Proxy {
             limits: &config.limits,
             contacts_max: who.user().contacts_max,
         };
-        let done = registrar.register(&self.location, &aor, request, *flow, now)?;
+        let is_trusted_peer = config.auth.trusts(flow.remote.ip());
+        let extensions = Extensions::read(request, is_trusted_peer, &config.limits)?;
+        let done = registrar.register(&self.location, &aor, request, &extensions, (*flow, now))?;
         self.counters.registers += 1;
         self.tell_changes(&aor, &known, &done.kept, &done.removed);
         let pending = PendingRegister {
             server: *server,
             flow: *flow,
+            aor: aor.clone(),
+            extensions,
             bindings: done.bindings,
         };
         if !config.durable_registrations {
@@ -77,7 +87,8 @@ impl Proxy {
             aor: aor.clone(),
             record: BindingRecord::new(binding, now, clock),
         });
-        let delete = done.removed.iter().map(|binding| Change::Delete {
+        let gone = done.removed.iter().chain(&done.replaced);
+        let delete = gone.map(|binding| Change::Delete {
             aor: aor.clone(),
             uri: binding.uri.clone(),
         });
@@ -112,8 +123,33 @@ impl Proxy {
             return;
         };
         let mut answer: ResponseBuilder<'_> = self.answer_builder(&request, pending.flow, StatusCode::OK);
-        for binding in &pending.bindings {
-            answer = answer.header(HeaderName::Contact, contact_value(binding, now));
+        let PendingRegister {
+            aor,
+            extensions,
+            flow,
+            bindings,
+            ..
+        } = pending;
+        for binding in bindings {
+            let mut value = contact_value(binding, now);
+            if extensions.gruu {
+                self.push_gruus(&mut value, aor, binding, &request);
+            }
+            answer = answer.header(HeaderName::Contact, value);
+        }
+        if let Some(path) = &extensions.path {
+            answer = answer.header(HeaderName::Path, path.as_bytes());
+        }
+        if extensions.outbound {
+            answer = answer.header(HeaderName::Require, "outbound");
+            if let Some(seconds) = self.config.registrar.flow_timer_s
+                && flow.transport.is_reliable()
+            {
+                answer = answer.header(HeaderName::FlowTimer, seconds.to_string());
+            }
+        }
+        if self.config.service_route {
+            answer = answer.header(HeaderName::ServiceRoute, self.service_route(flow));
         }
         let date = http_date(self.shard.clock.unix(now).as_secs());
         self.respond(
@@ -122,6 +158,52 @@ impl Proxy {
             StatusCode::OK,
             answer.header(HeaderName::Date, &date),
         );
+    }
+
+    /// The GRUUs of a device (RFC 5627 section 5.3). A temporary one only for the device that asks: it dies with this
+    /// registration.
+    fn push_gruus(&mut self, value: &mut String, aor: &Aor, binding: &Binding, request: &Message) {
+        let Some(instance) = &binding.instance else {
+            return;
+        };
+        value.push_str(";pub-gruu=");
+        value.push_str(&quote(&Gruus::public(aor, instance)));
+        if request.call_id() == Some(&*binding.call_id) {
+            let salt = self.rng.next_u64();
+            let temporary = self.gruus.temporary(aor, instance, &binding.call_id, salt);
+            value.push_str(";temp-gruu=");
+            value.push_str(&quote(&temporary));
+        }
+    }
+
+    /// The way that a device shall send its requests by: the one that it came (RFC 3608 section 6.3).
+    fn service_route(&self, flow: &Flow) -> String {
+        let sent_by = self.sent_by(&(*flow).into());
+        match flow.transport {
+            Transport::Udp | Transport::Local => format!("<sip:{sent_by};lr>"),
+            other => format!("<sip:{sent_by};transport={};lr>", other.uri_param()),
+        }
+    }
+
+    /// Nobody registers for another: From must be an address of the user that To names (RFC 3261 section 10.2).
+    fn check_registering_party(&self, arrival: &Arrival<'_>, user: &User) -> Result<(), Refusal> {
+        let from = arrival
+            .request
+            .from()
+            .and_then(Result::ok)
+            .and_then(|from| from.uri().ok())
+            .ok_or(Refusal::BadHeader("From"))?;
+        let is_ours = from
+            .host()
+            .is_some_and(|host| self.config.is_our_host(&host, arrival.flow.local));
+        let name = self.user_name(&from).filter(|_| is_ours);
+        if name.is_some_and(|name| user.may_call_as(&name)) {
+            return Ok(());
+        }
+        Err(Refusal::NotYours {
+            user: user.name.clone(),
+            address: from.as_str().to_owned(),
+        })
     }
 
     fn tell_changes(&mut self, aor: &Aor, known: &Bindings, kept: &Bindings, removed: &Bindings) {
@@ -199,6 +281,7 @@ impl BindingRecord {
             cseq: binding.cseq,
             instance: binding.instance.as_deref().map(str::to_owned),
             reg_id: binding.reg_id,
+            path: binding.path.as_deref().map(str::to_owned),
             transport: binding.flow.transport.via_token().to_owned(),
             local: binding.flow.local,
             remote: binding.flow.remote,
@@ -223,6 +306,7 @@ impl BindingRecord {
             cseq: self.cseq,
             instance: self.instance.map(Into::into),
             reg_id: self.reg_id,
+            path: self.path.map(Into::into),
             flow: Flow {
                 transport,
                 local: self.local,
@@ -239,7 +323,7 @@ impl BindingRecord {
 /// A registrar must know every extension that a REGISTER requires (RFC 3261 section 10.3, step 2).
 fn check_require(request: &viaduct_sip::Message) -> Result<(), Refusal> {
     /// Understood, or of no consequence to a registrar.
-    const KNOWN: [&[u8]; 2] = [b"path", b"outbound"];
+    const KNOWN: [&[u8]; 3] = [b"path", b"outbound", b"gruu"];
     let unknown = request
         .values(HeaderName::Require)
         .filter(|tag| !KNOWN.iter().any(|k| k.eq_ignore_ascii_case(tag)));

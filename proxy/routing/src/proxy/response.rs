@@ -202,6 +202,9 @@ impl Proxy {
 
     /// A branch ended without success. The relay forgets it, and the caller is told when it was the last.
     pub(super) fn branch_failed(&mut self, now: Instant, id: ContextId, index: usize, best: Best) {
+        if self.try_other_flow(now, id, index, &best) {
+            return;
+        }
         let Some(context) = self.contexts.get_mut(id) else {
             return;
         };
@@ -315,18 +318,19 @@ impl Proxy {
         }
     }
 
-    /// A lone 503 would make the caller avoid this proxy, not the one behind it (RFC 3261 section 16.7, step 6).
+    /// A lone 503 would make the caller avoid this proxy, not the one behind it (RFC 3261 section 16.7, step 6), and that
+    /// a flow failed means nothing to a caller (RFC 5626 section 5.3).
     fn send_received_refusal(&mut self, now: Instant, id: ContextId, response: &Message) {
-        match response.status().map(StatusCode::get) {
+        let status = match response.status().map(StatusCode::get) {
             Some(401 | 407) => return self.send_challenges(now, id, response),
-            Some(503) => {}
+            Some(430) => StatusCode::TEMPORARILY_UNAVAILABLE,
+            Some(503) => StatusCode::SERVER_INTERNAL_ERROR,
             _ => return self.send_upstream(now, id, response, None),
-        }
+        };
         let Some(context) = self.contexts.get(id) else {
             return;
         };
         let (server, flow, request) = (context.server, context.flow, context.request.clone());
-        let status = StatusCode::SERVER_INTERNAL_ERROR;
         let answer = self.answer_builder(&request, flow, status);
         self.respond(now, server, status, answer);
     }

@@ -2,12 +2,13 @@
 
 use std::time::Instant;
 
-use viaduct_sip::{Contact, Message, Method};
+use viaduct_sip::{Contact, Message, Method, StatusCode};
 
-use super::targets::Group;
+use super::targets::{Asked, Group};
 use super::{Alarm, Proxy};
+use crate::Refusal;
 use crate::config::Redirects;
-use crate::context::{ContextId, Target};
+use crate::context::{Best, ContextId, Target};
 
 impl Proxy {
     /// Tries the next group of targets. Without one, nothing happens.
@@ -90,6 +91,10 @@ impl Proxy {
             return false;
         };
         let at = context.flow.local;
+        let asked = Asked {
+            serially: false,
+            secure: context.is_secure(),
+        };
         let mut group = Group::new();
         for contact in response.contacts().filter_map(Result::ok) {
             let Contact::Addr(addr) = contact else { continue };
@@ -100,7 +105,7 @@ impl Proxy {
             let Some(name) = self.user_name(&uri) else {
                 continue;
             };
-            if let Ok(found) = self.targets(now, &name, &caller, false) {
+            if let Ok(found) = self.targets(now, &name, &caller, asked) {
                 group.extend(found.into_iter().flatten());
             }
         }
@@ -132,6 +137,43 @@ impl Proxy {
         }
         self.branch_done(now, id, index);
         self.start_group(now, id, fresh, breadth);
+        true
+    }
+}
+
+impl Proxy {
+    /// Tries another flow to the device of a branch when the one that was tried is dead (RFC 5626 section 7). False when
+    /// there is none, or when it was not the flow that failed.
+    pub(super) fn try_other_flow(&mut self, now: Instant, id: ContextId, index: usize, best: &Best) -> bool {
+        let Some(context) = self.contexts.get_mut(id) else {
+            return false;
+        };
+        let is_wanted = !context.answered && !context.cancelled;
+        let branch = &mut context.branches[index];
+        let is_dead = match best {
+            Best::Local(Refusal::FlowGone) | Best::Timeout => true,
+            Best::Received(response) => {
+                matches!(response.status().map(StatusCode::get), Some(430 | 408))
+            }
+            Best::Local(_) | Best::Terminated => false,
+        };
+        if !is_wanted || !is_dead || branch.given_up || branch.is_cancelled {
+            return false;
+        }
+        let mut others = std::mem::take(&mut branch.target.other_flows).into_iter();
+        let Some(mut next) = others.next() else {
+            return false;
+        };
+        next.other_flows = others.collect();
+        next.patience = (!next.other_flows.is_empty()).then_some(self.config.times.flow_patience);
+        let breadth = branch.breadth;
+        let was_starting = std::mem::replace(&mut context.starting, true);
+        self.branch_done(now, id, index);
+        self.start_branch(now, id, next, breadth);
+        if let Some(context) = self.contexts.get_mut(id) {
+            context.starting = was_starting;
+        }
+        self.finish_if_done(now, id);
         true
     }
 }

@@ -1,12 +1,18 @@
 //! Where a dialled name leads, and in which order its targets are tried (RFC 3261 section 16.6).
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
+
+use viaduct_sip::Uri;
+use viaduct_txn::Hop;
 
 use super::{Proxy, SERVICE_FLOW};
 use crate::config::{Destination, Ring, Service};
 use crate::context::{Target, Way};
-use crate::{Flags, Refusal, User};
+use crate::gruu::{Device, NotOurs, Wanted};
+use crate::location::{Binding, Bindings};
+use crate::{Refusal, User};
 
 /// Targets that are tried at the same time. Groups are tried one after the other.
 pub(super) type Group = Vec<Target>;
@@ -14,18 +20,26 @@ pub(super) type Group = Vec<Target>;
 /// A target and how much it is preferred, in thousandths.
 type Ranked = (u16, Target);
 
+/// How a request wants its targets.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    /// One group after another. Otherwise everything is one group, as for requests that nobody waits long for.
+    pub(super) serially: bool,
+    /// Over secure transports only: the Request-URI is a `sips` one.
+    pub(super) secure: bool,
+}
+
 /// The preference of what has none of its own.
 const Q_MAX: u16 = 1_000;
 
 impl Proxy {
-    /// Where a dialled name leads. `serially` keeps the order of preference; otherwise everything is one group, as for
-    /// requests that nobody waits long for.
+    /// Where a dialled name leads.
     pub(super) fn targets(
         &mut self,
         now: Instant,
         dialled: &str,
         caller: &User,
-        serially: bool,
+        asked: Asked,
     ) -> Result<Vec<Group>, Refusal> {
         let rule = self
             .config
@@ -47,7 +61,7 @@ impl Proxy {
                         continue;
                     };
                     is_known = true;
-                    found.push(self.contacts_of(now, &user));
+                    found.push(self.contacts_of(now, &user, asked.secure));
                 }
             }
         }
@@ -58,7 +72,7 @@ impl Proxy {
                 Refusal::UnknownUser
             });
         }
-        let mut groups = match (serially, ring) {
+        let mut groups = match (asked.serially, ring) {
             (false, _) => {
                 let all = found.into_iter().flatten();
                 vec![all.map(|(_, target)| target).collect()]
@@ -70,34 +84,103 @@ impl Proxy {
         Ok(groups)
     }
 
+    /// Where a GRUU leads: to one device, over whichever of its flows lives (RFC 5627 section 6.1).
+    pub(super) fn gruu_targets(
+        &self,
+        now: Instant,
+        wanted: Result<Wanted, NotOurs>,
+        secure: bool,
+    ) -> Result<Vec<Group>, Refusal> {
+        let wanted = wanted.map_err(|NotOurs| Refusal::UnknownUser)?;
+        let user = self.users.get(&wanted.user).ok_or(Refusal::UnknownUser)?;
+        let bindings = self.bindings_of_device(now, &wanted);
+        if bindings.is_empty() {
+            return Err(match wanted.device {
+                Device::Instance(_) => Refusal::NotRegistered,
+                // It was good for a registration that has ended.
+                Device::Marked { .. } => Refusal::UnknownUser,
+            });
+        }
+        let mut ranked = self.targets_of(bindings, user, secure);
+        ranked.truncate(1);
+        if ranked.is_empty() {
+            return Err(Refusal::NotRegistered);
+        }
+        Ok(by_preference(ranked))
+    }
+
+    /// The contact that a Request-URI stands for when it is a GRUU of ours: the one that is reached over `hop`, or the one
+    /// that the device has registered since.
+    pub(super) fn contact_of_gruu(
+        &self,
+        now: Instant,
+        uri: &str,
+        at: SocketAddr,
+        hop: &Hop,
+    ) -> Option<Arc<Binding>> {
+        let uri = Uri::parse(uri).ok()?;
+        if !uri.host().is_some_and(|host| self.config.is_our_host(&host, at)) {
+            return None;
+        }
+        let wanted = self.gruus.read(&uri)?.ok()?;
+        let bindings = self.bindings_of_device(now, &wanted);
+        let same_flow = bindings
+            .iter()
+            .find(|binding| matches!(hop, Hop::Flow(flow) if *flow == binding.flow));
+        same_flow.or(bindings.first()).cloned()
+    }
+
+    fn bindings_of_device(&self, now: Instant, wanted: &Wanted) -> Bindings {
+        let Some(aor) = self.aor_of(&wanted.user) else {
+            return Bindings::new();
+        };
+        let mut bindings = self.location.lookup(&aor, now);
+        bindings.retain(|binding| self.gruus.is_of(&wanted.device, binding));
+        bindings
+    }
+
     /// The registered contacts of a user.
-    fn contacts_of(&self, now: Instant, user: &Arc<User>) -> Vec<Ranked> {
+    fn contacts_of(&self, now: Instant, user: &Arc<User>, secure: bool) -> Vec<Ranked> {
         let Some(aor) = self.aor_of(&user.name) else {
             return Vec::new();
         };
-        let bindings = self.location.lookup(&aor, now);
-        let targets = bindings.iter().map(|binding| {
+        self.targets_of(self.location.lookup(&aor, now), user, secure)
+    }
+
+    /// Targets for bindings, one for each device: several flows to one device are tried one after another and never at
+    /// the same time (RFC 5626 section 7). A call that must be secure goes over secure flows only (RFC 5630 section 5.3).
+    fn targets_of(&self, bindings: Bindings, user: &Arc<User>, secure: bool) -> Vec<Ranked> {
+        let mut found: Vec<(Option<Arc<str>>, Ranked)> = Vec::new();
+        for binding in bindings {
+            if secure && !binding.flow.transport.is_secure() {
+                continue;
+            }
             let target = Target {
-                uri: binding.uri.clone(),
-                way: Way::Hop(binding.flow.into()),
                 flags: binding.flags,
                 user: Some(Arc::clone(user)),
-                service: None,
-                patience: None,
+                path: binding.path.clone(),
+                ..Target::new(binding.uri.clone(), Way::Hop(binding.flow.into()))
             };
-            (binding.q, target)
-        });
-        targets.collect()
+            let device = binding.instance.clone().filter(|_| binding.reg_id.is_some());
+            let known = found
+                .iter_mut()
+                .find(|(known, _)| device.is_some() && *known == device);
+            match known {
+                Some((_, (_, first))) => {
+                    first.patience = Some(self.config.times.flow_patience);
+                    first.other_flows.push(target);
+                }
+                None => found.push((device, (binding.q, target))),
+            }
+        }
+        found.into_iter().map(|(_, ranked)| ranked).collect()
     }
 
     fn service_target(&self, service: Service) -> Target {
+        let uri = format!("sip:{}@{}", service.name(), self.config.domain);
         Target {
-            uri: format!("sip:{}@{}", service.name(), self.config.domain).into(),
-            way: Way::Hop(SERVICE_FLOW.into()),
-            flags: Flags::NONE,
-            user: None,
             service: Some(service),
-            patience: None,
+            ..Target::new(uri, Way::Hop(SERVICE_FLOW.into()))
         }
     }
 

@@ -47,7 +47,8 @@ impl Desk {
             limits: &self.limits,
             contacts_max: None,
         };
-        registrar.register(&self.location, &aor(), &request, flow(), self.now)
+        let extensions = Extensions::read(&request, false, &self.limits)?;
+        registrar.register(&self.location, &aor(), &request, &extensions, (flow(), self.now))
     }
 
     fn uris(&self) -> Vec<String> {
@@ -205,11 +206,18 @@ fn one_bad_contact_leaves_every_binding_as_it_was() {
 fn a_page_loaded_again_replaces_its_contact() {
     let mut desk = Desk::new();
     let device = |user: &str| {
-        format!("Contact: <sip:{user}@x.invalid;transport=ws>;+sip.instance=\"<urn:uuid:1>\";reg-id=1\r\n")
+        format!(
+            "Supported: outbound\r\n\
+             Contact: <sip:{user}@x.invalid;transport=ws>;+sip.instance=\"<urn:uuid:1>\";reg-id=1\r\n"
+        )
     };
     desk.register(&device("one")).unwrap();
     let done = desk.register(&device("two")).unwrap();
     assert_eq!(desk.uris(), ["sip:two@x.invalid;transport=ws"]);
+    assert_eq!(
+        done.replaced.iter().map(|old| &*old.uri).collect::<Vec<_>>(),
+        ["sip:one@x.invalid;transport=ws"]
+    );
     let value = contact_value(&done.bindings[0], desk.now);
     assert_eq!(
         value,
@@ -278,7 +286,13 @@ fn a_websocket_contact_carries_its_branch_flag() {
         ..flow()
     };
     let done = registrar
-        .register(&desk.location, &aor(), &request, flow, desk.now)
+        .register(
+            &desk.location,
+            &aor(),
+            &request,
+            &Extensions::default(),
+            (flow, desk.now),
+        )
         .unwrap();
     assert!(done.bindings[0].flags.has(Flag::DstWs));
 }
