@@ -174,7 +174,7 @@ mod tests {
         let secret = store.secret("tokens", || [7; 32]).unwrap();
         let put = |user: &str, uri: &str| Change::Put {
             aor: aor(user),
-            record: record(uri),
+            record: Box::new(record(uri)),
         };
         let changes = [
             put("alice", "sip:a@h"),

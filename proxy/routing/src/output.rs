@@ -84,7 +84,7 @@ pub enum Change {
         /// Whose.
         aor: Aor,
         /// The contact and everything about it.
-        record: BindingRecord,
+        record: Box<BindingRecord>,
     },
     /// A binding is gone.
     Delete {

@@ -328,7 +328,7 @@ mod tests {
     fn put(user: &str) -> Vec<Change> {
         vec![Change::Put {
             aor: aor(user),
-            record: record("sip:a@h"),
+            record: Box::new(record("sip:a@h")),
         }]
     }
 

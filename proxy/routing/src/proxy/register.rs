@@ -85,7 +85,7 @@ impl Proxy {
         let clock = self.shard.clock;
         let put = done.kept.iter().map(|binding| Change::Put {
             aor: aor.clone(),
-            record: BindingRecord::new(binding, now, clock),
+            record: Box::new(BindingRecord::new(binding, now, clock)),
         });
         let gone = done.removed.iter().chain(&done.replaced);
         let delete = gone.map(|binding| Change::Delete {
