@@ -81,6 +81,9 @@ impl RegisterRefusal {
         match self {
             Self::BadContact => "bad_contact",
             Self::BadWildcard => "bad_wildcard",
+            Self::BadPath => "bad_path",
+            Self::PathUnsupported => "path_unsupported",
+            Self::NoOutbound => "no_outbound",
             Self::TooLarge => "contacts_too_large",
             Self::TooBrief => "too_brief",
             Self::OutOfOrder => "out_of_order",
