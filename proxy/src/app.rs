@@ -266,6 +266,7 @@ impl Gateway {
             media,
         };
         let live = Live::new(file, loaded, parts, inspector.clone(), stopper.clone());
+        tokio::spawn(live.clone().watch_certificates());
         tokio::spawn(control.serve(inspector, live.clone(), stopper.clone()));
         health.set_ready(true);
         Ok(Self {

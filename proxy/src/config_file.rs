@@ -7,8 +7,8 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use viaduct_ng::flags::{Severity, parse_opensips};
 use viaduct_settings::{
-    Certificate, Diagnostics, Environment, FlagProblem, GatewaySettings, Loaded, Unavailable, decode_utf8,
-    load_gateway,
+    Certificate, CertificateKeys, Diagnostics, Environment, FlagProblem, GatewaySettings, Loaded,
+    Unavailable, decode_utf8, load_gateway,
 };
 
 /// The files and variables around a configuration file.
@@ -85,8 +85,14 @@ fn resolve_paths(settings: &mut GatewaySettings, folder: &Path) {
     let resolve = |path: &mut String| *path = folder.join(&*path).to_string_lossy().into_owned();
     resolve(&mut settings.site.state_dir);
     resolve(&mut settings.control_socket);
-    if let Certificate::Files { cert, key } = &mut settings.tls.certificate {
+    let tls = &mut settings.tls;
+    if let Certificate::Files { cert, key } = &mut tls.certificate {
         resolve(cert);
         resolve(key);
     }
+    for CertificateKeys { cert, key } in &mut tls.certificates {
+        resolve(cert);
+        resolve(key);
+    }
+    tls.client_authorities.iter_mut().for_each(resolve);
 }

@@ -3,6 +3,7 @@
 //! A reload reads the file again, refuses it as a whole if anything in it is wrong, and otherwise hands every part what
 //! concerns it. Nothing that exists ends because of it: calls and connections go on under what they began with.
 
+mod certificates;
 mod condition;
 mod report;
 

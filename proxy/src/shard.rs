@@ -56,6 +56,8 @@ pub(crate) enum ShardInput {
     Message { flow: Flow, message: Message },
     /// Octets came that are no message.
     BadMessage { flow: Flow, error: Box<ParseError> },
+    /// The peer of a connection has proven to have these names, with a certificate.
+    Proven { conn: ConnId, names: Arc<[String]> },
     /// A connection is gone.
     Closed(ConnId),
     /// The relay in this process answered.
@@ -251,6 +253,7 @@ impl ShardThread {
         match input {
             ShardInput::Message { flow, message } => self.proxy.handle_message(now, flow, &message),
             ShardInput::BadMessage { flow, error } => self.proxy.handle_bad_message(now, flow, &error),
+            ShardInput::Proven { conn, names } => self.proxy.handle_peer_proven(conn, names),
             ShardInput::Closed(conn) => self.proxy.handle_connection_closed(now, conn),
             ShardInput::Relay { ticket, reply } => self.proxy.handle_relay(now, ticket, reply),
             ShardInput::Stored { ticket, stored } => self.proxy.handle_stored(now, ticket, stored),

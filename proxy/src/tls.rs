@@ -1,25 +1,27 @@
-//! Certificates: from files, or made here and kept.
+//! TLS: which certificate a client is shown, and what a client has to show.
 
-use std::fs;
+mod failure;
+mod files;
+
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use anyhow::{Context, bail};
-use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
+use anyhow::Context;
 use rustls::ServerConfig;
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::aws_lc_rs::{Ticketer, default_provider};
+use rustls::server::{
+    ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert, WebPkiClientVerifier,
+};
+use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
-use viaduct_settings::{Certificate, TlsSettings, TlsVersion};
+use viaduct_settings::{Certificate, ClientCertificates, TlsSettings, TlsVersion};
 
-use crate::private;
-
-/// Where a certificate of our own is kept, under the state folder.
-const OWN_CERTIFICATE: &str = "tls/certificate.pem";
-const OWN_KEY: &str = "tls/key.pem";
-/// The names that the certificate was made for.
-const OWN_NAMES: &str = "tls/names.txt";
+pub(crate) use self::failure::{Failure, FailureCounts};
+use self::files::Chain;
+pub(crate) use self::files::{Stamp, identities_of, names_of};
 
 /// What the secure listeners answer with. A connection keeps what it began with; those that begin after a change get
 /// the new one.
@@ -29,21 +31,26 @@ pub(crate) struct Secure {
     pub(crate) web: TlsSource,
     /// For SIP.
     pub(crate) sip: TlsSource,
+    files: Files,
+    tickets: Arc<dyn ProducesTickets>,
+    chains: Mutex<Vec<Chain>>,
+}
+
+/// What is read besides the files that the settings name.
+#[derive(Debug, Clone)]
+struct Files {
     /// The state folder.
     folder: PathBuf,
     /// How this machine is called, for a certificate of our own.
     names: Vec<String>,
-    chain: Mutex<Chain>,
 }
-
-type Chain = Vec<CertificateDer<'static>>;
 
 /// Certificates that were read and are good, before they are used.
 #[derive(Debug)]
 pub(crate) struct Prepared {
     web: Arc<ServerConfig>,
     sip: Arc<ServerConfig>,
-    chain: Chain,
+    chains: Vec<Chain>,
 }
 
 /// The configuration of one kind of listener, as it is at the moment.
@@ -55,51 +62,123 @@ pub(crate) struct TlsSource {
 impl Secure {
     /// Reads or makes what the settings name.
     pub(crate) fn new(settings: &TlsSettings, folder: &Path, names: Vec<String>) -> anyhow::Result<Self> {
-        let Prepared { web, sip, chain } = Prepared::new(settings, folder, &names)?;
+        let files = Files {
+            folder: folder.to_owned(),
+            names,
+        };
+        let tickets = new_tickets()?;
+        let Prepared { web, sip, chains } = Prepared::new(settings, &files, &tickets)?;
         Ok(Self {
             web: TlsSource::new(web),
             sip: TlsSource::new(sip),
-            folder: folder.to_owned(),
-            names,
-            chain: Mutex::new(chain),
+            files,
+            tickets,
+            chains: Mutex::new(chains),
         })
     }
 
     /// Reads again what the settings name. Nothing is used of it yet.
     pub(crate) fn prepare(&self, settings: &TlsSettings) -> anyhow::Result<Prepared> {
-        Prepared::new(settings, &self.folder, &self.names)
+        Prepared::new(settings, &self.files, &self.tickets)
     }
 
-    /// Uses it for connections that begin from here on. True when it is another certificate.
-    pub(crate) fn install(&self, prepared: Prepared) -> bool {
-        let Prepared { web, sip, chain } = prepared;
+    /// Uses it for connections that begin from here on.
+    pub(crate) fn install(&self, prepared: Prepared) {
+        let Prepared { web, sip, chains } = prepared;
         self.web.replace(web);
         self.sip.replace(sip);
-        let mut current = self.chain.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_other = *current != chain;
-        *current = chain;
-        is_other
+        *self.chains.lock().unwrap_or_else(PoisonError::into_inner) = chains;
     }
 
-    /// Whether it is another certificate than the one in use.
+    /// Whether there are other certificates than those in use.
     pub(crate) fn is_other(&self, prepared: &Prepared) -> bool {
-        *self.chain.lock().unwrap_or_else(PoisonError::into_inner) != prepared.chain
+        *self.chains.lock().unwrap_or_else(PoisonError::into_inner) != prepared.chains
     }
 }
 
 impl Prepared {
-    fn new(settings: &TlsSettings, folder: &Path, names: &[String]) -> anyhow::Result<Self> {
-        let (chain, key) = match &settings.certificate {
-            Certificate::SelfSigned => own_certificate(folder, names)?,
-            Certificate::Files { cert, key } => (read_chain(Path::new(cert))?, read_key(Path::new(key))?),
+    fn new(
+        settings: &TlsSettings,
+        files: &Files,
+        tickets: &Arc<dyn ProducesTickets>,
+    ) -> anyhow::Result<Self> {
+        let provider = Arc::new(default_provider());
+        let certificates = ByName::read(settings, files, &provider)?;
+        let chains = certificates.chains.clone();
+        let maker = Maker {
+            settings,
+            provider,
+            certificates: Arc::new(certificates),
         };
-        let config = |alpn: &[&str]| server_config(settings, chain.clone(), key.clone_key(), alpn);
         Ok(Self {
-            web: config(&["http/1.1"])?,
-            sip: config(&[])?,
-            chain,
+            web: maker.web(tickets)?,
+            sip: maker.sip(tickets)?,
+            chains,
         })
     }
+}
+
+/// Makes configurations that differ in little.
+struct Maker<'a> {
+    settings: &'a TlsSettings,
+    provider: Arc<CryptoProvider>,
+    certificates: Arc<ByName>,
+}
+
+impl Maker<'_> {
+    /// For browsers, which have no certificates.
+    fn web(&self, tickets: &Arc<dyn ProducesTickets>) -> anyhow::Result<Arc<ServerConfig>> {
+        let builder = self.builder()?.with_no_client_auth();
+        let mut config = builder.with_cert_resolver(self.certificates.clone());
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(finished(config, tickets.clone()))
+    }
+
+    /// For phones and proxies, which may have some.
+    fn sip(&self, tickets: &Arc<dyn ProducesTickets>) -> anyhow::Result<Arc<ServerConfig>> {
+        let (policy, authorities) = (
+            self.settings.client_certificates,
+            &self.settings.client_authorities,
+        );
+        let builder = self.builder()?;
+        let (builder, tickets) = match authorities {
+            Some(file) if policy != ClientCertificates::None => {
+                let roots = Arc::new(files::read_authorities(Path::new(file))?);
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots, self.provider.clone());
+                let verifier = match policy {
+                    ClientCertificates::Optional => verifier.allow_unauthenticated(),
+                    ClientCertificates::None | ClientCertificates::Required => verifier,
+                };
+                let verifier = verifier.build().context("tls.client_authorities")?;
+                // A resumed session is not looked at again: with tickets of former authorities it would pass.
+                (builder.with_client_cert_verifier(verifier), new_tickets()?)
+            }
+            _ => (builder.with_no_client_auth(), tickets.clone()),
+        };
+        let config = builder.with_cert_resolver(self.certificates.clone());
+        Ok(finished(config, tickets))
+    }
+
+    fn builder(&self) -> anyhow::Result<rustls::ConfigBuilder<ServerConfig, rustls::WantsVerifier>> {
+        let versions: &[&rustls::SupportedProtocolVersion] = match self.settings.min_version {
+            TlsVersion::Tls12 => &[&TLS12, &TLS13],
+            TlsVersion::Tls13 => &[&TLS13],
+        };
+        ServerConfig::builder_with_provider(self.provider.clone())
+            .with_protocol_versions(versions)
+            .context("choosing TLS versions")
+    }
+}
+
+/// Sessions are resumed from tickets that clients keep: nothing is stored here for each of them.
+fn finished(mut config: ServerConfig, tickets: Arc<dyn ProducesTickets>) -> Arc<ServerConfig> {
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.ticketer = tickets;
+    Arc::new(config)
+}
+
+fn new_tickets() -> anyhow::Result<Arc<dyn ProducesTickets>> {
+    Ticketer::new().context("making a key for session tickets")
 }
 
 impl TlsSource {
@@ -111,9 +190,8 @@ impl TlsSource {
 
     /// For one connection that begins.
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(Arc::clone(
-            &self.current.read().unwrap_or_else(PoisonError::into_inner),
-        ))
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        TlsAcceptor::from(Arc::clone(&current))
     }
 
     fn replace(&self, config: Arc<ServerConfig>) {
@@ -121,120 +199,70 @@ impl TlsSource {
     }
 }
 
-/// A server configuration for one protocol (ALPN names; none for SIP).
-fn server_config(
-    settings: &TlsSettings,
-    chain: Chain,
-    key: PrivateKeyDer<'static>,
-    alpn: &[&str],
-) -> anyhow::Result<Arc<ServerConfig>> {
-    let versions: &[&rustls::SupportedProtocolVersion] = match settings.min_version {
-        TlsVersion::Tls12 => &[&TLS12, &TLS13],
-        TlsVersion::Tls13 => &[&TLS13],
-    };
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(versions)
-        .context("choosing TLS versions")?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .context("the certificate and its key do not belong together")?;
-    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-    Ok(Arc::new(config))
+/// Certificates by the names in them, for clients that say whom they want to reach (RFC 6066 section 3).
+#[derive(Debug)]
+struct ByName {
+    default: Arc<CertifiedKey>,
+    /// In lower case; a name that begins with `*.` stands for one label.
+    names: HashMap<String, Arc<CertifiedKey>>,
+    chains: Vec<Chain>,
 }
 
-/// The certificate that was made before for these names, or a new one. Kept, so that a browser that accepted it once
-/// need not be asked again.
-fn own_certificate(
-    folder: &Path,
-    names: &[String],
-) -> anyhow::Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
-    let wanted = names.join("\n");
-    let (certificate, key) = (folder.join(OWN_CERTIFICATE), folder.join(OWN_KEY));
-    let known = fs::read_to_string(folder.join(OWN_NAMES)).is_ok_and(|known| known == wanted);
-    if known && let (Ok(chain), Ok(key)) = (read_chain(&certificate), read_key(&key)) {
-        return Ok((chain, key));
+impl ByName {
+    fn read(settings: &TlsSettings, files: &Files, provider: &CryptoProvider) -> anyhow::Result<Self> {
+        let pair = |cert: &str, key: &str| -> anyhow::Result<_> {
+            Ok((
+                files::read_chain(Path::new(cert))?,
+                files::read_key(Path::new(key))?,
+            ))
+        };
+        let default = match &settings.certificate {
+            Certificate::SelfSigned => files::own_certificate(&files.folder, &files.names)?,
+            Certificate::Files { cert, key } => pair(cert, key)?,
+        };
+        let mut all = vec![default];
+        for further in &settings.certificates {
+            all.push(pair(&further.cert, &further.key)?);
+        }
+        let mut names = HashMap::new();
+        let mut chains = Vec::new();
+        let mut first = None;
+        for (chain, key) in all {
+            let names_here = chain.first().and_then(names_of).unwrap_or_default();
+            let certified = CertifiedKey::from_der(chain.clone(), key, provider)
+                .with_context(|| format!("the certificate for {} and its key", names_here.join(", ")))?;
+            let certified = Arc::new(certified);
+            for name in names_here {
+                // Of two for one name, the one that stands first counts.
+                names
+                    .entry(name.to_ascii_lowercase())
+                    .or_insert_with(|| Arc::clone(&certified));
+            }
+            chains.push(chain);
+            first.get_or_insert(certified);
+        }
+        Ok(Self {
+            default: first.context("there is no certificate")?,
+            names,
+            chains,
+        })
     }
-    let mut params = CertificateParams::new(names.to_vec()).context("naming a self-signed certificate")?;
-    let mut subject = DistinguishedName::new();
-    subject.push(
-        DnType::CommonName,
-        names.first().map_or("viaduct", String::as_str),
-    );
-    params.distinguished_name = subject;
-    // Browsers refuse certificates that are valid for longer than 825 days, also when they were accepted by hand.
-    let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
-    let last = today.saturating_add(jiff::Span::new().days(800));
-    params.not_before = rcgen::date_time_ymd(today.year().into(), today.month() as u8, today.day() as u8);
-    params.not_after = rcgen::date_time_ymd(last.year().into(), last.month() as u8, last.day() as u8);
-    let pair = KeyPair::generate().context("making a key")?;
-    let made = params.self_signed(&pair).context("signing a certificate")?;
-    private::make_folder(&folder.join("tls"))?;
-    fs::write(&certificate, made.pem()).with_context(|| format!("writing {}", certificate.display()))?;
-    private::write(&key, &pair.serialize_pem())?;
-    fs::write(folder.join(OWN_NAMES), wanted).context("writing the names of the certificate")?;
-    Ok((read_chain(&certificate)?, read_key(&key)?))
-}
 
-fn read_chain(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
-    let chain = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .with_context(|| format!("reading the certificate {}", path.display()))?;
-    if chain.is_empty() {
-        bail!("{} holds no certificate", path.display());
+    fn find(&self, name: Option<&str>) -> &Arc<CertifiedKey> {
+        let by_name = || {
+            let name = name?.to_ascii_lowercase();
+            let star = || self.names.get(&format!("*.{}", name.split_once('.')?.1));
+            self.names.get(&name).or_else(star)
+        };
+        by_name().unwrap_or(&self.default)
     }
-    Ok(chain)
 }
 
-fn read_key(path: &Path) -> anyhow::Result<PrivateKeyDer<'static>> {
-    PrivateKeyDer::from_pem_file(path).with_context(|| format!("reading the key {}", path.display()))
-}
-
-/// The DNS names that a certificate is for. `None` when it cannot be read as one.
-pub(crate) fn names_of(certificate: &CertificateDer<'_>) -> Option<Vec<String>> {
-    let parsed = webpki::EndEntityCert::try_from(certificate).ok()?;
-    Some(parsed.valid_dns_names().map(str::to_owned).collect())
+impl ResolvesServerCert for ByName {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(self.find(hello.server_name())))
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_certificate_is_made_once_and_again_only_for_other_names() {
-        let folder = std::env::temp_dir().join(format!("viaduct-tls-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&folder);
-        let names = |first: &str| vec![first.to_owned(), "127.0.0.1".to_owned()];
-        let (first, _) = own_certificate(&folder, &names("localhost")).unwrap();
-        let (again, _) = own_certificate(&folder, &names("localhost")).unwrap();
-        let (other, _) = own_certificate(&folder, &names("example.com")).unwrap();
-        assert_eq!(first, again);
-        assert_ne!(first, other);
-        assert_eq!(names_of(&other[0]).unwrap(), ["example.com"]);
-        let mode = std::os::unix::fs::PermissionsExt::mode(
-            &fs::metadata(folder.join(OWN_KEY)).unwrap().permissions(),
-        );
-        assert_eq!(mode & 0o777, 0o600);
-        let settings = TlsSettings {
-            certificate: Certificate::SelfSigned,
-            min_version: TlsVersion::Tls12,
-        };
-        let secure = Secure::new(&settings, &folder, names("example.com")).unwrap();
-        let alpn = |source: &TlsSource| source.acceptor().config().alpn_protocols.clone();
-        assert_eq!(alpn(&secure.web), [b"http/1.1".to_vec()]);
-        assert!(alpn(&secure.sip).is_empty());
-        let again = secure.prepare(&settings).unwrap();
-        assert!(!secure.is_other(&again) && !secure.install(again));
-        fs::remove_dir_all(folder).unwrap();
-    }
-
-    #[test]
-    fn missing_and_empty_files_are_named() {
-        let path = std::env::temp_dir().join(format!("viaduct-empty-{}.pem", std::process::id()));
-        fs::write(&path, "").unwrap();
-        let error = format!("{:#}", read_chain(&path).unwrap_err());
-        assert!(error.contains("viaduct-empty"), "{error}");
-        assert!(format!("{:#}", read_key(Path::new("/no/such.key")).unwrap_err()).contains("/no/such.key"));
-        fs::remove_file(path).unwrap();
-    }
-}
+mod tests;

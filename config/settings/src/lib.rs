@@ -69,7 +69,7 @@ pub use self::gateway::service::{
     RegistrarSettings, TimerSettings,
 };
 pub use self::gateway::site::{PublicIp, SiteSettings};
-pub use self::gateway::tls::{Certificate, TlsSettings, TlsVersion};
+pub use self::gateway::tls::{Certificate, CertificateKeys, ClientCertificates, TlsSettings, TlsVersion};
 pub use self::gateway::users::{Algorithm, Credentials, Profile, Transport, User};
 pub use self::gateway::{GatewaySettings, load_gateway};
 pub use self::listener::Layer;

@@ -107,6 +107,8 @@ pub struct Proxy {
     is_draining: bool,
     refused_for: Reasons,
     unread_for: Reasons,
+    /// What peers with certificates have proven to be.
+    proven: HashMap<ConnId, Arc<[String]>>,
 }
 
 /// What a timer of this crate is for.
@@ -166,6 +168,7 @@ impl Proxy {
             is_draining: false,
             refused_for: Reasons::default(),
             unread_for: Reasons::default(),
+            proven: HashMap::new(),
         }
     }
 
@@ -194,8 +197,22 @@ impl Proxy {
         self.drain_layer(now);
     }
 
+    /// The peer of a connection has proven to have these names: those in its certificate (RFC 5922 section 7.1), in lower
+    /// case. Tell it before the first message of the connection; it holds until the connection is gone.
+    pub fn handle_peer_proven(&mut self, conn: ConnId, names: Arc<[String]>) {
+        self.proven.insert(conn, names);
+    }
+
+    /// The names that the peer of a flow has proven to have. None without a certificate.
+    pub fn proven_names(&self, flow: &Flow) -> &[String] {
+        flow.conn
+            .and_then(|conn| self.proven.get(&conn))
+            .map_or(&[], |names| names)
+    }
+
     /// A connection is gone, with everything that was reached over it.
     pub fn handle_connection_closed(&mut self, now: Instant, conn: ConnId) {
+        self.proven.remove(&conn);
         self.connection_closed(now, conn);
         self.drain_layer(now);
     }

@@ -138,10 +138,7 @@ async fn connection(
         None => talk(&net, TokioIo::new(stream), router, peer).await,
         Some(tls) => match timeout(net.tuning().times.handshake, tls.acceptor().accept(stream)).await {
             Ok(Ok(stream)) => talk(&net, TokioIo::new(stream), router, peer).await,
-            Ok(Err(error)) => {
-                net.conns.counters.tls_failures.fetch_add(1, Ordering::Relaxed);
-                tracing::debug!(%remote, "TLS handshake failed: {error}");
-            }
+            Ok(Err(error)) => net.tls_failed(remote, &error),
             Err(_) => {
                 net.conns.counters.idle_peers.fetch_add(1, Ordering::Relaxed);
             }

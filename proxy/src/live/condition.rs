@@ -15,6 +15,7 @@ pub(crate) struct Condition {
     is_draining: AtomicBool,
     reloads: AtomicU64,
     refused: AtomicU64,
+    certificates: AtomicU64,
     config: Mutex<Config>,
 }
 
@@ -46,6 +47,7 @@ impl Condition {
             is_draining: AtomicBool::new(false),
             reloads: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+            certificates: AtomicU64::new(0),
             config: Mutex::new(Config {
                 file: file.map(|file| file.display().to_string()),
                 applied: now,
@@ -72,6 +74,15 @@ impl Condition {
 
     pub(super) fn refused(&self) {
         self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn certificates_changed(&self) {
+        self.certificates.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Times that certificates were read again because their files had changed.
+    pub(crate) fn certificates(&self) -> u64 {
+        self.certificates.load(Ordering::Relaxed)
     }
 
     pub(crate) fn config(&self) -> ConfigStatus {

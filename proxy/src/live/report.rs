@@ -90,7 +90,7 @@ impl Report {
     pub(super) fn log(&self) {
         let Self { file, .. } = self;
         if let Some(mistakes) = &self.mistakes {
-            return tracing::error!("{file} is not applied; the configuration stays as it is\n{mistakes}");
+            return tracing::warn!("{file} is not applied; the configuration stays as it is\n{mistakes}");
         }
         if !self.warnings.is_empty() {
             tracing::warn!("{file}\n{}", self.warnings);

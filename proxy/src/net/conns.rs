@@ -10,6 +10,8 @@ use dashmap::DashMap;
 use tokio::sync::mpsc;
 use viaduct_txn::{ConnId, Flow};
 
+use crate::tls::FailureCounts;
+
 /// Bounds on connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ConnLimits {
@@ -32,8 +34,8 @@ pub(crate) struct ConnCounters {
     pub(crate) slow_peers: AtomicU64,
     /// Connections closed because nothing, or no whole message, came in time.
     pub(crate) idle_peers: AtomicU64,
-    /// TLS handshakes that failed.
-    pub(crate) tls_failures: AtomicU64,
+    /// TLS handshakes that failed, by reason.
+    pub(crate) tls_failures: FailureCounts,
     /// WebSocket handshakes that were refused.
     pub(crate) websocket_refusals: AtomicU64,
 }

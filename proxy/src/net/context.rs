@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use viaduct_sip::{Limits, Message, ParseError, Transport};
@@ -10,6 +10,7 @@ use viaduct_txn::{ConnId, Flow};
 
 use super::conns::Conns;
 use crate::shard::{ShardInput, Shards};
+use crate::tls::Failure;
 
 /// How long connections may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +85,16 @@ impl NetContext {
         *self.tuning.write().unwrap_or_else(PoisonError::into_inner) = tuning;
     }
 
+    /// A TLS handshake has failed: counted by its reason, and said in words.
+    pub(crate) fn tls_failed(&self, remote: SocketAddr, error: &std::io::Error) {
+        let (failure, words) = Failure::of(error);
+        if self.conns.counters.tls_failures.count(failure, Instant::now()) {
+            tracing::info!("no TLS connection with {remote}: {words}");
+        } else {
+            tracing::debug!("no TLS connection with {remote}: {words}");
+        }
+    }
+
     /// Resolves when the process is about to end.
     pub(crate) async fn stopped(&self) {
         let mut stopping = self.stopping.clone();
@@ -93,6 +104,18 @@ impl NetContext {
 }
 
 impl Inlet {
+    /// The peer has proven to have these names. Every shard is told before the first message.
+    pub(crate) async fn proven(&self, names: Vec<String>) {
+        let names: Arc<[String]> = names.into();
+        for shard in self.context.shards.iter() {
+            let input = ShardInput::Proven {
+                conn: self.conn,
+                names: Arc::clone(&names),
+            };
+            shard.push(input).await;
+        }
+    }
+
     /// Hands a message to its shard, waiting while the shard is busy: that is what slows a peer down.
     pub(crate) async fn message(&self, message: Message) {
         self.context

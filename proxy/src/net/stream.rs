@@ -12,7 +12,7 @@ use viaduct_sip::{Frame, Framer, KeepAlive, Transport};
 
 use super::conns::{Outgoing, Permit};
 use super::context::{ConnTimes, Inlet, NetContext};
-use crate::tls::TlsSource;
+use crate::tls::{self, TlsSource};
 
 /// Octets read at a time.
 const READ_BUFFER: usize = 8_192;
@@ -59,17 +59,21 @@ async fn connection(
     // Signalling is short and urgent. A kernel that cannot do this only makes it slower.
     let _ = stream.set_nodelay(true);
     match tls {
-        None => talk(context, stream, Transport::Tcp, local, remote).await,
+        None => talk(context, stream, Transport::Tcp, (local, remote), Vec::new()).await,
         Some(tls) => match timeout(context.tuning().times.handshake, tls.acceptor().accept(stream)).await {
-            Ok(Ok(stream)) => talk(context, stream, Transport::Tls, local, remote).await,
-            Ok(Err(error)) => {
-                context
-                    .conns
-                    .counters
-                    .tls_failures
-                    .fetch_add(1, Ordering::Relaxed);
-                tracing::debug!(%remote, "TLS handshake failed: {error}");
+            Ok(Ok(stream)) => {
+                let certificates = stream.get_ref().1.peer_certificates();
+                let names = certificates.and_then(<[_]>::first).map(tls::identities_of);
+                talk(
+                    context,
+                    stream,
+                    Transport::Tls,
+                    (local, remote),
+                    names.unwrap_or_default(),
+                )
+                .await;
             }
+            Ok(Err(error)) => context.tls_failed(remote, &error),
             Err(_) => {
                 context.conns.counters.idle_peers.fetch_add(1, Ordering::Relaxed);
             }
@@ -78,14 +82,23 @@ async fn connection(
     drop(permit);
 }
 
-/// A connection from its first octet to its last.
-async fn talk<S>(context: NetContext, stream: S, transport: Transport, local: SocketAddr, remote: SocketAddr)
-where
+/// A connection from its first octet to its last. `names` are what its peer has proven to be.
+async fn talk<S>(
+    context: NetContext,
+    stream: S,
+    transport: Transport,
+    (local, remote): (SocketAddr, SocketAddr),
+    names: Vec<String>,
+) where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let tuning = context.tuning();
     let (conn, outgoing) = context.conns.open();
     let inlet = context.inlet(transport, local, remote, conn);
+    if !names.is_empty() {
+        tracing::debug!(%remote, "a client has proven to be {}", names.join(", "));
+        inlet.proven(names).await;
+    }
     Talk {
         framer: Framer::new(tuning.limits),
         times: tuning.times,

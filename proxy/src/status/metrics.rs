@@ -64,7 +64,7 @@ impl Moment {
         let conns = &parts.conns.counters;
         let (sip, all) = parts.conns.len();
         let config = parts.condition.config();
-        Self {
+        let mut moment = Self {
             counters: vec![
                 ("sip_messages", "SIP messages received", counters.messages),
                 (
@@ -148,6 +148,11 @@ impl Moment {
                     "config_reloads_refused",
                     "Times that the configuration was read again and refused",
                     config.reloads_refused,
+                ),
+                (
+                    "tls_certificates_changed",
+                    "Times that certificates were read again because their files had changed",
+                    parts.condition.certificates(),
                 ),
                 ("calls", "Calls begun", counters.calls),
                 ("calls_answered", "Calls answered", counters.calls_answered),
@@ -255,7 +260,7 @@ impl Moment {
                 (
                     "tls_failures",
                     "TLS handshakes that failed",
-                    read(&conns.tls_failures),
+                    conns.tls_failures.iter().map(|(.., count)| count).sum(),
                 ),
                 (
                     "websocket_refusals",
@@ -354,7 +359,9 @@ impl Moment {
                 ("sip_connections", "Open SIP connections", sip as u64),
                 ("connections", "Connections of every kind", all as u64),
             ],
-        }
+        };
+        moment.counters.extend(conns.tls_failures.iter());
+        moment
     }
 }
 

@@ -29,3 +29,4 @@ mod registrations;
 mod restarts;
 mod samples;
 mod start_and_end;
+mod tls;

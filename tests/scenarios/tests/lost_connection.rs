@@ -123,3 +123,19 @@ fn a_called_page_that_is_gone_ends_the_call_too() {
     world.pass(9.0);
     world.expect(phone, "BYE");
 }
+
+/// RFC 5922 section 7.1: what a certificate proves is true of its connection, and of no other.
+#[test]
+fn what_a_peer_has_proven_ends_with_its_connection() {
+    let mut world = World::new();
+    let (proxy, other) = (world.add("201", Transport::Tls), world.add("202", Transport::Tls));
+    let (flow, other) = (world.flow(proxy), world.flow(other));
+    let names = ["sbc.carrier.example".to_owned()];
+    world
+        .proxy()
+        .handle_peer_proven(flow.conn.unwrap(), names.clone().into());
+    assert_eq!(world.proxy().proven_names(&flow), names);
+    assert!(world.proxy().proven_names(&other).is_empty());
+    world.disconnect(proxy);
+    assert!(world.proxy().proven_names(&flow).is_empty());
+}

@@ -2,6 +2,7 @@
 
 mod people;
 mod ports;
+mod tls;
 
 use crate::diagnostic::Diagnostic;
 use crate::environment::Environment;
@@ -24,6 +25,7 @@ pub(super) fn run(
         reporter,
     };
     check.ports();
+    check.tls();
     check.people();
 }
 

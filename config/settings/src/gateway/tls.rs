@@ -1,8 +1,11 @@
 //! `tls`: the certificate of the secure listeners.
 
+use std::time::Duration;
+
 use crate::code::Code;
 use crate::decode::{Decoder, Fault, Form, TextForm, section, section_default};
-use crate::form::{choice, choices, path, section_form};
+use crate::form::time::{DAY, SECOND};
+use crate::form::{choice, choices, duration, list, or_word, path, section_form};
 use crate::shape::Shape;
 use crate::suggest::did_you_mean;
 use crate::tree::{Kind, Node};
@@ -15,9 +18,32 @@ section! {
         certificate: Certificate = default(CertificateForm, "self-signed");
         /// Oldest version of TLS that is spoken; older ones than 1.2 never are (RFC 8996).
         min_version: TlsVersion = default(choice::<TlsVersion>(), "1.2");
+        /// Further certificates. A client that asks for a name in one of them (SNI) gets it, every other client gets
+        /// `certificate`.
+        certificates: Vec<CertificateKeys> = default(list(section_form::<CertificateKeys>()), "[]");
+        /// How often the files of certificates are looked at. Changed ones are used for connections that begin, and those
+        /// that exist go on; `none` leaves it to `viaduct reload`.
+        watch: Option<Duration> = default(or_word("none", duration(SECOND, DAY)), "10s");
+        /// Whether clients of `sip+tls` listeners show a certificate, as carriers and other proxies do. The names in it
+        /// are what the client has proven to be.
+        client_certificates: ClientCertificates = default(choice::<ClientCertificates>(), "none");
+        /// PEM file with the authorities that sign clients' certificates.
+        client_authorities: Option<String> = absent(path(), "needed unless `client_certificates` is `none`");
     }
 }
 section_default!(TlsSettings);
+
+choices! {
+    /// Whether clients show certificates.
+    pub enum ClientCertificates {
+        /// They are not asked for any.
+        None = "none",
+        /// They may show one; a wrong one ends the connection.
+        Optional = "optional",
+        /// Nobody is let in without one.
+        Required = "required",
+    }
+}
 
 choices! {
     /// A version of TLS.
@@ -45,7 +71,7 @@ pub enum Certificate {
 
 section! {
     /// A certificate from files.
-    pub(crate) struct CertificateKeys {
+    pub struct CertificateKeys {
         /// PEM file with the certificate, followed by the chain.
         cert: String = required(path(), String::new());
         /// PEM file with the private key.

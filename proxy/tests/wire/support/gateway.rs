@@ -41,6 +41,8 @@ pub(crate) struct Setup {
     pub(crate) relay: Option<String>,
     /// `auth.origins`.
     pub(crate) origins: &'static str,
+    /// Further keys at the top of the file, a line each.
+    pub(crate) more: String,
     /// What is written of user 204 besides the password.
     pub(crate) user_204: &'static str,
     /// Where it is reached, and where its media is.
@@ -70,6 +72,7 @@ impl Setup {
             registrations: "",
             relay: None,
             origins: "own",
+            more: String::new(),
             user_204: "",
             address,
             bound,
@@ -92,6 +95,7 @@ impl Setup {
             limits,
             registrations,
             origins,
+            more,
             user_204,
             address,
             bound,
@@ -137,7 +141,7 @@ timers: {{ t1: 20ms, t2: 80ms, t4: 80ms, d: 1s, lost_flow_check: 200ms, lost_flo
 auth: {{ origins: {origins} }}
 metrics: {{ listen: \"{metrics}\" }}
 log: {{ level: debug }}
-"
+{more}"
         )
     }
 

@@ -2,10 +2,9 @@
 
 use crate::check::{Bound, MediaCheck, overlaps, public_addresses};
 use crate::code::Code;
-use crate::diagnostic::{Diagnostic, Place, quoted};
+use crate::diagnostic::{Diagnostic, Place};
 use crate::gateway::listen::Scheme;
 use crate::gateway::relay::RelayMode;
-use crate::gateway::tls::Certificate;
 use crate::listener::{Layer, is_local};
 
 use super::Check;
@@ -42,7 +41,6 @@ impl Check<'_> {
             }
         }
         self.metrics_exposed();
-        self.certificate();
     }
 
     fn bound(&self) -> Vec<Bound> {
@@ -131,74 +129,5 @@ impl Check<'_> {
             .note("they tell strangers how many calls there are and how the gateway is set up")
             .note("fix: `127.0.0.1`, or a firewall that lets only the monitoring in");
         self.report(diagnostic);
-    }
-
-    fn certificate(&mut self) {
-        let file = self.file;
-        let Certificate::Files { cert, key } = &file.tls.certificate else {
-            return;
-        };
-        // A path that is missing or wrong is empty here, and has been reported.
-        if !key.is_empty()
-            && let Err(error) = self.environment.check_file(key)
-        {
-            self.unreadable("key", key, &error.reason);
-        }
-        if cert.is_empty() {
-            return;
-        }
-        let names = match self.environment.certificate_names(cert) {
-            Err(error) => return self.unreadable("cert", cert, &error.reason),
-            Ok(None) => return,
-            Ok(Some(names)) => names,
-        };
-        let domain = &file.site.domain;
-        if names.iter().any(|name| covers(name, domain)) {
-            return;
-        }
-        let listed = names
-            .iter()
-            .map(|name| quoted(name))
-            .collect::<Vec<_>>()
-            .join(", ");
-        let message = format!("certificate for {domain} covers {listed} only; browsers will refuse WSS");
-        let diagnostic = Diagnostic::new(Code::CertificateName, message)
-            .at(self.positions.nearest(&["tls", "certificate", "cert"]))
-            .note(format!(
-                "fix: a certificate for {domain}, or the right name in site.domain"
-            ));
-        self.report(diagnostic);
-    }
-
-    fn unreadable(&mut self, key: &str, path: &str, reason: &str) {
-        let diagnostic = Diagnostic::new(Code::FileUnreadable, format!("{} cannot be used", quoted(path)))
-            .at(self.positions.nearest(&["tls", "certificate", key]))
-            .help(reason.to_owned())
-            .note("no secure listener could start without it");
-        self.report(diagnostic);
-    }
-}
-
-/// Whether a name in a certificate covers `domain` (RFC 6125: a `*` stands for one label).
-fn covers(name: &str, domain: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    match name.strip_prefix("*.") {
-        Some(rest) => domain
-            .split_once('.')
-            .is_some_and(|(label, tail)| !label.is_empty() && tail == rest),
-        None => name == domain,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::covers;
-
-    #[test]
-    fn a_star_covers_one_label() {
-        assert!(covers("*.example.com", "voice.example.com"));
-        assert!(covers("Voice.example.com", "voice.example.com"));
-        assert!(!covers("*.example.com", "example.com"));
-        assert!(!covers("*.example.com", "a.b.example.com"));
     }
 }
