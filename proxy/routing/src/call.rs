@@ -32,6 +32,10 @@ pub(crate) struct Call {
     pub(crate) answered: Option<Instant>,
     /// Why the call will be over when its BYE is through.
     pub(crate) ending: Option<CallEnd>,
+    /// Until when its ends have promised to refresh it (RFC 4028).
+    pub(crate) session_until: Option<Instant>,
+    /// Answers that said so, or that there is no such time.
+    pub(crate) refreshes: u32,
     /// Its place among the calls that there may be, given back with it.
     _seat: Seat,
 }
@@ -133,6 +137,8 @@ impl Call {
             started: now,
             answered: None,
             ending: None,
+            session_until: None,
+            refreshes: 0,
             _seat: seat,
         }
     }

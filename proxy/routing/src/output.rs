@@ -270,6 +270,8 @@ pub enum ProxyEnd {
     RelayFailed,
     /// One side answered that there is no such call.
     DialogGone,
+    /// Its ends had promised to refresh it and did not (RFC 4028).
+    NotRefreshed,
 }
 
 impl ProxyEnd {
@@ -282,6 +284,7 @@ impl ProxyEnd {
             Self::Operator => "SIP;cause=480;text=\"Ended by operator\"",
             Self::RelayFailed => "SIP;cause=503;text=\"Media relay failed\"",
             Self::DialogGone => "SIP;cause=481;text=\"Other side knows no such call\"",
+            Self::NotRefreshed => "SIP;cause=408;text=\"Session not refreshed\"",
         }
     }
 
@@ -294,6 +297,7 @@ impl ProxyEnd {
             Self::Operator => "ended by the operator",
             Self::RelayFailed => "the media relay failed",
             Self::DialogGone => "one side knows no such call",
+            Self::NotRefreshed => "nobody refreshed it in time",
         }
     }
 }

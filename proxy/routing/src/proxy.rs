@@ -11,6 +11,7 @@ mod register;
 mod relay;
 mod response;
 mod serial;
+mod session_timer;
 mod targets;
 mod watch;
 
@@ -122,6 +123,8 @@ enum Alarm {
     },
     /// A group of targets, the `group`th, has rung as long as it may while others wait.
     NextGroup { context: ContextId, group: u32 },
+    /// Was the session refreshed after its `refresh`th refresh?
+    Session { call: CallKey, refresh: u32 },
     /// The longest time of a call is over.
     CallMax(CallKey),
     /// Has the side whose connection went away left?
@@ -262,6 +265,7 @@ impl Proxy {
                     ring,
                 } => self.rang_too_long(now, context, branch, ring),
                 Alarm::NextGroup { context, group } => self.group_rang_too_long(now, context, group),
+                Alarm::Session { call, refresh } => self.watch_session(now, call, refresh),
                 Alarm::CallMax(call) => self.end_call(now, call, ProxyEnd::TooLong),
                 Alarm::LostFlow { call, party } => self.check_lost_flow(now, call, party),
             }

@@ -146,8 +146,8 @@ impl Proxy {
             essentials,
         } = arrival;
         let who = self.authenticate_caller(now, arrival)?;
-        let dialled = dialled(uri)?;
         let method = essentials.cseq.method;
+        let dialled = dialled(uri, method)?;
         let gruu = self.gruus.read(uri);
         let is_own = gruu.is_none() && dialled == who.user().name;
         if matches!(method, Method::Subscribe | Method::Publish) && is_own {
@@ -369,12 +369,16 @@ fn check_proxy_require(request: &Message) -> Result<(), Refusal> {
 }
 
 /// What was dialled: the user part, or the number of a `tel` URI without its visual separators.
-fn dialled(uri: &Uri<'_>) -> Result<String, Refusal> {
+fn dialled(uri: &Uri<'_>, method: Method<'_>) -> Result<String, Refusal> {
     if let Some(number) = uri.number() {
         return Ok(number.chars().filter(|c| !"-.()".contains(*c)).collect());
     }
     let user = Aor::from_uri(uri).and_then(|aor| aor.user().map(str::to_owned));
-    user.ok_or(Refusal::UnknownUser)
+    // Without a user part it is for this proxy, which calls nobody and keeps nothing.
+    user.ok_or(match method {
+        Method::Invite => Refusal::UnknownUser,
+        _ => Refusal::MethodNotAllowed,
+    })
 }
 
 /// The end of a branch of ours: equal for requests that would be routed alike (RFC 5393 section 4.2.1).

@@ -153,6 +153,7 @@ impl Proxy {
             if !first && !context.is_invite {
                 return self.branch_done(now, id, index);
             }
+            self.observe_session(now, id, response);
             self.send_upstream(now, id, response, sdp);
             if let Some(context) = self.contexts.get_mut(id) {
                 context.answered = true;
