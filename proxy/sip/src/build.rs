@@ -3,13 +3,11 @@
 mod request;
 mod response;
 
-use std::fmt;
-use std::io::Write as _;
-
 use bytes::Bytes;
 
 pub use self::request::RequestBuilder;
 pub use self::response::{ResponseBuilder, stateless_tag};
+use crate::number::push_decimal;
 use crate::text::is_whole_token;
 use crate::{HeaderName, NameRef};
 
@@ -35,6 +33,9 @@ pub enum BuildError {
     #[error("bad {0}")]
     Bad(HeaderName),
 }
+
+/// Room for the header lines that a message usually gets, so that collecting them allocates once.
+const LINES_OCTETS: usize = 384;
 
 /// Header lines being written. The first fault is kept until the end.
 #[derive(Debug, Clone, Default)]
@@ -64,17 +65,19 @@ impl Writer {
     }
 
     /// Text of ours.
-    fn printed(&mut self, text: fmt::Arguments<'_>) {
-        // Writing to a Vec cannot fail.
-        let _ = self.octets.write_fmt(text);
+    fn number(&mut self, number: u64) {
+        push_decimal(&mut self.octets, number);
     }
 
     fn line(&mut self, name: NameRef<'_>, value: &[u8]) {
-        let name = name.as_str().as_bytes();
-        if !is_whole_token(name) {
+        let text = name.as_str().as_bytes();
+        if matches!(name, NameRef::Other(_)) && !is_whole_token(text) {
             self.fail(BuildError::BadToken);
         }
-        self.text(name);
+        if self.octets.capacity() == 0 {
+            self.octets.reserve(LINES_OCTETS);
+        }
+        self.octets.extend_from_slice(text);
         self.octets.extend_from_slice(b": ");
         self.text(value);
         self.end_line();
@@ -82,15 +85,17 @@ impl Writer {
 
     /// A value received from elsewhere, folds and all.
     fn received_line(&mut self, name: HeaderName, value: &[u8]) {
-        self.received_line_with(name, value, format_args!(""));
+        self.received_line_with(name, value, &[]);
     }
 
-    /// A received value and something of ours behind it.
-    fn received_line_with(&mut self, name: HeaderName, value: &[u8], more: fmt::Arguments<'_>) {
+    /// A received value and something of ours behind it, in pieces.
+    fn received_line_with(&mut self, name: HeaderName, value: &[u8], more: &[&[u8]]) {
         self.octets.extend_from_slice(name.as_str().as_bytes());
         self.octets.extend_from_slice(b": ");
         self.octets.extend_from_slice(value);
-        self.printed(more);
+        for piece in more {
+            self.octets.extend_from_slice(piece);
+        }
         self.end_line();
     }
 
@@ -104,11 +109,11 @@ impl Writer {
             self.line(HeaderName::ContentType.into(), body.content_type.as_bytes());
         }
         let octets = body.map_or(&[][..], |body| &body.octets);
-        self.printed(format_args!(
-            "{}: {}\r\n\r\n",
-            HeaderName::ContentLength,
-            octets.len()
-        ));
+        self.octets
+            .extend_from_slice(HeaderName::ContentLength.as_str().as_bytes());
+        self.octets.extend_from_slice(b": ");
+        self.number(octets.len() as u64);
+        self.octets.extend_from_slice(b"\r\n\r\n");
         self.octets.extend_from_slice(octets);
         match self.fault {
             None => Ok(Bytes::from(self.octets)),

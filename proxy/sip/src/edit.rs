@@ -6,7 +6,6 @@ mod splice;
 mod tests;
 mod via;
 
-use std::fmt::Display;
 use std::net::SocketAddr;
 use std::ops::Range;
 
@@ -251,7 +250,7 @@ impl<'m> Edit<'m> {
         if value.is_some_and(|value| value.contains(['\r', '\n'])) {
             return self.fail(EditError::LineBreak);
         }
-        let value = value.as_ref().map(|value| value as &dyn Display);
+        let value = value.map(|value| |text: &mut Vec<u8>| text.extend_from_slice(value.as_bytes()));
         let param = ViaParam::new(self.text_buffer(), name, value);
         self.add_via_param(param);
         self
@@ -349,7 +348,9 @@ impl<'m> Edit<'m> {
         if !self.via_params.is_empty() {
             let via = self.first_left(HeaderName::Via).ok_or(EditError::NoVia)?;
             let octets = &self.message.octets()[via.clone()];
-            let changes = via_param_splices(octets, &self.via_params, &self.text).ok_or(EditError::NoVia)?;
+            let parsed = Via::parse(octets).map_err(|_| EditError::NoVia)?;
+            let changes = via_param_splices(octets, &parsed, &self.via_params, &self.text);
+            let changes = changes.ok_or(EditError::NoVia)?;
             for change in changes {
                 splices.replace(
                     via.start + change.range.start..via.start + change.range.end,

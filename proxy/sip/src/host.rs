@@ -22,6 +22,8 @@ impl<'a> Host<'a> {
     pub fn ip(&self) -> Option<IpAddr> {
         match self.v6 {
             Some(address) => Some(IpAddr::V6(address)),
+            // Most hosts of others are addresses, most of ours are names.
+            None if !self.text[0].is_ascii_digit() => None,
             None => self.as_str().parse::<Ipv4Addr>().ok().map(IpAddr::V4),
         }
     }

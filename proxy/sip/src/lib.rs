@@ -63,7 +63,7 @@ pub use self::list::elements;
 pub use self::message::{Essentials, EssentialsError, Header, Headers, Message, Salvage, Start, Values};
 pub use self::method::Method;
 pub use self::name_addr::{Contact, NameAddr};
-pub use self::number::{delta_seconds, q_value};
+pub use self::number::{delta_seconds, push_decimal, q_value};
 pub use self::param::{Param, ParamIter, Params};
 pub use self::status::{StatusCode, default_reason};
 pub use self::stream::{Frame, Framer};

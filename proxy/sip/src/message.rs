@@ -35,6 +35,8 @@ pub struct Message {
 pub(crate) struct Index {
     start: StartLine,
     lines: Arc<[Line]>,
+    /// The known names among them, one bit for each: most of what is asked for is not there.
+    names: u128,
     /// Where the body begins: after the empty line.
     body: usize,
 }

@@ -46,7 +46,17 @@ impl<'a> Params<'a> {
 
     /// The first parameter of this name, any case.
     pub fn get(&self, name: &str) -> Option<Param<'a>> {
-        self.iter().find(|param| param.name.eq_ignore_ascii_case(name))
+        let mut cursor = Cursor::new(self.text);
+        // The text was checked by `Params::parse`, so an error cannot come up again.
+        while let Some(param) = next_param(&mut cursor).ok().flatten() {
+            if param.name.eq_ignore_ascii_case(name.as_bytes()) {
+                return Some(Param {
+                    name: ascii(param.name),
+                    raw: param.raw,
+                });
+            }
+        }
+        None
     }
 
     /// True when there is a parameter of this name, with or without value.

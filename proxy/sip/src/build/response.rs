@@ -102,12 +102,10 @@ impl<'m> ResponseBuilder<'m> {
         if !self.request.is_request() {
             return Err(BuildError::NotARequest);
         }
-        let body_octets = self
-            .body
-            .as_ref()
-            .map_or(0, |body| body.octets.len() + body.content_type.len());
-        let mut out = Writer::with_capacity(self.request.octets().len() + body_octets + 256);
-        out.printed(format_args!("SIP/2.0 {} ", self.status));
+        let mut out = Writer::with_capacity(self.octets_expected());
+        out.octets.extend_from_slice(b"SIP/2.0 ");
+        out.number(self.status.get().into());
+        out.octets.push(b' ');
         let reason = self.reason.as_deref().unwrap_or(self.status.default_reason());
         out.text(reason.as_bytes());
         out.end_line();
@@ -135,6 +133,16 @@ impl<'m> ResponseBuilder<'m> {
         out.octets.extend_from_slice(&self.headers.octets);
         out.fault = out.fault.or(self.headers.fault);
         out.finish(self.body.as_ref())
+    }
+
+    /// What is repeated, what is added, and the little that stands between.
+    fn octets_expected(&self) -> usize {
+        let body = self
+            .body
+            .as_ref()
+            .map_or(0, |body| body.octets.len() + body.content_type.len());
+        let repeated = self.request.headers_end();
+        repeated + self.headers.octets.len() + body + 128
     }
 
     fn needed(&self, name: HeaderName) -> Result<&'m [u8], BuildError> {
@@ -172,13 +180,17 @@ impl<'m> ResponseBuilder<'m> {
 
     fn to(&self, to: &[u8], out: &mut Writer) -> Result<(), BuildError> {
         // A To that cannot be read goes back as it came.
-        let has_tag = NameAddr::parse(to).map_or(true, |addr| addr.params().has("tag"));
+        let mut has_tag = false;
+        let read = NameAddr::parse_visiting(to, |param| {
+            has_tag |= param.name.eq_ignore_ascii_case(b"tag");
+        });
+        has_tag |= read.is_err();
         match &self.to_tag {
             Some(tag) if !has_tag && self.status != StatusCode::TRYING => {
                 if !is_whole_token(tag.as_bytes()) {
                     return Err(BuildError::BadToken);
                 }
-                out.received_line_with(HeaderName::To, to, format_args!(";tag={tag}"));
+                out.received_line_with(HeaderName::To, to, &[b";tag=", tag.as_bytes()]);
             }
             _ => out.received_line(HeaderName::To, to),
         }
@@ -204,11 +216,12 @@ pub fn stateless_tag(request: &Message, key: u64) -> String {
 
 /// Writes the Via value `via` with what [`source_params`] says about it. One that cannot be read goes back as it came.
 fn write_marked(via: &[u8], source: SocketAddr, out: &mut Vec<u8>) {
-    let mut text = Vec::new();
-    let params = Via::parse(via)
-        .map(|parsed| source_params(&parsed, source, &mut text))
-        .unwrap_or_default();
-    let mut splices = via_param_splices(via, &params, &text).unwrap_or_default();
+    let Ok(parsed) = Via::parse(via) else {
+        return out.extend_from_slice(via);
+    };
+    let mut text = Vec::with_capacity(64);
+    let params = source_params(&parsed, source, &mut text);
+    let mut splices = via_param_splices(via, &parsed, &params, &text).unwrap_or_default();
     splices.sort_by_key(|splice| splice.range.start);
     let mut copied = 0;
     for splice in splices {

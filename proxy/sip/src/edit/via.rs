@@ -1,7 +1,5 @@
 //! Parameters of a Via: which ones say where a request came from, and how they get in.
 
-use std::fmt::Display;
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::ops::Range;
 
@@ -9,6 +7,7 @@ use smallvec::SmallVec;
 
 use super::Piece;
 use crate::Via;
+use crate::number::{push_address, push_decimal};
 use crate::text::{is_blank, offset_in};
 
 /// A parameter to set. Its text, `;name=value`, stands in a buffer of the caller.
@@ -27,13 +26,14 @@ pub(crate) struct PieceSplice {
 
 impl ViaParam {
     /// Appends the parameter's text to `text`.
-    pub(crate) fn new(text: &mut Vec<u8>, name: &str, value: Option<&dyn Display>) -> Self {
+    /// `write` adds the value behind `=`; without it there is none.
+    pub(crate) fn new(text: &mut Vec<u8>, name: &str, write: Option<impl FnOnce(&mut Vec<u8>)>) -> Self {
         let start = text.len();
         text.push(b';');
         text.extend_from_slice(name.as_bytes());
-        if let Some(value) = value {
-            // Writing to a Vec cannot fail.
-            let _ = write!(text, "={value}");
+        if let Some(write) = write {
+            text.push(b'=');
+            write(text);
         }
         Self {
             piece: start..text.len(),
@@ -57,22 +57,31 @@ pub(crate) fn source_params(
     let asks_rport = via.params().has("rport");
     let is_elsewhere = via.host().ip().map(|host| host.to_canonical()) != Some(address);
     if is_elsewhere || asks_rport || via.params().has("received") {
-        params.push(ViaParam::new(text, "received", Some(&address)));
+        params.push(ViaParam::new(
+            text,
+            "received",
+            Some(|text: &mut Vec<u8>| push_address(text, address)),
+        ));
     }
     if asks_rport {
-        params.push(ViaParam::new(text, "rport", Some(&source.port())));
+        let port = u64::from(source.port());
+        params.push(ViaParam::new(
+            text,
+            "rport",
+            Some(|text: &mut Vec<u8>| push_decimal(text, port)),
+        ));
     }
     params
 }
 
-/// The changes that give `params`, whose text is in `text`, to the Via value `octets`. A parameter that is there keeps
+/// The changes that give `params`, whose text is in `text`, to the Via value `octets`, which was read as `via`. A parameter that is there keeps
 /// its place; if it is there more than once, the rest goes. `None` when the value is no Via.
 pub(crate) fn via_param_splices(
     octets: &[u8],
+    via: &Via<'_>,
     params: &[ViaParam],
     text: &[u8],
 ) -> Option<SmallVec<[PieceSplice; 4]>> {
-    let via = Via::parse(octets).ok()?;
     let mut splices = SmallVec::new();
     for param in params {
         let mut is_set = false;

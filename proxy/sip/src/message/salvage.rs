@@ -71,8 +71,10 @@ impl Salvage {
             method: span(0, method),
             uri: span(method, method),
         };
+        let names = lines.iter().filter_map(|line| line.name).map(HeaderName::bit);
         let index = Index {
             start,
+            names: names.fold(0, |all, bit| all | bit),
             lines: Arc::from(lines),
             body: at,
         };

@@ -97,6 +97,7 @@ pub(crate) fn scan(octets: &[u8], limits: &Limits) -> Result<Scan, ParseErrorKin
     let index = Index {
         start,
         lines: Arc::from(lines.list.as_slice()),
+        names: lines.names,
         body: at + 2,
     };
     Ok(Scan {
@@ -109,8 +110,8 @@ pub(crate) fn scan(octets: &[u8], limits: &Limits) -> Result<Scan, ParseErrorKin
 #[derive(Default)]
 struct Lines {
     list: SmallVec<[Line; 32]>,
-    /// One bit for each [`HeaderName`].
-    seen: u128,
+    /// The known names so far, one bit for each.
+    names: u128,
     content_length: Option<u64>,
     /// Octets of all Via values, and one for each line.
     via_octets: usize,
@@ -124,8 +125,10 @@ impl Lines {
             });
         }
         if let Some(name) = line.name {
-            if name.occurs() == Occurs::Once {
-                self.check_once(head, line, name)?;
+            if self.names & name.bit() == 0 {
+                self.names |= name.bit();
+            } else if name.occurs() == Occurs::Once {
+                self.check_repeated(head, line, name)?;
             }
             if name == HeaderName::ContentLength {
                 let length = decimal(&head[line.value.range()]).ok_or(ParseErrorKind::BadContentLength)?;
@@ -140,11 +143,7 @@ impl Lines {
 
     /// The same header again is bearable only with the same value, and Content-Length not at all: it decides where the
     /// message ends, for readers that take the first as for those that take the last.
-    fn check_once(&mut self, head: &[u8], line: Line, name: HeaderName) -> Result<(), ParseErrorKind> {
-        if self.seen & name.bit() == 0 {
-            self.seen |= name.bit();
-            return Ok(());
-        }
+    fn check_repeated(&self, head: &[u8], line: Line, name: HeaderName) -> Result<(), ParseErrorKind> {
         let first = self.list.iter().find(|earlier| earlier.name == Some(name));
         let differs = first.is_some_and(|first| head[first.value.range()] != head[line.value.range()]);
         if differs || name == HeaderName::ContentLength {

@@ -83,11 +83,11 @@ pub struct Headers<'m, 'n> {
 
 impl<'m, 'n> Headers<'m, 'n> {
     pub(super) fn new(message: &'m Message, name: NameRef<'n>) -> Self {
-        Self {
-            message,
-            name,
-            next: 0,
-        }
+        let next = match name {
+            NameRef::Known(known) if message.index.names & known.bit() == 0 => message.index.lines.len(),
+            _ => 0,
+        };
+        Self { message, name, next }
     }
 }
 
@@ -95,14 +95,18 @@ impl<'m> Iterator for Headers<'m, '_> {
     type Item = Header<'m>;
 
     fn next(&mut self) -> Option<Header<'m>> {
-        while self.next < self.message.index.lines.len() {
-            let index = self.next;
-            self.next += 1;
-            if self.message.is_named(index, self.name) {
-                return Some(Header::new(self.message, index));
+        let lines = &self.message.index.lines;
+        let found = match self.name {
+            NameRef::Known(name) => {
+                let left = lines.get(self.next..)?;
+                self.next + left.iter().position(|line| line.name == Some(name))?
             }
-        }
-        None
+            NameRef::Other(_) => {
+                (self.next..lines.len()).find(|&index| self.message.is_named(index, self.name))?
+            }
+        };
+        self.next = found + 1;
+        Some(Header::new(self.message, found))
     }
 }
 
