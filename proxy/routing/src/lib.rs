@@ -49,6 +49,7 @@ mod clock;
 mod config;
 mod context;
 mod counters;
+mod date;
 mod flags;
 mod gruu;
 mod guard;

@@ -33,6 +33,7 @@ use self::relay::{Forgotten, RelayUse};
 use crate::call::{CallView, LegId};
 use crate::calls::{CallKey, Calls};
 use crate::context::{Context, ContextId};
+use crate::date::HttpDate;
 use crate::gruu::Gruus;
 use crate::media::Party;
 use crate::token::Tokens;
@@ -102,6 +103,7 @@ pub struct Proxy {
     resolve_waits: HashMap<Ticket, (ContextId, usize)>,
     tickets: u64,
     alarms: Timers<Alarm>,
+    date: HttpDate,
     outputs: VecDeque<Output>,
     counters: Counters,
     /// Calls that exist are finished, and others refused.
@@ -166,6 +168,7 @@ impl Proxy {
             resolve_waits: HashMap::new(),
             tickets: 0,
             alarms: Timers::default(),
+            date: HttpDate::default(),
             outputs: VecDeque::new(),
             counters: Counters::default(),
             is_draining: false,

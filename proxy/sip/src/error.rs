@@ -9,7 +9,7 @@ pub struct ParseError {
     pub kind: ParseErrorKind,
     /// The readable part of a request that must be answered. `None` for a response, an ACK, and for a request that
     /// lacks one of Via, From, To, Call-ID and CSeq: nobody would recognise the answer.
-    pub salvage: Option<Salvage>,
+    pub salvage: Option<Box<Salvage>>,
 }
 
 impl ParseError {

@@ -296,7 +296,7 @@ impl ParseError {
     pub(crate) fn new(kind: ParseErrorKind, octets: &Bytes, limits: &Limits) -> Self {
         Self {
             kind,
-            salvage: Salvage::from_octets(octets, limits),
+            salvage: Salvage::from_octets(octets, limits).map(Box::new),
         }
     }
 }

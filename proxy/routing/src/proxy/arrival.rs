@@ -121,10 +121,14 @@ impl Proxy {
         if essentials.max_forwards == Some(0) {
             return Err(Refusal::TooManyHops);
         }
-        let mark = loop_mark(request);
+        let mut mark = None;
         for via in request.vias().filter_map(Result::ok) {
-            let came_by_us = via.branch().is_some_and(|branch| branch.ends_with(&mark));
-            if came_by_us && self.config.is_our_host(&via.host(), flow.local) {
+            let Some(found) = via.branch().and_then(mark_of) else {
+                continue;
+            };
+            if self.config.is_our_host(&via.host(), flow.local)
+                && mark.get_or_insert_with(|| loop_mark(request)) == found
+            {
                 return Err(Refusal::Loop);
             }
         }
@@ -380,6 +384,15 @@ fn dialled(uri: &Uri<'_>, method: Method<'_>) -> Result<String, Refusal> {
         _ => Refusal::MethodNotAllowed,
     })
 }
+
+/// What may be the [`loop_mark`] in a branch, if it has the shape of one of ours.
+fn mark_of(branch: &str) -> Option<&str> {
+    let mark = branch.get(branch.len().checked_sub(LOOP_MARK_CHARS)?..)?;
+    mark.starts_with('-').then_some(mark)
+}
+
+/// A dash and 64 bits in hexadecimal digits.
+const LOOP_MARK_CHARS: usize = 17;
 
 /// The end of a branch of ours: equal for requests that would be routed alike (RFC 5393 section 4.2.1).
 pub(super) fn loop_mark(request: &Message) -> String {
