@@ -34,14 +34,18 @@ pub(crate) use self::relay::{RelayLink, RelayTarget};
 pub(crate) use self::services::{ServiceInput, Services, ServicesConfig};
 use crate::journal::Journal;
 use crate::net::conns::Conns;
-use crate::net::udp::{DATAGRAM_MAX, UdpListener};
+use crate::net::udp::{BATCH, Datagram, Inbox, SendRoom, UdpListener};
 use crate::store::Store;
 
 /// Inputs handled before sockets get their turn.
 const INPUTS_A_ROUND: usize = 256;
 
-/// Datagrams of one socket handled before the next gets its turn.
-const DATAGRAMS_A_ROUND: usize = 64;
+/// How late a timer of the proxy may fire, so that it does so when the thread is awake anyway. The shortest of them, T1,
+/// is an estimate of half a second.
+const TIMER_SLACK: Duration = Duration::from_millis(10);
+
+/// How late other timers may fire: what is polled for early costs a round.
+const SHORT_SLACK: Duration = Duration::from_micros(500);
 
 /// How often ended registrations are cleared away.
 const EXPIRE_EVERY: Duration = Duration::from_secs(5);
@@ -147,7 +151,8 @@ pub(crate) struct ShardThread {
     services: Services,
     journal: Journal,
     limits: Limits,
-    buffer: Vec<u8>,
+    /// Datagrams that leave when the round is over.
+    outgoing: Vec<Datagram>,
     next_expiry: Instant,
     dropped: u64,
     stopping: bool,
@@ -188,7 +193,7 @@ impl ShardThread {
             services,
             journal,
             limits,
-            buffer: vec![0; DATAGRAM_MAX],
+            outgoing: Vec::new(),
             next_expiry: now + EXPIRE_EVERY,
             dropped: 0,
             stopping: false,
@@ -199,6 +204,7 @@ impl ShardThread {
     pub(crate) fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(64);
         let mut ready = vec![true; self.listeners.len()];
+        let (mut inbox, mut room) = (Inbox::new(), SendRoom::new());
         while !self.stopping {
             let timeout = self.time_to_sleep(&ready);
             match self.poll.poll(&mut events, timeout) {
@@ -214,13 +220,16 @@ impl ShardThread {
                 }
             }
             self.take_inputs();
+            self.flush(&mut room);
             for (number, ready) in ready.iter_mut().enumerate() {
                 if *ready {
-                    *ready = self.take_datagrams(number);
+                    *ready = self.take_datagrams(number, &mut inbox);
+                    self.flush(&mut room);
                 }
             }
             self.take_relay_replies();
             self.fire_timers();
+            self.flush(&mut room);
         }
         Ok(())
     }
@@ -231,25 +240,24 @@ impl ShardThread {
             return Some(Duration::ZERO);
         }
         let timers = [
-            self.proxy.poll_timeout(),
-            self.services.poll_timeout(),
-            self.relay.poll_timeout(),
+            (self.proxy.poll_timeout(), TIMER_SLACK),
+            (self.services.poll_timeout(), SHORT_SLACK),
+            (self.relay.poll_timeout(), SHORT_SLACK),
         ];
-        let next = timers.into_iter().flatten().fold(self.next_expiry, Instant::min);
-        // A timer that fires a millisecond late costs nothing; one that is polled for early costs a round.
-        Some(next.saturating_duration_since(Instant::now()) + Duration::from_micros(500))
+        let due = timers.into_iter().filter_map(|(at, slack)| Some(at? + slack));
+        let next = due.fold(self.next_expiry, Instant::min);
+        Some(next.saturating_duration_since(Instant::now()))
     }
 
     fn take_inputs(&mut self) {
         self.inputs.begin();
         for _ in 0..INPUTS_A_ROUND {
             let Some(input) = self.inputs.next() else { return };
-            self.handle(input);
+            self.handle(Instant::now(), input);
         }
     }
 
-    fn handle(&mut self, input: ShardInput) {
-        let now = Instant::now();
+    fn handle(&mut self, now: Instant, input: ShardInput) {
         match input {
             ShardInput::Message { flow, message } => self.proxy.handle_message(now, flow, &message),
             ShardInput::BadMessage { flow, error } => self.proxy.handle_bad_message(now, flow, &error),
@@ -302,31 +310,31 @@ impl ShardThread {
         }
     }
 
-    /// Takes datagrams of one socket. True when more may be waiting.
-    fn take_datagrams(&mut self, number: usize) -> bool {
-        for _ in 0..DATAGRAMS_A_ROUND {
-            let (len, origin) = match self.listeners[number].receive(&mut self.buffer) {
-                Ok(Some(received)) => received,
-                Ok(None) => return false,
-                // An ICMP error of an earlier datagram, or nothing that waiting would mend. Neither concerns the next.
-                Err(error) => {
-                    tracing::debug!("receiving SIP over UDP: {error}");
-                    return true;
-                }
-            };
+    /// Takes the datagrams of one socket that wait, a bounded number. True when more may be waiting.
+    fn take_datagrams(&mut self, number: usize, inbox: &mut Inbox) -> bool {
+        let taken = match self.listeners[number].receive(inbox) {
+            Ok(taken) => taken,
+            // An ICMP error of an earlier datagram, or nothing that waiting would mend. Neither concerns the next.
+            Err(error) => {
+                tracing::debug!("receiving SIP over UDP: {error}");
+                return true;
+            }
+        };
+        // What came together has one time.
+        let now = Instant::now();
+        for (origin, octets) in inbox.datagrams() {
             let flow = Flow {
                 transport: Transport::Udp,
                 local: origin.local,
                 remote: origin.remote,
                 conn: None,
             };
-            self.datagram(flow, len);
+            self.datagram(now, flow, octets);
         }
-        true
+        taken == BATCH
     }
 
-    fn datagram(&mut self, flow: Flow, len: usize) {
-        let octets = &self.buffer[..len];
+    fn datagram(&mut self, now: Instant, flow: Flow, octets: &[u8]) {
         match KeepAlive::recognize(octets) {
             Some(KeepAlive::Ping) => {
                 return self.send(&flow.into(), Bytes::from_static(KeepAlive::PONG), None);
@@ -351,7 +359,7 @@ impl ShardThread {
                 error: Box::new(error),
             },
         };
-        self.handle(input);
+        self.handle(now, input);
     }
 
     fn take_relay_replies(&mut self) {
@@ -432,7 +440,14 @@ impl ShardThread {
     fn send(&mut self, hop: &Hop, octets: Bytes, id: Option<(Instant, viaduct_routing::SendId)>) {
         let sent = match hop {
             Hop::Flow(flow) => match flow.transport {
-                Transport::Udp => self.send_datagram(flow.local, flow.remote, &octets),
+                Transport::Udp => {
+                    return self.outgoing.push(Datagram {
+                        local: flow.local,
+                        remote: flow.remote,
+                        octets,
+                        id: id.map(|(_, id)| id),
+                    });
+                }
                 Transport::Local => {
                     self.services.handle_message(Instant::now(), octets);
                     true
@@ -449,18 +464,40 @@ impl ShardThread {
         }
     }
 
-    fn send_datagram(&self, local: SocketAddr, remote: SocketAddr, octets: &[u8]) -> bool {
-        let Some(listener) = self.listeners.iter().find(|listener| listener.serves(local)) else {
-            return false;
-        };
-        match listener.send(local, remote, octets) {
-            Ok(()) => true,
-            // A full socket buffer loses a datagram as a full network does: the transaction sends it again.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => true,
-            Err(error) => {
-                tracing::debug!(%remote, "sending SIP over UDP: {error}");
-                false
+    /// Sends the datagrams of a round, those that leave from one address together.
+    fn flush(&mut self, room: &mut SendRoom) {
+        // What could not be sent may make the proxy send something else.
+        while !self.outgoing.is_empty() {
+            let now = Instant::now();
+            let outgoing = std::mem::take(&mut self.outgoing);
+            for together in outgoing.chunk_by(|one, next| one.local == next.local) {
+                self.send_together(now, room, together);
             }
+            self.carry_out(now);
+        }
+    }
+
+    fn send_together(&mut self, now: Instant, room: &mut SendRoom, mut datagrams: &[Datagram]) {
+        while let Some(first) = datagrams.first() {
+            let listener = self.listeners.iter().find(|one| one.serves(first.local));
+            let sent = listener.map(|listener| listener.send_all(room, datagrams));
+            let left = match sent {
+                Some(Ok(sent)) => {
+                    datagrams = &datagrams[sent.max(1)..];
+                    continue;
+                }
+                // A full socket buffer loses a datagram as a full network does: the transaction sends it again.
+                Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => true,
+                Some(Err(error)) => {
+                    tracing::debug!(remote = %first.remote, "sending SIP over UDP: {error}");
+                    false
+                }
+                None => false,
+            };
+            if let (false, Some(id)) = (left, first.id) {
+                self.proxy.handle_send_failed(now, id);
+            }
+            datagrams = &datagrams[1..];
         }
     }
 

@@ -7,17 +7,51 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsRawFd;
 
+use bytes::Bytes;
 use mio::net::UdpSocket;
+use nix::errno::Errno;
 use nix::sys::socket::{
-    ControlMessage, ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, sendmsg, setsockopt, sockopt,
+    ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmmsg,
+    sendmsg, setsockopt, sockopt,
 };
+use smallvec::SmallVec;
 use socket2::{Domain, Protocol, Socket, Type};
+use viaduct_routing::SendId;
 
 /// The largest datagram there is, and a little more to see that one was larger.
 pub(crate) const DATAGRAM_MAX: usize = 65_536;
 
 /// What the kernel is asked to keep for us while we are busy, in octets. It may give less.
 const RECEIVE_BUFFER: usize = 4 << 20;
+
+/// Datagrams taken or sent in one system call.
+pub(crate) const BATCH: usize = 32;
+
+/// Room for the datagrams that one system call takes. One thread's own: it holds addresses for the kernel.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    headers: MultiHeaders<SockaddrStorage>,
+    buffer: Vec<u8>,
+    taken: Vec<Option<(usize, Origin)>>,
+}
+
+/// What one system call needs to send many datagrams. One thread's own.
+#[derive(Debug)]
+pub(crate) struct SendRoom {
+    plain: MultiHeaders<SockaddrStorage>,
+    from_v4: MultiHeaders<SockaddrStorage>,
+    from_v6: MultiHeaders<SockaddrStorage>,
+}
+
+/// A datagram to send.
+#[derive(Debug)]
+pub(crate) struct Datagram {
+    pub(crate) local: SocketAddr,
+    pub(crate) remote: SocketAddr,
+    pub(crate) octets: Bytes,
+    /// Whom to tell when it cannot be sent.
+    pub(crate) id: Option<SendId>,
+}
 
 /// A bound socket.
 #[derive(Debug)]
@@ -73,30 +107,81 @@ impl UdpListener {
                 && self.bound.is_ipv4() == local.is_ipv4())
     }
 
-    /// Takes one datagram. `None` when none is waiting.
-    pub(crate) fn receive(&self, buffer: &mut [u8]) -> io::Result<Option<(usize, Origin)>> {
-        let received = if self.bound.ip().is_unspecified() {
-            self.receive_with_address(buffer)
-        } else {
-            self.socket.recv_from(buffer).map(|(len, remote)| {
-                (
-                    len,
-                    Origin {
-                        remote,
-                        local: self.bound,
-                    },
-                )
-            })
+    /// Takes the datagrams that wait, as many as there is room for, in one system call. Answers how many; less than
+    /// [`BATCH`] when no more were there.
+    pub(crate) fn receive(&self, inbox: &mut Inbox) -> io::Result<usize> {
+        let Inbox {
+            headers,
+            buffer,
+            taken,
+        } = inbox;
+        taken.clear();
+        let mut slices = buffer.chunks_exact_mut(DATAGRAM_MAX);
+        let mut slices: [[IoSliceMut<'_>; 1]; BATCH] =
+            std::array::from_fn(|_| [IoSliceMut::new(slices.next().unwrap_or_default())]);
+        let fd = self.socket.as_raw_fd();
+        let received = match recvmmsg(fd, headers, slices.iter_mut(), MsgFlags::empty(), None) {
+            Ok(received) => received,
+            Err(Errno::EWOULDBLOCK) => return Ok(0),
+            Err(error) => return Err(error.into()),
         };
-        match received {
-            Ok(received) => Ok(Some(received)),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-            Err(error) => Err(error),
+        for message in received {
+            // A datagram without an address to answer to concerns nobody.
+            let origin = message.address.as_ref().and_then(to_std).map(|remote| {
+                let local = message
+                    .cmsgs()
+                    .ok()
+                    .and_then(|mut all| all.find_map(|message| destination(&message)));
+                let local = local.map_or(self.bound, |ip| SocketAddr::new(ip, self.bound.port()));
+                Origin { remote, local }
+            });
+            taken.push(origin.map(|origin| (message.bytes, origin)));
         }
+        Ok(taken.len())
+    }
+
+    /// Sends datagrams that leave from one of our addresses, the same for all. Answers how many of them were sent before
+    /// one could not be. The first one's fault is an error.
+    pub(crate) fn send_all(&self, room: &mut SendRoom, datagrams: &[Datagram]) -> io::Result<usize> {
+        let [first, second, ..] = datagrams else {
+            return match datagrams.first() {
+                Some(only) => self.send(only.local, only.remote, &only.octets).map(|()| 1),
+                None => Ok(0),
+            };
+        };
+        debug_assert_eq!(first.local, second.local);
+        let datagrams = &datagrams[..datagrams.len().min(BATCH)];
+        let addresses: SmallVec<[Option<SockaddrStorage>; BATCH]> = datagrams
+            .iter()
+            .map(|datagram| Some(SockaddrStorage::from(datagram.remote)))
+            .collect();
+        let slices: SmallVec<[[IoSlice<'_>; 1]; BATCH]> = datagrams
+            .iter()
+            .map(|datagram| [IoSlice::new(&datagram.octets)])
+            .collect();
+        let fd = self.socket.as_raw_fd();
+        let (no_flags, local) = (MsgFlags::empty(), first.local.ip());
+        let sent = if !self.bound.ip().is_unspecified() || local.is_unspecified() {
+            sendmmsg(fd, &mut room.plain, slices.iter(), addresses, [], no_flags)?.count()
+        } else {
+            match local {
+                IpAddr::V4(ip) => {
+                    let info = ipv4_info(ip);
+                    let from = [ControlMessage::Ipv4PacketInfo(&info)];
+                    sendmmsg(fd, &mut room.from_v4, slices.iter(), addresses, from, no_flags)?.count()
+                }
+                IpAddr::V6(ip) => {
+                    let info = ipv6_info(ip);
+                    let from = [ControlMessage::Ipv6PacketInfo(&info)];
+                    sendmmsg(fd, &mut room.from_v6, slices.iter(), addresses, from, no_flags)?.count()
+                }
+            }
+        };
+        Ok(sent)
     }
 
     /// Sends one datagram from one of our addresses.
-    pub(crate) fn send(&self, local: SocketAddr, remote: SocketAddr, octets: &[u8]) -> io::Result<()> {
+    fn send(&self, local: SocketAddr, remote: SocketAddr, octets: &[u8]) -> io::Result<()> {
         if !self.bound.ip().is_unspecified() || local.ip().is_unspecified() {
             self.socket.send_to(octets, remote)?;
             return Ok(());
@@ -106,11 +191,7 @@ impl UdpListener {
         let fd = self.socket.as_raw_fd();
         match local.ip() {
             IpAddr::V4(ip) => {
-                let info = nix::libc::in_pktinfo {
-                    ipi_ifindex: 0,
-                    ipi_spec_dst: in_addr(ip),
-                    ipi_addr: in_addr(Ipv4Addr::UNSPECIFIED),
-                };
+                let info = ipv4_info(ip);
                 sendmsg(
                     fd,
                     &slices,
@@ -120,10 +201,7 @@ impl UdpListener {
                 )?;
             }
             IpAddr::V6(ip) => {
-                let info = nix::libc::in6_pktinfo {
-                    ipi6_addr: in6_addr(ip),
-                    ipi6_ifindex: 0,
-                };
+                let info = ipv6_info(ip);
                 sendmsg(
                     fd,
                     &slices,
@@ -135,25 +213,60 @@ impl UdpListener {
         }
         Ok(())
     }
+}
 
-    fn receive_with_address(&self, buffer: &mut [u8]) -> io::Result<(usize, Origin)> {
-        let mut control = nix::cmsg_space!(nix::libc::in6_pktinfo);
-        let mut slices = [IoSliceMut::new(buffer)];
-        let fd = self.socket.as_raw_fd();
-        let received = recvmsg::<SockaddrStorage>(fd, &mut slices, Some(&mut control), MsgFlags::empty())?;
-        let remote = received.address.as_ref().and_then(to_std);
-        let remote = remote.ok_or_else(|| io::Error::other("datagram without a source address"))?;
-        let to = received.cmsgs()?.find_map(|message| match message {
-            ControlMessageOwned::Ipv4PacketInfo(info) => {
-                Some(IpAddr::V4(Ipv4Addr::from(u32::from_be(info.ipi_addr.s_addr))))
-            }
-            ControlMessageOwned::Ipv6PacketInfo(info) => {
-                Some(IpAddr::V6(Ipv6Addr::from(info.ipi6_addr.s6_addr)))
-            }
-            _ => None,
-        });
-        let local = SocketAddr::new(to.unwrap_or(self.bound.ip()), self.bound.port());
-        Ok((received.bytes, Origin { remote, local }))
+impl Inbox {
+    /// Room for [`BATCH`] datagrams of any size. Pages that no datagram reaches take no memory.
+    pub(crate) fn new() -> Self {
+        Self {
+            headers: MultiHeaders::preallocate(BATCH, Some(nix::cmsg_space!(nix::libc::in6_pktinfo))),
+            buffer: vec![0; BATCH * DATAGRAM_MAX],
+            taken: Vec::with_capacity(BATCH),
+        }
+    }
+
+    /// What was taken last.
+    pub(crate) fn datagrams(&self) -> impl Iterator<Item = (Origin, &[u8])> {
+        let slots = self.buffer.chunks_exact(DATAGRAM_MAX).zip(&self.taken);
+        slots.filter_map(|(slot, taken)| taken.map(|(octets, origin)| (origin, &slot[..octets])))
+    }
+}
+
+impl SendRoom {
+    pub(crate) fn new() -> Self {
+        Self {
+            plain: MultiHeaders::preallocate(BATCH, None),
+            from_v4: MultiHeaders::preallocate(BATCH, Some(nix::cmsg_space!(nix::libc::in_pktinfo))),
+            from_v6: MultiHeaders::preallocate(BATCH, Some(nix::cmsg_space!(nix::libc::in6_pktinfo))),
+        }
+    }
+}
+
+/// The address of ours that a datagram was sent to.
+fn destination(message: &ControlMessageOwned) -> Option<IpAddr> {
+    match message {
+        ControlMessageOwned::Ipv4PacketInfo(info) => {
+            Some(IpAddr::V4(Ipv4Addr::from(u32::from_be(info.ipi_addr.s_addr))))
+        }
+        ControlMessageOwned::Ipv6PacketInfo(info) => Some(IpAddr::V6(Ipv6Addr::from(info.ipi6_addr.s6_addr))),
+        _ => None,
+    }
+}
+
+/// What makes the kernel send from this address.
+fn ipv4_info(ip: Ipv4Addr) -> nix::libc::in_pktinfo {
+    nix::libc::in_pktinfo {
+        ipi_ifindex: 0,
+        ipi_spec_dst: in_addr(ip),
+        ipi_addr: in_addr(Ipv4Addr::UNSPECIFIED),
+    }
+}
+
+/// The same for IPv6.
+fn ipv6_info(ip: Ipv6Addr) -> nix::libc::in6_pktinfo {
+    nix::libc::in6_pktinfo {
+        ipi6_addr: in6_addr(ip),
+        ipi6_ifindex: 0,
     }
 }
 
@@ -181,10 +294,11 @@ mod tests {
 
     /// Waits for the datagram that is on its way over loopback.
     fn receive(listener: &UdpListener) -> (Vec<u8>, Origin) {
-        let mut buffer = vec![0; DATAGRAM_MAX];
+        let mut inbox = Inbox::new();
         for _ in 0..1_000_000 {
-            if let Some((len, origin)) = listener.receive(&mut buffer).unwrap() {
-                return (buffer[..len].to_vec(), origin);
+            if listener.receive(&mut inbox).unwrap() > 0 {
+                let (origin, octets) = inbox.datagrams().next().unwrap();
+                return (octets.to_vec(), origin);
             }
             std::thread::yield_now();
         }
@@ -208,6 +322,59 @@ mod tests {
         peer.set_read_timeout(Some(std::time::Duration::from_secs(5)))
             .unwrap();
         assert_eq!(peer.recv(&mut buffer).unwrap(), 4);
+    }
+
+    fn datagram(local: SocketAddr, remote: SocketAddr, text: String) -> Datagram {
+        Datagram {
+            local,
+            remote,
+            octets: text.into(),
+            id: None,
+        }
+    }
+
+    #[test]
+    fn many_datagrams_leave_and_come_in_one_call_each_from_its_own_address() {
+        for (any, ours, peer) in [
+            ("0.0.0.0:0", "127.0.0.5", "127.0.0.9:0"),
+            ("127.0.0.5:0", "127.0.0.5", "127.0.0.9:0"),
+            ("[::]:0", "::1", "[::1]:0"),
+        ] {
+            let listener = UdpListener::bind(any.parse().unwrap()).unwrap();
+            let ours = SocketAddr::new(ours.parse().unwrap(), listener.bound().port());
+            let peer = UdpListener::bind(peer.parse().unwrap()).unwrap();
+            let mut room = SendRoom::new();
+            for _ in 0..2 {
+                let datagrams: Vec<Datagram> = (0..BATCH + 3)
+                    .map(|number| datagram(ours, peer.bound(), format!("{number}")))
+                    .collect();
+                assert_eq!(listener.send_all(&mut room, &datagrams).unwrap(), BATCH);
+                assert_eq!(listener.send_all(&mut room, &datagrams[BATCH..]).unwrap(), 3);
+                let (mut inbox, mut got) = (Inbox::new(), Vec::new());
+                while got.len() < BATCH + 3 {
+                    peer.receive(&mut inbox).unwrap();
+                    for (origin, octets) in inbox.datagrams() {
+                        assert_eq!(origin.remote, ours);
+                        got.push(String::from_utf8(octets.to_vec()).unwrap());
+                    }
+                }
+                let expected: Vec<String> = (0..BATCH + 3).map(|number| number.to_string()).collect();
+                assert_eq!(got, expected);
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_sent_does_not_keep_the_others_back() {
+        let listener = UdpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let peer = UdpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let wrong: SocketAddr = "[::1]:9".parse().unwrap();
+        let to = |remote| datagram(listener.bound(), remote, "x".to_owned());
+        let datagrams = [to(peer.bound()), to(wrong), to(peer.bound())];
+        let mut room = SendRoom::new();
+        assert_eq!(listener.send_all(&mut room, &datagrams).unwrap(), 1);
+        assert!(listener.send_all(&mut room, &datagrams[1..]).is_err());
+        assert_eq!(listener.send_all(&mut room, &datagrams[2..]).unwrap(), 1);
     }
 
     #[test]
