@@ -85,10 +85,16 @@ pub(crate) fn read(
     Ok(routing)
 }
 
-/// True when a Record-Route value of a message with this Call-ID is one that we put in.
-pub(crate) fn is_own_record_route(tokens: &Tokens, call_id: &[u8], value: &[u8]) -> bool {
-    let token = uri_of(value).ok().and_then(|uri| uri.user());
-    token.is_some_and(|token| tokens.verify(call_id, token).is_ok())
+/// True when a Record-Route value of a message with this Call-ID is one that we put in. `at` is a local address.
+pub(crate) fn is_own_record_route(
+    (config, tokens): (&Config, &Tokens),
+    at: SocketAddr,
+    call_id: &[u8],
+    value: &[u8],
+) -> bool {
+    let Ok(uri) = uri_of(value) else { return false };
+    let is_token = |token| tokens.verify(call_id, token).is_ok();
+    config.is_our_route(&uri, at) || uri.user().is_some_and(is_token)
 }
 
 /// Whose a Route value is.

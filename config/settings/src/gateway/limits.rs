@@ -25,7 +25,7 @@ section! {
         contact_uri: usize = default(size(64, 16 << 10), "1KiB");
         /// Size of the Path (RFC 3327) of one registration; a longer one gets 400.
         path: usize = default(size(64, 16 << 10), "2KiB");
-        /// Targets that one call may ring at the same time.
+        /// Targets that one call may ring, at the same time or one after another.
         branches: u32 = default(count(1..=100), "16");
         /// Copies of one call that all proxies on the way together may make, if the caller says nothing (Max-Breadth,
         /// RFC 5393); a call that would need more gets 440.

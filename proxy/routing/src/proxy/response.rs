@@ -444,9 +444,10 @@ impl Proxy {
         };
         let Some((call, leg, party)) = found else { return };
         let call_id = response.call_id().unwrap_or_default().as_bytes();
+        let (ours, at) = ((&*self.config, &self.tokens), context.flow.local);
         let routes = response
             .values(HeaderName::RecordRoute)
-            .filter(|value| !route::is_own_record_route(&self.tokens, call_id, value));
+            .filter(|value| !route::is_own_record_route(ours, at, call_id, value));
         let mut routes: Vec<String> = routes
             .map(|value| String::from_utf8_lossy(value).into_owned())
             .collect();

@@ -118,6 +118,10 @@ impl Proxy {
         at: SocketAddr,
         hop: &Hop,
     ) -> Option<Arc<Binding>> {
+        // Most are none, and this is asked for every request inside a dialog.
+        if !uri.contains(";gr") {
+            return None;
+        }
         let uri = Uri::parse(uri).ok()?;
         if !uri.host().is_some_and(|host| self.config.is_our_host(&host, at)) {
             return None;
