@@ -239,6 +239,7 @@ impl Gateway {
         let net = NetContext {
             shards: shards.clone(),
             conns,
+            location: shared.location.clone(),
             tuning: Arc::new(RwLock::new(convert::tuning(&settings))),
             stopping: stopper.stopping.subscribe(),
         };

@@ -159,6 +159,8 @@ pub(crate) fn tuning(settings: &GatewaySettings) -> Tuning {
         limits: message_limits(settings),
         times: ConnTimes {
             handshake: settings.limits.handshake,
+            first_message: settings.limits.first_message,
+            write: settings.limits.write_time,
             idle: settings.limits.connection_idle,
             ping: settings.limits.websocket_ping,
         },

@@ -135,6 +135,15 @@ impl Location {
         result
     }
 
+    /// True when somebody is registered over this connection.
+    pub fn is_reached_over(&self, conn: ConnId, now: Instant) -> bool {
+        let aors = self.part(&self.by_conn, &conn).get(&conn).cloned();
+        aors.unwrap_or_default().iter().any(|aor| {
+            let bindings = self.lookup(aor, now);
+            bindings.iter().any(|binding| binding.flow.conn == Some(conn))
+        })
+    }
+
     /// A connection is gone, and with it every binding that was reached over it. Answers what was removed.
     pub fn connection_closed(&self, conn: ConnId, now: Instant) -> Vec<(Aor, Arc<Binding>)> {
         let aors = self.part(&self.by_conn, &conn).remove(&conn).unwrap_or_default();

@@ -24,6 +24,7 @@ use super::sip;
 use crate::health::Health;
 use crate::net::conns::Permit;
 use crate::net::context::NetContext;
+use crate::net::patience::WriteLimit;
 use crate::net::stream::pause_after;
 use crate::tls::TlsSource;
 
@@ -134,9 +135,10 @@ async fn connection(
         remote,
         permit,
     };
+    let limited = WriteLimit::new(stream, net.tuning().times.write, net.conns.counters.clone());
     match tls {
-        None => talk(&net, TokioIo::new(stream), router, peer).await,
-        Some(tls) => match timeout(net.tuning().times.handshake, tls.acceptor().accept(stream)).await {
+        None => talk(&net, TokioIo::new(limited), router, peer).await,
+        Some(tls) => match timeout(net.tuning().times.handshake, tls.acceptor().accept(limited)).await {
             Ok(Ok(stream)) => talk(&net, TokioIo::new(stream), router, peer).await,
             Ok(Err(error)) => net.tls_failed(remote, &error),
             Err(_) => {

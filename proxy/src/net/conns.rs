@@ -32,6 +32,8 @@ pub(crate) struct ConnCounters {
     pub(crate) over_source_limit: AtomicU64,
     /// Connections closed because their peer let [`ConnLimits::queue`] messages pile up, or did not read in time.
     pub(crate) slow_peers: AtomicU64,
+    /// Connections closed because their first whole message did not come in time.
+    pub(crate) half_open: AtomicU64,
     /// Connections closed because nothing, or no whole message, came in time.
     pub(crate) idle_peers: AtomicU64,
     /// TLS handshakes that failed, by reason.

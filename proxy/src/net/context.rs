@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
+use viaduct_routing::Location;
 use viaduct_sip::{Limits, Message, ParseError, Transport};
 use viaduct_txn::{ConnId, Flow};
 
@@ -17,6 +18,10 @@ use crate::tls::Failure;
 pub(crate) struct ConnTimes {
     /// TLS and WebSocket handshakes, and one message from its first octet to its last (`limits.handshake`).
     pub(crate) handshake: Duration,
+    /// From the beginning of a TCP or TLS connection to its first whole message (`limits.first_message`).
+    pub(crate) first_message: Duration,
+    /// A peer that must read (`limits.write_time`).
+    pub(crate) write: Duration,
     /// A TCP or TLS connection without traffic (`limits.connection_idle`).
     pub(crate) idle: Duration,
     /// Between pings of a WebSocket (`limits.websocket_ping`).
@@ -37,6 +42,8 @@ pub(crate) struct Tuning {
 pub(crate) struct NetContext {
     pub(crate) shards: Shards,
     pub(crate) conns: Arc<Conns>,
+    /// Who is registered over which connection.
+    pub(crate) location: Arc<Location>,
     /// For connections that begin.
     pub(crate) tuning: Arc<RwLock<Tuning>>,
     /// True when the process is about to end.
@@ -126,6 +133,11 @@ impl Inlet {
                 message,
             })
             .await;
+    }
+
+    /// True when somebody is registered over this connection.
+    pub(crate) fn is_registered(&self) -> bool {
+        self.context.location.is_reached_over(self.conn, Instant::now())
     }
 
     /// Octets that are no message: a shard answers them if they can be answered.

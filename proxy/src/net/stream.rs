@@ -17,9 +17,6 @@ use crate::tls::{self, TlsSource};
 /// Octets read at a time.
 const READ_BUFFER: usize = 8_192;
 
-/// How long a peer may take to read what it is sent.
-const WRITE_MAX: Duration = Duration::from_secs(10);
-
 /// How long a connection stays open for the answer to octets that were no message, and for its peer to read what was
 /// said last.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -105,6 +102,7 @@ async fn talk<S>(
         context,
         stream,
         outgoing,
+        opened: Instant::now(),
         since: Instant::now(),
         has_spoken: false,
     }
@@ -119,6 +117,7 @@ struct Talk<S> {
     stream: S,
     outgoing: Outgoing,
     framer: Framer,
+    opened: Instant,
     /// When the last whole message came or went, or the first octet of an unfinished one.
     since: Instant,
     /// A whole message came: there may be answers on their way.
@@ -159,8 +158,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
                     }
                 },
                 () = tokio::time::sleep_until(patience) => {
-                    self.context.conns.counters.idle_peers.fetch_add(1, Ordering::Relaxed);
-                    break End::Closed;
+                    if !self.may_stay(inlet) {
+                        break End::Closed;
+                    }
                 }
                 () = self.context.stopped() => break End::Closed,
             }
@@ -187,12 +187,31 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
     /// Until when something must happen.
     fn patience(&self) -> Instant {
         let times = &self.times;
-        self.since
-            + if self.framer.is_inside_message() {
-                times.handshake
-            } else {
-                times.idle
-            }
+        let first = self.opened + times.first_message;
+        match (self.has_spoken, self.framer.is_inside_message()) {
+            (true, true) => self.since + times.handshake,
+            (true, false) => self.since + times.idle,
+            (false, true) => first.min(self.since + times.handshake),
+            (false, false) => first,
+        }
+    }
+
+    /// Nothing happened in time. One over which somebody is registered stays all the same: he could not be called else.
+    fn may_stay(&mut self, inlet: &Inlet) -> bool {
+        let now = Instant::now();
+        let is_idle = !self.framer.is_inside_message();
+        if is_idle && self.has_spoken && inlet.is_registered() {
+            self.since = now;
+            return true;
+        }
+        let counters = &self.context.conns.counters;
+        let counter = if !self.has_spoken && (is_idle || now < self.since + self.times.handshake) {
+            &counters.half_open
+        } else {
+            &counters.idle_peers
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        false
     }
 
     async fn received(&mut self, octets: &[u8], inlet: &Inlet) -> Result<(), End> {
@@ -231,7 +250,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
     async fn write(&mut self, first: Bytes) -> bool {
         let mut next = Some(first);
         while let Some(octets) = next {
-            match timeout(WRITE_MAX, self.stream.write_all(&octets)).await {
+            match timeout(self.times.write, self.stream.write_all(&octets)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) => return false,
                 Err(_) => {
@@ -249,7 +268,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
             self.since = Instant::now();
         }
         // TLS keeps octets back until it is told to let go.
-        matches!(timeout(WRITE_MAX, self.stream.flush()).await, Ok(Ok(())))
+        matches!(timeout(self.times.write, self.stream.flush()).await, Ok(Ok(())))
     }
 }
 

@@ -15,10 +15,11 @@ use viaduct_sip::{KeepAlive, Limits, Message, Transport};
 
 use super::conns::Permit;
 use super::context::{Inlet, NetContext, Tuning};
+use super::patience::ReadLimit;
 use super::stream::hang_up;
 
-/// How long a peer may take to read what it is sent, or to say goodbye.
-const WRITE_MAX: Duration = Duration::from_secs(10);
+/// Pings without an answer after which nobody is there.
+const PINGS_MISSED_MAX: u32 = 2;
 
 /// Octets that a connection keeps for reading. The library's own default is 128 KiB, for each of thousands.
 const READ_BUFFER: usize = 4_096;
@@ -51,6 +52,7 @@ where
         .max_write_buffer_size(2 * limits.frame_octets_max)
         .max_message_size(Some(limits.frame_octets_max))
         .max_frame_size(Some(limits.frame_octets_max));
+    let io = ReadLimit::new(io, times.handshake, context.conns.counters.clone());
     let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
     let (conn, mut outgoing) = context.conns.open();
     let inlet = context.inlet(transport, local, remote, conn);
@@ -58,8 +60,9 @@ where
         context: context.clone(),
         limits,
         socket,
+        write: times.write,
         heard: Instant::now(),
-        asked: false,
+        asked: 0,
     };
     let end = loop {
         let next_ping = talk.heard + times.ping;
@@ -86,16 +89,18 @@ where
 struct Talk<S> {
     context: NetContext,
     limits: Limits,
-    socket: WebSocketStream<S>,
-    /// When anything last came.
+    socket: WebSocketStream<ReadLimit<S>>,
+    /// How long the peer may take to read, or to say goodbye.
+    write: Duration,
+    /// When anything last came, or was asked for.
     heard: Instant,
-    /// A ping is out, and nothing came since.
-    asked: bool,
+    /// Pings since anything came.
+    asked: u32,
 }
 
 /// How a connection ends.
 enum End {
-    /// Nobody is there who could be told.
+    /// Nobody is there who could be told, or who has kept the time.
     Gone,
     /// The peer has closed it, and waits for the same from us (RFC 6455 section 5.5.1).
     ByPeer,
@@ -111,7 +116,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
             Some(Err(error)) => return Err(fault(&error)),
         };
         self.heard = Instant::now();
-        self.asked = false;
+        self.asked = 0;
+        self.socket.get_mut().whole();
         let octets = match frame {
             Frame::Text(text) => Bytes::from(text),
             Frame::Binary(octets) => octets,
@@ -142,7 +148,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
             }
             Err(_) => Frame::Binary(octets),
         };
-        match timeout(WRITE_MAX, self.socket.send(frame)).await {
+        match timeout(self.write, self.socket.send(frame)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(End::Gone),
             Err(_) => {
@@ -161,17 +167,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
         let socket = &mut self.socket;
         // The peer may not wait for it.
         let _ = match end {
-            End::Gone => return,
+            End::Gone => Ok(Ok(())),
             // The library has the answer ready.
-            End::ByPeer => timeout(WRITE_MAX, socket.flush()).await,
-            End::Told(frame) => timeout(WRITE_MAX, socket.close(Some(frame))).await,
+            End::ByPeer => timeout(self.write, socket.flush()).await,
+            End::Told(frame) => timeout(self.write, socket.close(Some(frame))).await,
         };
-        hang_up(socket.get_mut()).await;
+        hang_up(socket.get_mut().inner()).await;
     }
 
-    /// A phone in a tunnel says nothing when it goes. One that does not answer until the next ping has gone.
+    /// A phone in a tunnel says nothing when it goes.
     async fn ping(&mut self) -> Result<(), End> {
-        if self.asked {
+        if self.asked >= PINGS_MISSED_MAX {
             self.context
                 .conns
                 .counters
@@ -179,9 +185,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
                 .fetch_add(1, Ordering::Relaxed);
             return Err(End::Gone);
         }
-        self.asked = true;
+        self.asked += 1;
         self.heard = Instant::now();
-        match timeout(WRITE_MAX, self.socket.send(Frame::Ping(Bytes::new()))).await {
+        match timeout(self.write, self.socket.send(Frame::Ping(Bytes::new()))).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(End::Gone),
         }

@@ -249,8 +249,13 @@ impl Moment {
                 ),
                 (
                     "connections_slow",
-                    "Connections closed over limits.connection_queue",
+                    "Connections closed over limits.connection_queue or limits.write_time",
                     read(&conns.slow_peers),
+                ),
+                (
+                    "connections_half_open",
+                    "Connections closed over limits.first_message",
+                    read(&conns.half_open),
                 ),
                 (
                     "connections_idle",

@@ -4,10 +4,10 @@ use std::io::{Read, Write};
 use std::net::UdpSocket;
 
 use serde_json::Value;
-use viaduct_sip::Transport;
+use viaduct_sip::{Method, Transport};
 
 use crate::support::gateway::Gateway;
-use crate::support::phone::Phone;
+use crate::support::phone::{Phone, expect_status};
 use crate::support::socket::{Connection, connect, secure};
 use crate::support::websocket::{CLOSE, Frame, PING, PONG, TEXT, WebSocket};
 use crate::support::wire::Wire;
@@ -69,7 +69,7 @@ fn two_line_ends_are_answered_with_one() {
     gateway.finish();
 }
 
-/// A phone in a tunnel closes nothing. It is asked, and gone when it does not answer.
+/// A phone in a tunnel closes nothing. It is asked twice, and gone when it does not answer.
 #[test]
 fn a_browser_that_answers_no_ping_is_gone_and_one_that_does_stays() {
     let gateway = Gateway::with_limits("websocket_ping: 1s");
@@ -88,13 +88,13 @@ fn a_browser_that_answers_no_ping_is_gone_and_one_that_does_stays() {
         let shown = gateway.registrations("300");
         if shown.is_empty() { Ok(()) } else { Err(shown) }
     });
-    assert!(pings >= 2, "{pings}");
+    assert!(pings >= 3, "{pings}");
     assert_eq!(gateway.registrations("301").len(), 1);
     gateway.expect_figure("viaduct_connections_idle_total", 1);
     let Wire::WebSocket(socket) = &mut deaf.wire else {
         panic!("no WebSocket")
     };
-    assert_eq!(socket.next().opcode, PING);
+    assert_eq!([socket.next().opcode, socket.next().opcode], [PING, PING]);
     assert_eq!(socket.connection.read_to_its_end(), b"");
     drop(alive);
     gateway.finish();
@@ -117,5 +117,33 @@ fn a_connection_that_ends_takes_its_registrations_along() {
             if shown.is_empty() { Ok(()) } else { Err(shown) }
         });
     }
+    gateway.finish();
+}
+
+/// RFC 5626 section 3.5: who is registered over a connection is reached over it, however long nothing is said.
+#[test]
+fn an_idle_connection_ends_unless_somebody_is_registered_over_it() {
+    let gateway = Gateway::with_limits("connection_idle: 1s");
+    for transport in [Transport::Tcp, Transport::Tls] {
+        let (mut caller, mut phone) = (
+            Phone::ws(&gateway, "203"),
+            Phone::over(transport, &gateway, "201"),
+        );
+        phone.register();
+        let mut passer_by = Phone::over(transport, &gateway, "202");
+        let sent = passer_by.send(&passer_by.draft(Method::Options, "201"));
+        expect_status(&passer_by.final_answer(&sent), 407);
+        // Later than this the phone has been silent for longer.
+        assert!(passer_by.wire.receive().is_none());
+        let text = caller.draft(Method::Message, "201").body("text/plain", "hello");
+        let sent = caller.begin(text);
+        let message = phone.request(Method::Message);
+        phone.respond(&message, 200);
+        expect_status(&caller.final_answer(&sent), 200);
+        // A registration that ends takes the right with it.
+        phone.register_for(0);
+        assert!(phone.wire.receive().is_none());
+    }
+    gateway.expect_figure("viaduct_connections_idle_total", 4);
     gateway.finish();
 }

@@ -130,27 +130,32 @@ fn a_phone_that_does_not_read_is_cut_off() {
     /// Messages of this size that fill every buffer on the way are some dozens.
     const MESSAGE: usize = 50_000;
     const MESSAGES_MAX: usize = 1_000;
-    let gateway = Gateway::with_limits("connection_queue: 8");
+    let gateway = Gateway::with_limits("connection_queue: 8, requests_per_source: 100000/1s");
     let bystanders = Bystanders::of(&gateway);
-    let (mut deaf, mut caller) = (Phone::tcp(&gateway, "203"), Phone::tcp(&gateway, "204"));
-    deaf.register();
     let text = "x".repeat(MESSAGE);
-    let is_cut_off = |_: &usize| {
-        let draft = caller.draft(Method::Message, "203");
-        caller.begin(draft.body("text/plain", &text));
-        gateway.figure("viaduct_connections_slow_total") > 0
-    };
-    let sent = (1..=MESSAGES_MAX).find(is_cut_off);
-    assert!(
-        sent.is_some(),
-        "{MESSAGES_MAX} messages are kept for somebody who does not read"
-    );
-    wait_for("nobody registered", || {
-        let shown = gateway.registrations("203");
-        if shown.is_empty() { Ok(()) } else { Err(shown) }
-    });
+    for transport in [Transport::Tcp, Transport::Tls, Transport::Ws, Transport::Wss] {
+        let (mut deaf, mut caller) = (
+            Phone::over(transport, &gateway, "203"),
+            Phone::tcp(&gateway, "204"),
+        );
+        deaf.register();
+        let before = gateway.figure("viaduct_connections_slow_total");
+        let is_cut_off = |_: &usize| {
+            let draft = caller.draft(Method::Message, "203");
+            caller.begin(draft.body("text/plain", &text));
+            gateway.figure("viaduct_connections_slow_total") > before
+        };
+        let sent = (1..=MESSAGES_MAX).find(is_cut_off);
+        assert!(
+            sent.is_some(),
+            "{MESSAGES_MAX} messages are kept for somebody who does not read"
+        );
+        wait_for("nobody registered", || {
+            let shown = gateway.registrations("203");
+            if shown.is_empty() { Ok(()) } else { Err(shown) }
+        });
+    }
     bystanders.leave();
-    drop((deaf, caller));
     gateway.finish();
 }
 

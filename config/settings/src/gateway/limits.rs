@@ -50,12 +50,17 @@ section! {
         connections: u32 = default(count(1..=1_000_000), "20000");
         /// Connections from one source address. Many users may sit behind one address of a carrier.
         connections_per_source: u32 = default(count(1..=1_000_000), "200");
-        /// Time for the TLS and WebSocket handshake.
+        /// Time for the handshakes of TLS, WebSocket and HTTP, and for one message or frame from its first octet to its
+        /// last.
         handshake: Duration = default(duration(SECOND, 5 * MINUTE), "10s");
-        /// A TCP or TLS connection that carried nothing for this long is closed.
-        connection_idle: Duration = default(duration(30 * SECOND, DAY), "15m");
-        /// How often a silent WebSocket is pinged; one that does not answer until the next ping is closed.
-        websocket_ping: Duration = default(duration(SECOND, HOUR), "30s");
+        /// Time from the beginning of a TCP or TLS connection to its first whole message.
+        first_message: Duration = default(duration(SECOND, 5 * MINUTE), "10s");
+        /// Time that a peer may take to read what it is sent.
+        write_time: Duration = default(duration(SECOND, 5 * MINUTE), "10s");
+        /// A TCP or TLS connection that carried nothing for this long is closed, unless somebody is registered over it.
+        connection_idle: Duration = default(duration(SECOND, DAY), "15m");
+        /// How often a silent WebSocket is pinged; one that leaves two pings without an answer is closed.
+        websocket_ping: Duration = default(duration(SECOND, HOUR), "25s");
         /// Messages waiting to be sent on one connection; a peer that lets them pile up is disconnected.
         connection_queue: u32 = default(count(8..=100_000), "256");
         /// Messages waiting for one signalling thread; further ones are dropped.

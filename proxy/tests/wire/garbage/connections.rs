@@ -8,7 +8,7 @@ use crate::support::bystanders::Bystanders;
 use crate::support::gateway::Gateway;
 use crate::support::http::Response;
 use crate::support::socket::{connect, opener};
-use crate::support::websocket::handshake;
+use crate::support::websocket::{Sending, TEXT, WebSocket, handshake};
 
 #[test]
 fn octets_that_are_no_tls_are_counted_and_harm_nobody() {
@@ -89,5 +89,73 @@ fn beginnings_without_an_end_are_cut_off() {
     }
     gateway.expect_figure("viaduct_connections_idle_total", beginnings.len() as u64);
     bystanders.leave();
+    gateway.finish();
+}
+
+/// A connection is for messages: `limits.first_message` is the time for the first, whatever else is said.
+#[test]
+fn connections_over_which_no_message_comes_are_cut_off() {
+    let gateway = Gateway::with_limits("first_message: 1s");
+    let ports = gateway.ports;
+    let half = options("TCP", "");
+    let mut connections = Vec::new();
+    for (port, is_secure) in [(ports.sip, false), (ports.sips, true)] {
+        for octets in [&b""[..], b"\r\n\r\n", &half.as_bytes()[..50]] {
+            let mut connection = opener(&gateway, port, is_secure)();
+            connection.write_all(octets).unwrap();
+            // Nothing of TLS has been said before this.
+            connection.flush().unwrap();
+            connections.push(connection);
+        }
+    }
+    // The one that has not even begun with TLS is another limit's: `handshake`.
+    let counted = connections.len() as u64 - 1;
+    gateway.expect_figure("viaduct_connections_half_open_total", counted);
+    drop(connections);
+    gateway.finish();
+}
+
+/// A frame that comes octet by octet is no frame, whatever it is in the end (RFC 6455 section 5).
+#[test]
+fn a_frame_without_an_end_is_cut_off_and_silence_is_not() {
+    let gateway = Gateway::with_limits("handshake: 1s");
+    for (port, is_secure) in [(gateway.ports.ws, false), (gateway.ports.https, true)] {
+        let mut silent = WebSocket::open(opener(&gateway, port, is_secure)());
+        let mut slow = WebSocket::open(opener(&gateway, port, is_secure)());
+        slow.send_octets(&Sending::whole(TEXT, options("WS", "").as_bytes()).octets()[..30]);
+        assert_eq!(slow.connection.read_to_its_end(), b"");
+        silent.send(TEXT, b"\r\n\r\n");
+        assert_eq!(silent.next().payload, b"\r\n");
+    }
+    assert_eq!(gateway.figure("viaduct_connections_idle_total"), 2);
+    gateway.finish();
+}
+
+/// `limits.write_time` holds for whoever asks for pages and reads none, and an open door is closed after a while.
+#[test]
+fn who_reads_no_page_or_asks_for_none_is_cut_off() {
+    /// More than every buffer on the way holds.
+    const REQUESTS: usize = 400;
+    let gateway = Gateway::with_limits("write_time: 1s, handshake: 1s");
+    let mut held = Vec::new();
+    for (port, is_secure) in [(gateway.ports.http, false), (gateway.ports.https, true)] {
+        let request = format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", gateway.at(port));
+        let mut polite = opener(&gateway, port, is_secure)();
+        polite.write_all(request.as_bytes()).unwrap();
+        polite.flush().unwrap();
+        assert_eq!(Response::read(&mut *polite).status, 200);
+        let mut deaf = opener(&gateway, port, is_secure)();
+        // The gateway takes no more requests than it can answer.
+        deaf.tcp()
+            .set_write_timeout(Some(std::time::Duration::from_secs(2)))
+            .unwrap();
+        let _ = deaf.write_all(request.repeat(REQUESTS).as_bytes());
+        let _ = deaf.flush();
+        // The first has had its answer, and says nothing more.
+        let _ = polite.read_to_end(&mut Vec::new());
+        held.push(deaf);
+    }
+    gateway.expect_figure("viaduct_connections_slow_total", 2);
+    drop(held);
     gateway.finish();
 }
