@@ -68,6 +68,8 @@ pub(crate) struct Leg {
     /// `SRC_WS` of the caller and `DST_WS` of this branch.
     pub(crate) flags: Flags,
     pub(crate) exchange: Exchange,
+    /// A 2xx came from it.
+    pub(crate) answered: bool,
     /// The relay has an offer for this branch, so it must be told when the branch is over.
     pub(crate) relayed: bool,
     /// Requests to the relay about this branch that have no reply yet.
@@ -175,6 +177,7 @@ impl Call {
             callee_user,
             flags,
             exchange: Exchange::default(),
+            answered: false,
             relayed: false,
             asking: 0,
             rewritten: Vec::new(),
@@ -225,6 +228,12 @@ impl Call {
     pub(crate) fn sides_mut(&mut self) -> impl Iterator<Item = (Party, &mut Side)> {
         let callees = self.legs.iter_mut().map(|leg| (Party::Callee, &mut leg.callee));
         std::iter::once((Party::Caller, &mut self.caller)).chain(callees)
+    }
+
+    /// Nobody is left to talk: no dialog, and nobody rings but those who lost against one.
+    pub(crate) fn is_deserted(&self) -> bool {
+        self.legs.is_empty()
+            || (self.state != CallState::Ringing && self.legs.iter().all(|leg| !leg.answered))
     }
 
     /// The relay has been asked about this call and not yet been told that it is over.

@@ -367,3 +367,23 @@ fn a_second_2xx_is_passed_on_too() {
     }
     world.expect_clean();
 }
+
+/// RFC 3261 section 9.1: a device that lost and has said nothing yet cannot be cancelled. The call does not wait for it.
+#[test]
+fn a_call_is_over_with_its_bye_although_a_silent_device_is_not_cancelled_yet() {
+    let (mut world, caller, [a, b, _]) = preferring();
+    world.call(caller, "201", Some(PHONE_OFFER));
+    let to_a = world.expect(a, "INVITE");
+    world.expect(b, "INVITE");
+    world.respond(a, &to_a, 200, Some(PHONE_ANSWER));
+    let ok = world.expect(caller, "200");
+    let mut dialog = Dialog::of_caller(caller, &ok);
+    world.send_in(&mut dialog, Method::Ack, None);
+    world.send_in(&mut dialog, Method::Bye, None);
+    world.expect(a, "ACK");
+    let bye = world.expect(a, "BYE");
+    world.respond(a, &bye, 200, None);
+    assert_eq!(world.proxy().gauges().calls, 0);
+    assert!(world.relay.sessions().is_empty());
+    world.expect_clean();
+}

@@ -8,7 +8,7 @@ use viaduct_sip::{HeaderName, Message, Method, RequestBuilder, Via};
 use viaduct_txn::{Hop, Request};
 
 use super::Proxy;
-use crate::call::{CallState, LegId, Side};
+use crate::call::{Call, CallState, LegId, Side};
 use crate::calls::CallKey;
 use crate::context::{ContextId, Media};
 use crate::media::Party;
@@ -18,7 +18,7 @@ impl Proxy {
     /// One dialog of a call is over.
     pub(super) fn leg_over(&mut self, now: Instant, call: CallKey, leg: LegId, end: CallEnd) {
         self.forget_leg(call, leg);
-        if self.calls.get(call).is_some_and(|call| call.legs().is_empty()) {
+        if self.calls.get(call).is_some_and(Call::is_deserted) {
             self.call_over(now, call, end);
         }
     }

@@ -153,6 +153,7 @@ impl Proxy {
             if !first && !context.is_invite {
                 return self.branch_done(now, id, index);
             }
+            self.leg_answered(id, index);
             self.observe_session(now, id, response);
             self.send_upstream(now, id, response, sdp);
             if let Some(context) = self.contexts.get_mut(id) {
@@ -376,6 +377,21 @@ impl Proxy {
         } else if gone {
             // RFC 5057 section 5.1: the dialog is gone at that end.
             self.end_call(now, call, ProxyEnd::DialogGone);
+        }
+    }
+
+    /// A 2xx came from this branch: there is a dialog with its callee.
+    fn leg_answered(&mut self, id: ContextId, index: usize) {
+        let Some(context) = self.contexts.get(id) else {
+            return;
+        };
+        let Media::Begins(key) = context.media else { return };
+        let via_branch = &context.branches[index].via_branch;
+        let Some(call) = self.calls.get_mut(key) else {
+            return;
+        };
+        if let Some(leg) = call.leg_of_branch(via_branch).and_then(|leg| call.leg_mut(leg)) {
+            leg.answered = true;
         }
     }
 
