@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use viaduct_mediarelay::{RelayHandle, port_owner};
 use viaduct_routing::{
-    Authenticator, Binding, CallCounts, Guard, Listener, Location, Proxy, Shard, Shared, WallClock,
+    Authenticator, Binding, CallCounts, Guard, Listener, Location, Proxy, Shard, Shared, Trunks, WallClock,
 };
 use viaduct_settings::{GatewaySettings, Layer, Loaded, RelayMode, Scheme};
 
@@ -152,12 +152,9 @@ impl Gateway {
             store.forget_all()?;
         }
 
-        let config = Arc::new(convert::routing_config(
-            &settings,
-            bound.listeners.clone(),
-            &own,
-            shards_wanted,
-        ));
+        let mut config = convert::routing_config(&settings, bound.listeners.clone(), &own, shards_wanted);
+        config.trunks = Trunks::new(convert::trunks::trunks(&settings), None);
+        let config = Arc::new(config);
         let users = Arc::new(convert::users(&settings));
         let mut polls = Vec::new();
         let mut handles = Vec::new();
@@ -233,6 +230,7 @@ impl Gateway {
                 },
                 relay: relay.clone(),
                 condition,
+                routing: Arc::new(RwLock::new(config)),
             }),
         };
         let health = Health::new(inspector.clone());

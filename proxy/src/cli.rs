@@ -8,9 +8,11 @@ mod drain;
 mod live;
 mod passwords;
 mod registrations;
+mod route;
 mod run;
 mod status;
 mod table;
+mod trunks;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -39,6 +41,10 @@ enum Verb {
     Registrations(ask::AskArgs),
     /// The calls there are.
     Calls(ask::AskArgs),
+    /// The trunks: how they are, and what has become of calls.
+    Trunks(ask::AskArgs),
+    /// Where a number goes, and why. Asks a running gateway, or a configuration file.
+    Route(route::RouteArgs),
     /// End a call.
     Hangup(calls::HangupArgs),
     /// Read the configuration file again and apply what has changed, without ending a call or a connection.
@@ -82,6 +88,8 @@ pub fn main() -> ExitCode {
         Verb::Status(args) => status::run(args),
         Verb::Registrations(args) => registrations::run(args),
         Verb::Calls(args) => calls::run(args),
+        Verb::Trunks(args) => trunks::run(args),
+        Verb::Route(args) => route::run(args),
         Verb::Hangup(args) => calls::hang_up(args),
         Verb::Reload(args) => live::reload(args),
         Verb::Diff(args) => live::diff(args),

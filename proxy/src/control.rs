@@ -85,6 +85,8 @@ impl ControlSocket {
             .route("/status", get(status))
             .route("/registrations", get(registrations))
             .route("/calls", get(calls))
+            .route("/trunks", get(trunks))
+            .route("/route", get(route))
             .route("/calls/{call}/hangup", post(hang_up))
             .route("/reload", post(reload))
             .route("/diff", get(diff))
@@ -117,6 +119,22 @@ async fn registrations(State(control): State<Control>) -> Response {
 
 async fn calls(State(control): State<Control>) -> Response {
     or_unavailable(control.inspector.calls().await.map(Json))
+}
+
+async fn trunks(State(control): State<Control>) -> Response {
+    Json(control.inspector.parts.trunks()).into_response()
+}
+
+/// A number, and who dials it.
+#[derive(Debug, Deserialize)]
+struct Dialled {
+    number: String,
+    from: String,
+}
+
+async fn route(State(control): State<Control>, Query(dialled): Query<Dialled>) -> Response {
+    let view = control.inspector.parts.route(&dialled.number, &dialled.from);
+    or_unavailable(view.ok().map(Json))
 }
 
 async fn hang_up(State(control): State<Control>, UrlPath(call): UrlPath<u64>) -> Response {

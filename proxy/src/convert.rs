@@ -1,5 +1,7 @@
 //! Settings, as people write them, into what the cores are told. No I/O.
 
+pub(crate) mod trunks;
+
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -18,7 +20,7 @@ use crate::net::conns::ConnLimits;
 use crate::net::context::{ConnTimes, Tuning};
 use crate::store::StoreConfig;
 
-/// What the routing core is told. `bound` are the listeners as they were bound, `own` the addresses of this machine.
+/// What the routing core is told, but for the trunks, which live longer than one configuration. `bound` are the listeners as they were bound, `own` the addresses of this machine.
 pub(crate) fn routing_config(
     settings: &GatewaySettings,
     bound: Vec<routing::Listener>,
@@ -35,7 +37,8 @@ pub(crate) fn routing_config(
     // Browsers on this machine, and nobody else, reach us by this name.
     config.aliases.push("localhost".to_owned());
     config.listeners = bound;
-    config.routes = settings.routes.iter().map(route).collect();
+    config.routes = trunks::routes(settings);
+    config.numbers = trunks::numbers(settings);
     config.redirects = match settings.forking.redirects {
         settings::Redirects::Pass => routing::Redirects::Pass,
         settings::Redirects::Follow => routing::Redirects::Follow,
@@ -242,35 +245,6 @@ pub(crate) fn media_table(table: &settings::MediaTable) -> Table {
     }
 }
 
-fn route(route: &settings::Route) -> routing::RouteRule {
-    let pattern = &route.when.to;
-    routing::RouteRule {
-        to: if pattern.open {
-            format!("{}*", pattern.start)
-        } else {
-            pattern.start.clone()
-        },
-        from_user: route.when.from_user.clone(),
-        send_to: route
-            .send_to
-            .iter()
-            .map(|target| match target {
-                settings::Target::User(name) => routing::Destination::User(name.clone()),
-                settings::Target::Service(settings::Service::Echo) => {
-                    routing::Destination::Service(routing::Service::Echo)
-                }
-                settings::Target::Service(settings::Service::Music) => {
-                    routing::Destination::Service(routing::Service::Music)
-                }
-            })
-            .collect(),
-        ring: match route.ring {
-            settings::Ring::Together => routing::Ring::Together,
-            settings::Ring::OneByOne => routing::Ring::OneByOne,
-        },
-    }
-}
-
 fn user(user: &settings::User, settings: &GatewaySettings) -> routing::User {
     let realm = &settings.site.domain;
     let secrets = match &user.credentials {
@@ -364,7 +338,7 @@ mod tests {
         assert_eq!(config.aliases, ["10.0.0.5", "203.0.113.10", "localhost"]);
         assert_eq!(config.auth, routing::AuthConfig::default());
         assert_eq!(config.media, MediaConfig::default());
-        assert_eq!(config.routes.len(), 2);
+        assert_eq!(config.routes.rules().len(), 2);
         let users = users(&settings);
         let alice = users.get("alice").unwrap();
         assert!(alice.transports.is_none() && alice.challenge.is_none() && alice.codecs.is_none());

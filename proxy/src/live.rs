@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tokio::sync::Mutex;
-use viaduct_routing::{Guard, Listener};
+use viaduct_routing::{Guard, Listener, Trunks};
 use viaduct_settings::{Difference, GatewaySettings, Loaded};
 
 pub(crate) use self::condition::{Condition, ConfigStatus};
@@ -200,8 +200,13 @@ impl Live {
             // The domain decides whether it can be made, and that needs a restart to change.
             Err(error) => return report.note(format!("{error:#}")),
         };
+        let before = &self.inner.inspector.parts;
+        let mut config = convert::routing_config(&settings, listeners.clone(), own, shards);
+        config.trunks = Trunks::new(convert::trunks::trunks(&settings), Some(&before.routing().trunks));
+        let config = Arc::new(config);
+        before.set_routing(config.clone());
         let for_shards = Arc::new(ShardSettings {
-            config: Arc::new(convert::routing_config(&settings, listeners.clone(), own, shards)),
+            config,
             users: Arc::new(convert::users(&settings)),
             limits: convert::message_limits(&settings),
             services,

@@ -1,15 +1,19 @@
 //! What a running gateway is like: for `viaduct status`, for pages and for Prometheus, from the same values.
 
 mod metrics;
+mod route;
 
-use std::sync::Arc;
+pub(crate) use self::route::{RouteView, caller};
+
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use viaduct_mediarelay::RelayHandle;
-use viaduct_routing::{CallNumber, CallView, Counters, Flags, Gauges, Location};
+use viaduct_routing::{CallNumber, CallView, Config, Counters, Flags, Gauges, Location};
+use viaduct_trunk::TrunkView;
 
 use crate::journal::Journal;
 use crate::live::{Condition, ConfigStatus};
@@ -42,6 +46,8 @@ pub(crate) struct Parts {
     /// The relay in this process.
     pub(crate) relay: Option<RelayHandle>,
     pub(crate) condition: Arc<Condition>,
+    /// The configuration that signalling works with.
+    pub(crate) routing: Arc<RwLock<Arc<Config>>>,
 }
 
 /// The answer to `viaduct status`.
@@ -69,6 +75,9 @@ pub(crate) struct Status {
     pub(crate) connections: ConnectionStatus,
     /// The relay.
     pub(crate) relay: RelayStatus,
+    /// The carriers.
+    #[serde(default)]
+    pub(crate) trunks: Vec<TrunkView>,
     /// Events that were not written to the log because too many waited.
     pub(crate) log_lines_lost: u64,
 }
@@ -162,6 +171,25 @@ fn service_sessions(gauges: &viaduct_service::Gauges) -> usize {
     gauges.calls_opening + gauges.calls_answered + gauges.dialogs_ending
 }
 
+impl Parts {
+    /// The configuration that signalling works with.
+    pub(crate) fn routing(&self) -> Arc<Config> {
+        Arc::clone(&self.routing.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Signalling works with another configuration.
+    pub(crate) fn set_routing(&self, config: Arc<Config>) {
+        *self.routing.write().unwrap_or_else(PoisonError::into_inner) = config;
+    }
+
+    /// Every trunk, in the order of the configuration.
+    pub(crate) fn trunks(&self) -> Vec<TrunkView> {
+        let now = Instant::now();
+        let config = self.routing();
+        config.trunks.iter().map(|line| line.view(now)).collect()
+    }
+}
+
 impl Inspector {
     /// What each shard holds and counted. `None` when one does not answer in time.
     pub(crate) async fn snapshots(&self) -> Option<Snapshots> {
@@ -205,6 +233,7 @@ impl Inspector {
                 mode: parts.relay_mode.clone(),
                 built_in: self.relay_status().await,
             },
+            trunks: parts.trunks(),
             log_lines_lost: parts.journal.lost(),
         })
     }

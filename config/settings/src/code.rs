@@ -77,8 +77,8 @@ codes! {
     // E2xx: values that are good by themselves but cannot work together.
     ListenerOverlap = "E201", "two listeners want the same address and port",
         "The second one could not start. One port carries one protocol; `https` already carries pages, SIP over WSS and health.";
-    SecretMissing = "E202", "a user has no secret",
-        "Nobody could register as this user, or, worse, anybody. Give `secret_file` or `secret_env`.";
+    SecretMissing = "E202", "a user or a trunk has no secret",
+        "Nobody could register as this user, or, worse, anybody; a trunk would refuse every call. Give `secret_file` or `secret_env`.";
     SecretUnreadable = "E203", "a secret cannot be read",
         "The file or the environment variable that holds the secret is missing, empty or not one line of text.";
     UnknownUser = "E204", "a user is named that does not exist",
@@ -101,6 +101,12 @@ codes! {
         "This is the usual cause of one-way audio: the far end sends its audio to an address that it cannot reach. Add `advertise`.";
     UserTable = "E213", "the user table (CSV) is malformed",
         "Every row needs the columns that the header names, quoted as RFC 4180 says.";
+    UnknownTrunk = "E220", "a trunk is named that does not exist",
+        "A call that takes this route would always fail. Correct the name, or add the trunk.";
+    TrustOverlap = "E221", "a network is trusted twice",
+        "A call from there has to be one trunk's, or a user's. Of networks inside each other the narrowest counts, but the same network cannot belong to two.";
+    TrunkToTrunk = "E222", "a route leads from a trunk to a trunk",
+        "A call that comes in through a trunk never goes out through one: strangers could make calls at your cost.";
 
     // E3xx: rtpengine's options and its configuration file.
     UnknownOption = "E301", "an option is unknown",
@@ -145,6 +151,8 @@ codes! {
         "Over UDP anybody can write a foreign address into a datagram, and whoever lives in that network can register and call as any user. Trust only networks of your own.";
     NoRelay = "W015", "there is no media relay",
         "SDP passes untouched, so media goes from end to end: browsers and phones, and phones behind different NATs, cannot hear each other.";
+    KeysInClear = "W020", "media keys travel in the clear",
+        "With SDES the keys stand in the SDP, so everybody on the way can listen. Use TLS for signalling as well.";
     CertificateName = "W031", "the certificate is for another name",
         "Browsers refuse WSS to a name that the certificate does not cover, and tell the page nothing but that the connection failed.";
     OptionUnused = "W040", "an option of rtpengine is known but has no effect here",

@@ -4,6 +4,7 @@ pub(crate) mod limits;
 pub(crate) mod listen;
 pub(crate) mod live;
 pub(crate) mod media_policy;
+pub(crate) mod numbers;
 pub(crate) mod registrations;
 pub(crate) mod relay;
 pub(crate) mod routes;
@@ -11,6 +12,7 @@ pub(crate) mod service;
 pub(crate) mod site;
 pub(crate) mod table;
 pub(crate) mod tls;
+pub(crate) mod trunks;
 pub(crate) mod users;
 
 mod check;
@@ -33,6 +35,7 @@ use crate::written::Written;
 use self::limits::LimitSettings;
 use self::listen::{Listener, ListenerForm};
 use self::media_policy::{MediaPolicy, MediaPolicyForm};
+use self::numbers::NumberSettings;
 use self::registrations::RegistrationSettings;
 use self::relay::RelaySection;
 use self::routes::{ForkingSettings, Route, routes};
@@ -41,6 +44,7 @@ use self::service::{
 };
 use self::site::SiteSettings;
 use self::tls::TlsSettings;
+use self::trunks::{Trunk, TrunkKeys, trunks};
 use self::users::{User, UserKeys, users};
 
 /// Everything that a configuration file of the gateway says, checked and with every default filled in.
@@ -58,6 +62,10 @@ pub struct GatewaySettings {
     pub user_source: Option<String>,
     /// Rules for dialled numbers, first match first.
     pub routes: Vec<Route>,
+    /// Carriers and other exchanges, in the order of the file.
+    pub trunks: Vec<Trunk>,
+    /// How numbers are dialled here.
+    pub numbers: NumberSettings,
     /// How the devices of a call are tried.
     pub forking: ForkingSettings,
     /// Where the relay's flags come from.
@@ -108,6 +116,10 @@ section! {
             routes(),
             "[{ match: { to: '100' }, send_to: 'service:echo' }, { match: { to: '101' }, send_to: 'service:music' }]"
         );
+        /// Carriers and other exchanges, by name.
+        trunks: Vec<(String, TrunkKeys)> = default(trunks(), "{}");
+        /// How numbers are dialled here.
+        numbers: NumberSettings = default(section_form::<NumberSettings>(), "{}");
         /// How the devices of a call are tried.
         forking: ForkingSettings = default(section_form::<ForkingSettings>(), "{}");
         /// Relay flags by who calls whom; `profiles` lets the gateway write them.

@@ -59,10 +59,11 @@ pub use self::gateway::limits::LimitSettings;
 pub use self::gateway::listen::{AdvertisedHost, Listener, Scheme};
 pub use self::gateway::live::RESTART_KEYS;
 pub use self::gateway::media_policy::{FlagString, MediaPolicy, MediaRow, MediaTable};
+pub use self::gateway::numbers::{NumberRule, NumberSettings};
 pub use self::gateway::registrations::{Keep, RegistrationSettings};
 pub use self::gateway::relay::{NgAddress, RelayMode, RelaySection};
 pub use self::gateway::routes::{
-    ForkingSettings, Pattern, Redirects, Ring, Route, RouteMatch, Service, Target,
+    FailOn, ForkingSettings, FromUser, Pattern, Redirects, Ring, Route, RouteMatch, Service, Target,
 };
 pub use self::gateway::service::{
     AuthSettings, ChallengeSettings, LogFormat, LogLevel, LogSettings, MetricsSettings, Origins,
@@ -70,6 +71,10 @@ pub use self::gateway::service::{
 };
 pub use self::gateway::site::{PublicIp, SiteSettings};
 pub use self::gateway::tls::{Certificate, CertificateKeys, ClientCertificates, TlsSettings, TlsVersion};
+pub use self::gateway::trunks::{
+    Account, LoginKeys, MediaEncryption, NumberFormat, ProxyUri, RegisterKeys, Trunk, TrunkKeys,
+    TrunkTransport,
+};
 pub use self::gateway::users::{Algorithm, Credentials, Profile, Transport, User};
 pub use self::gateway::{GatewaySettings, load_gateway};
 pub use self::listener::Layer;

@@ -37,7 +37,9 @@ fn the_complete_sample_has_no_mistakes_and_every_default() {
         settings.users["202"].credentials,
         Credentials::Ha1 { .. }
     ));
-    assert_eq!(settings.routes.len(), 4);
+    assert_eq!(settings.routes.len(), 6);
+    assert_eq!(settings.trunks.len(), 2);
+    assert!(settings.trunks.iter().all(|trunk| trunk.account.is_some()));
     assert_eq!(settings.control_socket, "state/control.sock");
     assert!(matches!(settings.media_policy, MediaPolicy::Table(_)));
     // What the sample writes out is what holds without it.

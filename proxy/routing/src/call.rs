@@ -7,6 +7,7 @@ use viaduct_sip::{HeaderName, Message, NameAddr};
 use viaduct_txn::Hop;
 
 use crate::call_counts::Seat;
+use crate::carried::TrunkSide;
 use crate::media::{Endpoint, Exchange, Operation, Party};
 use crate::{CallEnd, CallNumber, Flags};
 
@@ -88,7 +89,7 @@ pub(crate) struct Rewritten {
 }
 
 /// One end of a dialog: what is needed to speak to it, should nobody else do.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Side {
     pub(crate) endpoint: Endpoint,
     pub(crate) hop: Hop,
@@ -103,6 +104,8 @@ pub(crate) struct Side {
     pub(crate) cseq: u32,
     /// Its connection was closed and it has not come back.
     pub(crate) lost: Option<Instant>,
+    /// It is a trunk.
+    pub(crate) trunk: Option<TrunkSide>,
 }
 
 /// What a call is made from.

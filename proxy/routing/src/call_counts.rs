@@ -23,7 +23,8 @@ pub struct CallCounts {
 #[derive(Debug)]
 pub(crate) struct Seat {
     counts: Arc<CallCounts>,
-    caller: Arc<User>,
+    /// `None` for a call of nobody's own, of which only all together are bounded.
+    caller: Option<Arc<User>>,
 }
 
 /// Which bound a further call would pass.
@@ -58,14 +59,7 @@ impl CallCounts {
 
     /// Counts one more call of this caller, if the bounds allow it.
     pub(crate) fn take(self: &Arc<Self>, caller: &Arc<User>, limits: &Limits) -> Result<Seat, NoSeat> {
-        let taken = self
-            .all
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |all| {
-                (all < limits.calls_max).then_some(all + 1)
-            });
-        if taken.is_err() {
-            return Err(NoSeat::Calls);
-        }
+        self.take_one(limits)?;
         let mut part = self.part(&caller.name);
         let of_user = part.get(&caller.name).copied().unwrap_or_default();
         if of_user >= limits.calls_per_user_max {
@@ -75,8 +69,24 @@ impl CallCounts {
         part.insert(caller.name.clone(), of_user + 1);
         Ok(Seat {
             counts: Arc::clone(self),
-            caller: Arc::clone(caller),
+            caller: Some(Arc::clone(caller)),
         })
+    }
+
+    /// Counts one more call that is no user's own: one that comes in from a trunk, which has bounds of its own.
+    pub(crate) fn take_for_trunk(self: &Arc<Self>, limits: &Limits) -> Result<Seat, NoSeat> {
+        self.take_one(limits)?;
+        Ok(Seat {
+            counts: Arc::clone(self),
+            caller: None,
+        })
+    }
+
+    fn take_one(&self, limits: &Limits) -> Result<(), NoSeat> {
+        let more = |all| (all < limits.calls_max).then_some(all + 1);
+        let taken = self.all.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        taken.map_err(|_| NoSeat::Calls)?;
+        Ok(())
     }
 
     /// A panic elsewhere must not take the table with it: every write leaves it whole.
@@ -89,7 +99,8 @@ impl CallCounts {
 impl Drop for Seat {
     fn drop(&mut self) {
         self.counts.all.fetch_sub(1, Ordering::Relaxed);
-        let user = &self.caller.name;
+        let Some(caller) = &self.caller else { return };
+        let user = &caller.name;
         let mut part = self.counts.part(user);
         if let Some(count) = part.get_mut(user) {
             *count -= 1;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use viaduct_sip::digest::Algorithm;
 use viaduct_sip::{Host, Transport, Uri};
+use viaduct_trunk::{NumberPlan, Routes, Trunks};
 use viaduct_txn::Timing;
 
 use crate::Network;
@@ -21,30 +22,6 @@ pub struct Listener {
     pub advertised: Option<String>,
 }
 
-/// A route: what a dialled user part reaches. The first rule that matches decides; without a match a dialled name is
-/// looked up among the users.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RouteRule {
-    /// The dialled user part; a `*` at the end matches any rest.
-    pub to: String,
-    /// Only for calls from this user. `None` is anybody.
-    pub from_user: Option<String>,
-    /// What it reaches.
-    pub send_to: Vec<Destination>,
-    /// In which order.
-    pub ring: Ring,
-}
-
-/// How the destinations of a route ring. The contacts of one user always ring in the order of their preference.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Ring {
-    /// All at the same time, contacts of lower preference after those of higher.
-    #[default]
-    Together,
-    /// One destination after the other.
-    OneByOne,
-}
-
 /// What becomes of a 3xx that a phone answers an INVITE with.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Redirects {
@@ -53,43 +30,6 @@ pub enum Redirects {
     Pass,
     /// Its contacts in our own domain are called instead. Others go to the caller.
     Follow,
-}
-
-/// One end of a route.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Destination {
-    /// Every registered contact of this user.
-    User(String),
-    /// A service of this process.
-    Service(Service),
-}
-
-/// What answers inside this process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Service {
-    /// A short tone pattern, then the caller's own audio.
-    Echo,
-    /// Music without end.
-    Music,
-}
-
-impl Service {
-    /// The user part of the service's URI.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Echo => "echo",
-            Self::Music => "music",
-        }
-    }
-
-    /// The service that a user part names.
-    pub fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "echo" => Some(Self::Echo),
-            "music" => Some(Self::Music),
-            _ => None,
-        }
-    }
 }
 
 /// The registrar's times, in seconds (RFC 3261 section 10.3).
@@ -267,8 +207,12 @@ pub struct Config {
     pub aliases: Vec<String>,
     /// Where it listens.
     pub listeners: Vec<Listener>,
-    /// Dial rules, first match wins.
-    pub routes: Vec<RouteRule>,
+    /// Which rule takes a call; the first that matches. Without one a dialled name is looked up among the users.
+    pub routes: Routes,
+    /// How numbers are dialled here.
+    pub numbers: NumberPlan,
+    /// Carriers, with what all shards know of them.
+    pub trunks: Trunks,
     /// What becomes of redirections.
     pub redirects: Redirects,
     /// Registration times.
@@ -301,7 +245,9 @@ impl Config {
             domain: domain.to_ascii_lowercase(),
             aliases: Vec::new(),
             listeners: Vec::new(),
-            routes: Vec::new(),
+            routes: Routes::default(),
+            numbers: NumberPlan::default(),
+            trunks: Trunks::default(),
             redirects: Redirects::Pass,
             registrar: RegistrarTimes::default(),
             service_route: false,
@@ -421,16 +367,5 @@ impl Listener {
         self.advertised
             .as_ref()
             .is_some_and(|advertised| advertised.eq_ignore_ascii_case(name))
-    }
-}
-
-impl RouteRule {
-    /// True when this rule is for what `from_user` dialled.
-    pub fn matches(&self, dialled: &str, from_user: &str) -> bool {
-        let is_to = match self.to.strip_suffix('*') {
-            Some(prefix) => dialled.starts_with(prefix),
-            None => self.to == dialled,
-        };
-        is_to && self.from_user.as_ref().is_none_or(|user| user == from_user)
     }
 }

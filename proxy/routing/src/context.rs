@@ -7,13 +7,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use viaduct_resolve::NextHop;
 use viaduct_sip::{HeaderName, Message, StatusCode};
+use viaduct_trunk::{Channel, HeaderEdit};
 use viaduct_txn::{ClientId, ConnId, Hop, ServerId};
 
 use crate::call::LegId;
+use crate::calling::{Calling, profile_of};
 use crate::calls::CallKey;
-use crate::config::Service;
+use crate::carried::{Carrier, Mask};
 use crate::media::{Party, Profile};
-use crate::{Flags, Refusal, Ticket, User};
+use crate::{Flags, Refusal, Service, Ticket, User};
 
 slotmap::new_key_type! {
     /// One forwarded request.
@@ -37,6 +39,8 @@ pub(crate) struct Target {
     pub(crate) path: Option<Arc<str>>,
     /// Further flows to the same device, to be tried when this one is dead (RFC 5626 section 7).
     pub(crate) other_flows: Vec<Target>,
+    /// It is a trunk.
+    pub(crate) carrier: Option<Arc<Carrier>>,
 }
 
 /// How a target is reached.
@@ -68,6 +72,7 @@ impl Target {
             patience: None,
             path: None,
             other_flows: Vec::new(),
+            carrier: None,
         }
     }
 
@@ -78,10 +83,11 @@ impl Target {
         } else {
             Profile::Phone
         };
-        self.user
-            .as_ref()
-            .and_then(|user| user.profile)
-            .unwrap_or(by_flow)
+        let own = match &self.carrier {
+            Some(carrier) => Some(profile_of(&carrier.line)),
+            None => self.user.as_ref().and_then(|user| user.profile),
+        };
+        own.unwrap_or(by_flow)
     }
 
     /// True when both lead to the same place.
@@ -104,6 +110,8 @@ pub(crate) struct CommonEdits {
     /// The next Route is a strict router's: it becomes the Request-URI, which becomes the last Route (RFC 3261 section
     /// 16.6, step 6).
     pub(crate) strict_next: bool,
+    /// Headers that say who calls.
+    pub(crate) headers: Vec<HeaderEdit>,
 }
 
 /// One request on its way.
@@ -116,10 +124,12 @@ pub(crate) struct Context {
     pub(crate) edits: CommonEdits,
     pub(crate) media: Media,
     /// Who calls, for whom redirections are followed.
-    pub(crate) caller: Option<Arc<User>>,
+    pub(crate) caller: Option<Calling>,
     /// How many branches may exist at a time (RFC 5393). `None` leaves Max-Breadth as it came.
     pub(crate) breadth: Option<u32>,
     pub(crate) branches: Vec<Branch>,
+    /// A branch was sent with another From, To or CSeq than came: answers get back what came.
+    pub(crate) masked: bool,
     /// Groups of targets to try when what is tried has failed, or has rung long enough.
     pub(crate) waiting: VecDeque<Vec<Target>>,
     /// Groups tried so far, so that an old alarm is known as old.
@@ -182,6 +192,14 @@ pub(crate) struct Branch {
     pub(crate) given_up: bool,
     /// Counts provisional answers, so that an old timer C is known as old.
     pub(crate) ring: u32,
+    /// What it has otherwise than the request that came.
+    pub(crate) mask: Mask,
+    /// Answers to what its trunk wanted to be proven.
+    pub(crate) credentials: Vec<(HeaderName, String)>,
+    /// How often it was sent with credentials.
+    pub(crate) proofs: u32,
+    /// Its place on a trunk, until its leg has it.
+    pub(crate) channel: Option<Channel>,
 }
 
 /// How every branch begins (RFC 3261 section 8.1.1.7).
@@ -221,6 +239,10 @@ impl Branch {
             breadth,
             given_up: false,
             ring: 0,
+            mask: Mask::default(),
+            credentials: Vec::new(),
+            proofs: 0,
+            channel: None,
         }
     }
 
@@ -331,6 +353,11 @@ impl Context {
     /// Every branch has come to its end, and no other is being made.
     pub(crate) fn all_done(&self) -> bool {
         !self.starting && self.branches.iter().all(Branch::is_done)
+    }
+
+    /// It is an INVITE outside any dialog.
+    pub(crate) fn is_new_call(&self) -> bool {
+        self.is_invite && matches!(self.media, Media::Begins(_))
     }
 
     /// Nothing refers to this context any more.

@@ -44,7 +44,9 @@ mod auth;
 mod body;
 mod call;
 mod call_counts;
+mod calling;
 mod calls;
+mod carried;
 mod clock;
 mod config;
 mod context;
@@ -55,7 +57,6 @@ mod gruu;
 mod guard;
 mod location;
 pub mod media;
-mod network;
 mod output;
 mod proxy;
 mod refusal;
@@ -71,14 +72,12 @@ pub use self::call::{CallState, CallView, EndView};
 pub use self::call_counts::CallCounts;
 pub use self::clock::WallClock;
 pub use self::config::{
-    AuthConfig, Config, Destination, ForeignDomains, Limits, Listener, Redirects, RegistrarTimes, Ring,
-    RouteRule, Service, Times, UdpToTcp,
+    AuthConfig, Config, ForeignDomains, Limits, Listener, Redirects, RegistrarTimes, Times, UdpToTcp,
 };
 pub use self::counters::{Counters, Reasons};
 pub use self::flags::{Flag, Flags};
 pub use self::guard::{Guard, GuardLimits, Rate};
 pub use self::location::{Binding, Bindings, Location};
-pub use self::network::Network;
 pub use self::output::{
     BindingRecord, CallEnd, CallNumber, Change, Event, Output, ProxyEnd, Reachable, RelayFailure, SendId,
     Ticket, UnregisterReason,
@@ -87,3 +86,4 @@ pub use self::proxy::{Gauges, Proxy, SERVICE_FLOW, Shard, Shared};
 pub use self::refusal::Refusal;
 pub use self::registrar::{RegisterRefusal, Registered};
 pub use self::user::{User, UserChallenge, Users};
+pub use viaduct_trunk::{Destination, Network, NumberPlan, Ring, Routes, Rule, Service, Trunk, Trunks};

@@ -3,6 +3,7 @@
 mod answer;
 mod arrival;
 mod cancel;
+mod carriers;
 mod dialog;
 mod forward;
 mod hangup;
@@ -39,7 +40,7 @@ use crate::media::Party;
 use crate::token::Tokens;
 use crate::{
     Authenticator, CallCounts, CallNumber, Config, Counters, Event, Guard, Location, Output, ProxyEnd,
-    Reachable, Reasons, RelayFailure, SendId, Ticket, Users, WallClock,
+    Reachable, Reasons, RelayFailure, SendId, Ticket, Trunks, Users, WallClock,
 };
 
 /// How the services of this process are reached: without leaving it. Nothing that comes from a socket has this transport.
@@ -311,6 +312,11 @@ impl Proxy {
             .reconfigure(config.times.timing.clone(), layer_limits(&config));
         self.config = config;
         self.users = users;
+    }
+
+    /// The trunks, with what all shards know of them.
+    pub fn trunks(&self) -> &Trunks {
+        &self.config.trunks
     }
 
     /// The calls of this shard.

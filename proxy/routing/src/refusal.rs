@@ -120,6 +120,12 @@ pub enum Refusal {
     /// Calls that exist are finished, and others refused.
     #[error("Taking no more calls")]
     Draining,
+    /// A trunk takes no call right now.
+    #[error("No trunk: {0}")]
+    NoTrunk(#[from] viaduct_trunk::Unusable),
+    /// A trunk wants to be shown a password that we do not have, or does not take ours. Nothing for the caller to answer.
+    #[error("The trunk does not let us in")]
+    TrunkRefusedUs,
     /// The relay does not answer, or cannot take the call.
     #[error("Media relay unavailable")]
     RelayUnavailable,
@@ -152,11 +158,12 @@ impl Refusal {
             Self::UserBusy => StatusCode::BUSY_HERE,
             Self::Overload(_)
             | Self::Draining
+            | Self::NoTrunk(_)
             | Self::RelayUnavailable
             | Self::Paused { .. }
             | Self::TooFast => StatusCode::SERVICE_UNAVAILABLE,
             // A 503 would make the caller avoid this proxy, not the one behind it (RFC 3261 section 16.7, step 6).
-            Self::StoreFailed | Self::Unreachable => StatusCode::SERVER_INTERNAL_ERROR,
+            Self::StoreFailed | Self::Unreachable | Self::TrunkRefusedUs => StatusCode::SERVER_INTERNAL_ERROR,
             Self::Unresolved(failure) => match failure {
                 Failure::NoAddress(_) | Failure::NoTransport(_) => StatusCode::NOT_FOUND,
                 Failure::Unanswered(_) => StatusCode::SERVER_INTERNAL_ERROR,
@@ -219,6 +226,8 @@ impl Refusal {
             Self::Unreachable => "unreachable",
             Self::Unresolved(_) => "unresolved",
             Self::Draining => "draining",
+            Self::NoTrunk(_) => "no_trunk",
+            Self::TrunkRefusedUs => "trunk_refused_us",
         }
     }
 
@@ -238,6 +247,7 @@ impl Refusal {
             Self::Draining => Some(DRAINING_RETRY_AFTER_S),
             Self::TooFast => Some(1),
             Self::Overload(_)
+            | Self::NoTrunk(_)
             | Self::RelayUnavailable
             | Self::Register(RegisterRefusal::Full)
             | Self::Unresolved(Failure::Busy) => Some(5),

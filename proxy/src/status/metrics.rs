@@ -1,5 +1,7 @@
 //! Counters and gauges as Prometheus reads them.
 
+mod trunks;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus_client::collector::Collector;
@@ -27,6 +29,7 @@ struct Moment {
 pub(super) fn encode(parts: &Parts, snapshots: &Snapshots) -> Option<String> {
     let mut registry = Registry::with_prefix("viaduct");
     registry.register_collector(Box::new(Moment::new(parts, snapshots)));
+    registry.register_collector(Box::new(trunks::Trunks(parts.trunks())));
     let mut out = String::new();
     text::encode(&mut out, &registry).ok()?;
     Some(out)

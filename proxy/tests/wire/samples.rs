@@ -13,7 +13,7 @@ fn sample(name: &str) -> (Folder, String) {
     let text = std::fs::read_to_string(path).unwrap();
     let folder = Folder::new();
     folder.write(name, &text);
-    for user in ["alice", "201"] {
+    for user in ["alice", "201", "acme"] {
         folder.write(&format!("secrets/{user}"), "apple pie\n");
     }
     folder.write("users.csv", "user,secret,name\n203,kiwi,Desk 203\n");
@@ -51,7 +51,10 @@ fn moved_here(text: &str) -> String {
 /// Starts it, asks it how it is, and ends it.
 fn expect_to_run(folder: &Folder, name: &str) {
     let mut command = viaduct(&["run", name]);
-    command.current_dir(folder.path()).env("BOB_SECRET", "apple pie");
+    command
+        .current_dir(folder.path())
+        .env("BOB_SECRET", "apple pie")
+        .env("SECOND_SECRET", "date cake");
     let mut process = Process::start(command);
     assert!(process.says("listening on sip+tls://"), "{name} does not start");
     let status = run(folder.path(), &["status", "--json"]).json();
@@ -68,6 +71,7 @@ fn the_complete_sample_has_no_mistakes_and_starts() {
     let said = command
         .current_dir(folder.path())
         .env("BOB_SECRET", "apple pie")
+        .env("SECOND_SECRET", "date cake")
         .output()
         .unwrap();
     let said = crate::support::program::Said::from(said);

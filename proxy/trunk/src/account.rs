@@ -156,6 +156,8 @@ impl PartialEq for Account {
     }
 }
 
+impl Eq for Account {}
+
 impl fmt::Debug for Account {
     /// Without the password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -39,13 +39,13 @@ pub enum Ring {
 }
 
 /// What makes a call go on to the next target of a list, as a route or a hook writes it: a code (`503`), or
-/// `timeout:4s` for no answer at all in that time.
+/// `timeout:4s` for a target that says nothing at all in that time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "FailOnText")]
 pub enum FailOn {
     /// A final answer with this code, 300 to 699.
     Status(u16),
-    /// Nothing but a 100 came in this time.
+    /// Nothing came back in this time, not even a 100.
     Timeout(Duration),
 }
 

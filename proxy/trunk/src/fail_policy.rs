@@ -9,7 +9,8 @@ use crate::FailOn;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailPolicy {
     statuses: Vec<u16>,
-    /// How long nothing but a 100 may come before the next trunk is tried.
+    /// How long a trunk may say nothing at all, not even 100, before the next one is tried. Once it has said something,
+    /// the telephone network behind it may take its time.
     pub first_answer: Duration,
 }
 

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use viaduct_sip::Transport;
 
-use crate::{Account, Net, NumberFormat, Pattern};
+use crate::{Account, Network, NumberFormat, NumberPlan, Pattern, is_e164};
 
 /// A carrier, or another exchange: who may call in from there, and how calls go out.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trunk {
     /// Its name in routes, lists and metrics.
     pub name: String,
@@ -20,7 +20,7 @@ pub struct Trunk {
     /// The host in Request-URI, From and identity headers. Most often [`host`](Self::host).
     pub domain: String,
     /// Calls from here need no password.
-    pub trust_from: Vec<Net>,
+    pub trust_from: Vec<Network>,
     /// Numbers that may arrive on, and leave from, this trunk, in E.164. Empty is any.
     pub numbers: Vec<Pattern>,
     /// The number that a caller without one of [`numbers`](Self::numbers) shows.
@@ -31,6 +31,10 @@ pub struct Trunk {
     pub prefix: String,
     /// Who calls is told in P-Asserted-Identity, also when the caller wants to stay unknown to the callee (RFC 3325).
     pub asserts_identity: bool,
+    /// Audio codecs that it takes, best first, as RTP names (`PCMA`). `None` is those of a phone.
+    pub codecs: Option<Vec<String>>,
+    /// Media is encrypted with keys from the SDP (RFC 4568).
+    pub sdes: bool,
     /// Calls at a time, both directions. `None` is any number.
     pub calls_max: Option<u32>,
     /// Calls that may be begun in one second. `None` is any number.
@@ -62,6 +66,8 @@ impl Trunk {
             format: NumberFormat::default(),
             prefix: String::new(),
             asserts_identity: true,
+            codecs: None,
+            sdes: false,
             calls_max: None,
             calls_per_second_max: None,
             priority: 0,
@@ -75,6 +81,24 @@ impl Trunk {
     /// True when this number, in E.164, may arrive on the trunk and be shown by callers that leave from it.
     pub fn has_number(&self, number: &str) -> bool {
         self.numbers.is_empty() || self.numbers.iter().any(|pattern| pattern.matches(number))
+    }
+
+    /// What a number that arrives on the trunk is here, in E.164 where it is one. A trunk that writes digits only means
+    /// a country code by the first of them.
+    pub fn arriving(&self, plan: &NumberPlan, number: &str) -> String {
+        let with_plus = format!("+{number}");
+        if self.format == NumberFormat::Digits && is_e164(&with_plus) && self.has_number(&with_plus) {
+            return with_plus;
+        }
+        plan.normalise(number)
+    }
+
+    /// The number in E.164 as the trunk is called for it: in its format, behind its prefix.
+    pub fn dialling(&self, plan: &NumberPlan, number: &str) -> String {
+        if plan.is_emergency(number) {
+            return number.to_owned();
+        }
+        format!("{}{}", self.prefix, plan.format(number, self.format))
     }
 
     /// The URI of the trunk itself: whom OPTIONS and REGISTER are for.
@@ -113,6 +137,27 @@ mod tests {
         assert_eq!(
             Trunk::new("six", "2001:db8::1").uri_of("a b"),
             "sip:a%20b@[2001:db8::1]"
+        );
+    }
+
+    #[test]
+    fn a_trunk_reads_and_writes_numbers_in_its_own_form() {
+        let mut trunk = Trunk::new("acme", "h");
+        trunk.format = NumberFormat::Digits;
+        trunk.prefix = "7001".to_owned();
+        trunk.numbers.push(Pattern::new("+4930*"));
+        let plan = NumberPlan {
+            country: Some("49".to_owned()),
+            ..NumberPlan::default()
+        };
+        assert_eq!(trunk.arriving(&plan, "493012345"), "+493012345");
+        assert_eq!(trunk.arriving(&plan, "03012345"), "+493012345");
+        assert_eq!(trunk.arriving(&plan, "201"), "201");
+        assert_eq!(trunk.dialling(&plan, "+442071234567"), "7001442071234567");
+        assert_eq!(
+            trunk.dialling(&plan, "112"),
+            "112",
+            "help is called by its own number"
         );
     }
 

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use self::state::State;
-use crate::{Net, Trunk};
+use crate::Trunk;
 
 /// A trunk and its state. Cheap to clone; every shard works on the same one.
 #[derive(Debug, Clone)]
@@ -23,7 +23,7 @@ pub struct Line {
     state: Arc<Mutex<State>>,
 }
 
-/// The trunks of one configuration.
+/// The trunks of one configuration. Two are equal when they are configured alike, whatever has happened since.
 #[derive(Debug, Clone, Default)]
 pub struct Trunks {
     /// In the order of the configuration.
@@ -65,12 +65,14 @@ impl Trunks {
         let mut narrowest: Option<(u8, &Line)> = None;
         for line in &self.lines {
             let around = line.trunk.trust_from.iter().filter(|net| net.contains(source));
-            let prefix = around.map(Net::prefix).max();
+            let prefix = around.map(|network| network.prefix).max();
             if let Some(prefix) = prefix.filter(|&prefix| narrowest.is_none_or(|(best, _)| prefix > best)) {
                 narrowest = Some((prefix, line));
             }
         }
-        narrowest.map(|(_, line)| line)
+        // A trunk that we registered with calls from where it took the registration.
+        let registered = || self.lines.iter().find(|line| line.is_registered_at(source));
+        narrowest.map(|(_, line)| line).or_else(registered)
     }
 
     /// Every trunk, in the order of the configuration.
@@ -102,6 +104,21 @@ impl Trunks {
     }
 }
 
+impl PartialEq for Trunks {
+    fn eq(&self, other: &Self) -> bool {
+        let trunks = |trunks: &Self| {
+            trunks
+                .lines
+                .iter()
+                .map(|line| line.trunk.clone())
+                .collect::<Vec<_>>()
+        };
+        trunks(self) == trunks(other)
+    }
+}
+
+impl Eq for Trunks {}
+
 /// The index that a draw by weight hits; the first one when nothing has a weight.
 fn draw(weights: impl Iterator<Item = u32> + Clone, pick: &mut impl FnMut(u32) -> u32) -> usize {
     let total: u32 = weights.clone().sum();
@@ -131,6 +148,12 @@ impl Line {
         Ok(Channel::new(self.clone()))
     }
 
+    /// Takes a channel for a call that comes in: how the trunk is for calls that go out does not matter.
+    pub fn take_in(&self, now: Instant) -> Result<Channel, Unusable> {
+        self.with(|state| state.take_in(now, &self.trunk))?;
+        Ok(Channel::new(self.clone()))
+    }
+
     /// The trunk said 503, and perhaps how long it wants to be left alone.
     pub fn rest(&self, now: Instant, retry_after: Option<Duration>) {
         if let Some(after) = retry_after {
@@ -144,9 +167,28 @@ impl Line {
         self.with(|state| state.up = Some(up));
     }
 
-    /// What became of the registration: until when, or why not.
-    pub fn set_registered(&self, registered: Result<Instant, String>) {
-        self.with(|state| state.registration = Some(registered));
+    /// The trunk keeps our registration until then, and took it at this address: its calls come from there.
+    pub fn set_registered(&self, until: Instant, at: IpAddr) {
+        self.with(|state| {
+            state.registration = Some(Ok(until));
+            state.registered_at = Some(at.to_canonical());
+        });
+    }
+
+    /// The trunk did not take our registration. One that it took before is good until it ends.
+    pub fn set_unregistered(&self, now: Instant, reason: String) {
+        self.with(|state| {
+            state.counters.registrations_failed += 1;
+            let is_good = matches!(state.registration, Some(Ok(until)) if until > now);
+            if !is_good {
+                state.registration = Some(Err(reason));
+                state.registered_at = None;
+            }
+        });
+    }
+
+    fn is_registered_at(&self, source: IpAddr) -> bool {
+        self.with(|state| state.registered_at == Some(source.to_canonical()))
     }
 
     /// Counts something.

@@ -6,7 +6,7 @@
     reason = "helpers of tests: what is not there fails the test"
 )]
 
-use viaduct_routing::{Destination, Redirects, Ring, RouteRule};
+use viaduct_routing::{Destination, Redirects, Ring, Routes, Rule};
 use viaduct_sim::{Dialog, EndId, PHONE_ANSWER, PHONE_OFFER, World};
 use viaduct_sip::{HeaderName, Message, Method};
 
@@ -28,15 +28,14 @@ fn preferring() -> (World, EndId, [EndId; 3]) {
     (world, caller, phones)
 }
 
-fn route(to: &str, users: &[&str], ring: Ring) -> RouteRule {
-    RouteRule {
-        to: to.to_owned(),
-        from_user: None,
+fn route(to: &str, users: &[&str], ring: Ring) -> Rule {
+    Rule {
         send_to: users
             .iter()
             .map(|&user| Destination::User(user.to_owned()))
             .collect(),
         ring,
+        ..Rule::new(to, Destination::User(String::new()))
     }
 }
 
@@ -101,7 +100,7 @@ fn a_group_that_rings_too_long_gives_way_to_the_next() {
 #[test]
 fn devices_that_all_rang_too_long_are_a_timeout() {
     let mut world = World::with(|config, _| {
-        config.routes = vec![route("600", &["201", "203"], Ring::OneByOne)];
+        config.routes = Routes::new(vec![route("600", &["201", "203"], Ring::OneByOne)]);
         config.times.ringing_max = std::time::Duration::from_secs(15);
     });
     let (caller, first, second) = (world.phone("202"), world.phone("201"), world.phone("203"));
@@ -246,7 +245,7 @@ fn a_lone_503_goes_up_as_500() {
 #[test]
 fn the_users_of_a_route_ring_one_by_one() {
     let mut world = World::with(|config, _| {
-        config.routes = vec![route("600", &["203", "201", "204"], Ring::OneByOne)];
+        config.routes = Routes::new(vec![route("600", &["203", "201", "204"], Ring::OneByOne)]);
     });
     let (caller, first, last) = (world.phone("202"), world.phone("201"), world.phone("204"));
     world.register(first);

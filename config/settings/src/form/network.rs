@@ -41,6 +41,13 @@ impl Network {
         }
     }
 
+    /// Whether it has an address in common with `other`.
+    pub(crate) fn overlaps(&self, other: &Self) -> bool {
+        self.address.is_ipv4() == other.address.is_ipv4()
+            && (self.address..=self.last()).contains(&other.address)
+            || (other.address..=other.last()).contains(&self.address)
+    }
+
     /// The network of this size around `address`.
     fn around(address: IpAddr, prefix: u8) -> Self {
         let host_bits = u32::from(bits(address) - prefix);

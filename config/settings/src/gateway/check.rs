@@ -3,6 +3,7 @@
 mod people;
 mod ports;
 mod tls;
+mod trunks;
 
 use crate::diagnostic::Diagnostic;
 use crate::environment::Environment;
@@ -27,6 +28,7 @@ pub(super) fn run(
     check.ports();
     check.tls();
     check.people();
+    check.trunks();
 }
 
 struct Check<'a> {

@@ -35,6 +35,8 @@ impl GatewaySettings {
             users: _,
             user_source: _,
             routes: _,
+            trunks: _,
+            numbers: _,
             forking: _,
             media_policy: _,
             relay,
@@ -115,6 +117,16 @@ impl Loaded<GatewaySettings> {
             ..Difference::unseen(format!("users.{login}"))
         }));
         found.extend(of_users);
+        let trunks = wanted.settings.trunks.iter().filter_map(|trunk| {
+            let old = self.settings.trunks.iter().find(|old| old.name == trunk.name)?;
+            let is_other = old.account.as_ref().map(|account| &account.secret)
+                != trunk.account.as_ref().map(|account| &account.secret);
+            let key = format!("trunks.{}", trunk.name);
+            let is_told = found.iter().any(|difference| difference.is_within(&key));
+            (is_other && !is_told).then(|| Difference::unseen(format!("{key} (password)")))
+        });
+        let trunks: Vec<Difference> = trunks.collect();
+        found.extend(trunks);
         found
     }
 }
@@ -155,6 +167,15 @@ mod tests {
             ["users.a (password): changed"]
         );
         assert_eq!(told(&load(text, "pear"), &load(text, "pear")), [""; 0]);
+    }
+
+    #[test]
+    fn a_trunks_password_that_changed_is_told_and_not_shown() {
+        let text = "users: { a: { secret_env: A } }\n\
+                    trunks: { t: { proxy: 'sip:192.0.2.9', login: { user: u, secret_file: secret } } }";
+        let (old, new) = (load(text, "pear"), load(text, "plum"));
+        assert_eq!(told(&old, &new), ["trunks.t (password): changed"]);
+        assert_eq!(told(&old, &old), [""; 0]);
     }
 
     #[test]
@@ -217,6 +238,8 @@ user_source: { file: users.csv }
 routes: [{ match: { to: x }, send_to: 'user:b' }]
 media_policy: { ws-to-ws: { offer: ICE=force, answer: ICE=force } }
 forking: { ring_time: 15s }
+trunks: { acme: { proxy: 'sip:192.0.2.9', login: { user: u, secret_env: A } } }
+numbers: { country: '49' }
 registrar: { min_expires: 70s }
 timers: { t1: 400ms }
 limits: { calls: 5, sip_message: 32KiB, connection_idle: 1m, handshake: 5s, sources: 5000, requests_per_source: 9/1s }

@@ -1,6 +1,8 @@
 //! From the keys of the file to settings that are ready for use: secrets are read, tables are loaded, and what is
 //! left out is taken from where the documentation says.
 
+mod trunks;
+
 use std::collections::BTreeMap;
 
 use crate::code::Code;
@@ -8,6 +10,7 @@ use crate::diagnostic::{Diagnostic, Place, quoted};
 use crate::environment::Environment;
 use crate::form::choice::Choice;
 use crate::positions::Positions;
+use crate::secret::Secret;
 use crate::source::{Reporter, looks_secret};
 
 use super::service::ChallengeSettings;
@@ -30,6 +33,7 @@ pub(super) fn run(
         list: BTreeMap::new(),
     }
     .resolve();
+    let trunks = trunks::resolve(&file, positions, environment, reporter);
     let control_socket = file
         .admin
         .socket
@@ -41,6 +45,8 @@ pub(super) fn run(
         users,
         user_source: file.user_source,
         routes: file.routes.into_iter().map(|(_, route)| route).collect(),
+        trunks,
+        numbers: file.numbers,
         forking: file.forking,
         media_policy: file.media_policy,
         relay: file.relay,
@@ -187,21 +193,7 @@ impl Users<'_> {
         what: &str,
         place: Option<Place>,
     ) -> Option<Credentials> {
-        let secret = read.and_then(|text| {
-            let line = text.strip_suffix('\n').unwrap_or(&text);
-            let line = line.strip_suffix('\r').unwrap_or(line);
-            password(line).map_err(str::to_owned)
-        });
-        secret
-            .map(Credentials::Password)
-            .map_err(|reason| {
-                let diagnostic = Diagnostic::new(Code::SecretUnreadable, format!("{what} gives no password"))
-                    .at(place)
-                    .help(reason)
-                    .expected("one line with the password, up to 256 bytes");
-                self.reporter.report_consequence(diagnostic);
-            })
-            .ok()
+        read_secret(self.reporter, read, what, place).map(Credentials::Password)
     }
 
     fn table(&mut self, path: &str) {
@@ -315,6 +307,28 @@ impl Users<'_> {
     }
 }
 
+/// The password that a file or a variable holds.
+fn read_secret(
+    reporter: &mut Reporter,
+    read: Result<String, String>,
+    what: &str,
+    place: Option<Place>,
+) -> Option<Secret> {
+    let secret = read.and_then(|text| {
+        let line = text.strip_suffix('\n').unwrap_or(&text);
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        password(line).map_err(str::to_owned)
+    });
+    let told = secret.map_err(|reason| {
+        let diagnostic = Diagnostic::new(Code::SecretUnreadable, format!("{what} gives no password"))
+            .at(place)
+            .help(reason)
+            .expected("one line with the password, up to 256 bytes");
+        reporter.report_consequence(diagnostic);
+    });
+    told.ok()
+}
+
 /// Codecs that phones and browsers are known to offer, in lower case (IANA RTP payload format names).
 const KNOWN_CODECS: &[&str] = &[
     "amr",
@@ -358,7 +372,6 @@ const KNOWN_CODECS: &[&str] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::secret::Secret;
 
     #[test]
     fn known_codecs_are_in_lower_case() {

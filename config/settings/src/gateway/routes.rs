@@ -6,11 +6,12 @@ use std::time::Duration;
 use crate::code::Code;
 use crate::decode::{Fault, Form, TextForm, section, section_default};
 use crate::form::choice::Choice;
-use crate::form::time::{HOUR, SECOND};
-use crate::form::{choice, choices, duration, numbered, one_or_many, or_word, section_form};
+use crate::form::time::{HOUR, MINUTE, SECOND};
+use crate::form::{choice, choices, count, duration, list, numbered, one_or_many, or_word, section_form};
 use crate::shape::Shape;
 use crate::suggest::{did_you_mean, nearest};
 
+use super::trunks::trunk_name;
 use super::users::login;
 
 section! {
@@ -19,10 +20,13 @@ section! {
     pub struct Route {
         /// Which calls the rule takes.
         when["match"]: RouteMatch = required(section_form::<RouteMatch>(), RouteMatch::nothing());
-        /// Where they go: `user:NAME`, `service:echo`, `service:music`, or a list of these.
+        /// Where they go: `user:NAME`, `service:echo`, `service:music`, `trunk:NAME`, or a list of these. Trunks of a list
+        /// are tried one after the other.
         send_to: Vec<Target> = required(one_or_many(TargetForm), Vec::new());
         /// How several targets ring.
         ring: Ring = default(choice::<Ring>(), "together");
+        /// When the next trunk of the list is tried: codes, and `timeout:4s` for a trunk that says nothing for so long.
+        on_fail: Vec<FailOn> = default(list(FailOnForm), "[408, 500, 502, 503, 504, 'timeout:5s']");
     }
 }
 
@@ -31,8 +35,10 @@ section! {
     pub struct RouteMatch {
         /// Number or name that was dialled. A `*` at the end stands for any rest.
         to: Pattern = required(PatternForm, Pattern::nothing());
-        /// User who calls.
-        from_user: Option<String> = default(or_word("any", login()), "any");
+        /// User who calls; `any` for every user.
+        from_user: Option<FromUser> = absent(FromUserForm, "everybody, trunks as well");
+        /// Trunk that the call comes from.
+        from_trunk: Option<String> = absent(trunk_name(), "every trunk, and users as well");
     }
 }
 
@@ -42,6 +48,7 @@ impl RouteMatch {
         Self {
             to: Pattern::nothing(),
             from_user: None,
+            from_trunk: None,
         }
     }
 }
@@ -89,6 +96,24 @@ choices! {
     }
 }
 
+/// Whose calls a route takes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum FromUser {
+    /// Those of every user.
+    Any,
+    /// Those of this one.
+    User(String),
+}
+
+/// When the next trunk is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FailOn {
+    /// After this final answer.
+    Status(u16),
+    /// After this time without any answer but 100.
+    Timeout(Duration),
+}
+
 /// Where a route sends a call.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Target {
@@ -96,6 +121,8 @@ pub enum Target {
     Service(Service),
     /// The contacts of a user.
     User(String),
+    /// A carrier.
+    Trunk(String),
 }
 
 impl fmt::Display for Target {
@@ -103,6 +130,7 @@ impl fmt::Display for Target {
         match self {
             Self::Service(service) => write!(f, "service:{service}"),
             Self::User(user) => write!(f, "user:{user}"),
+            Self::Trunk(trunk) => write!(f, "trunk:{trunk}"),
         }
     }
 }
@@ -118,7 +146,7 @@ pub struct Pattern {
 
 impl Pattern {
     /// Takes no number at all.
-    fn nothing() -> Self {
+    pub(crate) fn nothing() -> Self {
         Self {
             start: String::new(),
             open: false,
@@ -211,21 +239,62 @@ impl TextForm for TargetForm {
                     let meant = nearest(name, Service::WORDS.iter().map(|(word, _)| *word));
                     fault.help(meant.map(|word| format!("did you mean `service:{word}`?")))
                 }),
-            "trunk" => Err(Fault {
-                code: Code::NotAvailable,
-                ..Fault::bad().note("trunks come with a later version")
-            }),
+            "trunk" => Ok(Target::Trunk(trunk_name().parse(name)?)),
             _ => Err(Fault {
                 code: Code::UnknownChoice,
-                ..Fault::bad().help(did_you_mean(kind, ["user", "service"]))
+                ..Fault::bad().help(did_you_mean(kind, ["user", "service", "trunk"]))
             }),
         }
     }
 
     fn shape(&self) -> Shape {
         Shape::Text {
-            what: "`user:NAME`, `service:echo` or `service:music`".to_owned(),
-            pattern: Some("^(user:[^@:\\s]+|service:(echo|music))$"),
+            what: "`user:NAME`, `service:echo`, `service:music` or `trunk:NAME`".to_owned(),
+            pattern: Some("^(user:[^@:\\s]+|service:(echo|music)|trunk:[A-Za-z0-9_-]+)$"),
+        }
+    }
+}
+
+pub(crate) struct FromUserForm;
+
+impl TextForm for FromUserForm {
+    type Value = FromUser;
+
+    fn parse(&self, text: &str) -> Result<FromUser, Fault> {
+        let user = or_word("any", login()).parse(text)?;
+        Ok(user.map_or(FromUser::Any, FromUser::User))
+    }
+
+    fn shape(&self) -> Shape {
+        TextForm::shape(&or_word("any", login()))
+    }
+}
+
+/// A code, or `timeout:4s`.
+pub(crate) struct FailOnForm;
+
+impl TextForm for FailOnForm {
+    type Value = FailOn;
+
+    fn parse(&self, text: &str) -> Result<FailOn, Fault> {
+        if let Some(time) = text.strip_prefix("timeout:") {
+            return duration(SECOND, 3 * MINUTE).parse(time).map(FailOn::Timeout);
+        }
+        let status = count(300..=599).parse(text)?;
+        match u16::try_from(status) {
+            Ok(status @ (401 | 407)) => Err(Fault::range().note(format!(
+                "{status} asks for a password, which `register` or `login` of the trunk answers"
+            ))),
+            Ok(487) => Err(Fault::range().note("487 says that the caller gave up")),
+            Ok(status) => Ok(FailOn::Status(status)),
+            Err(_) => Err(Fault::range()),
+        }
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::Text {
+            what: "a code from 300 to 599, or `timeout:4s`".to_owned(),
+            pattern: Some("^([3-5][0-9][0-9]|timeout:[0-9]+[ms0-9]*)$"),
         }
     }
 }
@@ -267,8 +336,8 @@ mod tests {
         assert_eq!(help("service:ecko"), "did you mean `service:echo`?");
         assert_eq!(help("usr:bob"), "did you mean `user`?");
         assert_eq!(
-            TargetForm.parse("trunk:acme").unwrap_err().code,
-            Code::NotAvailable
+            TargetForm.parse("trunk:acme"),
+            Ok(Target::Trunk("acme".to_owned()))
         );
     }
 }

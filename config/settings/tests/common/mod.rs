@@ -11,11 +11,13 @@ pub(crate) fn environment() -> FixedEnvironment {
         .with_file("secrets/alice", "apple pie\n")
         .with_file("secrets/bob", "banana split\n")
         .with_file("secrets/201", "kite-amber-42\r\n")
+        .with_file("secrets/acme", "cherry tart\n")
         .with_file("secrets/empty", "\n")
         .with_file("secrets/two-lines", "one\ntwo\n")
         .with_file("site.pem", "-----BEGIN CERTIFICATE-----\n")
         .with_file("site.key", "-----BEGIN PRIVATE KEY-----\n")
-        .with_variable("BOB_SECRET", "banana split");
+        .with_variable("BOB_SECRET", "banana split")
+        .with_variable("SECOND_SECRET", "date cake");
     environment
         .certificates
         .insert("site.pem".to_owned(), vec!["www.voice.example.com".to_owned()]);

@@ -10,9 +10,10 @@ use viaduct_txn::{Flow, Received, ServerId};
 
 use super::Proxy;
 use super::forward::{BeginCall, Forward};
-use super::targets::{Asked, Group};
+use super::targets::{Asked, Dialled, Group};
 use crate::auth::{Asking, AuthFailure, Authenticated, Authenticator};
 use crate::call_counts::{NoSeat, Seat};
+use crate::calling::Calling;
 use crate::context::CommonEdits;
 use crate::route::{self, Routing};
 use crate::{Event, Refusal, User};
@@ -69,7 +70,8 @@ impl Proxy {
         if essentials.to_tag.is_some() {
             return self.forward_in_dialog(now, arrival, &routing);
         }
-        if !self.guard.admit(now, arrival.flow.remote.ip()) {
+        let trunk = self.trunk_at(arrival.flow);
+        if trunk.is_none() && !self.guard.admit(now, arrival.flow.remote.ip()) {
             self.counters.requests_over_rate += 1;
             return Err(Refusal::TooFast);
         }
@@ -100,7 +102,10 @@ impl Proxy {
             }
             // Inside a dialog, or nowhere.
             Method::Bye | Method::Prack | Method::Update => Err(Refusal::NoDialog),
-            _ => self.forward_to_user(now, arrival, &routing, &uri),
+            _ => match trunk {
+                Some(line) => self.forward_from_trunk(now, arrival, &routing, &uri, &line),
+                None => self.forward_to_user(now, arrival, &routing, &uri),
+            },
         }
     }
 
@@ -158,13 +163,21 @@ impl Proxy {
             // A phone that asks for its own voice mail or presence: nobody here keeps either.
             return Err(Refusal::BadEvent);
         }
+        let number = self.config.numbers.normalise(&dialled);
+        let caller = Calling::User(Arc::clone(who.user()));
+        let wanted = Dialled {
+            number: &number,
+            dialled: &dialled,
+            caller: &caller,
+            request,
+        };
         let asked = Asked {
             serially: method == Method::Invite,
             secure: uri.is_sips(),
         };
         let targets = match gruu {
             Some(wanted) => self.gruu_targets(now, wanted, asked.secure)?,
-            None => self.targets(now, &dialled, who.user(), asked)?,
+            None => self.targets(now, &wanted, asked)?,
         };
         let breadth = self.breadth(request, &targets)?;
         let edits = CommonEdits {
@@ -173,6 +186,7 @@ impl Proxy {
             credentials_line: who.line(),
             record_route: method.makes_dialog(),
             strict_next: false,
+            headers: viaduct_trunk::between_users().into(),
         };
         let seat = (method == Method::Invite)
             .then(|| self.seat(who.user()))
@@ -187,9 +201,10 @@ impl Proxy {
         match seat {
             Some(seat) => {
                 let begin = BeginCall {
-                    caller: Arc::clone(who.user()),
+                    caller,
                     dialled,
                     seat,
+                    channel: None,
                 };
                 self.begin_call(now, forward, begin, targets);
             }
@@ -304,7 +319,7 @@ impl Proxy {
     }
 
     /// How many branches may come of a request (RFC 5393 section 5.3.3), if that is enough for the largest group.
-    fn breadth(&mut self, request: &Message, groups: &[Group]) -> Result<u32, Refusal> {
+    pub(super) fn breadth(&mut self, request: &Message, groups: &[Group]) -> Result<u32, Refusal> {
         let breadth = match request.text(HeaderName::MaxBreadth) {
             Some(text) => text.parse().map_err(|_| Refusal::BadHeader("Max-Breadth"))?,
             None => self.config.limits.breadth_max,
@@ -319,18 +334,21 @@ impl Proxy {
 
     /// A place for a further call of this user.
     pub(super) fn seat(&mut self, user: &Arc<User>) -> Result<Seat, Refusal> {
-        self.call_counts
-            .take(user, &self.config.limits)
-            .map_err(|no_seat| match no_seat {
-                NoSeat::Calls => {
-                    self.counters.calls_over_limit += 1;
-                    Refusal::Overload("Too many calls")
-                }
-                NoSeat::OfUser => {
-                    self.counters.calls_over_user_limit += 1;
-                    Refusal::UserBusy
-                }
-            })
+        let seat = self.call_counts.take(user, &self.config.limits);
+        seat.map_err(|no_seat| self.no_seat(no_seat))
+    }
+
+    pub(super) fn no_seat(&mut self, no_seat: NoSeat) -> Refusal {
+        match no_seat {
+            NoSeat::Calls => {
+                self.counters.calls_over_limit += 1;
+                Refusal::Overload("Too many calls")
+            }
+            NoSeat::OfUser => {
+                self.counters.calls_over_user_limit += 1;
+                Refusal::UserBusy
+            }
+        }
     }
 
     fn answer_options(&mut self, now: Instant, arrival: &Arrival<'_>) {
@@ -374,12 +392,8 @@ fn check_proxy_require(request: &Message) -> Result<(), Refusal> {
 
 /// What was dialled: the user part, or the number of a `tel` URI without its visual separators.
 fn dialled(uri: &Uri<'_>, method: Method<'_>) -> Result<String, Refusal> {
-    if let Some(number) = uri.number() {
-        return Ok(number.chars().filter(|c| !"-.()".contains(*c)).collect());
-    }
-    let user = Aor::from_uri(uri).and_then(|aor| aor.user().map(str::to_owned));
     // Without a user part it is for this proxy, which calls nobody and keeps nothing.
-    user.ok_or(match method {
+    viaduct_trunk::dialled(uri).ok_or(match method {
         Method::Invite => Refusal::UnknownUser,
         _ => Refusal::MethodNotAllowed,
     })

@@ -16,6 +16,7 @@ use super::relay::{RelayUse, Rewriting};
 use crate::body::SdpPart;
 use crate::call::LegId;
 use crate::calls::CallKey;
+use crate::carried::Mask;
 use crate::context::{CommonEdits, Media, Target, Way};
 use crate::media::Party;
 use crate::route::{self, Routing};
@@ -29,6 +30,7 @@ pub(super) struct PendingAck {
     edits: CommonEdits,
     uri: Arc<str>,
     to: Hop,
+    mask: Mask,
 }
 
 impl Proxy {
@@ -71,7 +73,11 @@ impl Proxy {
             breadth: None,
         };
         let (uri, hop) = self.dialog_target(now, (request, flow), routing, to);
-        let target = Target::new(uri, Way::Hop(hop));
+        let mut target = Target::new(uri, Way::Hop(hop));
+        target.carrier = match media {
+            Media::Inside { call, leg, sender } => self.carrier_of(call, leg, sender.other()),
+            Media::None | Media::Begins(_) => None,
+        };
         self.forward_with(now, forward, vec![vec![target]], media, None);
         Ok(())
     }
@@ -97,16 +103,18 @@ impl Proxy {
             return;
         }
         let (uri, to) = self.dialog_target(now, (request, &flow), &routing, to);
-        let ack = PendingAck {
+        let mut ack = PendingAck {
             request: request.clone(),
             flow,
             edits: in_dialog_edits(&routing, request),
             uri,
             to,
+            mask: Mask::default(),
         };
         let Some((call, leg, from)) = self.find_call(essentials) else {
             return self.send_ack(&ack, None);
         };
+        ack.mask = self.dialog_mask(call, leg, from, request);
         self.heard_from(call, leg, from, flow, request, essentials);
         if !self.config.media.relayed {
             return self.send_ack(&ack, None);
@@ -162,6 +170,7 @@ impl Proxy {
             edits,
             uri,
             to,
+            mask,
         } = ack;
         let branch = new_branch(&mut self.rng, request);
         let mut edit = Edit::new(request);
@@ -175,6 +184,7 @@ impl Proxy {
         edit.set(HeaderName::MaxForwards, hops.to_string());
         edit.mark_source(flow.remote);
         edits.apply_to_routes(&mut edit, request);
+        mask.apply(request, &mut edit);
         let via_branch = String::from_utf8_lossy(&branch);
         edit.prepend(
             HeaderName::Via,
@@ -275,5 +285,6 @@ fn in_dialog_edits(routing: &Routing, request: &Message) -> CommonEdits {
         credentials_line: None,
         record_route: false,
         strict_next,
+        headers: Vec::new(),
     }
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use rand::Rng;
 use viaduct_sip::{Edit, EditError, HeaderName, Message, StatusCode, Transport, Via};
+use viaduct_trunk::{Channel, HeaderEdit};
 use viaduct_txn::{Flow, Hop, Request, ServerId};
 
 use super::arrival::loop_mark;
@@ -15,11 +16,13 @@ use super::{Alarm, Proxy};
 use crate::body::SdpPart;
 use crate::call::{Call, NewCall, Side, address_without_tag, contact_uri};
 use crate::call_counts::Seat;
+use crate::calling::Calling;
+use crate::carried::{Carrier, TrunkSide};
 use crate::context::{
     Attempt, Best, Branch, BranchState, CommonEdits, Context, ContextId, Media, Target, Way,
 };
 use crate::media::{Endpoint, Profile};
-use crate::{Event, Refusal, User};
+use crate::{Event, Refusal};
 
 /// A request on its way out.
 pub(super) struct Forward {
@@ -33,9 +36,11 @@ pub(super) struct Forward {
 
 /// A call that may begin.
 pub(super) struct BeginCall {
-    pub(super) caller: Arc<User>,
+    pub(super) caller: Calling,
     pub(super) dialled: String,
     pub(super) seat: Seat,
+    /// The place on the trunk that it comes from.
+    pub(super) channel: Option<Channel>,
 }
 
 impl Proxy {
@@ -51,6 +56,7 @@ impl Proxy {
             caller,
             dialled,
             seat,
+            channel,
         } = begin;
         let request = &forward.request;
         let number = self.calls.next_number(self.shard.index, self.shard.count);
@@ -60,13 +66,13 @@ impl Proxy {
         self.event(Event::CallStarted {
             call: number,
             call_id: String::from_utf8_lossy(&call_id).into_owned(),
-            from: caller.name.clone(),
+            from: caller.label(),
             to: dialled.clone(),
         });
         let side = Side {
             endpoint: Endpoint {
                 profile: caller_profile(&forward, &caller),
-                codecs: caller.codecs.clone(),
+                codecs: caller.codecs(),
             },
             hop: forward.flow.into(),
             address,
@@ -79,13 +85,20 @@ impl Proxy {
             routes: route_set(request, &[]),
             cseq: request.cseq().and_then(Result::ok).map_or(0, |cseq| cseq.number),
             lost: None,
+            trunk: match &caller {
+                Calling::User(_) => None,
+                Calling::Trunk(line) => {
+                    let carrier = Arc::new(Carrier::of_caller(line.clone()));
+                    Some(TrunkSide::new(carrier, channel))
+                }
+            },
         };
         let call = self.calls.insert(Call::new(
             NewCall {
                 number,
                 call_id,
                 caller: side,
-                caller_user: Some(caller.name.clone()),
+                caller_user: Some(caller.label()),
                 dialled,
                 seat,
             },
@@ -107,7 +120,7 @@ impl Proxy {
         forward: Forward,
         groups: Vec<Group>,
         media: Media,
-        caller: Option<Arc<User>>,
+        caller: Option<Calling>,
     ) {
         let Forward {
             server,
@@ -131,6 +144,7 @@ impl Proxy {
             caller,
             breadth,
             branches: Vec::new(),
+            masked: false,
             waiting: groups.into(),
             groups_started: 0,
             starting: false,
@@ -153,7 +167,14 @@ impl Proxy {
         let via_branch = new_branch(&mut self.rng, &context.request);
         let index = context.branches.len();
         let way = target.way.clone();
+        let carrier = target.carrier.clone().filter(|_| context.is_new_call());
         context.branches.push(Branch::new(target, via_branch, breadth));
+        if let Some(carrier) = carrier {
+            match carrier.line.take(now, carrier.emergency) {
+                Ok(channel) => context.branches[index].channel = Some(channel),
+                Err(full) => return self.branch_failed(now, id, index, Best::Local(full.into())),
+            }
+        }
         match way {
             Way::Hop(hop) => {
                 let attempt = attempt_on_hop(&context.branches[index].target, hop, udp_to_tcp);
@@ -166,6 +187,7 @@ impl Proxy {
     /// It is known where a copy goes: it leaves at once, or when the relay has written its SDP.
     pub(super) fn offer_branch(&mut self, now: Instant, id: ContextId, index: usize, attempt: Attempt) {
         let media = self.prepare_offer(now, (id, index), &attempt.hop);
+        self.mask_branch(id, index);
         let Some(branch) = self.branch_mut(id, index) else {
             return;
         };
@@ -197,7 +219,8 @@ impl Proxy {
             hop: attempt.hop.clone(),
             patience: branch.patience(self.config.times.address_patience),
         };
-        if branch.left.is_empty() {
+        // A trunk may want it again, with a password.
+        if branch.left.is_empty() && branch.target.carrier.is_none() {
             branch.sdp = None;
         }
         match self.layer.request(now, request) {
@@ -264,6 +287,14 @@ impl Proxy {
         if let Some(line) = edits.credentials_line {
             edit.remove_line(line);
         }
+        apply_headers(&edits.headers, &mut edit);
+        if let Some(carrier) = &target.carrier {
+            apply_headers(&carrier.headers, &mut edit);
+        }
+        branch.mask.apply(request, &mut edit);
+        for (name, value) in &branch.credentials {
+            edit.append(*name, value);
+        }
         if edits.record_route {
             let call_id = request.call_id().unwrap_or_default().as_bytes();
             // The callee's side on top (RFC 5658 section 5).
@@ -328,6 +359,19 @@ impl CommonEdits {
     }
 }
 
+fn apply_headers(headers: &[HeaderEdit], edit: &mut Edit<'_>) {
+    for header in headers {
+        match header {
+            HeaderEdit::Remove(name) => {
+                edit.remove_all(*name);
+            }
+            HeaderEdit::Set(name, value) => {
+                edit.set(*name, value);
+            }
+        }
+    }
+}
+
 /// Sends a copy along the Path of its contact (RFC 3327 section 5.2). A strict router at its beginning gets what it
 /// expects (RFC 3261 section 16.6 step 6).
 fn put_path(edit: &mut Edit<'_>, path: &str, uri: &str) {
@@ -363,7 +407,7 @@ pub(super) fn new_branch(rng: &mut impl Rng, request: &Message) -> Bytes {
 }
 
 /// What the caller speaks: what its account says, else what it offers, else what it came over.
-fn caller_profile(forward: &Forward, caller: &User) -> Profile {
+fn caller_profile(forward: &Forward, caller: &Calling) -> Profile {
     let offered = || {
         let sdp = SdpPart::find(&forward.request)?.of(&forward.request);
         Profile::of_offer(&viaduct_sdp::Session::parse(&sdp).ok()?)
@@ -373,5 +417,5 @@ fn caller_profile(forward: &Forward, caller: &User) -> Profile {
     } else {
         Profile::Phone
     };
-    caller.profile.or_else(offered).unwrap_or(by_flow)
+    caller.profile().or_else(offered).unwrap_or(by_flow)
 }

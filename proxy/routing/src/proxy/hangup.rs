@@ -101,6 +101,16 @@ impl Proxy {
 
     /// Sends a BYE to one side, in the name of the other.
     fn send_bye(&mut self, now: Instant, key: CallKey, leg: LegId, to: Party, why: ProxyEnd) {
+        let Some(call) = self.calls.get_mut(key) else {
+            return;
+        };
+        let Some(cseq) = call.side(leg, to.other()).map(|sender| sender.cseq + 1) else {
+            return;
+        };
+        let cseq = match call.side_mut(leg, to).and_then(|side| side.trunk.as_mut()) {
+            Some(trunk) => trunk.cseq.leave(cseq),
+            None => cseq,
+        };
         let Some(call) = self.calls.get(key) else { return };
         let (Some(receiver), Some(sender)) = (call.side(leg, to), call.side(leg, to.other())) else {
             return;
@@ -115,7 +125,7 @@ impl Proxy {
             sender,
             (receiver, &uri),
             &call.call_id,
-            sender.cseq + 1,
+            cseq,
             Some(reason),
         );
         let Some((octets, branch)) = bye else { return };
@@ -155,12 +165,20 @@ impl Proxy {
             let tag = side.tag.as_deref().map(String::from_utf8_lossy)?;
             Some(format!("{};tag={tag}", side.address))
         };
+        let known_as = receiver
+            .trunk
+            .as_ref()
+            .and_then(|trunk| trunk.carrier.from.as_ref());
+        let from = match (known_as, sender.tag.as_deref()) {
+            (Some(address), Some(tag)) => format!("{address};tag={}", String::from_utf8_lossy(tag)),
+            _ => tagged(sender)?,
+        };
         let seed = (call_id, sender.tag.as_deref(), cseq, method.as_str());
         let branch = viaduct_sip::token::branch(&own_branch_octets(&seed));
         let via = Via::value(receiver.hop.transport(), &self.sent_by(&receiver.hop), &branch);
         let mut builder = RequestBuilder::new(method, uri)
             .via(&via)
-            .from(&tagged(sender)?)
+            .from(&from)
             .to(&tagged(receiver)?)
             .call_id(std::str::from_utf8(call_id).ok()?)
             .cseq(cseq);

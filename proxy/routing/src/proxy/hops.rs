@@ -11,6 +11,7 @@ use viaduct_txn::{Flow, Hop};
 use super::Proxy;
 use super::arrival::Arrival;
 use super::forward::{BeginCall, Forward};
+use crate::calling::Calling;
 use crate::config::{DATAGRAM_REQUEST_MAX, ForeignDomains, UdpToTcp};
 use crate::context::{Attempt, Best, BranchState, CommonEdits, ContextId, Media, Target, Way};
 use crate::media::Party;
@@ -61,6 +62,7 @@ impl Proxy {
                 credentials_line: who.line(),
                 record_route: method.makes_dialog(),
                 strict_next: strict_next.is_some(),
+                headers: viaduct_trunk::between_users().into(),
             },
             // One branch takes all the breadth there is.
             breadth: None,
@@ -68,9 +70,10 @@ impl Proxy {
         match seat {
             Some(seat) => {
                 let begin = BeginCall {
-                    caller: Arc::clone(who.user()),
+                    caller: Calling::User(Arc::clone(who.user())),
                     dialled: uri.after_scheme().to_owned(),
                     seat,
+                    channel: None,
                 };
                 self.begin_call(now, forward, begin, vec![vec![target]]);
             }

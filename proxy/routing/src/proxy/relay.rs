@@ -84,6 +84,7 @@ impl Proxy {
                 let Some(leg) = self.add_leg(call, &target, hop, via_branch, flags, &request) else {
                     return Ok(None);
                 };
+                self.seat_on_trunk((context, branch), call, leg);
                 (call, leg, Party::Caller)
             }
             Media::Inside { call, leg, sender } => (call, leg, sender),
@@ -338,7 +339,10 @@ impl Proxy {
         request: &Message,
     ) -> Option<LegId> {
         let to = request.header(viaduct_sip::HeaderName::To).unwrap_or_default();
-        let codecs = target.user.as_ref().and_then(|user| user.codecs.clone());
+        let codecs = match &target.carrier {
+            Some(carrier) => carrier.line.trunk().codecs.clone(),
+            None => target.user.as_ref().and_then(|user| user.codecs.clone()),
+        };
         let callee = Side {
             endpoint: Endpoint {
                 profile: target.profile(),
@@ -351,11 +355,15 @@ impl Proxy {
             routes: Vec::new(),
             cseq: 0,
             lost: None,
+            trunk: None,
         };
         let user = match (&target.user, target.service) {
             (Some(user), _) => Some(user.name.clone()),
             (None, Some(service)) => Some(service.name().to_owned()),
-            (None, None) => None,
+            (None, None) => target
+                .carrier
+                .as_ref()
+                .map(|carrier| format!("trunk:{}", carrier.line.trunk().name)),
         };
         let flags = target.flags.iter().fold(flags, |all, flag| all | flag);
         Some(self.calls.get_mut(call)?.add_leg(via_branch, callee, user, flags))

@@ -11,6 +11,7 @@ use super::{Alarm, Proxy};
 use crate::body::SdpPart;
 use crate::call::{CallState, LegId};
 use crate::calls::CallKey;
+use crate::carried::Mask;
 use crate::context::{Best, BranchState, ContextId, Media};
 use crate::media::Party;
 use crate::route;
@@ -173,6 +174,12 @@ impl Proxy {
             }
             self.cancel_others(now, id, index, None);
         }
+        if matches!(status.get(), 401 | 407) && self.is_for_trunk(id, index) {
+            return match self.prove_to_trunk(now, id, index, response) {
+                true => {}
+                false => self.branch_failed(now, id, index, Best::Local(Refusal::TrunkRefusedUs)),
+            };
+        }
         if status.class() == 3 && self.follow_redirect(now, id, index, response) {
             return;
         }
@@ -190,6 +197,9 @@ impl Proxy {
         let Some(status) = response.status() else { return };
         let mut edit = Edit::new(response);
         edit.remove_first(HeaderName::Via);
+        if context.masked {
+            Mask::remove(&context.request, &mut edit);
+        }
         if let (Some(sdp), Some(part)) = (sdp, SdpPart::find(response)) {
             edit.set_body(None, &part.replace(response, sdp));
         }
@@ -207,6 +217,7 @@ impl Proxy {
         if self.try_other_flow(now, id, index, &best) {
             return;
         }
+        self.trunk_failed(now, id, index, &best);
         let Some(context) = self.contexts.get_mut(id) else {
             return;
         };
@@ -236,6 +247,7 @@ impl Proxy {
         let branch = &mut context.branches[index];
         branch.state = BranchState::Done;
         branch.inbox.clear();
+        branch.channel = None;
         if let Media::Begins(call) = context.media {
             let via_branch = context.branches[index].via_branch.clone();
             if let Some(leg) = self
@@ -401,6 +413,9 @@ impl Proxy {
             return;
         };
         let Media::Begins(key) = context.media else { return };
+        if let Some(carrier) = &context.branches[index].target.carrier {
+            carrier.line.count(|counters| counters.answered += 1);
+        }
         let via_branch = &context.branches[index].via_branch;
         let Some(call) = self.calls.get_mut(key) else {
             return;

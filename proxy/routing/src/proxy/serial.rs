@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use viaduct_sip::{Contact, Message, Method, StatusCode};
 
-use super::targets::{Asked, Group};
+use super::targets::{Asked, Dialled, Group};
 use super::{Alarm, Proxy};
 use crate::Refusal;
 use crate::config::Redirects;
@@ -21,7 +21,9 @@ impl Proxy {
         };
         context.groups_started += 1;
         let (number, more) = (context.groups_started, !context.waiting.is_empty());
-        if more {
+        // What a trunk does while it rings is not for us to judge.
+        let is_trunk = group.iter().any(|target| target.carrier.is_some());
+        if more && !is_trunk {
             let alarm = Alarm::NextGroup {
                 context: id,
                 group: number,
@@ -95,6 +97,7 @@ impl Proxy {
             serially: false,
             secure: context.is_secure(),
         };
+        let request = context.request.clone();
         let mut group = Group::new();
         for contact in response.contacts().filter_map(Result::ok) {
             let Contact::Addr(addr) = contact else { continue };
@@ -105,7 +108,13 @@ impl Proxy {
             let Some(name) = self.user_name(&uri) else {
                 continue;
             };
-            if let Ok(found) = self.targets(now, &name, &caller, asked) {
+            let wanted = Dialled {
+                number: &name,
+                dialled: &name,
+                caller: &caller,
+                request: &request,
+            };
+            if let Ok(found) = self.targets(now, &wanted, asked) {
                 group.extend(found.into_iter().flatten());
             }
         }

@@ -4,15 +4,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use viaduct_sip::Uri;
+use rand::RngExt;
+use viaduct_sip::{Message, Uri};
+use viaduct_trunk::FailPolicy;
 use viaduct_txn::Hop;
 
 use super::{Proxy, SERVICE_FLOW};
-use crate::config::{Destination, Ring, Service};
+use crate::calling::Calling;
 use crate::context::{Target, Way};
 use crate::gruu::{Device, NotOurs, Wanted};
 use crate::location::{Binding, Bindings};
-use crate::{Refusal, User};
+use crate::{Destination, Refusal, Ring, Rule, Service, User};
 
 /// Targets that are tried at the same time. Groups are tried one after the other.
 pub(super) type Group = Vec<Target>;
@@ -32,24 +34,31 @@ pub(super) struct Asked {
 /// The preference of what has none of its own.
 const Q_MAX: u16 = 1_000;
 
+/// What is asked for, and by whom.
+pub(super) struct Dialled<'a> {
+    /// The number as routes see it.
+    pub(super) number: &'a str,
+    /// What was dialled.
+    pub(super) dialled: &'a str,
+    pub(super) caller: &'a Calling,
+    pub(super) request: &'a Message,
+}
+
 impl Proxy {
     /// Where a dialled name leads.
     pub(super) fn targets(
         &mut self,
         now: Instant,
-        dialled: &str,
-        caller: &User,
+        wanted: &Dialled<'_>,
         asked: Asked,
     ) -> Result<Vec<Group>, Refusal> {
-        let rule = self
-            .config
-            .routes
-            .iter()
-            .find(|rule| rule.matches(dialled, &caller.name));
-        let one = [Destination::User(dialled.to_owned())];
-        let (destinations, ring) = match rule {
-            Some(rule) => (&*rule.send_to, rule.ring),
-            None => (&one[..], Ring::Together),
+        let config = Arc::clone(&self.config);
+        let caller = wanted.caller.as_caller();
+        let rule = config.routes.find(wanted.number, caller).map(|(_, rule)| rule);
+        let named = self.user_called(wanted);
+        let (destinations, ring): (Vec<&Destination>, Ring) = match rule {
+            Some(rule) => (rule.targets(caller).collect(), rule.ring),
+            None => (vec![&named], Ring::Together),
         };
         let mut is_known = false;
         let mut found: Vec<Vec<Ranked>> = Vec::new();
@@ -63,9 +72,12 @@ impl Proxy {
                     is_known = true;
                     found.push(self.contacts_of(now, &user, asked.secure));
                 }
+                // Trunks come after everything else, each by itself.
+                Destination::Trunk(_) => {}
             }
         }
-        if found.iter().all(Vec::is_empty) {
+        let trunks = rule.map_or_else(Vec::new, |rule| self.trunks_of(wanted, rule, asked.secure));
+        if trunks.is_empty() && found.iter().all(Vec::is_empty) {
             return Err(if is_known {
                 Refusal::NotRegistered
             } else {
@@ -80,6 +92,7 @@ impl Proxy {
             (true, Ring::Together) => by_preference(found.into_iter().flatten().collect()),
             (true, Ring::OneByOne) => found.into_iter().flat_map(by_preference).collect(),
         };
+        groups.extend(trunks);
         self.keep_bounds(&mut groups);
         Ok(groups)
     }
@@ -141,6 +154,36 @@ impl Proxy {
         let mut bindings = self.location.lookup(&aor, now);
         bindings.retain(|binding| self.gruus.is_of(&wanted.device, binding));
         bindings
+    }
+
+    /// The user that a number names when no rule takes it: by the number itself, or by what was dialled.
+    fn user_called(&self, wanted: &Dialled<'_>) -> Destination {
+        let is_user = self.users.get(wanted.number).is_some();
+        let name = if is_user { wanted.number } else { wanted.dialled };
+        Destination::User(name.to_owned())
+    }
+
+    /// The trunks of a rule, one after the other.
+    fn trunks_of(&mut self, wanted: &Dialled<'_>, rule: &Rule, secure: bool) -> Vec<Group> {
+        let names: Vec<&str> = rule
+            .targets(wanted.caller.as_caller())
+            .filter_map(|target| match target {
+                Destination::Trunk(name) => Some(name.as_str()),
+                Destination::User(_) | Destination::Service(_) => None,
+            })
+            .collect();
+        if names.is_empty() {
+            return Vec::new();
+        }
+        let policy = FailPolicy::new(&rule.on_fail);
+        let config = Arc::clone(&self.config);
+        let lines = config
+            .trunks
+            .in_order(&names, |below| self.rng.random_range(0..below));
+        let targets = lines
+            .into_iter()
+            .filter_map(|line| self.trunk_target(wanted, line, policy.clone(), secure));
+        targets.map(|target| vec![target]).collect()
     }
 
     /// The registered contacts of a user.

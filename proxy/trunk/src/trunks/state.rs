@@ -1,5 +1,6 @@
 //! What is known of one trunk at one moment.
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,8 @@ pub(super) struct State {
     pub(super) up: Option<bool>,
     pub(super) rest_until: Option<Instant>,
     pub(super) registration: Option<Result<Instant, String>>,
+    /// Where the trunk took our registration.
+    pub(super) registered_at: Option<IpAddr>,
     pub(super) counters: TrunkCounters,
 }
 
@@ -102,10 +105,23 @@ impl State {
                 Unusable::Full | Unusable::TooFast => self.counters.over_limit += 1,
             })?;
         }
-        self.calls += 1;
-        let second = self.running_second(now);
-        self.second = Some((second.0, second.1.saturating_add(1)));
+        self.begin(now);
+        self.counters.calls_out += 1;
         Ok(())
+    }
+
+    pub(super) fn take_in(&mut self, now: Instant, trunk: &Trunk) -> Result<(), Unusable> {
+        self.check_limits(now, trunk)
+            .inspect_err(|_| self.counters.over_limit += 1)?;
+        self.begin(now);
+        self.counters.calls_in += 1;
+        Ok(())
+    }
+
+    fn begin(&mut self, now: Instant) {
+        self.calls += 1;
+        let (began, calls) = self.running_second(now);
+        self.second = Some((began, calls.saturating_add(1)));
     }
 
     fn check(&self, now: Instant, trunk: &Trunk) -> Result<(), Unusable> {
@@ -114,6 +130,10 @@ impl State {
             TrunkState::Resting => return Err(Unusable::Resting),
             TrunkState::Unknown | TrunkState::Up => {}
         }
+        self.check_limits(now, trunk)
+    }
+
+    fn check_limits(&self, now: Instant, trunk: &Trunk) -> Result<(), Unusable> {
         if trunk.calls_max.is_some_and(|most| self.calls >= most) {
             return Err(Unusable::Full);
         }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::Net;
+use crate::Network;
 use crate::test::base;
 
 fn trunks(make: impl Fn(&mut Trunk)) -> Trunks {
@@ -47,7 +47,10 @@ fn the_narrowest_network_says_whose_call_it_is() {
     };
     let trunks = trunks(|trunk| {
         let (addr, prefix) = nets(&trunk.name).split_once('/').unwrap();
-        trunk.trust_from = vec![Net::new(addr.parse().unwrap(), prefix.parse().unwrap())];
+        trunk.trust_from = vec![Network {
+            address: addr.parse().unwrap(),
+            prefix: prefix.parse().unwrap(),
+        }];
     });
     let name = |source: &str| {
         trunks
@@ -119,4 +122,35 @@ fn calls_go_on_over_a_reload() {
     assert_eq!(line.take(now, false).unwrap_err(), Unusable::Full);
     drop(channel);
     assert!(line.take(now, false).is_ok());
+}
+
+#[test]
+fn a_trunk_that_took_our_registration_calls_from_there() {
+    let trunks = trunks(|_| {});
+    let (line, now) = (trunks.get("b").unwrap(), base());
+    let name = |source: &str| {
+        trunks
+            .by_source(source.parse().unwrap())
+            .map(|line| line.trunk().name.clone())
+    };
+    assert_eq!(name("203.0.113.5"), None);
+    line.set_registered(now + Duration::from_secs(60), "203.0.113.5".parse().unwrap());
+    assert_eq!(name("::ffff:203.0.113.5").as_deref(), Some("b"));
+    line.set_unregistered(now, "503 Busy".to_owned());
+    assert_eq!(line.view(now).registered_s, Some(60), "good until it ends");
+    let later = now + Duration::from_secs(60);
+    line.set_unregistered(later, "503 Busy".to_owned());
+    assert_eq!(line.view(later).registration_error.as_deref(), Some("503 Busy"));
+    assert_eq!(name("203.0.113.5"), None);
+}
+
+#[test]
+fn calls_come_in_from_a_trunk_that_is_down_but_not_beyond_its_channels() {
+    let trunks = trunks(|trunk| trunk.calls_max = Some(1));
+    let (line, now) = (trunks.get("a").unwrap(), base());
+    line.set_up(false);
+    let channel = line.take_in(now).unwrap();
+    assert_eq!(line.take_in(now).unwrap_err(), Unusable::Full);
+    drop(channel);
+    assert_eq!((line.view(now).calls, line.view(now).counters.calls_in), (0, 1));
 }

@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, quoted};
 use crate::gateway::registrations::Keep;
-use crate::gateway::routes::{Pattern, Route, Target};
+use crate::gateway::routes::{FromUser, Pattern, Route, Target};
 use crate::gateway::site::is_private;
 use crate::gateway::users::Algorithm;
 use crate::listener::is_local;
 use crate::suggest::did_you_mean;
 
 use super::Check;
+use super::trunks::takes_callers;
 
 impl Check<'_> {
     pub(super) fn people(&mut self) {
@@ -196,7 +197,7 @@ impl Check<'_> {
             let taker = file
                 .routes
                 .iter()
-                .find(|(_, route)| route.when.from_user.is_none() && route.when.to.covers(&number));
+                .find(|(_, route)| takes_every_user(route) && route.when.to.covers(&number));
             let Some((index, route)) = taker else { continue };
             let Some(target) = route.send_to.first() else {
                 continue;
@@ -223,7 +224,10 @@ impl Check<'_> {
     /// Users that a route names must exist, unless they may stand in a table.
     fn route_users(&mut self, index: usize, route: &Route) {
         let index = index.to_string();
-        let from = route.when.from_user.as_deref();
+        let from = match &route.when.from_user {
+            Some(FromUser::User(login)) => Some(login.as_str()),
+            Some(FromUser::Any) | None => None,
+        };
         let mut named: Vec<(Vec<&str>, &str)> = Vec::new();
         named.extend(from.map(|login| (vec!["routes", &index, "match", "from_user"], login)));
         // With a bad target among them, the numbers of the good ones are not those of the file.
@@ -264,6 +268,14 @@ impl Check<'_> {
 
 /// Whether `above` takes every call that `below` would take.
 fn takes_all(above: &Route, below: &Route) -> bool {
-    let same_callers = above.when.from_user.is_none() || above.when.from_user == below.when.from_user;
-    same_callers && above.when.to.covers(&below.when.to)
+    takes_callers(above, below) && above.when.to.covers(&below.when.to)
+}
+
+/// Whether a route takes calls of every user.
+fn takes_every_user(route: &Route) -> bool {
+    match route.when.from_user {
+        Some(FromUser::Any) => true,
+        Some(FromUser::User(_)) => false,
+        None => route.when.from_trunk.is_none(),
+    }
 }

@@ -1,9 +1,10 @@
-//! Networks of sources.
+//! A range of addresses.
 
+use std::fmt;
 use std::net::IpAddr;
 
-/// Every address whose first `prefix` bits are those of `address`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Every address whose first `prefix` bits are those of `address`: `198.51.100.0/24`, `2001:db8::/32`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Network {
     /// Any address of it.
     pub address: IpAddr,
@@ -25,6 +26,12 @@ impl Network {
             }
             (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
         }
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.prefix)
     }
 }
 

@@ -1,0 +1,122 @@
+//! Trunks with their passwords.
+
+use std::time::Duration;
+
+use crate::code::Code;
+use crate::diagnostic::{Diagnostic, quoted};
+use crate::environment::Environment;
+use crate::gateway::GatewayFile;
+use crate::gateway::trunks::{Account, Trunk, TrunkKeys};
+use crate::positions::Positions;
+use crate::source::Reporter;
+
+use super::read_secret;
+
+/// The trunks of a file; what is wrong with their passwords goes to `reporter`.
+pub(super) fn resolve(
+    file: &GatewayFile,
+    positions: &Positions,
+    environment: &dyn Environment,
+    reporter: &mut Reporter,
+) -> Vec<Trunk> {
+    let trunks = file.trunks.iter().map(|(name, keys)| Trunk {
+        name: name.clone(),
+        keys: keys.clone(),
+        account: keys
+            .login_keys()
+            .and_then(|login| login.resolve(name, positions, environment, reporter)),
+    });
+    trunks.collect()
+}
+
+/// `register` or `login`, whichever is there.
+struct Login<'a> {
+    section: &'static str,
+    user: &'a str,
+    auth_user: Option<&'a String>,
+    realm: Option<&'a String>,
+    secret_file: Option<&'a String>,
+    secret_env: Option<&'a String>,
+    register: Option<Duration>,
+}
+
+impl TrunkKeys {
+    fn login_keys(&self) -> Option<Login<'_>> {
+        if let Some(keys) = &self.register {
+            return Some(Login {
+                section: "register",
+                user: &keys.user,
+                auth_user: keys.auth_user.as_ref(),
+                realm: keys.realm.as_ref(),
+                secret_file: keys.secret_file.as_ref(),
+                secret_env: keys.secret_env.as_ref(),
+                register: Some(keys.expires),
+            });
+        }
+        let keys = self.login.as_ref()?;
+        Some(Login {
+            section: "login",
+            user: &keys.user,
+            auth_user: keys.auth_user.as_ref(),
+            realm: keys.realm.as_ref(),
+            secret_file: keys.secret_file.as_ref(),
+            secret_env: keys.secret_env.as_ref(),
+            register: None,
+        })
+    }
+}
+
+impl Login<'_> {
+    fn resolve(
+        &self,
+        trunk: &str,
+        positions: &Positions,
+        environment: &dyn Environment,
+        reporter: &mut Reporter,
+    ) -> Option<Account> {
+        let at = |key: &str| positions.value(&["trunks", trunk, self.section, key]);
+        let (read, what, place) = match (self.secret_file, self.secret_env) {
+            (Some(path), None) => {
+                let read = environment.read_file(path).map_err(|error| error.reason);
+                (read, format!("the file {}", quoted(path)), at("secret_file"))
+            }
+            (None, Some(name)) => {
+                let read = environment.variable(name);
+                let what = format!("the environment variable {}", quoted(name));
+                (
+                    read.ok_or_else(|| "it is not set".to_owned()),
+                    what,
+                    at("secret_env"),
+                )
+            }
+            (None, None) => {
+                let written: Vec<&str> = positions.names(&["trunks", trunk, self.section]).collect();
+                // A misspelt or wrong one has been reported.
+                if !written.iter().any(|key| crate::source::looks_secret(key)) {
+                    let message = format!("trunk {} has no password", quoted(trunk));
+                    let diagnostic = Diagnostic::new(Code::SecretMissing, message)
+                        .at(positions.key(&["trunks", trunk, self.section]))
+                        .help("add `secret_file: …` or `secret_env: …`".to_owned());
+                    reporter.report_consequence(diagnostic);
+                }
+                return None;
+            }
+            (Some(_), Some(_)) => {
+                let message = format!("trunk {} has both `secret_file` and `secret_env`", quoted(trunk));
+                let diagnostic = Diagnostic::new(Code::Exclusive, message)
+                    .at(positions.key(&["trunks", trunk, self.section, "secret_env"]))
+                    .help("delete one of the two".to_owned());
+                reporter.report_consequence(diagnostic);
+                return None;
+            }
+        };
+        let secret = read_secret(reporter, read, &what, place)?;
+        Some(Account {
+            user: self.user.to_owned(),
+            auth_user: self.auth_user.map_or(self.user, String::as_str).to_owned(),
+            realm: self.realm.cloned(),
+            secret,
+            register: self.register,
+        })
+    }
+}

@@ -1,0 +1,73 @@
+//! Where a number goes, for `viaduct route`.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use viaduct_trunk::{Caller, TrunkView};
+
+use super::Parts;
+
+/// What becomes of a number.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct RouteView {
+    /// In words, one line for each rule.
+    pub(crate) explanation: String,
+    /// The same for programs.
+    pub(crate) decision: serde_json::Value,
+    /// The trunks that it may go to, as they are.
+    pub(crate) trunks: Vec<TrunkView>,
+}
+
+/// `trunk:acme` is a trunk, everything else a user.
+pub(crate) fn caller(from: &str) -> Caller<'_> {
+    match from.strip_prefix("trunk:") {
+        Some(trunk) => Caller::Trunk(trunk),
+        None => Caller::User(from),
+    }
+}
+
+impl Parts {
+    /// What becomes of a number that somebody dials now.
+    pub(crate) fn route(&self, number: &str, from: &str) -> Result<RouteView, serde_json::Error> {
+        let config = self.routing();
+        let explanation = config.routes.explain(&config.numbers, number, caller(from));
+        let is_target = |name: &str| {
+            let trunk = viaduct_routing::Destination::Trunk(name.to_owned());
+            explanation.send_to.contains(&trunk)
+        };
+        Ok(RouteView {
+            explanation: explanation.to_string(),
+            decision: serde_json::to_value(&explanation)?,
+            trunks: self
+                .trunks()
+                .into_iter()
+                .filter(|view| is_target(&view.name))
+                .collect(),
+        })
+    }
+}
+
+impl fmt::Display for RouteView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.explanation)?;
+        for trunk in &self.trunks {
+            write!(f, "\n  trunk {} is {}", trunk.name, trunk.state.as_str())?;
+            match trunk.calls_max {
+                Some(most) => write!(f, ", {} of {most} calls", trunk.calls)?,
+                None => write!(f, ", {} calls", trunk.calls)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trunk_is_named_as_one() {
+        assert_eq!(caller("trunk:acme"), Caller::Trunk("acme"));
+        assert_eq!(caller("alice"), Caller::User("alice"));
+    }
+}
