@@ -63,7 +63,7 @@ fn blank() -> impl Strategy<Value = String> {
     prop_oneof![Just(""), Just(" "), Just("\t "), Just(" \r\n  ")].prop_map(str::to_owned)
 }
 
-/// A header that the proxy has no business with.
+/// A header that the proxy has no business with. (P-Asserted-Identity is not one: what a user asserts about itself goes.)
 fn stranger() -> impl Strategy<Value = String> {
     let name = prop_oneof![
         "X-[A-Za-z]{1,8}",
@@ -73,7 +73,7 @@ fn stranger() -> impl Strategy<Value = String> {
         Just("k".to_owned()),
         Just("Accept-Language".to_owned()),
         Just("Allow".to_owned()),
-        Just("P-Asserted-Identity".to_owned()),
+        Just("P-Called-Party-ID".to_owned()),
         Just("Identity".to_owned()),
         Just("History-Info".to_owned()),
         Just("Error-Info".to_owned()),
