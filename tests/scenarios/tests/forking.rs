@@ -80,6 +80,8 @@ fn a_group_that_rings_too_long_gives_way_to_the_next() {
     world.pass(19.0);
     world.expect_nothing(c);
     world.pass(1.2);
+    world.respond(a, &to_a, 180, None);
+    world.expect_nothing(caller);
     for (phone, ringing) in [(a, &to_a), (b, &to_b)] {
         let cancel = world.expect(phone, "CANCEL");
         world.respond(phone, &cancel, 200, None);

@@ -332,3 +332,40 @@ fn check_require(request: &viaduct_sip::Message) -> Result<(), Refusal> {
         Err(Refusal::BadExtension { unsupported })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::Flags;
+    use crate::test::base;
+
+    #[test]
+    fn a_stored_binding_comes_back_with_its_path_and_flow() {
+        let now = base() + Duration::from_secs(10);
+        let clock = WallClock::new(now, Duration::from_secs(1_800_000_000));
+        let binding = Binding {
+            uri: "sip:a@192.0.2.2:5062;ob".into(),
+            q: 700,
+            expires_at: now + Duration::from_secs(90),
+            call_id: "one@h".into(),
+            cseq: 9,
+            instance: Some("urn:uuid:1".into()),
+            reg_id: Some(2),
+            path: Some("<sip:edge.example;lr>, <sip:inner.example;lr>".into()),
+            flow: Flow {
+                transport: Transport::Udp,
+                local: ([192, 0, 2, 1], 5060).into(),
+                remote: ([192, 0, 2, 2], 61_000).into(),
+                conn: None,
+            },
+            flags: Flags::NONE,
+            user_agent: Some("Desk".into()),
+            since: now,
+        };
+        let record = BindingRecord::new(&binding, now, clock);
+        assert_eq!(record.clone().restore(now, clock), Some(binding));
+        assert_eq!(record.restore(now + Duration::from_secs(91), clock), None);
+    }
+}

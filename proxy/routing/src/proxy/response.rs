@@ -144,7 +144,8 @@ impl Proxy {
             return;
         };
         if status.is_provisional() {
-            if !context.answered {
+            // A device that is given up rings for nobody any more.
+            if !context.answered && !context.branches[index].given_up {
                 self.send_upstream(now, id, response, sdp);
             }
             return;

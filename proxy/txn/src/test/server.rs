@@ -240,10 +240,22 @@ fn requests_beyond_the_limit_are_refused_without_state() {
         bench.receive(Transport::Udp, &request("OPTIONS", "z9hG4bK2")),
         Received::Absorbed
     );
+    let refusals: Vec<_> = (0..2)
+        .map(|_| {
+            let sent = bench.layer.poll_output();
+            bench.receive(Transport::Udp, &request("OPTIONS", "z9hG4bK2"));
+            sent
+        })
+        .collect();
+    assert!(refusals[0].is_some());
+    assert_eq!(
+        refusals[0], refusals[1],
+        "8.2.7: a repeat gets the same answer, tag and all"
+    );
     assert_eq!(bench.did(), ["503"]);
     assert_eq!(
         (bench.layer.len(), bench.layer.counters().requests_refused),
-        ((1, 0), 1)
+        ((1, 0), 3)
     );
 }
 
