@@ -120,18 +120,21 @@ impl Location {
     /// before it looks.
     pub fn update<R>(&self, aor: &Aor, now: Instant, change: impl FnOnce(&mut Bindings) -> R) -> R {
         let mut part = self.part(&self.by_aor, aor);
-        let mut bindings = part.get(aor).cloned().unwrap_or_default();
-        let before = bindings.clone();
+        let mut stored = part.get_mut(aor);
+        let mut bindings = stored.as_deref_mut().map(std::mem::take).unwrap_or_default();
+        let before = (bindings.len(), connections(&bindings));
         bindings.retain(|binding| binding.time_left(now).is_some());
         let result = change(&mut bindings);
-        if bindings.is_empty() {
-            part.remove(aor);
-        } else {
-            part.insert(aor.clone(), bindings.clone());
+        let after = (bindings.len(), connections(&bindings));
+        match stored {
+            Some(stored) if !bindings.is_empty() => *stored = bindings,
+            Some(_) => drop(part.remove(aor)),
+            None if !bindings.is_empty() => drop(part.insert(aor.clone(), bindings)),
+            None => {}
         }
         drop(part);
-        self.count(before.len(), bindings.len());
-        self.index_connections(aor, &before, &bindings);
+        self.count(before.0, after.0);
+        self.index_connections(aor, &before.1, &after.1);
         result
     }
 
@@ -218,10 +221,7 @@ impl Location {
     }
 
     /// Keeps the way back from a connection to the addresses registered over it.
-    fn index_connections(&self, aor: &Aor, before: &Bindings, after: &Bindings) {
-        let conns =
-            |bindings: &Bindings| -> Vec<ConnId> { bindings.iter().filter_map(|b| b.flow.conn).collect() };
-        let (before, after) = (conns(before), conns(after));
+    fn index_connections(&self, aor: &Aor, before: &[ConnId], after: &[ConnId]) {
         for conn in after.iter().filter(|conn| !before.contains(conn)) {
             self.part(&self.by_conn, conn)
                 .entry(*conn)
@@ -237,6 +237,11 @@ impl Location {
             }
         }
     }
+}
+
+/// The connections that bindings are reached over: none for most phones, and then nothing is allocated.
+fn connections(bindings: &Bindings) -> Vec<ConnId> {
+    bindings.iter().filter_map(|binding| binding.flow.conn).collect()
 }
 
 /// A panic elsewhere must not take the table with it: every write leaves it whole.

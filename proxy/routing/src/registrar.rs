@@ -24,6 +24,8 @@ pub struct Registered {
     pub bindings: Bindings,
     /// Bindings that were made or refreshed, in the order of the request.
     pub kept: Bindings,
+    /// Those of them that were made: their contacts were not there before.
+    pub made: Bindings,
     /// Bindings of a device whose contact is another from here on.
     pub replaced: Bindings,
     /// Bindings that are gone: removed by the request, or pushed out by [`Limits::contacts_per_aor_max`].
@@ -120,17 +122,15 @@ impl Registrar<'_> {
         &self,
         location: &Location,
         aor: &Aor,
-        request: &Message,
+        (request, essentials): (&Message, &Essentials<'_>),
         extensions: &Extensions,
         (flow, now): (Flow, Instant),
     ) -> Result<Registered, RegisterRefusal> {
-        // A request whose essentials do not read was refused long before.
-        let essentials = request.essentials().map_err(|_| RegisterRefusal::BadContact)?;
-        let origin = Origin::new(request, &essentials, extensions, flow, now);
+        let origin = Origin::new(request, essentials, extensions, flow, now);
         let wish = self.wish(request, &origin)?;
         let room = self.limits.contacts_max.saturating_sub(location.len());
         location.update(aor, now, |bindings| {
-            self.apply(bindings, wish, &essentials, room, now)
+            self.apply(bindings, wish, essentials, room, now)
         })
     }
 
@@ -229,6 +229,7 @@ impl Registrar<'_> {
                 return Ok(Registered {
                     bindings: Vec::new(),
                     kept: Vec::new(),
+                    made: Vec::new(),
                     replaced: Vec::new(),
                     removed,
                 });
@@ -237,7 +238,8 @@ impl Registrar<'_> {
         };
         // All or nothing: the change is made beside the bindings and put in their place at the end.
         let mut next = bindings.clone();
-        let (mut kept, mut replaced, mut removed) = (Bindings::new(), Bindings::new(), Bindings::new());
+        let (mut kept, mut made) = (Bindings::new(), Bindings::new());
+        let (mut replaced, mut removed) = (Bindings::new(), Bindings::new());
         for (mut binding, seconds) in contacts {
             let stored = next.iter().position(|stored| stored.is_same_contact(&binding));
             if let Some(at) = stored {
@@ -255,18 +257,22 @@ impl Registrar<'_> {
             if seconds > 0 {
                 let binding = Arc::new(binding);
                 next.push(binding.clone());
+                if stored.is_none() {
+                    made.push(binding.clone());
+                }
                 kept.push(binding);
             }
         }
         if next.len().saturating_sub(bindings.len()) > room {
             return Err(RegisterRefusal::Full);
         }
-        self.push_out(&mut next, &mut kept, &mut removed);
-        bindings.clone_from(&next);
-        next.retain(|binding| binding.time_left(now).is_some());
+        self.push_out(&mut next, [&mut kept, &mut made], &mut removed);
+        *bindings = next;
+        let live = bindings.iter().filter(|binding| binding.time_left(now).is_some());
         Ok(Registered {
-            bindings: next,
+            bindings: live.cloned().collect(),
             kept,
+            made,
             replaced,
             removed,
         })
@@ -274,7 +280,7 @@ impl Registrar<'_> {
 
     /// Keeps the bound on contacts of one address: the ones refreshed longest ago go. A page that was loaded again has
     /// a new contact each time, so the newest is the one that matters.
-    fn push_out(&self, next: &mut Bindings, kept: &mut Bindings, removed: &mut Bindings) {
+    fn push_out(&self, next: &mut Bindings, among: [&mut Bindings; 2], removed: &mut Bindings) {
         let bound = self
             .contacts_max
             .unwrap_or(usize::MAX)
@@ -282,9 +288,10 @@ impl Registrar<'_> {
             .max(1);
         // Refreshing moves a binding to the end.
         let excess = next.len().saturating_sub(bound);
-        for old in next.drain(..excess) {
-            kept.retain(|binding| !Arc::ptr_eq(binding, &old));
-            removed.push(old);
+        let gone = removed.len();
+        removed.extend(next.drain(..excess));
+        for bindings in among {
+            bindings.retain(|binding| !removed[gone..].iter().any(|old| Arc::ptr_eq(binding, old)));
         }
     }
 }
@@ -317,11 +324,8 @@ impl Origin {
             call_id: essentials.call_id.into(),
             cseq: essentials.cseq.number,
             user_agent: user_agent.map(|text| {
-                text.chars()
-                    .take(USER_AGENT_CHARS_MAX)
-                    .collect::<String>()
-                    .as_str()
-                    .into()
+                let end = text.char_indices().nth(USER_AGENT_CHARS_MAX);
+                text[..end.map_or(text.len(), |(end, _)| end)].into()
             }),
             flow,
             now,

@@ -12,7 +12,7 @@ use viaduct_sip::{
 
 use crate::client::{self, CancelOutcome, Client, ClientState, Tell};
 use crate::effects::{Effects, Owner, Timer};
-use crate::key::{ClientKey, ServerKey};
+use crate::key::{ClientKey, ServerKey, write_cancelled_key, write_server_key};
 use crate::server::{self, Server, ServerState};
 use crate::{ClientId, Config, Counters, Flow, Hop, Limits, Output, ServerId, Timers, Timing};
 
@@ -56,6 +56,8 @@ pub struct Layer {
     servers: SlotMap<ServerId, Server>,
     clients: SlotMap<ClientId, Client>,
     by_request: HashMap<ServerKey, ServerId>,
+    /// The key that is being looked for.
+    key: Vec<u8>,
     by_branch: HashMap<ClientKey, ClientId>,
     timers: Timers<Timer>,
     outputs: VecDeque<Output>,
@@ -86,9 +88,9 @@ impl Layer {
         request: &Message,
         essentials: &Essentials<'_>,
     ) -> Received {
-        let key = ServerKey::new(request, essentials);
+        write_server_key(&mut self.key, request, essentials);
         let method = essentials.cseq.method;
-        let existing = self.by_request.get(&key).copied();
+        let existing = self.by_request.get(&*self.key).copied();
         match (existing, method) {
             (Some(server), Method::Ack) => self.acknowledged(now, server),
             (Some(server), _) => {
@@ -105,7 +107,7 @@ impl Layer {
                 self.refuse(flow, request, essentials);
                 Received::Absorbed
             }
-            (None, _) => self.begin(flow, request, essentials, key),
+            (None, _) => self.begin(flow, request, essentials),
         }
     }
 
@@ -145,6 +147,12 @@ impl Layer {
     /// state of the transaction forbids (a second final one, but for further 2xx to an INVITE) is not sent.
     pub fn respond(&mut self, now: Instant, server: ServerId, status: StatusCode, octets: Bytes) {
         self.with_server(now, server, |state, fx| state.respond(fx, status, octets));
+        if status.is_final()
+            && let Some(entry) = self.servers.get_mut(server)
+            && !entry.is_accepted()
+        {
+            entry.request = None;
+        }
     }
 
     /// Sends a final answer and forgets the server transaction with it: whoever misses the answer asks again and gets another
@@ -242,9 +250,10 @@ impl Layer {
         self.outputs.pop_front()
     }
 
-    /// The request that began a server transaction.
+    /// The request that began a server transaction. `None` after its final answer, but for a 2xx to an INVITE, which
+    /// others may follow.
     pub fn server_request(&self, server: ServerId) -> Option<&Message> {
-        self.servers.get(server).map(|server| &server.request)
+        self.servers.get(server)?.request.as_ref()
     }
 
     /// True while a server transaction exists and has no final answer.
@@ -267,22 +276,20 @@ impl Layer {
         self.counters
     }
 
-    fn begin(
-        &mut self,
-        flow: Flow,
-        request: &Message,
-        essentials: &Essentials<'_>,
-        key: ServerKey,
-    ) -> Received {
+    fn begin(&mut self, flow: Flow, request: &Message, essentials: &Essentials<'_>) -> Received {
         self.counters.requests += 1;
         let method = essentials.cseq.method;
+        let key: ServerKey = self.key.as_slice().into();
         let invite = match method {
-            Method::Cancel => self.by_request.get(&key.cancelled()).copied(),
+            Method::Cancel => {
+                write_cancelled_key(&mut self.key, request, essentials);
+                self.by_request.get(&*self.key).copied()
+            }
             _ => None,
         };
         let server = self.servers.insert(Server {
             key: key.clone(),
-            request: request.clone(),
+            request: Some(request.clone()),
             reply: reply_hop(flow, essentials, self.config.symmetric_response),
             state: Some(ServerState::new(method == Method::Invite)),
         });

@@ -16,7 +16,8 @@ use crate::key::ServerKey;
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) key: ServerKey,
-    pub(crate) request: Message,
+    /// `None` once nobody needs it: a final answer was given, and it is not one that others may follow.
+    pub(crate) request: Option<Message>,
     /// Where answers go (RFC 3261 section 18.2.2, RFC 3581 section 4).
     pub(crate) reply: Hop,
     /// `None` only while a step from one state to the next runs.

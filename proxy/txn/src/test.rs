@@ -1,5 +1,6 @@
 //! What the tests of this crate share: messages, a clock of their own and a layer that is watched.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -47,6 +48,8 @@ pub(crate) struct Bench {
     pub(crate) layer: Layer,
     start: Instant,
     now: Instant,
+    /// What began each server transaction.
+    requests: HashMap<ServerId, Message>,
 }
 
 impl Bench {
@@ -60,13 +63,19 @@ impl Bench {
             layer: Layer::new(config),
             start,
             now: start,
+            requests: HashMap::new(),
         }
     }
 
     pub(crate) fn receive(&mut self, transport: Transport, request: &Message) -> Received {
         let essentials = request.essentials().unwrap();
-        self.layer
-            .handle_request(self.now, flow(transport), request, &essentials)
+        let received = self
+            .layer
+            .handle_request(self.now, flow(transport), request, &essentials);
+        if let Received::New(server) | Received::Cancel { server, .. } = received {
+            self.requests.insert(server, request.clone());
+        }
+        received
     }
 
     pub(crate) fn begin(&mut self, transport: Transport, request: &Message) -> ServerId {
@@ -77,8 +86,7 @@ impl Bench {
     }
 
     pub(crate) fn respond(&mut self, server: ServerId, status: u16) {
-        let request = self.layer.server_request(server).unwrap().clone();
-        let octets = response(&request, status).octets().clone();
+        let octets = response(&self.requests[&server], status).octets().clone();
         self.layer
             .respond(self.now, server, StatusCode::new(status).unwrap(), octets);
     }

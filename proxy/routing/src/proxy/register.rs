@@ -32,7 +32,7 @@ impl Proxy {
             server,
             flow,
             request,
-            ..
+            essentials,
         } = arrival;
         let to = request
             .to()
@@ -59,7 +59,6 @@ impl Proxy {
             return Err(Refusal::Overload("Too many requests wait"));
         }
         let aor = self.aor_of(&name).ok_or(Refusal::BadHeader("To"))?;
-        let known = self.location.lookup(&aor, now);
         let config = Arc::clone(&self.config);
         let registrar = Registrar {
             times: &config.registrar,
@@ -68,9 +67,15 @@ impl Proxy {
         };
         let is_trusted_peer = config.auth.trusts(flow.remote.ip());
         let extensions = Extensions::read(request, is_trusted_peer, &config.limits)?;
-        let done = registrar.register(&self.location, &aor, request, &extensions, (*flow, now))?;
+        let done = registrar.register(
+            &self.location,
+            &aor,
+            (request, essentials),
+            &extensions,
+            (*flow, now),
+        )?;
         self.counters.registers += 1;
-        self.tell_changes(&aor, &known, &done.kept, &done.removed);
+        self.tell_changes(&aor, &done.made, &done.removed);
         let pending = PendingRegister {
             server: *server,
             flow: *flow,
@@ -202,11 +207,8 @@ impl Proxy {
         })
     }
 
-    fn tell_changes(&mut self, aor: &Aor, known: &Bindings, kept: &Bindings, removed: &Bindings) {
-        for binding in kept
-            .iter()
-            .filter(|binding| !known.iter().any(|before| before.is_same_contact(binding)))
-        {
+    fn tell_changes(&mut self, aor: &Aor, made: &Bindings, removed: &Bindings) {
+        for binding in made {
             self.event(Event::Registered {
                 aor: aor.clone(),
                 uri: binding.uri.clone(),

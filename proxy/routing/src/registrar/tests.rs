@@ -48,7 +48,14 @@ impl Desk {
             contacts_max: None,
         };
         let extensions = Extensions::read(&request, false, &self.limits)?;
-        registrar.register(&self.location, &aor(), &request, &extensions, (flow(), self.now))
+        let essentials = request.essentials().unwrap();
+        registrar.register(
+            &self.location,
+            &aor(),
+            (&request, &essentials),
+            &extensions,
+            (flow(), self.now),
+        )
     }
 
     fn uris(&self) -> Vec<String> {
@@ -289,7 +296,7 @@ fn a_websocket_contact_carries_its_branch_flag() {
         .register(
             &desk.location,
             &aor(),
-            &request,
+            (&request, &request.essentials().unwrap()),
             &Extensions::default(),
             (flow, desk.now),
         )
