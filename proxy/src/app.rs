@@ -29,6 +29,7 @@ use crate::journal::{Journal, Printer};
 use crate::live::{self, Condition, Live};
 use crate::net::conns::Conns;
 use crate::net::context::NetContext;
+use crate::net::proxies::Proxies;
 use crate::net::stream;
 use crate::net::udp::UdpListener;
 use crate::private;
@@ -239,6 +240,7 @@ impl Gateway {
             conns,
             location: shared.location.clone(),
             tuning: Arc::new(RwLock::new(convert::tuning(&settings))),
+            proxies: Arc::new(RwLock::new(Arc::new(convert::proxies(&settings)))),
             stopping: stopper.stopping.subscribe(),
         };
         let file = extras.file.clone();
@@ -654,6 +656,8 @@ async fn serve_metrics(
     let router = http::router(context.clone(), Surface::Operations);
     let net = NetContext {
         conns: net.conns.apart(),
+        // Whoever watches comes by himself.
+        proxies: Arc::new(RwLock::new(Arc::new(Proxies::none()))),
         ..net.clone()
     };
     tokio::spawn(http::serve(net, listener, None, router));

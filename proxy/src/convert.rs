@@ -18,6 +18,7 @@ use viaduct_txn::Timing;
 use crate::http::handshake::Origins;
 use crate::net::conns::ConnLimits;
 use crate::net::context::{ConnTimes, Tuning};
+use crate::net::proxies::Proxies;
 use crate::store::StoreConfig;
 
 /// What the routing core is told, but for the trunks, which live longer than one configuration. `bound` are the listeners as they were bound, `own` the addresses of this machine.
@@ -167,6 +168,15 @@ pub(crate) fn tuning(settings: &GatewaySettings) -> Tuning {
             idle: settings.limits.connection_idle,
             ping: settings.limits.websocket_ping,
         },
+    }
+}
+
+/// Whose word is taken for whose connections they pass on.
+pub(crate) fn proxies(settings: &GatewaySettings) -> Proxies {
+    let settings::ProxySettings { from, tell_by } = &settings.trusted_proxies;
+    Proxies {
+        from: from.iter().map(|&one| network(one)).collect(),
+        tell_by: *tell_by,
     }
 }
 

@@ -193,6 +193,7 @@ impl Live {
         guard.set_limits(convert::guard_limits(&settings));
         net.conns.set_limits(convert::conn_limits(&settings));
         net.tune(convert::tuning(&settings));
+        net.trust(convert::proxies(&settings));
         *origins.write().unwrap_or_else(PoisonError::into_inner) = convert::origins(&settings);
         let shards = net.shards.len();
         let services = match ServicesConfig::new(&settings, media) {

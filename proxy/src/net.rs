@@ -3,6 +3,7 @@
 pub(crate) mod conns;
 pub(crate) mod context;
 pub(crate) mod patience;
+pub(crate) mod proxies;
 pub(crate) mod stream;
 pub(crate) mod udp;
 pub(crate) mod ws;

@@ -5,6 +5,7 @@ pub(crate) mod listen;
 pub(crate) mod live;
 pub(crate) mod media_policy;
 pub(crate) mod numbers;
+pub(crate) mod proxies;
 pub(crate) mod registrations;
 pub(crate) mod relay;
 pub(crate) mod routes;
@@ -36,6 +37,7 @@ use self::limits::LimitSettings;
 use self::listen::{Listener, ListenerForm};
 use self::media_policy::{MediaPolicy, MediaPolicyForm};
 use self::numbers::NumberSettings;
+use self::proxies::ProxySettings;
 use self::registrations::RegistrationSettings;
 use self::relay::RelaySection;
 use self::routes::{ForkingSettings, Route, routes};
@@ -56,6 +58,8 @@ pub struct GatewaySettings {
     pub listen: Vec<Listener>,
     /// The certificate of the secure listeners.
     pub tls: TlsSettings,
+    /// Whose word is taken for whose connections they pass on.
+    pub trusted_proxies: ProxySettings,
     /// Users by login name, from `users` and from the table of `user_source`.
     pub users: BTreeMap<String, User>,
     /// The user table, if there is one; its users are in [`users`](Self::users) already.
@@ -107,6 +111,8 @@ section! {
         );
         /// The certificate and the protocol versions of `https`, `wss` and `sip+tls` listeners.
         tls: TlsSettings = default(section_form::<TlsSettings>(), "{}");
+        /// Proxies before the gateway that say whose connections they pass on.
+        trusted_proxies: ProxySettings = default(section_form::<ProxySettings>(), "{}");
         /// Who may register and call, by login name.
         users: Vec<(String, UserKeys)> = default(users(), "{}");
         /// Further users in a file of their own.

@@ -96,7 +96,7 @@ pub(crate) async fn serve(net: NetContext, listener: TcpListener, tls: Option<Tl
         };
         match accepted {
             Ok((stream, remote)) => {
-                if let Some(permit) = net.conns.admit(remote.ip().to_canonical()) {
+                if let Some(permit) = net.admit(remote) {
                     tokio::spawn(connection(
                         net.clone(),
                         stream,
@@ -114,15 +114,18 @@ pub(crate) async fn serve(net: NetContext, listener: TcpListener, tls: Option<Tl
 
 async fn connection(
     net: NetContext,
-    stream: TcpStream,
+    mut stream: TcpStream,
     remote: SocketAddr,
     tls: Option<TlsSource>,
     router: Router,
-    permit: Permit,
+    mut permit: Permit,
 ) {
     let Ok(local) = stream.local_addr() else { return };
     // As for SIP over TCP: a kernel that cannot do this only makes it slower.
     let _ = stream.set_nodelay(true);
+    let Some(remote) = net.source(&mut stream, remote, &mut permit).await else {
+        return;
+    };
     let transport = if tls.is_some() {
         Transport::Wss
     } else {

@@ -30,10 +30,17 @@ pub(super) async fn open(State(context): State<HttpContext>, mut request: Reques
     let permit = peer
         .as_ref()
         .and_then(|peer| peer.permit.lock().unwrap_or_else(PoisonError::into_inner).take());
-    let (Some(peer), Some(permit), Ok(value)) = (peer, permit, HeaderValue::try_from(accept.accept)) else {
+    let (Some(mut peer), Some(mut permit), Ok(value)) = (peer, permit, HeaderValue::try_from(accept.accept))
+    else {
         // A connection becomes a WebSocket once.
         return StatusCode::BAD_REQUEST.into_response();
     };
+    let proxies = context.net.proxies();
+    let client = proxies.client_of(request.headers(), peer.remote);
+    if client != peer.remote && !permit.belongs_to(client.ip()) {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
+    peer.remote = client;
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         if let Ok(upgraded) = upgrade.await {

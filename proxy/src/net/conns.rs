@@ -38,6 +38,8 @@ pub(crate) struct ConnCounters {
     pub(crate) idle_peers: AtomicU64,
     /// TLS handshakes that failed, by reason.
     pub(crate) tls_failures: FailureCounts,
+    /// Connections of trusted proxies that did not begin as they had to.
+    pub(crate) proxy_headers_bad: AtomicU64,
     /// WebSocket handshakes that were refused.
     pub(crate) websocket_refusals: AtomicU64,
 }
@@ -57,7 +59,8 @@ pub(crate) struct Conns {
 #[derive(Debug)]
 pub(crate) struct Permit {
     conns: Arc<Conns>,
-    ip: IpAddr,
+    /// Whose it is. `None` while only a proxy is known.
+    ip: Option<IpAddr>,
 }
 
 /// An open connection's outgoing messages. It is known to others until this is dropped.
@@ -100,27 +103,22 @@ impl Conns {
 
     /// Makes room for one more connection of this source. `None`, and counted, when there is none.
     pub(crate) fn admit(self: &Arc<Self>, ip: IpAddr) -> Option<Permit> {
-        let limits = self.limits();
-        if self.total.fetch_add(1, Ordering::Relaxed) >= limits.connections {
+        let mut permit = self.admit_unknown()?;
+        permit.belongs_to(ip).then_some(permit)
+    }
+
+    /// The same for one that a proxy passes on: whose it is will be [told](Permit::belongs_to).
+    pub(crate) fn admit_unknown(self: &Arc<Self>) -> Option<Permit> {
+        if self.total.fetch_add(1, Ordering::Relaxed) >= self.limits().connections {
             self.total.fetch_sub(1, Ordering::Relaxed);
             self.counters.over_limit.fetch_add(1, Ordering::Relaxed);
             return None;
         }
         // From here on the permit gives back what was taken.
-        let mut per_source = self.lock_sources();
-        let count = per_source.entry(ip).or_default();
-        *count += 1;
-        let is_over = *count > limits.per_source;
-        drop(per_source);
-        let permit = Permit {
+        Some(Permit {
             conns: Arc::clone(self),
-            ip,
-        };
-        if is_over {
-            self.counters.over_source_limit.fetch_add(1, Ordering::Relaxed);
-            return None;
-        }
-        Some(permit)
+            ip: None,
+        })
     }
 
     /// Gives a connection its identity and its queue.
@@ -173,16 +171,42 @@ impl Conns {
     }
 }
 
+impl Permit {
+    /// Counts it among the connections of this source. False, and counted, when there are too many.
+    pub(crate) fn belongs_to(&mut self, ip: IpAddr) -> bool {
+        self.leave_source();
+        let per_source = self.conns.limits().per_source;
+        let mut sources = self.conns.lock_sources();
+        let count = sources.entry(ip).or_default();
+        *count += 1;
+        let is_over = *count > per_source;
+        drop(sources);
+        self.ip = Some(ip);
+        if is_over {
+            self.conns
+                .counters
+                .over_source_limit
+                .fetch_add(1, Ordering::Relaxed);
+        }
+        !is_over
+    }
+
+    fn leave_source(&mut self) {
+        let Some(ip) = self.ip.take() else { return };
+        let mut per_source = self.conns.lock_sources();
+        if let Some(count) = per_source.get_mut(&ip) {
+            *count -= 1;
+            if *count == 0 {
+                per_source.remove(&ip);
+            }
+        }
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
         self.conns.total.fetch_sub(1, Ordering::Relaxed);
-        let mut per_source = self.conns.lock_sources();
-        if let Some(count) = per_source.get_mut(&self.ip) {
-            *count -= 1;
-            if *count == 0 {
-                per_source.remove(&self.ip);
-            }
-        }
+        self.leave_source();
     }
 }
 
@@ -236,6 +260,19 @@ mod tests {
         assert_eq!(counters.over_source_limit.load(Ordering::Relaxed), 1);
         assert_eq!(counters.over_limit.load(Ordering::Relaxed), 1);
         assert_eq!(conns.len(), (0, 2));
+    }
+
+    #[test]
+    fn a_connection_counts_for_whom_a_proxy_names() {
+        let conns = conns(9, 1, 8);
+        let mut first = conns.admit_unknown().unwrap();
+        let mut second = conns.admit_unknown().unwrap();
+        assert!(first.belongs_to(ip(1)));
+        assert!(!second.belongs_to(ip(1)));
+        assert!(second.belongs_to(ip(2)));
+        assert!(conns.admit(ip(2)).is_none());
+        drop((first, second));
+        assert!(conns.admit(ip(1)).is_some() && conns.lock_sources().is_empty());
     }
 
     #[test]

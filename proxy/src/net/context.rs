@@ -1,15 +1,19 @@
 //! What every connection's task needs.
 
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::time::timeout;
 use viaduct_routing::Location;
 use viaduct_sip::{Limits, Message, ParseError, Transport};
 use viaduct_txn::{ConnId, Flow};
 
-use super::conns::Conns;
+use super::conns::{Conns, Permit};
+use super::proxies::{self, Proxies};
 use crate::shard::{ShardInput, Shards};
 use crate::tls::Failure;
 
@@ -46,6 +50,8 @@ pub(crate) struct NetContext {
     pub(crate) location: Arc<Location>,
     /// For connections that begin.
     pub(crate) tuning: Arc<RwLock<Tuning>>,
+    /// Whose word is taken for whose connections they pass on.
+    pub(crate) proxies: Arc<RwLock<Arc<Proxies>>>,
     /// True when the process is about to end.
     pub(crate) stopping: watch::Receiver<bool>,
 }
@@ -90,6 +96,52 @@ impl NetContext {
     /// Gives connections that begin from here on something else.
     pub(crate) fn tune(&self, tuning: Tuning) {
         *self.tuning.write().unwrap_or_else(PoisonError::into_inner) = tuning;
+    }
+
+    pub(crate) fn proxies(&self) -> Arc<Proxies> {
+        Arc::clone(&self.proxies.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes another set of proxies at their word from here on.
+    pub(crate) fn trust(&self, proxies: Proxies) {
+        *self.proxies.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(proxies);
+    }
+
+    /// Makes room for a connection. One that a proxy passes on counts for its source as soon as that is known.
+    pub(crate) fn admit(&self, remote: SocketAddr) -> Option<Permit> {
+        let ip = remote.ip().to_canonical();
+        if self.proxies().trusts(ip) {
+            self.conns.admit_unknown()
+        } else {
+            self.conns.admit(ip)
+        }
+    }
+
+    /// Whose connection it is. Where a proxy says so at its beginning, that is read. `None` when there is no such
+    /// beginning, or the source has too many already.
+    pub(crate) async fn source(
+        &self,
+        stream: &mut TcpStream,
+        remote: SocketAddr,
+        permit: &mut Permit,
+    ) -> Option<SocketAddr> {
+        if !self.proxies().begins(remote.ip().to_canonical()) {
+            return Some(remote);
+        }
+        let counters = &self.conns.counters;
+        match timeout(self.tuning().times.handshake, proxies::read_header(stream)).await {
+            Ok(Ok(None)) => Some(remote),
+            Ok(Ok(Some(source))) => permit.belongs_to(source.ip()).then_some(source),
+            Ok(Err(error)) => {
+                counters.proxy_headers_bad.fetch_add(1, Ordering::Relaxed);
+                tracing::debug!("no header of the PROXY protocol from {remote}: {error}");
+                None
+            }
+            Err(_) => {
+                counters.idle_peers.fetch_add(1, Ordering::Relaxed);
+                None
+            }
+        }
     }
 
     /// A TLS handshake has failed: counted by its reason, and said in words.

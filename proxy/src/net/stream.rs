@@ -30,7 +30,7 @@ pub(crate) async fn serve(context: NetContext, listener: TcpListener, tls: Optio
         };
         match accepted {
             Ok((stream, remote)) => {
-                if let Some(permit) = context.conns.admit(remote.ip().to_canonical()) {
+                if let Some(permit) = context.admit(remote) {
                     tokio::spawn(connection(context.clone(), stream, remote, tls.clone(), permit));
                 }
             }
@@ -47,14 +47,17 @@ pub(crate) async fn pause_after(error: &std::io::Error) {
 
 async fn connection(
     context: NetContext,
-    stream: TcpStream,
+    mut stream: TcpStream,
     remote: SocketAddr,
     tls: Option<TlsSource>,
-    permit: Permit,
+    mut permit: Permit,
 ) {
     let Ok(local) = stream.local_addr() else { return };
     // Signalling is short and urgent. A kernel that cannot do this only makes it slower.
     let _ = stream.set_nodelay(true);
+    let Some(remote) = context.source(&mut stream, remote, &mut permit).await else {
+        return;
+    };
     match tls {
         None => talk(context, stream, Transport::Tcp, (local, remote), Vec::new()).await,
         Some(tls) => match timeout(context.tuning().times.handshake, tls.acceptor().accept(stream)).await {

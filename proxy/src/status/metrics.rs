@@ -271,6 +271,11 @@ impl Moment {
                     conns.tls_failures.iter().map(|(.., count)| count).sum(),
                 ),
                 (
+                    "proxy_headers_bad",
+                    "Connections of trusted proxies without a header of the PROXY protocol",
+                    read(&conns.proxy_headers_bad),
+                ),
+                (
                     "websocket_refusals",
                     "WebSocket handshakes refused",
                     read(&conns.websocket_refusals),

@@ -25,6 +25,7 @@ mod keep_alives;
 mod limits;
 mod live;
 mod pages;
+mod proxies;
 mod registrations;
 mod restarts;
 mod samples;

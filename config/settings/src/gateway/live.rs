@@ -32,6 +32,7 @@ impl GatewaySettings {
             site,
             listen,
             tls: _,
+            trusted_proxies: _,
             users: _,
             user_source: _,
             routes: _,
@@ -233,6 +234,7 @@ log: { format: json }
     /// Every other key of the file, changed.
     const LIVE: &str = "
 tls: { min_version: \"1.3\" }
+trusted_proxies: { from: [10.0.0.1] }
 users: { b: { secret_env: A } }
 user_source: { file: users.csv }
 routes: [{ match: { to: x }, send_to: 'user:b' }]

@@ -42,6 +42,7 @@ pub(super) fn run(
         site: file.site,
         listen: file.listen.into_iter().map(|(_, listener)| listener).collect(),
         tls: file.tls,
+        trusted_proxies: file.trusted_proxies,
         users,
         user_source: file.user_source,
         routes: file.routes.into_iter().map(|(_, route)| route).collect(),

@@ -123,6 +123,21 @@ impl WebSocket {
         Self { connection }
     }
 
+    /// The same through a proxy that adds a header. The error is the status of a refusal.
+    pub(crate) fn open_for(
+        mut connection: Box<dyn Connection>,
+        name: &str,
+        value: &str,
+    ) -> Result<Self, u16> {
+        let host = connection.tcp().peer_addr().unwrap().to_string();
+        let response = http::exchange(&mut *connection, &handshake(&host, &[(name, Some(value))]));
+        if response.status != 101 {
+            return Err(response.status);
+        }
+        expect_accepted(&response);
+        Ok(Self { connection })
+    }
+
     pub(crate) fn send(&mut self, opcode: u8, payload: &[u8]) {
         self.send_octets(&Sending::whole(opcode, payload).octets());
     }
