@@ -321,3 +321,25 @@ fn a_requirement_is_the_callees_business() {
     world.respond(browser, &got, 200, Some(BROWSER_ANSWER));
     world.expect(phone, "200");
 }
+
+/// RFC 3261 sections 12.2.1.1 and 16.4: a strict router before us puts our Record-Route value into the Request-URI.
+#[test]
+fn a_strict_router_before_us_is_understood() {
+    let (mut world, browser, phone) = pair();
+    let (mut caller, _) = world.answered(browser, phone, BROWSER_OFFER, PHONE_ANSWER);
+    let uri_of = |route: &str| route.trim_matches(['<', '>']).to_owned();
+    let target = std::mem::replace(&mut caller.target, uri_of(&caller.routes[0]));
+    caller.routes.remove(0);
+    caller.routes.push(format!("<{target}>"));
+    for method in [Method::Ack, Method::Info, Method::Bye] {
+        world.send_in(&mut caller, method, None);
+        let got = world.expect(phone, method.as_str());
+        assert_eq!(got.request_uri_text(), Some(&*target), "{method:?}");
+        assert!(!got.has(HeaderName::Route), "{method:?}");
+        if method != Method::Ack {
+            world.respond(phone, &got, 200, None);
+            world.expect(browser, "200");
+        }
+    }
+    world.expect_clean();
+}

@@ -21,8 +21,26 @@ use crate::{Asked, Dialog, EndId, Mood, Names, ScriptedRelay};
 /// Everybody's password.
 pub const PASSWORD: &str = "secret";
 
-/// The domain of the proxy.
-const DOMAIN: &str = "example.com";
+/// Where a proxy is and what it is called.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    domain: &'static str,
+    ip: [u8; 4],
+    /// What its secrets and its randomness are made of.
+    key: u8,
+}
+
+const FIRST: Place = Place {
+    domain: "example.com",
+    ip: [192, 0, 2, 1],
+    key: 2,
+};
+
+const SECOND: Place = Place {
+    domain: "second.example",
+    ip: [192, 0, 2, 2],
+    key: 102,
+};
 
 /// What the clock shows when a world begins, since 1970.
 const EPOCH: Duration = Duration::from_secs(1_800_000_000);
@@ -30,6 +48,7 @@ const EPOCH: Duration = Duration::from_secs(1_800_000_000);
 /// One proxy and everything around it.
 #[derive(Debug)]
 pub struct World {
+    place: Place,
     proxy: Proxy,
     start: Instant,
     now: Instant,
@@ -59,9 +78,19 @@ impl World {
     }
 
     /// A world whose configuration and users `change` has seen.
-    #[allow(clippy::disallowed_methods, reason = "the base of the virtual clock")]
     pub fn with(change: impl FnOnce(&mut Config, &mut Vec<User>)) -> Self {
-        let mut config = Config::new(DOMAIN);
+        Self::at(FIRST, change)
+    }
+
+    /// Another proxy with a clock of its own: `second.example`, at 192.0.2.2.
+    pub fn second(change: impl FnOnce(&mut Config, &mut Vec<User>)) -> Self {
+        Self::at(SECOND, change)
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "the base of the virtual clock")]
+    fn at(place: Place, change: impl FnOnce(&mut Config, &mut Vec<User>)) -> Self {
+        let Place { domain, ip, key } = place;
+        let mut config = Config::new(domain);
         for (transport, port) in [
             (Transport::Udp, 5060),
             (Transport::Tcp, 5060),
@@ -70,14 +99,14 @@ impl World {
         ] {
             config.listeners.push(Listener {
                 transport,
-                addr: ([192, 0, 2, 1], port).into(),
+                addr: (ip, port).into(),
                 advertised: None,
             });
         }
         let names = (200..210).chain(300..310).map(|number| number.to_string());
         let names = names.chain(["alice".to_owned(), "bob".to_owned()]);
         let mut users: Vec<User> = names
-            .map(|name| User::with_password(&name, DOMAIN, PASSWORD))
+            .map(|name| User::with_password(&name, domain, PASSWORD))
             .collect();
         change(&mut config, &mut users);
         let shared = Shared {
@@ -85,17 +114,18 @@ impl World {
             auth: Arc::new(Authenticator::new([1; 32], Duration::from_secs(300), 1_000)),
             guard: Arc::new(Guard::new(GuardLimits::default())),
             calls: Arc::new(CallCounts::default()),
-            token_secret: [2; 32],
+            token_secret: [key; 32],
         };
         let start = Instant::now();
         let shard = Shard {
             index: 0,
             count: 1,
-            seed: [3; 32],
+            seed: [key + 1; 32],
             clock: WallClock::new(start, EPOCH),
         };
         let users: Users = users.into_iter().collect();
         Self {
+            place,
             proxy: Proxy::new(Arc::new(config), Arc::new(users), &shared, shard),
             start,
             now: start,
@@ -131,7 +161,7 @@ impl World {
             user: user.to_owned(),
             flow: Flow {
                 transport,
-                local: ([192, 0, 2, 1], port).into(),
+                local: (self.place.ip, port).into(),
                 remote: ([10, 0, 0, number], 5_000 + u16::from(number)).into(),
                 conn: transport
                     .is_reliable()
@@ -205,7 +235,8 @@ impl World {
 
     /// A request of an end outside any dialog: its own From, a fresh Call-ID, Contact. Change it before it is built.
     pub fn request(&mut self, end: EndId, method: Method<'_>, to: &str) -> RequestBuilder {
-        self.request_to(end, method, &format!("sip:{to}@{DOMAIN}"))
+        let domain = self.place.domain;
+        self.request_to(end, method, &format!("sip:{to}@{domain}"))
     }
 
     /// The same to any URI.
@@ -216,8 +247,8 @@ impl World {
         RequestBuilder::new(method, uri)
             .via(via)
             .from(format!(
-                "\"{0}\" <sip:{0}@{DOMAIN}>;tag=f{1}",
-                entry.user, entry.counter
+                "\"{0}\" <sip:{0}@{1}>;tag=f{2}",
+                entry.user, self.place.domain, entry.counter
             ))
             .to(format!("<{uri}>"))
             .call_id(format!("call-{}-{}", end.0, entry.counter))
@@ -323,8 +354,9 @@ impl World {
         let via = self.next_via(end);
         let entry = &mut self.ends[end.0];
         entry.counter += 1;
-        let aor = format!("<sip:{}@{DOMAIN}>", entry.user);
-        RequestBuilder::new(Method::Register, &format!("sip:{DOMAIN}"))
+        let domain = self.place.domain;
+        let aor = format!("<sip:{}@{domain}>", entry.user);
+        RequestBuilder::new(Method::Register, &format!("sip:{domain}"))
             .via(via)
             .from(format!("{aor};tag=r{}", entry.counter))
             .to(aor)
@@ -594,7 +626,7 @@ impl World {
 
     fn answer_names(&mut self) {
         for (ticket, next_hop) in std::mem::take(&mut self.names.waiting) {
-            let found = self.names.resolve(&next_hop, [192, 0, 2, 1].into());
+            let found = self.names.resolve(&next_hop, self.place.ip.into());
             self.proxy.handle_resolved(self.now, ticket, found);
         }
     }
