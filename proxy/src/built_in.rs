@@ -20,7 +20,7 @@ pub(crate) fn start(
 }
 
 /// The relay has room for the gateway's calls, and for those that signalling has ended a moment before it hears of it.
-fn config(settings: &GatewaySettings) -> RelayConfig {
+pub(crate) fn config(settings: &GatewaySettings) -> RelayConfig {
     let calls = settings.limits.calls as usize;
     let media = settings.relay.media.clone();
     RelayConfig::in_process(media, settings.site.public_ip.clone()).with_room_for(calls + calls / 8)
@@ -98,6 +98,12 @@ mod tests {
         // As many as one relay can carry.
         let most = limits("limits: { calls: 1000000 }");
         assert_eq!(most, RelayLimits::for_calls(RelayLimits::CALLS_MAX));
+    }
+
+    /// Settings know no relay; what they tell of its room must be true all the same.
+    #[test]
+    fn settings_know_how_many_calls_a_relay_can_carry() {
+        assert_eq!(viaduct_settings::RELAY_CALLS_MAX as usize, RelayLimits::CALLS_MAX);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::sync::Mutex;
 use viaduct_routing::{Guard, Listener, Trunks};
-use viaduct_settings::{Difference, GatewaySettings, Loaded};
+use viaduct_settings::{Difference, GatewaySettings, Loaded, RelayMode};
 
 pub(crate) use self::condition::{Condition, ConfigStatus};
 pub(crate) use self::report::Report;
@@ -26,7 +26,7 @@ use crate::net::context::NetContext;
 use crate::shard::{Command, ServicesConfig, ShardInput, ShardSettings};
 use crate::status::Inspector;
 use crate::tls::{Prepared, Secure};
-use crate::{config_file, convert, logging};
+use crate::{built_in, config_file, convert, logging};
 
 /// How often a gateway that ends with its last call looks whether there is one.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -189,6 +189,13 @@ impl Live {
         if settings.log.level != running.latest.settings.log.level && !logging::set_level(settings.log.level)
         {
             report.note("log.level has no effect while VIADUCT_LOG is set".to_owned());
+        }
+        let room = built_in::config(&running.started.settings).limits.calls.calls;
+        if settings.relay.mode == RelayMode::BuiltIn && settings.limits.calls as usize > room {
+            report.note(format!(
+                "limits.calls is {}, but the built-in relay was started with room for {room}: more need a restart",
+                settings.limits.calls
+            ));
         }
         guard.set_limits(convert::guard_limits(&settings));
         net.conns.set_limits(convert::conn_limits(&settings));

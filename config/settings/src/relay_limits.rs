@@ -6,6 +6,9 @@ use crate::decode::{section, section_default};
 use crate::form::time::{DAY, HOUR, MILLISECOND, MINUTE, SECOND};
 use crate::form::{amount, duration, or_word, per_second, section_form, size};
 
+/// The most calls that one relay carries.
+pub const RELAY_CALLS_MAX: u32 = 100_000;
+
 /// The most that a table of the relay may be made for.
 const TABLE_MAX: u32 = 1_000_000;
 
@@ -18,7 +21,7 @@ section! {
         /// Counted by `viaduct_relay_limit_hits{limit="calls"}`. `auto` follows `max_sessions`, or `limits.calls` of the
         /// gateway and an eighth more, and is 20000 at least and 100000 at most: more calls need several relays. Lower
         /// it on a machine with little memory.
-        calls: Option<usize> = default(or_word("auto", amount(1..=100_000)), "auto");
+        calls: Option<usize> = default(or_word("auto", amount(1..=RELAY_CALLS_MAX)), "auto");
         /// One call: its parties, its SDP, its paths.
         signalling: SignallingLimits = default(section_form::<SignallingLimits>(), "{}");
         /// What each worker holds, and how fast strangers may disturb the control thread.

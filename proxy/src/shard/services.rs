@@ -241,3 +241,24 @@ fn tell(event: &Event) {
         } => tracing::debug!(%stream, %digit, ?source, "a service heard a key"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use viaduct_settings::{FixedEnvironment, load_gateway};
+
+    use super::*;
+
+    #[test]
+    fn services_are_as_patient_as_the_rest_of_signalling() {
+        let environment = FixedEnvironment::default().with_file("secret", "apple pie");
+        let text = "site: { domain: localhost }\nusers: { a: { secret_file: secret } }\n\
+                    timers: { t1: 20ms, t2: 80ms, t4: 90ms }";
+        let loaded = load_gateway("test.yaml", text, &environment, &|_| Vec::new()).unwrap();
+        let config = ServicesConfig::new(&loaded.settings, &[]).unwrap();
+        let timing = config.agent.times.timing;
+        let expected = [20, 80, 90].map(Duration::from_millis);
+        assert_eq!([timing.t1, timing.t2, timing.t4], expected);
+    }
+}

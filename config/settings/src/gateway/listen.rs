@@ -21,9 +21,9 @@ choices! {
         Ws = "ws",
         /// SIP over WebSocket over TLS at /sip, nothing else.
         Wss = "wss",
-        /// Pages, health, metrics, and SIP over WebSocket at /sip.
+        /// Pages, health, and SIP over WebSocket at /sip.
         Http = "http",
-        /// The same over TLS: pages, health, metrics, and SIP over WebSocket at /sip.
+        /// The same over TLS: pages, health, and SIP over WebSocket at /sip.
         Https = "https",
     }
 }

@@ -90,7 +90,7 @@ section! {
 }
 
 section! {
-    /// Health and metrics on a port of their own. `http` and `https` listeners have them too.
+    /// Health and metrics on a port of their own. `http` and `https` listeners have health too, but no metrics.
     pub struct MetricsSettings {
         /// Address for `/metrics` (Prometheus), `/health/live` and `/health/ready`; `none` for no such port.
         listen: Option<SocketAddr> = default(or_word("none", socket()), "127.0.0.1:9100");

@@ -6,6 +6,7 @@ use crate::diagnostic::{Diagnostic, Place};
 use crate::gateway::listen::Scheme;
 use crate::gateway::relay::RelayMode;
 use crate::listener::{Layer, is_local};
+use crate::relay_limits::RELAY_CALLS_MAX;
 
 use super::Check;
 
@@ -33,6 +34,7 @@ impl Check<'_> {
                 };
                 media.run(&bound);
                 self.port_count();
+                self.relay_calls();
             }
             RelayMode::Ng(_) => self.unused_keys("relay.mode names another one"),
             RelayMode::None => {
@@ -93,6 +95,26 @@ impl Check<'_> {
             .at(place)
             .note("further calls would be refused although the limit is not reached")
             .note("fix: widen relay.rtp_ports, or lower limits.calls");
+        self.report(diagnostic);
+    }
+
+    fn relay_calls(&mut self) {
+        let calls = self.file.limits.calls as usize;
+        let own = self.file.relay.media.limits.calls;
+        let most = RELAY_CALLS_MAX as usize;
+        let room = own.unwrap_or(most);
+        if calls <= room {
+            return;
+        }
+        let fix = match own {
+            Some(_) if calls <= most => "fix: raise relay.limits.calls, or lower limits.calls",
+            _ => "fix: lower limits.calls; more calls need several relays",
+        };
+        let message = format!("the built-in relay has room for {room} calls, but limits.calls is {calls}");
+        let diagnostic = Diagnostic::new(Code::FewRelayCalls, message)
+            .at(self.positions.nearest(&["limits", "calls"]))
+            .note("further calls would be refused although the limit is not reached")
+            .note(fix);
         self.report(diagnostic);
     }
 
