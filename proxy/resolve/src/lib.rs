@@ -2,7 +2,7 @@
 //!
 //! A [`NextHop`] is what a Route or Request-URI says about the way; a [`Candidate`] is one address to try. A [`Resolver`]
 //! turns the one into the other by NAPTR, SRV and address records. It asks no DNS server itself, opens no socket, and tries
-//! no address: its shell does.
+//! no address: its shell does, with the octets that [`Question::encode`] writes and [`Question::decode`] reads.
 //!
 //! **The contract: after every call that takes `now`, drain [`Resolver::poll_output`] until it returns `None`; every
 //! [`Output::Ask`] comes back as one [`Resolver::handle_answer`].** Candidates are tried in their order, each one with a
@@ -40,9 +40,11 @@ mod question;
 mod resolver;
 #[cfg(test)]
 mod test;
+mod wire;
 
 pub use self::candidate::{Candidate, Failure};
 pub use self::config::{Config, Limits};
 pub use self::next_hop::{HopHost, NextHop, NoNextHop};
 pub use self::question::{Answer, Kind, Naptr, Question, Record, Srv};
 pub use self::resolver::{Counters, Output, QueryId, Resolver};
+pub use self::wire::WireError;
