@@ -29,6 +29,8 @@ use crate::journal::{Journal, Printer};
 use crate::live::{self, Condition, Live};
 use crate::net::conns::Conns;
 use crate::net::context::NetContext;
+use crate::net::names::Names;
+use crate::net::outgoing::Connector;
 use crate::net::proxies::Proxies;
 use crate::net::stream;
 use crate::net::udp::UdpListener;
@@ -38,7 +40,7 @@ use crate::shard::{
 };
 use crate::status::{Inspector, Parts};
 use crate::store::{Store, StoreFile, StoreThread};
-use crate::tls::Secure;
+use crate::tls::{self, Secure};
 
 /// How long the end of the process may take.
 const STOP_MAX: Duration = Duration::from_secs(5);
@@ -177,6 +179,18 @@ impl Gateway {
         let conns = Conns::new(convert::conn_limits(&settings));
         let limits = convert::message_limits(&settings);
 
+        let net = NetContext {
+            shards: shards.clone(),
+            conns: conns.clone(),
+            location: shared.location.clone(),
+            tuning: Arc::new(RwLock::new(convert::tuning(&settings))),
+            proxies: Arc::new(RwLock::new(Arc::new(convert::proxies(&settings)))),
+            stopping: stopper.stopping.subscribe(),
+        };
+        let connector = Connector::new(net.clone(), tls::client_config(&settings.tls)?);
+        let names_config = convert::names_config(&settings, &bound.listeners);
+        let resolver = Names::start(&names_config, shards.clone());
+
         let relay = start_relay(&settings, &shards, &journal)?;
         let target = relay_target(&settings, relay.as_ref()).await?;
         let media = media_addresses(relay.as_ref(), &own);
@@ -200,6 +214,8 @@ impl Gateway {
                 index,
                 shards: shards.clone(),
                 conns: conns.clone(),
+                connector: connector.clone(),
+                names: resolver.clone(),
                 store: store.clone(),
                 relay: target.clone(),
                 services,
@@ -221,7 +237,9 @@ impl Gateway {
                     .collect(),
                 shards: shards.clone(),
                 location: shared.location.clone(),
-                conns: conns.clone(),
+                conns,
+                connector,
+                names: resolver.clone(),
                 journal: journal.clone(),
                 store: store.as_ref().map(|store| store.counters().clone()),
                 relay_mode: match &settings.relay.mode {
@@ -235,14 +253,6 @@ impl Gateway {
             }),
         };
         let health = Health::new(inspector.clone());
-        let net = NetContext {
-            shards: shards.clone(),
-            conns,
-            location: shared.location.clone(),
-            tuning: Arc::new(RwLock::new(convert::tuning(&settings))),
-            proxies: Arc::new(RwLock::new(Arc::new(convert::proxies(&settings)))),
-            stopping: stopper.stopping.subscribe(),
-        };
         let file = extras.file.clone();
         let context = HttpContext {
             net: net.clone(),
@@ -259,6 +269,7 @@ impl Gateway {
         serve_metrics(&settings, &net, &context).await?;
         let parts = live::Parts {
             net,
+            names: resolver,
             guard: shared.guard,
             origins: context.origins,
             secure,

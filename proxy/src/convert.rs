@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use viaduct_ng::flags;
+use viaduct_resolve as resolve;
 use viaduct_routing as routing;
 use viaduct_routing::media::{IceRole, MediaConfig, Policy, Profile, Row, Table};
 use viaduct_settings as settings;
@@ -18,6 +19,7 @@ use viaduct_txn::Timing;
 use crate::http::handshake::Origins;
 use crate::net::conns::ConnLimits;
 use crate::net::context::{ConnTimes, Tuning};
+use crate::net::names::NamesConfig;
 use crate::net::proxies::Proxies;
 use crate::store::StoreConfig;
 
@@ -75,6 +77,15 @@ pub(crate) fn routing_config(
             .map(|&network| self::network(network))
             .collect(),
     };
+    config.foreign_domains = match settings.foreign_domains {
+        settings::ForeignDomains::Deny => routing::ForeignDomains::Deny,
+        settings::ForeignDomains::Allow => routing::ForeignDomains::Allow,
+    };
+    config.udp_to_tcp = match settings.udp_to_tcp {
+        settings::UdpToTcp::Never => routing::UdpToTcp::Never,
+        settings::UdpToTcp::Resolved => routing::UdpToTcp::Resolved,
+        settings::UdpToTcp::Always => routing::UdpToTcp::Always,
+    };
     config.media = media(settings);
     let limits = &settings.limits;
     config.limits = routing::Limits {
@@ -101,7 +112,7 @@ pub(crate) fn routing_config(
         call_max: limits.call_time.unwrap_or(Duration::from_secs(365 * 86_400)),
         lost_flow_check: timers.lost_flow_check,
         lost_flow_silence: timers.lost_flow_silence,
-        ..routing::Times::default()
+        address_patience: timers.next_address,
     };
     config
 }
@@ -168,6 +179,38 @@ pub(crate) fn tuning(settings: &GatewaySettings) -> Tuning {
             idle: settings.limits.connection_idle,
             ping: settings.limits.websocket_ping,
         },
+        connect: settings.limits.connect,
+        outgoing_max: settings.limits.outgoing_connections as usize,
+    }
+}
+
+/// How names are resolved. `listeners` say which transports are spoken.
+pub(crate) fn names_config(settings: &GatewaySettings, listeners: &[routing::Listener]) -> NamesConfig {
+    let dns = &settings.dns;
+    let standard = resolve::Limits::default();
+    let spoken = |transport: &Transport| listeners.iter().any(|listener| listener.transport == *transport);
+    NamesConfig {
+        resolver: resolve::Config {
+            transports: [Transport::Udp, Transport::Tcp, Transport::Tls]
+                .into_iter()
+                .filter(spoken)
+                .collect(),
+            hosts: dns
+                .hosts
+                .iter()
+                .map(|(name, addresses)| (name.as_str().into(), addresses.clone()))
+                .collect(),
+            limits: resolve::Limits {
+                questions_max: settings.limits.lookups as usize,
+                cache_max: dns.cache as usize,
+                ttl_max: dns.max_ttl,
+                negative_ttl_max: dns.negative_ttl,
+                dead_for: dns.dead_address,
+                ..standard
+            },
+        },
+        servers: dns.servers.clone(),
+        timeout: dns.timeout,
     }
 }
 

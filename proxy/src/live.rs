@@ -23,6 +23,7 @@ pub(crate) use self::report::Report;
 use crate::app::Stopper;
 use crate::http::handshake::Origins;
 use crate::net::context::NetContext;
+use crate::net::names::Names;
 use crate::shard::{Command, ServicesConfig, ShardInput, ShardSettings};
 use crate::status::Inspector;
 use crate::tls::{Prepared, Secure};
@@ -34,6 +35,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// The parts of a gateway that take over settings while they run.
 pub(crate) struct Parts {
     pub(crate) net: NetContext,
+    pub(crate) names: Names,
     pub(crate) guard: Arc<Guard>,
     pub(crate) origins: Arc<RwLock<Origins>>,
     /// `None` without a secure listener.
@@ -175,6 +177,7 @@ impl Live {
     ) {
         let Parts {
             net,
+            names,
             guard,
             origins,
             secure,
@@ -202,6 +205,9 @@ impl Live {
         net.tune(convert::tuning(&settings));
         net.trust(convert::proxies(&settings));
         *origins.write().unwrap_or_else(PoisonError::into_inner) = convert::origins(&settings);
+        names
+            .reconfigure(convert::names_config(&settings, listeners))
+            .await;
         let shards = net.shards.len();
         let services = match ServicesConfig::new(&settings, media) {
             Ok(services) => services,

@@ -2,6 +2,8 @@
 
 pub(crate) mod conns;
 pub(crate) mod context;
+pub(crate) mod names;
+pub(crate) mod outgoing;
 pub(crate) mod patience;
 pub(crate) mod proxies;
 pub(crate) mod stream;

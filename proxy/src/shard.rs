@@ -13,7 +13,6 @@ mod relay;
 mod services;
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,10 +20,10 @@ use bytes::Bytes;
 use mio::{Events, Interest, Poll, Token};
 use tokio::sync::oneshot;
 use viaduct_ng as ng;
-use viaduct_resolve::{Failure, NextHop};
+use viaduct_resolve::Failure;
 use viaduct_routing::{
     CallNumber, CallView, Config, Counters, Event, Gauges, Output, Proxy, Reachable, Reasons, RelayFailure,
-    SERVICE_FLOW, Ticket, Users,
+    SERVICE_FLOW, SendId, Ticket, Users,
 };
 use viaduct_sip::{KeepAlive, Limits, Message, ParseError, Transport};
 use viaduct_txn::{ConnId, Flow, Hop};
@@ -34,6 +33,8 @@ pub(crate) use self::relay::{RelayLink, RelayTarget};
 pub(crate) use self::services::{ServiceInput, Services, ServicesConfig};
 use crate::journal::Journal;
 use crate::net::conns::Conns;
+use crate::net::names::Names;
+use crate::net::outgoing::{Connector, Peer, Waiter};
 use crate::net::udp::{BATCH, Datagram, Inbox, SendRoom, UdpListener};
 use crate::store::Store;
 
@@ -68,6 +69,13 @@ pub(crate) enum ShardInput {
     Relay {
         ticket: Ticket,
         reply: Result<ng::Reply, RelayFailure>,
+    },
+    /// A message could not be sent after all.
+    SendFailed(SendId),
+    /// The addresses of a next hop, or why there are none.
+    Resolved {
+        ticket: Ticket,
+        found: Result<Vec<Reachable>, Failure>,
     },
     /// Changes are durable, or could not be written.
     Stored { ticket: Ticket, stored: bool },
@@ -129,6 +137,8 @@ pub(crate) struct ShardParts {
     pub(crate) index: usize,
     pub(crate) shards: Shards,
     pub(crate) conns: Arc<Conns>,
+    pub(crate) connector: Connector,
+    pub(crate) names: Names,
     /// `None` when registrations are kept in memory only.
     pub(crate) store: Option<Store>,
     pub(crate) relay: RelayTarget,
@@ -146,6 +156,8 @@ pub(crate) struct ShardThread {
     index: usize,
     shards: Shards,
     conns: Arc<Conns>,
+    connector: Connector,
+    names: Names,
     store: Option<Store>,
     relay: RelayLink,
     services: Services,
@@ -169,6 +181,8 @@ impl ShardThread {
             index,
             shards,
             conns,
+            connector,
+            names,
             store,
             relay,
             services,
@@ -188,6 +202,8 @@ impl ShardThread {
             index,
             shards,
             conns,
+            connector,
+            names,
             store,
             relay,
             services,
@@ -264,6 +280,8 @@ impl ShardThread {
             ShardInput::Proven { conn, names } => self.proxy.handle_peer_proven(conn, names),
             ShardInput::Closed(conn) => self.proxy.handle_connection_closed(now, conn),
             ShardInput::Relay { ticket, reply } => self.proxy.handle_relay(now, ticket, reply),
+            ShardInput::SendFailed(id) => self.proxy.handle_send_failed(now, id),
+            ShardInput::Resolved { ticket, found } => self.proxy.handle_resolved(now, ticket, found),
             ShardInput::Stored { ticket, stored } => self.proxy.handle_stored(now, ticket, stored),
             ShardInput::MediaTimeout { call_id } => self.proxy.handle_media_timeout(now, &call_id),
             ShardInput::Service(input) => self.services.handle(now, input),
@@ -420,24 +438,17 @@ impl ShardThread {
                     self.proxy.handle_stored(now, ticket, stored);
                 }
             }
-            Output::Resolve { ticket, next_hop } => self.resolve(now, ticket, &next_hop),
-            // Nothing is remembered about addresses here.
-            Output::Dead { .. } => {}
+            Output::Resolve { ticket, next_hop } => {
+                if !self.names.resolve(self.index, ticket, next_hop) {
+                    self.proxy.handle_resolved(now, ticket, Err(Failure::Busy));
+                }
+            }
+            Output::Dead { transport, remote } => self.names.dead(transport, remote),
             Output::Event(event) => self.tell(event),
         }
     }
 
-    /// The address of a next hop that is one. Names lead nowhere.
-    fn resolve(&mut self, now: Instant, ticket: Ticket, next_hop: &NextHop) {
-        let found = next_hop.direct().and_then(|candidate| {
-            let source = source_for(candidate.remote)?;
-            Some(vec![Reachable { candidate, source }])
-        });
-        let found = found.ok_or_else(|| Failure::NoAddress(next_hop.host.text()));
-        self.proxy.handle_resolved(now, ticket, found);
-    }
-
-    fn send(&mut self, hop: &Hop, octets: Bytes, id: Option<(Instant, viaduct_routing::SendId)>) {
+    fn send(&mut self, hop: &Hop, octets: Bytes, id: Option<(Instant, SendId)>) {
         let sent = match hop {
             Hop::Flow(flow) => match flow.transport {
                 Transport::Udp => {
@@ -456,8 +467,24 @@ impl ShardThread {
                     self.conns.send(flow, octets)
                 }
             },
-            // The core reaches everybody over a flow that they opened.
-            Hop::Connect { .. } => false,
+            Hop::Connect {
+                transport,
+                local,
+                remote,
+                name,
+            } => {
+                let peer = Peer {
+                    transport: *transport,
+                    local: *local,
+                    remote: *remote,
+                    name: name.clone(),
+                };
+                let waiter = id.map(|(_, id)| Waiter {
+                    shard: self.index,
+                    id,
+                });
+                self.connector.send(&peer, octets, waiter)
+            }
         };
         if let (false, Some((now, id))) = (sent, id) {
             self.proxy.handle_send_failed(now, id);
@@ -504,16 +531,4 @@ impl ShardThread {
     fn tell(&mut self, event: Event) {
         self.journal.tell(event);
     }
-}
-
-/// The address of this machine that datagrams to a peer leave from. `None` when there is no way to it.
-fn source_for(remote: SocketAddr) -> Option<IpAddr> {
-    let any: SocketAddr = match remote {
-        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-    };
-    let socket = UdpSocket::bind(any).ok()?;
-    // Connecting a datagram socket sends nothing: the kernel only chooses the way.
-    socket.connect(remote).ok()?;
-    Some(socket.local_addr().ok()?.ip())
 }

@@ -18,6 +18,8 @@ use viaduct_trunk::TrunkView;
 use crate::journal::Journal;
 use crate::live::{Condition, ConfigStatus};
 use crate::net::conns::Conns;
+use crate::net::names::Names;
+use crate::net::outgoing::Connector;
 use crate::shard::{Command, ShardInput, ShardSnapshot, Shards};
 use crate::store::StoreCounters;
 
@@ -38,6 +40,8 @@ pub(crate) struct Parts {
     pub(crate) shards: Shards,
     pub(crate) location: Arc<Location>,
     pub(crate) conns: Arc<Conns>,
+    pub(crate) connector: Connector,
+    pub(crate) names: Names,
     /// What the store has done, if there is one.
     pub(crate) store: Option<Arc<StoreCounters>>,
     pub(crate) journal: Journal,

@@ -1,5 +1,6 @@
 //! TLS: which certificate a client is shown, and what a client has to show.
 
+mod client;
 mod failure;
 mod files;
 
@@ -19,6 +20,7 @@ use rustls::version::{TLS12, TLS13};
 use tokio_rustls::TlsAcceptor;
 use viaduct_settings::{Certificate, ClientCertificates, TlsSettings, TlsVersion};
 
+pub(crate) use self::client::client_config;
 pub(crate) use self::failure::{Failure, FailureCounts};
 use self::files::Chain;
 pub(crate) use self::files::{Stamp, identities_of, names_of};

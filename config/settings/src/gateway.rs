@@ -4,6 +4,7 @@ pub(crate) mod limits;
 pub(crate) mod listen;
 pub(crate) mod live;
 pub(crate) mod media_policy;
+pub(crate) mod next_hops;
 pub(crate) mod numbers;
 pub(crate) mod proxies;
 pub(crate) mod registrations;
@@ -25,7 +26,7 @@ use crate::code::Code;
 use crate::decode::{Decoder, Fault, Form, TextForm, section};
 use crate::diagnostic::Diagnostics;
 use crate::environment::{Environment, FlagCheck};
-use crate::form::{numbered, path, section_form};
+use crate::form::{choice, numbered, path, section_form};
 use crate::load::Loaded;
 use crate::positions::Positions;
 use crate::shape::Shape;
@@ -36,6 +37,7 @@ use crate::written::Written;
 use self::limits::LimitSettings;
 use self::listen::{Listener, ListenerForm};
 use self::media_policy::{MediaPolicy, MediaPolicyForm};
+use self::next_hops::{DnsSettings, ForeignDomains, UdpToTcp};
 use self::numbers::NumberSettings;
 use self::proxies::ProxySettings;
 use self::registrations::RegistrationSettings;
@@ -72,6 +74,12 @@ pub struct GatewaySettings {
     pub numbers: NumberSettings,
     /// How the devices of a call are tried.
     pub forking: ForkingSettings,
+    /// What becomes of calls to other domains.
+    pub foreign_domains: ForeignDomains,
+    /// Which large requests go over TCP.
+    pub udp_to_tcp: UdpToTcp,
+    /// How names of other domains are resolved.
+    pub dns: DnsSettings,
     /// Where the relay's flags come from.
     pub media_policy: MediaPolicy,
     /// Which relay carries the media, and how.
@@ -128,6 +136,13 @@ section! {
         numbers: NumberSettings = default(section_form::<NumberSettings>(), "{}");
         /// How the devices of a call are tried.
         forking: ForkingSettings = default(section_form::<ForkingSettings>(), "{}");
+        /// What becomes of calls of users to other domains, and along a Route that leads elsewhere. Needs a listener of the
+        /// transport by which the other domain is reached.
+        foreign_domains: ForeignDomains = default(choice::<ForeignDomains>(), "deny");
+        /// Which requests that are too large for a datagram go over TCP instead.
+        udp_to_tcp: UdpToTcp = default(choice::<UdpToTcp>(), "resolved");
+        /// How names of other domains are turned into addresses.
+        dns: DnsSettings = default(section_form::<DnsSettings>(), "{}");
         /// Relay flags by who calls whom; `profiles` lets the gateway write them.
         media_policy: MediaPolicy = default(MediaPolicyForm, "profiles");
         /// The relay that carries the media.

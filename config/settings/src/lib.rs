@@ -59,6 +59,7 @@ pub use self::gateway::limits::LimitSettings;
 pub use self::gateway::listen::{AdvertisedHost, Listener, Scheme};
 pub use self::gateway::live::RESTART_KEYS;
 pub use self::gateway::media_policy::{FlagString, MediaPolicy, MediaRow, MediaTable};
+pub use self::gateway::next_hops::{DnsSettings, ForeignDomains, UdpToTcp};
 pub use self::gateway::numbers::{NumberRule, NumberSettings};
 pub use self::gateway::proxies::{ProxySettings, TellBy};
 pub use self::gateway::registrations::{Keep, RegistrationSettings};

@@ -211,6 +211,11 @@ impl Drop for Permit {
 }
 
 impl Outgoing {
+    /// The connection whose messages these are.
+    pub(crate) fn conn(&self) -> ConnId {
+        self.conn
+    }
+
     /// The next message to send. `None` when the connection must close.
     pub(crate) async fn next(&mut self) -> Option<Bytes> {
         self.queue.recv().await

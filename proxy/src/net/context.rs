@@ -39,6 +39,10 @@ pub(crate) struct Tuning {
     pub(crate) limits: Limits,
     /// How long it may take.
     pub(crate) times: ConnTimes,
+    /// How long it may take to open, when the gateway opens it (`limits.connect`).
+    pub(crate) connect: Duration,
+    /// Connections that the gateway may have opened at a time (`limits.outgoing_connections`).
+    pub(crate) outgoing_max: usize,
 }
 
 /// Shared by all connections.

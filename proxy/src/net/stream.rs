@@ -92,13 +92,35 @@ async fn talk<S>(
 ) where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let tuning = context.tuning();
     let (conn, outgoing) = context.conns.open();
     let inlet = context.inlet(transport, local, remote, conn);
     if !names.is_empty() {
         tracing::debug!(%remote, "a client has proven to be {}", names.join(", "));
         inlet.proven(names).await;
     }
+    talk_over(context, stream, outgoing, &inlet, Opener::Peer).await;
+}
+
+/// Who has opened a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Opener {
+    /// The peer, who has to say soon what it wants.
+    Peer,
+    /// The gateway, which wants something itself.
+    Gateway,
+}
+
+/// The same for a connection that has its queue and its way in already.
+pub(crate) async fn talk_over<S>(
+    context: NetContext,
+    stream: S,
+    outgoing: Outgoing,
+    inlet: &Inlet,
+    opener: Opener,
+) where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let tuning = context.tuning();
     Talk {
         framer: Framer::new(tuning.limits),
         times: tuning.times,
@@ -107,9 +129,9 @@ async fn talk<S>(
         outgoing,
         opened: Instant::now(),
         since: Instant::now(),
-        has_spoken: false,
+        has_spoken: opener == Opener::Gateway,
     }
-    .run(&inlet)
+    .run(inlet)
     .await;
     inlet.closed().await;
 }
@@ -123,7 +145,7 @@ struct Talk<S> {
     opened: Instant,
     /// When the last whole message came or went, or the first octet of an unfinished one.
     since: Instant,
-    /// A whole message came: there may be answers on their way.
+    /// A whole message came, or the gateway itself had something to say: there may be messages on their way.
     has_spoken: bool,
 }
 

@@ -45,7 +45,7 @@ where
         remote,
         permit,
     } = accepted;
-    let Tuning { limits, times } = context.tuning();
+    let Tuning { limits, times, .. } = context.tuning();
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(0)

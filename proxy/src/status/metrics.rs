@@ -65,6 +65,8 @@ impl Moment {
                 .map_or(0, |counters| of(counters).load(Ordering::Relaxed))
         };
         let conns = &parts.conns.counters;
+        let (opened_now, opened) = parts.connector.snapshot();
+        let names = parts.names.snapshot();
         let (sip, all) = parts.conns.len();
         let config = parts.condition.config();
         let mut moment = Self {
@@ -266,6 +268,42 @@ impl Moment {
                     read(&conns.idle_peers),
                 ),
                 (
+                    "outgoing_connections",
+                    "Connections opened by the gateway",
+                    read(&opened.opened),
+                ),
+                (
+                    "outgoing_connections_failed",
+                    "Connections that the gateway could not open",
+                    read(&opened.failed),
+                ),
+                (
+                    "outgoing_connections_over_limit",
+                    "Messages not sent over limits.outgoing_connections",
+                    read(&opened.over_limit),
+                ),
+                ("dns_questions", "Questions to DNS", names.counters.questions),
+                (
+                    "dns_cache_hits",
+                    "Questions that a kept answer spared",
+                    names.counters.cache_hits,
+                ),
+                (
+                    "dns_failures",
+                    "Questions to DNS without an answer",
+                    names.counters.failures,
+                ),
+                (
+                    "lookups_over_limit",
+                    "Requests over limits.lookups",
+                    names.counters.queries_over_limit,
+                ),
+                (
+                    "dead_addresses",
+                    "Addresses of next hops that took no request",
+                    names.counters.dead,
+                ),
+                (
                     "tls_failures",
                     "TLS handshakes that failed",
                     conns.tls_failures.iter().map(|(.., count)| count).sum(),
@@ -369,6 +407,12 @@ impl Moment {
                     "Registered contacts",
                     parts.location.len() as u64,
                 ),
+                (
+                    "outgoing_connections_now",
+                    "Connections opened by the gateway that exist",
+                    opened_now as u64,
+                ),
+                ("dns_cached", "Answers of DNS that are kept", names.cached as u64),
                 ("sip_connections", "Open SIP connections", sip as u64),
                 ("connections", "Connections of every kind", all as u64),
             ],

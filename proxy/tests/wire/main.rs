@@ -24,6 +24,7 @@ mod garbage;
 mod keep_alives;
 mod limits;
 mod live;
+mod next_hops;
 mod pages;
 mod proxies;
 mod registrations;

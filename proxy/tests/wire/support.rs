@@ -2,12 +2,14 @@
 
 pub(crate) mod bystanders;
 pub(crate) mod conversation;
+pub(crate) mod dns;
 pub(crate) mod echo_call;
 pub(crate) mod gateway;
 pub(crate) mod http;
 pub(crate) mod media;
 pub(crate) mod phone;
 pub(crate) mod program;
+pub(crate) mod server;
 pub(crate) mod socket;
 pub(crate) mod websocket;
 pub(crate) mod wire;

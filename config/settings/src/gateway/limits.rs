@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::decode::{section, section_default};
 use crate::form::quantity::Rate;
-use crate::form::time::{DAY, HOUR, MINUTE, SECOND};
+use crate::form::time::{DAY, HOUR, MILLISECOND, MINUTE, SECOND};
 use crate::form::{count, duration, or_word, rate, size};
 
 section! {
@@ -40,7 +40,7 @@ section! {
         headers: u32 = default(count(32..=10_000), "256");
         /// SIP transactions in progress; further requests get 503.
         transactions: u32 = default(count(100..=10_000_000), "100000");
-        /// Requests that wait for the relay or the store, in one signalling thread; further ones get 503.
+        /// Requests that wait for the relay, the store or a name, in one signalling thread; further ones get 503.
         requests_waiting: u32 = default(count(10..=1_000_000), "20000");
         /// Answers of one phone that wait for the relay; further provisional ones are dropped.
         answers_waiting: u32 = default(count(2..=1_000), "16");
@@ -50,6 +50,13 @@ section! {
         connections: u32 = default(count(1..=1_000_000), "20000");
         /// Connections from one source address. Many users may sit behind one address of a carrier.
         connections_per_source: u32 = default(count(1..=1_000_000), "200");
+        /// Connections that the gateway has opened itself; a request that needs one more fails over to the next address of
+        /// its target.
+        outgoing_connections: u32 = default(count(1..=1_000_000), "1000");
+        /// Time to open a connection, TLS handshake included; beyond, the next address is tried.
+        connect: Duration = default(duration(100 * MILLISECOND, MINUTE), "3s");
+        /// Names that may be looked up at the same time; a request that needs one more gets 503.
+        lookups: u32 = default(count(10..=1_000_000), "1000");
         /// Time for the handshakes of TLS, WebSocket and HTTP, and for one message or frame from its first octet to its
         /// last.
         handshake: Duration = default(duration(SECOND, 5 * MINUTE), "10s");

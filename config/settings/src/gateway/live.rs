@@ -5,14 +5,16 @@ use crate::written::Difference;
 
 use super::limits::LimitSettings;
 use super::service::{AuthSettings, LogSettings};
+use super::tls::TlsSettings;
 use super::users::User;
 use super::{GatewayFile, GatewaySettings};
 
 /// Keys that a running gateway keeps until it is started again, with everything below them. All others it takes over.
-pub const RESTART_KEYS: [&str; 11] = [
+pub const RESTART_KEYS: [&str; 12] = [
     "version",
     "site",
     "listen",
+    "tls.trust",
     "relay",
     "registrations",
     "limits.shard_queue",
@@ -31,7 +33,7 @@ impl GatewaySettings {
         let Self {
             site,
             listen,
-            tls: _,
+            tls,
             trusted_proxies: _,
             users: _,
             user_source: _,
@@ -39,6 +41,9 @@ impl GatewaySettings {
             trunks: _,
             numbers: _,
             forking: _,
+            foreign_domains: _,
+            udp_to_tcp: _,
+            dns: _,
             media_policy: _,
             relay,
             limits,
@@ -57,6 +62,10 @@ impl GatewaySettings {
             registrations,
             control_socket,
             metrics,
+            tls: TlsSettings {
+                trust: tls.trust,
+                ..wanted.tls.clone()
+            },
             limits: LimitSettings {
                 shard_queue: limits.shard_queue,
                 nonces: limits.nonces,
@@ -210,6 +219,7 @@ mod tests {
     const RESTART: &str = "
 site: { domain: other.example, public_ip: 203.0.113.9, state_dir: elsewhere }
 listen: [sip+udp://127.0.0.1:5070]
+tls: { trust: authorities.pem }
 relay: { browser_port: 3490 }
 registrations: { keep: memory }
 limits: { shard_queue: 100, nonces: 2000 }
@@ -242,6 +252,9 @@ media_policy: { ws-to-ws: { offer: ICE=force, answer: ICE=force } }
 forking: { ring_time: 15s }
 trunks: { acme: { proxy: 'sip:192.0.2.9', login: { user: u, secret_env: A } } }
 numbers: { country: '49' }
+foreign_domains: allow
+udp_to_tcp: never
+dns: { servers: [127.0.0.1], hosts: { pbx.example: 192.0.2.1 } }
 registrar: { min_expires: 70s }
 timers: { t1: 400ms }
 limits: { calls: 5, sip_message: 32KiB, connection_idle: 1m, handshake: 5s, sources: 5000, requests_per_source: 9/1s }

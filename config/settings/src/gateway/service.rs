@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::next_hops::PATIENCE_MAX;
 use super::users::{Algorithm, algorithms};
 use crate::decode::{Decoder, Fault, Form, TextForm, section, section_default};
 use crate::form::address::is_host_name;
@@ -48,6 +49,9 @@ section! {
         lost_flow_check: Duration = default(duration(100 * MILLISECOND, MINUTE), "2s");
         /// A browser in a call whose connection has gone and that sent no media for this long has left: the call ends.
         lost_flow_silence: Duration = default(duration(SECOND, HOUR), "6s");
+        /// How long one address of another domain may be silent before its next one is tried: until any answer to a call,
+        /// until the final one to other requests. The last address has 64 times T1.
+        next_address: Duration = default(duration(100 * MILLISECOND, PATIENCE_MAX), "5s");
     }
 }
 

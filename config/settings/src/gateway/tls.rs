@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::code::Code;
 use crate::decode::{Decoder, Fault, Form, TextForm, section, section_default};
 use crate::form::time::{DAY, SECOND};
-use crate::form::{choice, choices, duration, list, or_word, path, section_form};
+use crate::form::{choice, choices, duration, list, one_or_many, or_word, path, section_form};
 use crate::shape::Shape;
 use crate::suggest::did_you_mean;
 use crate::tree::{Kind, Node};
@@ -29,6 +29,10 @@ section! {
         client_certificates: ClientCertificates = default(choice::<ClientCertificates>(), "none");
         /// PEM file with the authorities that sign clients' certificates.
         client_authorities: Option<String> = absent(path(), "needed unless `client_certificates` is `none`");
+        /// Whose certificates are believed of servers that the gateway connects to: `system` for the authorities of the
+        /// operating system, or PEM files with the authorities. The certificate must be for the domain that is called (RFC
+        /// 5922).
+        trust: Option<Vec<String>> = default(TrustForm, "system");
     }
 }
 section_default!(TlsSettings);
@@ -76,6 +80,44 @@ section! {
         cert: String = required(path(), String::new());
         /// PEM file with the private key.
         key: String = required(path(), String::new());
+    }
+}
+
+/// `system`, or one or several files.
+pub(crate) struct TrustForm;
+
+/// The word form of [`TrustForm`].
+struct TrustWord;
+
+impl Form for TrustForm {
+    type Value = Option<Vec<String>>;
+
+    fn decode(&self, node: &Node, decoder: &mut Decoder<'_>) -> Option<Self::Value> {
+        match &node.kind {
+            Kind::List(items) if !items.is_empty() => list(path()).decode(node, decoder).map(Some),
+            Kind::List(_) | Kind::Scalar { .. } | Kind::Null | Kind::Refused | Kind::Map(_) => {
+                TrustWord.decode(node, decoder)
+            }
+        }
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::OneOf(vec![Shape::Word("system"), Form::shape(&one_or_many(path()))])
+    }
+}
+
+impl TextForm for TrustWord {
+    type Value = Option<Vec<String>>;
+
+    fn parse(&self, text: &str) -> Result<Self::Value, Fault> {
+        match text {
+            "system" => Ok(None),
+            _ => path().parse(text).map(|file| Some(vec![file])),
+        }
+    }
+
+    fn shape(&self) -> Shape {
+        Form::shape(&TrustForm)
     }
 }
 

@@ -45,6 +45,8 @@ pub(crate) struct Setup {
     pub(crate) more: String,
     /// What is written of user 204 besides the password.
     pub(crate) user_204: &'static str,
+    /// Further keys of `timers`, behind a comma.
+    pub(crate) timers: &'static str,
     /// Where it is reached, and where its media is.
     pub(crate) address: IpAddr,
     /// What its listeners are bound to.
@@ -74,6 +76,7 @@ impl Setup {
             origins: "own",
             more: String::new(),
             user_204: "",
+            timers: "",
             address,
             bound,
             ports: Ports {
@@ -97,6 +100,7 @@ impl Setup {
             origins,
             more,
             user_204,
+            timers,
             address,
             bound,
             ports,
@@ -137,7 +141,7 @@ listen:
 limits: {{ calls: 100, {limits} }}
 registrar: {{ min_expires: 10s }}
 registrations: {{ {registrations} }}
-timers: {{ t1: 20ms, t2: 80ms, t4: 80ms, d: 1s, lost_flow_check: 200ms, lost_flow_silence: 1s }}
+timers: {{ t1: 20ms, t2: 80ms, t4: 80ms, d: 1s, lost_flow_check: 200ms, lost_flow_silence: 1s {timers} }}
 auth: {{ origins: {origins} }}
 metrics: {{ listen: \"{metrics}\" }}
 log: {{ level: debug }}
@@ -205,6 +209,11 @@ impl Gateway {
             ..Setup::default()
         }
         .start()
+    }
+
+    /// Waits until it has written a line with these words. False when it ends without.
+    pub(crate) fn says(&mut self, words: &str) -> bool {
+        self.process.says(words)
     }
 
     pub(crate) fn at(&self, port: u16) -> SocketAddr {
@@ -290,6 +299,16 @@ impl Gateway {
         wait_for(&format!("{name} of {at_least}"), || {
             let seen = self.figure(name);
             if seen >= at_least { Ok(()) } else { Err(seen) }
+        });
+    }
+
+    /// Waits until every connection that it has opened itself is gone.
+    pub(crate) fn expect_no_outgoing(&self) {
+        wait_for("no outgoing connection", || {
+            match self.figure("viaduct_outgoing_connections_now") {
+                0 => Ok(()),
+                some => Err(some),
+            }
         });
     }
 

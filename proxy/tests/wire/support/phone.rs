@@ -141,14 +141,18 @@ impl Phone {
 
     /// A request outside any dialog to a user of the gateway.
     pub(crate) fn draft(&self, method: Method<'static>, to: &str) -> Draft {
-        let uri = address_of(to);
-        let mut builder = self.builder(method, &uri, &uri).call_id(random());
+        self.draft_to(method, &address_of(to))
+    }
+
+    /// A request outside any dialog to any URI.
+    pub(crate) fn draft_to(&self, method: Method<'static>, uri: &str) -> Draft {
+        let mut builder = self.builder(method, uri, uri).call_id(random());
         if method.makes_dialog() {
             builder = builder.header(HeaderName::Contact, format!("<{}>", self.contact));
         }
         Draft {
             method,
-            uri,
+            uri: uri.to_owned(),
             cseq: 1,
             builder,
         }
