@@ -23,6 +23,8 @@ enum Step {
     Break { device: usize, noticed: bool },
     /// The caller gives up.
     Cancel,
+    /// A slow relay answers.
+    Relay,
     /// Time goes by.
     Pass { tenths: u16 },
 }
@@ -52,6 +54,7 @@ fn step() -> impl Strategy<Value = Step> {
         8 => (0..5usize, status).prop_map(|(device, status)| Step::Answer { device, status }),
         1 => (0..5usize, any::<bool>()).prop_map(|(device, noticed)| Step::Break { device, noticed }),
         1 => Just(Step::Cancel),
+        4 => Just(Step::Relay),
         3 => (1..400u16).prop_map(|tenths| Step::Pass { tenths }),
     ]
 }
@@ -86,6 +89,10 @@ impl Party {
             world.expect(end, "200");
             ends.push(end);
         }
+        // Somebody else, to whom calls may be redirected.
+        let other = world.phone("301");
+        world.register(other);
+        ends.push(other);
         Self {
             invites: vec![Vec::new(); ends.len()],
             is_connected: vec![true; ends.len()],
@@ -133,17 +140,16 @@ impl Party {
         let Some(invite) = self.invites[device].first().cloned() else {
             return;
         };
-        let answer = if devices[device].is_browser {
-            BROWSER_ANSWER
-        } else {
-            PHONE_ANSWER
-        };
-        world.respond(
-            end,
-            &invite,
-            status,
-            (status == 200 || status == 183).then_some(answer),
-        );
+        let is_browser = devices.get(device).is_some_and(|device| device.is_browser);
+        let answer = if is_browser { BROWSER_ANSWER } else { PHONE_ANSWER };
+        let sdp = (status == 200 || status == 183).then_some(answer);
+        let mut octets = world.response(end, &invite, status, sdp);
+        if status == 302 {
+            let text = String::from_utf8_lossy(&octets).into_owned();
+            let line = "\r\nContact: <sip:301@example.com>, <sip:300@example.com>\r\nCall-ID";
+            octets = text.replacen("\r\nCall-ID", line, 1).into();
+        }
+        world.send(end, octets);
         if status >= 200 {
             self.invites[device].remove(0);
         }
@@ -198,6 +204,7 @@ proptest! {
         devices in prop::collection::vec(device(), 1..5),
         steps in prop::collection::vec(step(), 0..24),
         follow: bool,
+        slow_relay: bool,
     ) {
         let mut world = World::with(|config, _| {
             if follow {
@@ -208,6 +215,9 @@ proptest! {
         let end = world.add("201", Transport::Tcp);
         let mut party = Party::register(&mut world, &devices);
         let mut caller = Caller::default();
+        if slow_relay {
+            world.relay.mood = viaduct_sim::Mood::Slow;
+        }
         let invite = world.call(end, "300", Some(PHONE_OFFER));
         for step in &steps {
             party.read(&mut world);
@@ -216,7 +226,8 @@ proptest! {
                 Step::Answer { device, status } => party.answer(&mut world, device, status, &devices),
                 Step::Break { device, noticed } => {
                     let Some(is_connected) = party.is_connected.get_mut(device) else { continue };
-                    if devices[device].is_browser && std::mem::take(is_connected) {
+                    let is_browser = devices.get(device).is_some_and(|device| device.is_browser);
+                    if is_browser && std::mem::take(is_connected) {
                         if noticed {
                             world.disconnect(party.ends[device]);
                         } else {
@@ -229,6 +240,7 @@ proptest! {
                     world.cancel(end, &invite);
                 }
                 Step::Cancel => {}
+                Step::Relay => world.let_relay_answer(),
                 Step::Pass { tenths } => world.pass(f64::from(tenths) / 10.0),
             }
         }
