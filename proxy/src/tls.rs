@@ -231,8 +231,12 @@ impl ByName {
         let mut first = None;
         for (chain, key) in all {
             let names_here = chain.first().and_then(names_of).unwrap_or_default();
-            let certified = CertifiedKey::from_der(chain.clone(), key, provider)
-                .with_context(|| format!("the certificate for {} and its key", names_here.join(", ")))?;
+            let certified = CertifiedKey::from_der(chain.clone(), key, provider).with_context(|| {
+                format!(
+                    "the certificate for {} and its key do not belong together",
+                    names_here.join(", ")
+                )
+            })?;
             let certified = Arc::new(certified);
             for name in names_here {
                 // Of two for one name, the one that stands first counts.

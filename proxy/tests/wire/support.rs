@@ -17,7 +17,7 @@ pub(crate) mod wire;
 use std::fmt::Debug;
 use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long anything may take before a test fails: long, for machines that are slow and busy.
@@ -25,12 +25,16 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// An address of this machine that nobody else uses.
 pub(crate) fn own_address() -> IpAddr {
-    static NEXT: AtomicU8 = AtomicU8::new(1);
+    /// Blocks of 254 addresses that one process may use.
+    const BLOCKS: u32 = 4;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    assert_ne!(number, 0, "more than 255 addresses");
+    let (block, last) = (number / 254, number % 254 + 1);
+    assert!(block < BLOCKS, "more than {} addresses", BLOCKS * 254);
     // Other test processes have other numbers; 127.0.x.x is left to everybody.
-    let [.., second, third] = (std::process::id() % (254 << 8)).to_be_bytes();
-    Ipv4Addr::new(127, second + 1, third, number).into()
+    let block = (std::process::id() * BLOCKS + block) % (254 << 8);
+    let [.., second, third] = block.to_be_bytes();
+    Ipv4Addr::new(127, second + 1, third, last as u8).into()
 }
 
 /// One of the many addresses of this machine that belong to nobody. A crowd of strangers comes from here.
