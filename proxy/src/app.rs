@@ -147,6 +147,7 @@ impl Gateway {
             guard: Arc::new(Guard::new(convert::guard_limits(&settings))),
             calls: Arc::new(CallCounts::default()),
             token_secret: store.secret("flow-tokens", rand::random)?,
+            own_call_ids: format!("{:016x}-", rand::random::<u64>()).into(),
         };
         let store_config = convert::store_config(&settings);
         if store_config.is_some() {
@@ -168,7 +169,7 @@ impl Gateway {
             handles.push(handle);
             polls.push((poll, inputs));
         }
-        let shards = Shards::new(handles);
+        let shards = Shards::new(handles, Arc::clone(&shared.own_call_ids));
         let (store, store_thread) = match store_config {
             Some(config) => {
                 let (store, thread) = Store::start(store, config, shards.clone())?;

@@ -218,6 +218,7 @@ impl ShardThread {
 
     /// Works until it is told to stop.
     pub(crate) fn run(mut self) -> io::Result<()> {
+        self.proxy.look_after_trunks(Instant::now());
         let mut events = Events::with_capacity(64);
         let mut ready = vec![true; self.listeners.len()];
         let (mut inbox, mut room) = (Inbox::new(), SendRoom::new());
@@ -297,12 +298,12 @@ impl ShardThread {
             Command::Calls(answer) => drop(answer.send(self.proxy.calls(now))),
             Command::HangUp(call, answer) => drop(answer.send(self.proxy.hang_up(now, call))),
             Command::Drain(is_draining) => self.proxy.set_draining(is_draining),
-            Command::Reconfigure(settings) => self.reconfigure(&settings),
+            Command::Reconfigure(settings) => self.reconfigure(now, &settings),
             Command::Stop => self.stopping = true,
         }
     }
 
-    fn reconfigure(&mut self, settings: &ShardSettings) {
+    fn reconfigure(&mut self, now: Instant, settings: &ShardSettings) {
         let ShardSettings {
             config,
             users,
@@ -310,6 +311,7 @@ impl ShardThread {
             services,
         } = settings;
         self.proxy.reconfigure(config.clone(), users.clone());
+        self.proxy.look_after_trunks(now);
         self.limits = *limits;
         self.services.reconfigure(services);
     }

@@ -23,6 +23,7 @@
 //!     guard: Arc::new(Guard::new(GuardLimits::default())),
 //!     calls: Arc::new(CallCounts::default()),
 //!     token_secret: [2; 32],
+//!     own_call_ids: "random text".into(),
 //! };
 //! let now = Instant::now();
 //! let clock = WallClock::new(now, Duration::from_secs(1_800_000_000));
@@ -80,7 +81,7 @@ pub use self::guard::{Guard, GuardLimits, Rate};
 pub use self::location::{Binding, Bindings, Location};
 pub use self::output::{
     BindingRecord, CallEnd, CallNumber, Change, Event, Output, ProxyEnd, Reachable, RelayFailure, SendId,
-    Ticket, UnregisterReason,
+    Ticket, TrunkChange, UnregisterReason,
 };
 pub use self::proxy::{Gauges, Proxy, SERVICE_FLOW, Shard, Shared};
 pub use self::refusal::Refusal;

@@ -215,10 +215,33 @@ pub enum Event {
         /// From answer to end; `None` when it was never answered.
         talked: Option<Duration>,
     },
+    /// Something about a trunk has changed.
+    Trunk {
+        /// Its name.
+        trunk: String,
+        /// What.
+        change: TrunkChange,
+    },
     /// The relay could not be reached, or refused.
     RelayFailed {
         /// The call's Call-ID.
         call_id: String,
+        /// What it said, or that it said nothing.
+        reason: String,
+    },
+}
+
+/// What has changed about a trunk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TrunkChange {
+    /// It answers.
+    Up,
+    /// It does not answer.
+    Down,
+    /// It keeps our registration.
+    Registered,
+    /// It does not.
+    NotRegistered {
         /// What it said, or that it said nothing.
         reason: String,
     },

@@ -14,6 +14,7 @@ mod response;
 mod serial;
 mod session_timer;
 mod targets;
+mod upkeep;
 mod watch;
 
 use std::collections::{HashMap, VecDeque};
@@ -31,6 +32,7 @@ use viaduct_txn::{self as txn, ClientId, ConnId, Flow, Layer, ServerId, Timers};
 
 use self::register::PendingRegister;
 use self::relay::{Forgotten, RelayUse};
+use self::upkeep::Upkeep;
 use crate::call::{CallView, LegId};
 use crate::calls::{CallKey, Calls};
 use crate::context::{Context, ContextId};
@@ -64,6 +66,9 @@ pub struct Shared {
     pub calls: Arc<CallCounts>,
     /// The secret of flow tokens; kept over a restart, calls over UDP survive it.
     pub token_secret: [u8; 32],
+    /// What the Call-IDs of requests of our own to trunks begin with: random text that nobody else has. The shell brings
+    /// messages with such Call-IDs to shard 0.
+    pub own_call_ids: Arc<str>,
 }
 
 /// What makes one shard different from another.
@@ -113,6 +118,9 @@ pub struct Proxy {
     unread_for: Reasons,
     /// What peers with certificates have proven to be.
     proven: HashMap<ConnId, Arc<[String]>>,
+    /// What the trunks need.
+    upkeep: Upkeep,
+    own_call_ids: Arc<str>,
 }
 
 /// What a timer of this crate is for.
@@ -176,6 +184,8 @@ impl Proxy {
             refused_for: Reasons::default(),
             unread_for: Reasons::default(),
             proven: HashMap::new(),
+            upkeep: Upkeep::default(),
+            own_call_ids: Arc::clone(&shared.own_call_ids),
         }
     }
 
@@ -245,7 +255,9 @@ impl Proxy {
 
     /// The next hop of a ticket has these addresses, in the order to try them, or none.
     pub fn handle_resolved(&mut self, now: Instant, ticket: Ticket, found: Result<Vec<Reachable>, Failure>) {
-        self.next_hop_resolved(now, ticket, found);
+        if !self.trunk_resolved(now, ticket, &found) {
+            self.next_hop_resolved(now, ticket, found);
+        }
         self.drain_layer(now);
     }
 
@@ -261,6 +273,10 @@ impl Proxy {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.layer.handle_timeout(now);
         self.drain_layer(now);
+        if self.upkeep.poll_timeout().is_some_and(|due| due <= now) {
+            self.upkeep_due(now);
+            self.drain_layer(now);
+        }
         while let Some(alarm) = self.alarms.pop(now) {
             match alarm {
                 Alarm::Ringing {
@@ -279,10 +295,14 @@ impl Proxy {
 
     /// When to call [`handle_timeout`](Self::handle_timeout).
     pub fn poll_timeout(&self) -> Option<Instant> {
-        [self.layer.poll_timeout(), self.alarms.next()]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.layer.poll_timeout(),
+            self.alarms.next(),
+            self.upkeep.poll_timeout(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// What to do next. Drain it after every call that takes `now`.
@@ -304,6 +324,12 @@ impl Proxy {
     /// A bare OPTIONS gets the same answer, so that whoever probes goes elsewhere. Everything else is served as before.
     pub fn set_draining(&mut self, is_draining: bool) {
         self.is_draining = is_draining;
+    }
+
+    /// Registers with the trunks of the configuration and asks whether they are there, from here on. One shard does, the
+    /// first; it is told so at the start and after every [`reconfigure`](Self::reconfigure).
+    pub fn look_after_trunks(&mut self, now: Instant) {
+        self.renew_upkeep(now);
     }
 
     /// Works with another configuration and other users from here on. Calls and transactions go on as they began.

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt::Write;
 use std::time::Duration;
 
-use viaduct_routing::{CallEnd, CallNumber, Event, UnregisterReason};
+use viaduct_routing::{CallEnd, CallNumber, Event, TrunkChange, UnregisterReason};
 use viaduct_txn::Flow;
 
 use super::Item;
@@ -148,6 +148,7 @@ impl Lines {
                 seconds(after)
             ))),
             Event::CallEnded { call, end, talked } => self.ended(call, &end, talked),
+            Event::Trunk { trunk, change } => Some(trunk_line(&trunk, change)),
             Event::RelayFailed { call_id, reason } => Some(attention(format!(
                 "{}the media relay failed: {reason}",
                 self.name(&call_id)
@@ -223,6 +224,17 @@ impl Lines {
             .is_some_and(|oldest| !self.calls.contains_key(oldest))
         {
             self.oldest.pop_front();
+        }
+    }
+}
+
+fn trunk_line(trunk: &str, change: TrunkChange) -> Line {
+    match change {
+        TrunkChange::Up => normal(format!("trunk {trunk}  answers")),
+        TrunkChange::Down => attention(format!("trunk {trunk}  does not answer: calls avoid it")),
+        TrunkChange::Registered => normal(format!("trunk {trunk}  keeps our registration")),
+        TrunkChange::NotRegistered { reason } => {
+            attention(format!("trunk {trunk}  does not take our registration: {reason}"))
         }
     }
 }

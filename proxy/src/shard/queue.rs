@@ -135,11 +135,15 @@ impl<T> Inputs<T> {
 pub(crate) struct Shards {
     handles: Arc<[ShardHandle]>,
     hasher: RandomState,
+    /// What the Call-IDs of our own requests to trunks begin with.
+    own_call_ids: Arc<str>,
 }
 
 impl Shards {
-    pub(crate) fn new(handles: Vec<ShardHandle>) -> Self {
+    /// Call-IDs that begin with `own_call_ids` belong to the first shard.
+    pub(crate) fn new(handles: Vec<ShardHandle>, own_call_ids: Arc<str>) -> Self {
         Self {
+            own_call_ids,
             handles: handles.into(),
             hasher: RandomState::new(),
         }
@@ -153,6 +157,9 @@ impl Shards {
 
     /// The shard of a call.
     pub(crate) fn index_of_call(&self, call_id: &[u8]) -> usize {
+        if call_id.starts_with(self.own_call_ids.as_bytes()) {
+            return 0;
+        }
         self.hasher.hash_one(call_id) as usize % self.handles.len()
     }
 

@@ -312,7 +312,7 @@ mod tests {
             Self {
                 _poll: poll,
                 inputs,
-                shards: Shards::new(vec![handle]),
+                shards: Shards::new(vec![handle], "ours-".into()),
             }
         }
 

@@ -6,6 +6,7 @@ mod tests;
 
 pub use self::request::RegisterRequest;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -42,6 +43,8 @@ pub enum RegistrantOutput {
     Registered {
         /// When the trunk forgets us.
         until: Instant,
+        /// Where the trunk took it.
+        at: IpAddr,
     },
     /// The attempt failed; there will be another one.
     Failed {
@@ -76,12 +79,13 @@ const PAUSE_REFUSED: Duration = Duration::from_secs(300);
 const EXPIRES_MAX: Duration = Duration::from_secs(86_400);
 
 impl Registrant {
-    /// Registers at `first` for the first time. `seed` is for the random parts of messages.
-    pub fn new(trunk: Arc<Trunk>, first: Instant, seed: [u8; 32]) -> Self {
+    /// Registers at `first` for the first time. Its Call-ID begins with `call_ids`; `seed` is for the random parts of
+    /// messages.
+    pub fn new(trunk: Arc<Trunk>, first: Instant, call_ids: &str, seed: [u8; 32]) -> Self {
         let mut rng = StdRng::from_seed(seed);
         let expires = trunk.register.unwrap_or(EXPIRES_MAX).min(EXPIRES_MAX);
         Self {
-            call_id: random(&mut rng),
+            call_id: format!("{call_ids}{}", random(&mut rng)),
             from_tag: random(&mut rng),
             cseq: 0,
             trunk,
@@ -93,14 +97,14 @@ impl Registrant {
         }
     }
 
-    /// The trunk answered. Provisional answers change nothing.
-    pub fn handle_answer(&mut self, now: Instant, response: &Message) {
+    /// The trunk answered, from this address. Provisional answers change nothing.
+    pub fn handle_answer(&mut self, now: Instant, response: &Message, from: IpAddr) {
         let (Phase::Sent { proven, raised }, Some(status)) = (self.phase, response.status()) else {
             return;
         };
         match status.get() {
             100..=199 => {}
-            200..=299 => self.registered(now, response),
+            200..=299 => self.registered(now, response, from),
             401 | 407 => self.challenged(now, response, proven, raised),
             423 if !raised => self.too_brief(now, response),
             other => {
@@ -140,7 +144,7 @@ impl Registrant {
         }
     }
 
-    fn registered(&mut self, now: Instant, response: &Message) {
+    fn registered(&mut self, now: Instant, response: &Message, at: IpAddr) {
         let granted = self.granted(response);
         if granted.is_zero() {
             return self.failed(now, "the trunk keeps no registration".to_owned(), self.pause());
@@ -149,8 +153,10 @@ impl Registrant {
         self.phase = Phase::Idle {
             send_at: now + granted.mul_f64(0.8),
         };
-        self.outputs
-            .push(RegistrantOutput::Registered { until: now + granted });
+        self.outputs.push(RegistrantOutput::Registered {
+            until: now + granted,
+            at,
+        });
     }
 
     /// The time that the trunk keeps us: of our own Contact among all those of the account, else of the whole answer.

@@ -1,5 +1,7 @@
 //! One carrier, as it is configured.
 
+use std::borrow::Cow;
+use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use viaduct_sip::Transport;
@@ -103,7 +105,7 @@ impl Trunk {
 
     /// The URI of the trunk itself: whom OPTIONS and REGISTER are for.
     pub fn uri(&self) -> String {
-        format!("sip:{}", self.domain_text())
+        format!("sip:{}", host_text(&self.domain))
     }
 
     /// The URI of somebody at the trunk.
@@ -111,17 +113,16 @@ impl Trunk {
         format!(
             "sip:{}@{}",
             viaduct_sip::uri::escape_user(user),
-            self.domain_text()
+            host_text(&self.domain)
         )
     }
+}
 
-    /// The domain as a URI writes it.
-    fn domain_text(&self) -> String {
-        if self.domain.contains(':') && !self.domain.starts_with('[') {
-            format!("[{}]", self.domain)
-        } else {
-            self.domain.clone()
-        }
+/// A host as URIs write it: IPv6 in brackets.
+pub fn host_text(host: &str) -> Cow<'_, str> {
+    match host.parse::<Ipv6Addr>() {
+        Ok(v6) => Cow::Owned(format!("[{v6}]")),
+        Err(_) => Cow::Borrowed(host),
     }
 }
 

@@ -115,6 +115,7 @@ impl World {
             guard: Arc::new(Guard::new(GuardLimits::default())),
             calls: Arc::new(CallCounts::default()),
             token_secret: [key; 32],
+            own_call_ids: "ours-".into(),
         };
         let start = Instant::now();
         let shard = Shard {

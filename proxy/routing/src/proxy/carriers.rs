@@ -1,6 +1,5 @@
 //! Trunks: calls that come in from one, calls that go out through one, and what is different about them.
 
-use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -119,7 +118,7 @@ impl Proxy {
         let id = CallerId::choose(wanted.request, &user.identities, trunk, plan);
         let is_known = id.number.is_some() || trunk.account.is_some() || id.anonymous;
         let uri = trunk.uri_of(&called);
-        let host = host_text(&trunk.host);
+        let host = viaduct_trunk::host_text(&trunk.host);
         let next_hop = NextHop::new(&Host::parse(&host).ok()?, trunk.port, trunk.transport, secure).ok()?;
         Some(Target {
             patience: Some(policy.first_answer),
@@ -362,12 +361,4 @@ fn called_by(line: &Line, request: &Message, uri: &Uri<'_>) -> Option<String> {
     }
     let to = request.to()?.ok()?;
     viaduct_trunk::dialled(&to.uri().ok()?)
-}
-
-/// A host as URIs write it.
-fn host_text(host: &str) -> String {
-    match host.parse::<Ipv6Addr>() {
-        Ok(v6) => format!("[{}]", IpAddr::V6(v6)),
-        Err(_) => host.to_owned(),
-    }
 }

@@ -147,7 +147,7 @@ impl Proxy {
         Ok((first, attempts))
     }
 
-    fn attempt(&self, address: &Reachable) -> Option<Attempt> {
+    pub(super) fn attempt(&self, address: &Reachable) -> Option<Attempt> {
         let candidate = &address.candidate;
         let local = self.config.local_for(candidate.transport, address.source)?;
         let hop = match candidate.transport {

@@ -30,6 +30,7 @@ impl Proxy {
             return;
         };
         let Some(&(id, index)) = self.by_client.get(&client) else {
+            self.trunk_answered(now, client, response);
             return;
         };
         let Some(branch) = self
@@ -594,6 +595,7 @@ impl Proxy {
 
     pub(super) fn client_timed_out(&mut self, now: Instant, client: ClientId) {
         let Some((id, index)) = self.by_client.get(&client).copied() else {
+            self.trunk_unanswered(now, client);
             return;
         };
         let Some(context) = self.contexts.get(id) else {
@@ -618,7 +620,10 @@ impl Proxy {
     /// means that its user is.
     pub(super) fn send_failed(&mut self, now: Instant, client: ClientId) {
         let Some((id, index)) = self.by_client.get(&client).copied() else {
-            return self.layer.abandon(client);
+            if !self.trunk_unanswered(now, client) {
+                self.layer.abandon(client);
+            }
+            return;
         };
         let Some(branch) = self.contexts.get(id).map(|context| &context.branches[index]) else {
             return;
@@ -649,7 +654,7 @@ impl Proxy {
 
     pub(super) fn client_ended(&mut self, client: ClientId) {
         let Some((id, index)) = self.by_client.remove(&client) else {
-            return;
+            return self.trunk_client_ended(client);
         };
         if let Some(context) = self.contexts.get_mut(id) {
             let branch = &mut context.branches[index];

@@ -4,11 +4,14 @@ use super::*;
 use crate::Account;
 use crate::test::{base, parse};
 
+/// Where the trunk is.
+const AT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 9));
+
 fn registrant(now: Instant) -> Registrant {
     let mut trunk = Trunk::new("acme", "carrier.example");
     trunk.account = Some(Account::new("4930123", "secret"));
     trunk.register = Some(Duration::from_secs(600));
-    Registrant::new(Arc::new(trunk), now, [1; 32])
+    Registrant::new(Arc::new(trunk), now, "ours-", [1; 32])
 }
 
 /// The request that goes out at the next time for one.
@@ -40,8 +43,9 @@ fn a_challenge_is_answered_and_the_registration_refreshed_in_time() {
     let mut registrant = registrant(now);
     let first = next(&mut registrant);
     assert_eq!((first.cseq, first.expires_s), (1, 600));
-    registrant.handle_answer(now, &answer(100, ""));
-    registrant.handle_answer(now, &answer(401, CHALLENGE));
+    assert!(first.call_id.starts_with("ours-"));
+    registrant.handle_answer(now, &answer(100, ""), AT);
+    registrant.handle_answer(now, &answer(401, CHALLENGE), AT);
     let second = next(&mut registrant);
     assert_eq!((second.cseq, &second.call_id), (2, &first.call_id));
     let [(HeaderName::Authorization, value)] = second.credentials.as_slice() else {
@@ -54,11 +58,11 @@ fn a_challenge_is_answered_and_the_registration_refreshed_in_time() {
     );
     let contacts =
         "Contact: <sip:other@h>;expires=9, <sip:acme@192.0.2.1:5060>;expires=100\r\nExpires: 50\r\n";
-    registrant.handle_answer(now, &answer(200, contacts));
+    registrant.handle_answer(now, &answer(200, contacts), AT);
     let until = now + Duration::from_secs(100);
     assert_eq!(
         registrant.poll_output(),
-        Some(RegistrantOutput::Registered { until })
+        Some(RegistrantOutput::Registered { until, at: AT })
     );
     assert_eq!(
         registrant.poll_timeout(),
@@ -90,17 +94,17 @@ fn a_time_that_is_too_brief_is_raised_once() {
     let now = base();
     let mut registrant = registrant(now);
     next(&mut registrant);
-    registrant.handle_answer(now, &answer(423, "Min-Expires: 900\r\n"));
+    registrant.handle_answer(now, &answer(423, "Min-Expires: 900\r\n"), AT);
     assert_eq!(next(&mut registrant).expires_s, 900);
-    registrant.handle_answer(now, &answer(401, CHALLENGE));
+    registrant.handle_answer(now, &answer(401, CHALLENGE), AT);
     assert_eq!(next(&mut registrant).expires_s, 900, "also with credentials");
-    registrant.handle_answer(now, &answer(423, "Min-Expires: 1000\r\n"));
+    registrant.handle_answer(now, &answer(423, "Min-Expires: 1000\r\n"), AT);
     assert!(matches!(
         registrant.poll_output(),
         Some(RegistrantOutput::Failed { .. })
     ));
     next(&mut registrant);
-    registrant.handle_answer(now, &answer(423, "Min-Expires: 1\r\n"));
+    registrant.handle_answer(now, &answer(423, "Min-Expires: 1\r\n"), AT);
     assert!(matches!(
         registrant.poll_output(),
         Some(RegistrantOutput::Failed { .. })
@@ -124,7 +128,7 @@ fn failures_make_pauses_that_grow() {
         at = again;
     }
     next(&mut registrant);
-    registrant.handle_answer(at, &answer(503, "Retry-After: 7\r\n"));
+    registrant.handle_answer(at, &answer(503, "Retry-After: 7\r\n"), AT);
     let again = at + Duration::from_secs(7);
     let reason = "503 Why".to_owned();
     assert_eq!(
@@ -138,9 +142,9 @@ fn a_refused_password_is_not_tried_again_soon() {
     let now = base();
     let mut registrant = registrant(now);
     next(&mut registrant);
-    registrant.handle_answer(now, &answer(401, CHALLENGE));
+    registrant.handle_answer(now, &answer(401, CHALLENGE), AT);
     next(&mut registrant);
-    registrant.handle_answer(now, &answer(401, CHALLENGE));
+    registrant.handle_answer(now, &answer(401, CHALLENGE), AT);
     let Some(RegistrantOutput::Failed { reason, again }) = registrant.poll_output() else {
         panic!("no failure");
     };
@@ -148,7 +152,7 @@ fn a_refused_password_is_not_tried_again_soon() {
         reason.contains("credentials") && again == now + PAUSE_REFUSED,
         "{reason}"
     );
-    registrant.handle_answer(now, &answer(200, ""));
+    registrant.handle_answer(now, &answer(200, ""), AT);
     assert_eq!(registrant.poll_output(), None, "an answer to nothing");
 }
 
@@ -157,7 +161,7 @@ fn a_trunk_that_grants_nothing_has_not_registered_us() {
     let now = base();
     let mut registrant = registrant(now);
     next(&mut registrant);
-    registrant.handle_answer(now, &answer(200, "Expires: 0\r\n"));
+    registrant.handle_answer(now, &answer(200, "Expires: 0\r\n"), AT);
     assert!(matches!(
         registrant.poll_output(),
         Some(RegistrantOutput::Failed { .. })
