@@ -3,6 +3,7 @@
 import { after, before, describe, test } from 'node:test';
 import { Baresip } from './lib/baresip.mjs';
 import { Sipp } from './lib/sipp.mjs';
+import { Tunnel } from './lib/tunnel.mjs';
 import { Gateway } from './lib/viaduct.mjs';
 
 describe('scripted phones', () => {
@@ -16,41 +17,55 @@ describe('scripted phones', () => {
 
   after(() => gateway?.stop());
 
-  test('re-INVITE, UPDATE and OPTIONS inside a call', async () => {
-    await Sipp.run(gateway, 'call-echo', { user: '201' });
-    await gateway.expectClean();
-  });
+  for (const transport of ['udp', 'tcp', 'tls']) {
+    describe(`over ${transport.toUpperCase()}`, () => {
+      let way;
 
-  test('the offer in the 200 and the answer in the ACK', async () => {
-    await Sipp.run(gateway, 'late-offer', { user: '201' });
-    await gateway.expectClean();
-  });
+      before(async () => {
+        way = { user: '201', transport, tunnel: transport === 'tls' ? await Tunnel.to(gateway.sips) : undefined };
+      });
 
-  test('reliable early media: 183 with SDP, PRACK, INFO', async () => {
-    const callee = Sipp.start(gateway, 'callee-early-media', { user: '202' });
-    await Sipp.run(gateway, 'caller-early-media', { user: '201', service: '202' });
-    await callee.done();
-    await gateway.expectClean();
-  });
+      after(() => way.tunnel?.close());
 
-  test('MESSAGE and OPTIONS from phone to phone', async () => {
-    const callee = Sipp.start(gateway, 'callee-message', { user: '202' });
-    await Sipp.run(gateway, 'caller-message', { user: '201', service: '202' });
-    await callee.done();
-    await gateway.expectClean();
-  });
+      test('a registration', () => Sipp.run(gateway, 'register', { ...way, user: '204' }));
 
-  test('busy comes back', async () => {
-    const callee = Sipp.start(gateway, 'callee-busy', { user: '202' });
-    await Sipp.run(gateway, 'caller-gets-486', { user: '201', service: '202' });
-    await callee.done();
-    await gateway.expectClean();
-  });
+      test('re-INVITE, UPDATE and OPTIONS inside a call', async () => {
+        await Sipp.run(gateway, 'call-echo', way);
+        await gateway.expectClean();
+      });
 
-  test('a number that nobody has', async () => {
-    await Sipp.run(gateway, 'nobody', { user: '201', service: '999' });
-    await gateway.expectClean();
-  });
+      test('the offer in the 200 and the answer in the ACK', async () => {
+        await Sipp.run(gateway, 'late-offer', way);
+        await gateway.expectClean();
+      });
+
+      test('reliable early media: 183 with SDP, PRACK, INFO', async () => {
+        const callee = Sipp.start(gateway, 'callee-early-media', { user: '202' });
+        await Sipp.run(gateway, 'caller-early-media', { ...way, service: '202' });
+        await callee.done();
+        await gateway.expectClean();
+      });
+
+      test('MESSAGE and OPTIONS from phone to phone', async () => {
+        const callee = Sipp.start(gateway, 'callee-message', { user: '202' });
+        await Sipp.run(gateway, 'caller-message', { ...way, service: '202' });
+        await callee.done();
+        await gateway.expectClean();
+      });
+
+      test('busy comes back', async () => {
+        const callee = Sipp.start(gateway, 'callee-busy', { user: '202' });
+        await Sipp.run(gateway, 'caller-gets-486', { ...way, service: '202' });
+        await callee.done();
+        await gateway.expectClean();
+      });
+
+      test('a number that nobody has', async () => {
+        await Sipp.run(gateway, 'nobody', { ...way, service: '999' });
+        await gateway.expectClean();
+      });
+    });
+  }
 
   test('two devices of one user ring, one answers, the other is cancelled', async () => {
     const other = await Baresip.start({ user: '202', server: gateway.sip, frequency: 1500 });

@@ -16,17 +16,21 @@ function place(user) {
 }
 
 export class Sipp {
-  /** Starts a script as `user`. `service` is the number that it calls. */
-  static start(gateway, script, { user, service = '100' }) {
+  /**
+   * Starts a script as `user`. `service` is the number that it calls; with `echo` it says what it hears. Through a `tunnel`,
+   * TCP becomes TLS. A script that is called is on UDP: connections end with the script that opened them.
+   */
+  static start(gateway, script, { user, service = '100', echo = false, transport = 'udp', tunnel }) {
     const sipp = new Sipp();
     sipp.script = script;
     sipp.folder = mkdtempSync(path.join(tmpdir(), 'sipp-'));
     const port = place(user);
-    const args = [gateway.sip, '-sf', path.join(SCRIPTS, `${script}.xml`), '-m', '1', '-i', ADDRESS, '-p', `${port}`];
+    const args = [tunnel?.entrance ?? gateway.sip, '-t', transport === 'udp' ? 'u1' : 't1', '-sf', path.join(SCRIPTS, `${script}.xml`), '-m', '1', '-i', ADDRESS, '-p', `${port}`];
     args.push('-mi', ADDRESS, '-mp', `${port + 2}`, '-s', service, '-nostdin', '-timeout', '25s', '-timeout_error');
     args.push('-key', 'user', user, '-key', 'domain', gateway.domain, '-au', user, '-ap', PASSWORD);
     // Left to itself SIPp proves the password for its remote address, and not for what it dials.
-    if (script !== 'register') args.push('-auth_uri', `${service}@${gateway.domain}`);
+    args.push('-auth_uri', script === 'register' ? gateway.domain : `${service}@${gateway.domain}`);
+    if (echo) args.push('-rtp_echo');
     args.push('-trace_err', '-trace_msg', '-cid_str', `${script}-%u-%p@%s`);
     sipp.program = new Program(`sipp ${script}`, 'sipp', args, { cwd: sipp.folder });
     return sipp;

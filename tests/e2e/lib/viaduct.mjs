@@ -33,7 +33,7 @@ export function ports() {
   return { http, https, sip, sips, media, ng, cli, first, last: first + 199 };
 }
 
-export const USERS = ['201', '202', '203', '300', '301', '302'];
+export const USERS = ['201', '202', '203', '204', '300', '301', '302'];
 
 /** A running gateway that can be asked how it is. */
 export class Observed {

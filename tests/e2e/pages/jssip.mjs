@@ -5,7 +5,9 @@ import { picture, Sound, summarize } from './audio.mjs';
 
 const sound = new Sound();
 let ua = null;
+/** The call that was begun last, and all before it. */
 let session = null;
+const sessions = [];
 const log = [];
 
 function stream(video) {
@@ -19,16 +21,51 @@ function note(what) {
 
 function adopt(next) {
   session = next;
-  session.on('progress', () => note('ringing'));
+  sessions.push(next);
+  session.on('progress', ({ response }) => {
+    note('ringing');
+    if (response?.body) note('early');
+  });
   session.on('accepted', () => note('accepted'));
   session.on('confirmed', () => {
     note('confirmed');
-    sound.listen(session.connection);
+    sound.listen(next.connection);
   });
   session.on('ended', (event) => note(`ended:${event.originator}`));
-  session.on('failed', (event) => note(`failed:${event.cause}:${event.message?.status_code ?? ''}`));
+  session.on('failed', ({ cause, message }) => {
+    note(`failed:${cause}:${message?.status_code ?? ''}`);
+    const reason = message?.getHeader?.('reason');
+    if (reason) note(`reason:${reason}`);
+  });
+  // Transfers: who is told to call somebody calls, and who is to take over a call takes it.
+  session.on('refer', ({ accept }) => {
+    note('referred');
+    accept(adopt, calling(false));
+  });
+  session.on('replaces', ({ accept }) => {
+    note('replaced');
+    accept((taken) => {
+      adopt(taken);
+      window.phone.answer();
+    });
+  });
   session.on('hold', (event) => note(`hold:${event.originator}`));
   session.on('unhold', (event) => note(`unhold:${event.originator}`));
+}
+
+function calling(video) {
+  return { mediaStream: stream(video), mediaConstraints: { audio: true, video }, pcConfig: { iceServers: [] } };
+}
+
+/** Sends the other side of the first call somewhere else. That call is over when it has arrived. */
+function refer(target, options = {}) {
+  const [first] = sessions;
+  const accepted = () => {
+    note('transferred');
+    first.terminate();
+  };
+  const failed = () => note('transfer failed');
+  first.refer(target, { ...options, eventHandlers: { accepted, failed, requestFailed: failed } });
 }
 
 window.phone = {
@@ -58,7 +95,7 @@ window.phone = {
     ua.stop();
   },
   call(target, { video = false } = {}) {
-    adopt(ua.call(target, { mediaStream: stream(video), mediaConstraints: { audio: true, video }, pcConfig: { iceServers: [] } }));
+    adopt(ua.call(target, calling(video)));
   },
   answer({ video = false } = {}) {
     session.answer({ mediaStream: stream(video), pcConfig: { iceServers: [] } });
@@ -79,6 +116,9 @@ window.phone = {
   resume() {
     return new Promise((resolve, reject) => session.unhold({}, resolve) || reject(new Error('not ready to resume')));
   },
+  transfer: (target) => refer(target),
+  /** To the other side of the second call. */
+  join: () => refer(session.remote_identity.uri, { replaces: session }),
   digit(digit) {
     session.sendDTMF(digit, { transportType: 'RFC2833' });
   },
@@ -88,6 +128,8 @@ window.phone = {
   },
   log: () => log.slice(),
   forget: () => log.splice(0),
+  /** What comes before the answer is heard when the page asks for it. */
+  listen: () => sound.listen(session.connection),
   hear: (frequencies) => sound.hear(frequencies),
   summary: () => summarize(session.connection),
 };
