@@ -41,6 +41,7 @@ use crate::shard::{
 use crate::status::{Inspector, Parts};
 use crate::store::{Store, StoreFile, StoreThread};
 use crate::tls::{self, Secure};
+use crate::users::UserLookups;
 
 /// How long the end of the process may take.
 const STOP_MAX: Duration = Duration::from_secs(5);
@@ -159,7 +160,6 @@ impl Gateway {
         let mut config = convert::routing_config(&settings, bound.listeners.clone(), &own, shards_wanted);
         config.trunks = Trunks::new(convert::trunks::trunks(&settings), None);
         let config = Arc::new(config);
-        let users = Arc::new(convert::users(&settings));
         let mut polls = Vec::new();
         let mut handles = Vec::new();
         for _ in 0..shards_wanted {
@@ -170,6 +170,8 @@ impl Gateway {
             polls.push((poll, inputs));
         }
         let shards = Shards::new(handles, Arc::clone(&shared.own_call_ids));
+        let lookups = UserLookups::start(shards.clone());
+        let users = Arc::new(lookups.install(lookups.prepare(&settings)?, &settings));
         let (store, store_thread) = match store_config {
             Some(config) => {
                 let (store, thread) = Store::start(store, config, shards.clone())?;
@@ -218,6 +220,7 @@ impl Gateway {
                 connector: connector.clone(),
                 names: resolver.clone(),
                 store: store.clone(),
+                lookups: lookups.clone(),
                 relay: target.clone(),
                 services,
                 journal: journal.clone(),
@@ -243,6 +246,7 @@ impl Gateway {
                 names: resolver.clone(),
                 journal: journal.clone(),
                 store: store.as_ref().map(|store| store.counters().clone()),
+                lookups: lookups.clone(),
                 relay_mode: match &settings.relay.mode {
                     RelayMode::BuiltIn => "built-in".to_owned(),
                     RelayMode::Ng(address) => format!("ng:udp://{address}"),
@@ -271,6 +275,7 @@ impl Gateway {
         let parts = live::Parts {
             net,
             names: resolver,
+            lookups,
             guard: shared.guard,
             origins: context.origins,
             secure,

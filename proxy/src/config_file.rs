@@ -8,7 +8,7 @@ use rustls_pki_types::pem::PemObject;
 use viaduct_ng::flags::{Severity, parse_opensips};
 use viaduct_settings::{
     Certificate, CertificateKeys, Diagnostics, Environment, FlagProblem, GatewaySettings, Loaded,
-    Unavailable, decode_utf8, load_gateway,
+    LookupPlace, Unavailable, UserSource, decode_utf8, load_gateway,
 };
 
 /// The files and variables around a configuration file.
@@ -85,6 +85,11 @@ fn resolve_paths(settings: &mut GatewaySettings, folder: &Path) {
     let resolve = |path: &mut String| *path = folder.join(&*path).to_string_lossy().into_owned();
     resolve(&mut settings.site.state_dir);
     resolve(&mut settings.control_socket);
+    if let Some(UserSource::Lookup(lookup)) = &mut settings.user_source
+        && let LookupPlace::Sqlite { path, .. } = &mut lookup.place
+    {
+        resolve(path);
+    }
     let tls = &mut settings.tls;
     if let Certificate::Files { cert, key } = &mut tls.certificate {
         resolve(cert);

@@ -129,7 +129,21 @@ pub(crate) fn timing(timers: &settings::TimerSettings) -> Timing {
 
 /// Who may use the gateway.
 pub(crate) fn users(settings: &GatewaySettings) -> routing::Users {
-    settings.users.values().map(|one| user(one, settings)).collect()
+    settings
+        .users
+        .values()
+        .map(|user| account(user, &settings.site.domain, &settings.auth.challenge))
+        .collect()
+}
+
+/// How long answers of a source of users are worth something.
+pub(crate) fn directory_limits(lookup: &settings::UserLookup) -> routing::DirectoryLimits {
+    routing::DirectoryLimits {
+        ttl: lookup.ttl,
+        negative_ttl: lookup.negative_ttl,
+        stale: lookup.stale,
+        entries_max: lookup.entries as usize,
+    }
 }
 
 /// What one source may do.
@@ -298,26 +312,26 @@ pub(crate) fn media_table(table: &settings::MediaTable) -> Table {
     }
 }
 
-fn user(user: &settings::User, settings: &GatewaySettings) -> routing::User {
-    let realm = &settings.site.domain;
+/// A user of the configuration, or of a source.
+pub(crate) fn account(
+    user: &settings::User,
+    realm: &str,
+    challenge: &settings::ChallengeSettings,
+) -> routing::User {
     let secrets = match &user.credentials {
-        settings::Credentials::Password(password) => [Algorithm::Md5, Algorithm::Sha256]
+        settings::Credentials::Password(password) => Algorithm::ALL
             .map(|algorithm| Ha1::from_password(algorithm, &user.login, realm, password.expose()))
             .to_vec(),
-        settings::Credentials::Ha1 { md5, sha256 } => {
-            let of = |algorithm, secret: &Option<settings::Secret>| {
-                secret
-                    .as_ref()
-                    .and_then(|secret| Ha1::from_hex(algorithm, secret.expose()))
-            };
-            [of(Algorithm::Md5, md5), of(Algorithm::Sha256, sha256)]
-                .into_iter()
-                .flatten()
+        settings::Credentials::Ha1(ha1) => {
+            let of = |one| Ha1::from_hex(algorithm(one), ha1.of(one)?.expose());
+            settings::Algorithm::ALL
+                .iter()
+                .filter_map(|&one| of(one))
                 .collect()
         }
     };
     let all = settings::Transport::ALL.len();
-    let own_challenge = user.challenge != settings.auth.challenge;
+    let own_challenge = user.challenge != *challenge;
     routing::User {
         name: user.login.clone(),
         display_name: user.name.clone().unwrap_or_default(),
@@ -361,6 +375,7 @@ fn algorithm(algorithm: settings::Algorithm) -> Algorithm {
     match algorithm {
         settings::Algorithm::Md5 => Algorithm::Md5,
         settings::Algorithm::Sha256 => Algorithm::Sha256,
+        settings::Algorithm::Sha512_256 => Algorithm::Sha512_256,
     }
 }
 

@@ -27,6 +27,7 @@ use crate::net::names::Names;
 use crate::shard::{Command, ServicesConfig, ShardInput, ShardSettings};
 use crate::status::Inspector;
 use crate::tls::{Prepared, Secure};
+use crate::users::{Source, UserLookups};
 use crate::{built_in, config_file, convert, logging};
 
 /// How often a gateway that ends with its last call looks whether there is one.
@@ -36,6 +37,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 pub(crate) struct Parts {
     pub(crate) net: NetContext,
     pub(crate) names: Names,
+    pub(crate) lookups: UserLookups,
     pub(crate) guard: Arc<Guard>,
     pub(crate) origins: Arc<RwLock<Origins>>,
     /// `None` without a secure listener.
@@ -68,6 +70,12 @@ struct Inner {
 struct Running {
     started: Loaded<GatewaySettings>,
     latest: Loaded<GatewaySettings>,
+}
+
+/// What was made from files before anything is changed: nothing of it can fail any more.
+struct Ready {
+    secure: Option<Prepared>,
+    source: Option<Arc<Source>>,
 }
 
 impl Running {
@@ -112,8 +120,8 @@ impl Live {
             )?;
         let mut running = self.inner.running.lock().await;
         let report = match self.judge(&running, file).await {
-            Ok((mut report, wanted, prepared)) => {
-                self.apply(&running, &wanted, prepared, &mut report).await;
+            Ok((mut report, wanted, ready)) => {
+                self.apply(&running, &wanted, ready, &mut report).await;
                 self.inner.condition.applied(&report);
                 running.latest = *wanted;
                 report
@@ -140,7 +148,7 @@ impl Live {
         &self,
         running: &Running,
         file: &Path,
-    ) -> Result<(Report, Box<Loaded<GatewaySettings>>, Option<Prepared>), Report> {
+    ) -> Result<(Report, Box<Loaded<GatewaySettings>>, Ready), Report> {
         let name = file.display().to_string();
         let path = file.to_owned();
         let loaded = tokio::task::spawn_blocking(move || config_file::load(&path)).await;
@@ -158,6 +166,11 @@ impl Live {
             Ok(prepared) => prepared,
             Err(error) => return Err(Report::unusable(name, format!("{error:#}"))),
         };
+        let settings = running.started.settings.with_live_part_of(&wanted.settings);
+        let source = match self.inner.parts.lookups.prepare(&settings) {
+            Ok(source) => source,
+            Err(error) => return Err(Report::unusable(name, format!("{error:#}"))),
+        };
         let mut differences = running.differences(&wanted);
         let is_other = secure.zip(prepared.as_ref());
         if is_other.is_some_and(|(secure, prepared)| secure.is_other(prepared))
@@ -165,19 +178,24 @@ impl Live {
         {
             differences.push(Difference::unseen("tls.certificate (contents of the files)"));
         }
-        Ok((Report::new(name, differences, &wanted.warnings), wanted, prepared))
+        let ready = Ready {
+            secure: prepared,
+            source,
+        };
+        Ok((Report::new(name, differences, &wanted.warnings), wanted, ready))
     }
 
     async fn apply(
         &self,
         running: &Running,
         wanted: &Loaded<GatewaySettings>,
-        prepared: Option<Prepared>,
+        ready: Ready,
         report: &mut Report,
     ) {
         let Parts {
             net,
             names,
+            lookups,
             guard,
             origins,
             secure,
@@ -186,7 +204,7 @@ impl Live {
             media,
         } = &self.inner.parts;
         let settings = running.started.settings.with_live_part_of(&wanted.settings);
-        if let (Some(secure), Some(prepared)) = (secure, prepared) {
+        if let (Some(secure), Some(prepared)) = (secure, ready.secure) {
             secure.install(prepared);
         }
         if settings.log.level != running.latest.settings.log.level && !logging::set_level(settings.log.level)
@@ -221,7 +239,7 @@ impl Live {
         before.set_routing(config.clone());
         let for_shards = Arc::new(ShardSettings {
             config,
-            users: Arc::new(convert::users(&settings)),
+            users: Arc::new(lookups.install(ready.source, &settings)),
             limits: convert::message_limits(&settings),
             services,
         });

@@ -37,6 +37,7 @@ use crate::net::names::Names;
 use crate::net::outgoing::{Connector, Peer, Waiter};
 use crate::net::udp::{BATCH, Datagram, Inbox, SendRoom, UdpListener};
 use crate::store::Store;
+use crate::users::UserLookups;
 
 /// Inputs handled before sockets get their turn.
 const INPUTS_A_ROUND: usize = 256;
@@ -79,6 +80,8 @@ pub(crate) enum ShardInput {
     },
     /// Changes are durable, or could not be written.
     Stored { ticket: Ticket, stored: bool },
+    /// The source of users was asked.
+    LookedUp { ticket: Ticket },
     /// The relay says that a call has no media.
     MediaTimeout { call_id: Bytes },
     /// Something about the media of a service.
@@ -141,6 +144,7 @@ pub(crate) struct ShardParts {
     pub(crate) names: Names,
     /// `None` when registrations are kept in memory only.
     pub(crate) store: Option<Store>,
+    pub(crate) lookups: UserLookups,
     pub(crate) relay: RelayTarget,
     pub(crate) services: Services,
     pub(crate) journal: Journal,
@@ -159,6 +163,7 @@ pub(crate) struct ShardThread {
     connector: Connector,
     names: Names,
     store: Option<Store>,
+    lookups: UserLookups,
     relay: RelayLink,
     services: Services,
     journal: Journal,
@@ -184,6 +189,7 @@ impl ShardThread {
             connector,
             names,
             store,
+            lookups,
             relay,
             services,
             journal,
@@ -205,6 +211,7 @@ impl ShardThread {
             connector,
             names,
             store,
+            lookups,
             relay,
             services,
             journal,
@@ -284,6 +291,7 @@ impl ShardThread {
             ShardInput::SendFailed(id) => self.proxy.handle_send_failed(now, id),
             ShardInput::Resolved { ticket, found } => self.proxy.handle_resolved(now, ticket, found),
             ShardInput::Stored { ticket, stored } => self.proxy.handle_stored(now, ticket, stored),
+            ShardInput::LookedUp { ticket } => self.proxy.handle_looked_up(now, ticket),
             ShardInput::MediaTimeout { call_id } => self.proxy.handle_media_timeout(now, &call_id),
             ShardInput::Service(input) => self.services.handle(now, input),
             ShardInput::Command(command) => self.command(now, command),
@@ -446,6 +454,11 @@ impl ShardThread {
                 }
             }
             Output::Dead { transport, remote } => self.names.dead(transport, remote),
+            Output::LookUp { ticket, names } => {
+                if !self.lookups.ask(self.index, ticket, names) {
+                    self.proxy.handle_looked_up(now, ticket);
+                }
+            }
             Output::Event(event) => self.tell(event),
         }
     }

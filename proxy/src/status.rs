@@ -22,6 +22,7 @@ use crate::net::names::Names;
 use crate::net::outgoing::Connector;
 use crate::shard::{Command, ShardInput, ShardSnapshot, Shards};
 use crate::store::StoreCounters;
+use crate::users::UserLookups;
 
 /// How long a signalling thread may take to answer.
 const ANSWER_MAX: Duration = Duration::from_secs(2);
@@ -44,6 +45,7 @@ pub(crate) struct Parts {
     pub(crate) names: Names,
     /// What the store has done, if there is one.
     pub(crate) store: Option<Arc<StoreCounters>>,
+    pub(crate) lookups: UserLookups,
     pub(crate) journal: Journal,
     /// `built-in`, or the address of another relay.
     pub(crate) relay_mode: String,
@@ -221,7 +223,9 @@ impl Inspector {
                 calls_answered: gauges.calls_answered,
                 transactions: gauges.server_transactions + gauges.client_transactions,
                 forwarded_requests: gauges.forwarded_requests,
-                waiting: gauges.relay_requests_waiting + gauges.store_requests_waiting,
+                waiting: gauges.relay_requests_waiting
+                    + gauges.store_requests_waiting
+                    + gauges.lookups_waiting,
                 service_sessions: snapshots
                     .shards
                     .iter()

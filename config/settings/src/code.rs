@@ -153,6 +153,8 @@ codes! {
         "SDP passes untouched, so media goes from end to end: browsers and phones, and phones behind different NATs, cannot hear each other.";
     FewRelayCalls = "W016", "the relay has room for fewer calls than are allowed",
         "The built-in relay makes its tables at the start: for `relay.limits.calls`, or for `limits.calls` and an eighth more, 100000 at most. Further calls are refused.";
+    InTheClear = "W018", "secrets are sent without encryption",
+        "Everybody between this machine and the service can read them, and can answer in its place. Use `https://`.";
     KeysInClear = "W020", "media keys travel in the clear",
         "With SDES the keys stand in the SDP, so everybody on the way can listen. Use TLS for signalling as well.";
     CertificateName = "W031", "the certificate is for another name",

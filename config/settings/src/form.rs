@@ -8,6 +8,7 @@ pub(crate) mod number;
 pub(crate) mod quantity;
 pub(crate) mod text;
 pub(crate) mod time;
+pub(crate) mod url;
 
 pub(crate) use address::{address, host, port_range, socket};
 pub(crate) use choice::{choice, choices};

@@ -1,5 +1,6 @@
 //! The gateway's configuration file.
 
+pub(crate) mod found_user;
 pub(crate) mod limits;
 pub(crate) mod listen;
 pub(crate) mod live;
@@ -15,6 +16,7 @@ pub(crate) mod site;
 pub(crate) mod table;
 pub(crate) mod tls;
 pub(crate) mod trunks;
+pub(crate) mod user_source;
 pub(crate) mod users;
 
 mod check;
@@ -23,15 +25,15 @@ mod resolve;
 use std::collections::BTreeMap;
 
 use crate::code::Code;
-use crate::decode::{Decoder, Fault, Form, TextForm, section};
+use crate::decode::{Decoder, Fault, TextForm, section};
 use crate::diagnostic::Diagnostics;
 use crate::environment::{Environment, FlagCheck};
-use crate::form::{choice, numbered, path, section_form};
+use crate::form::{choice, numbered, section_form};
 use crate::load::Loaded;
 use crate::positions::Positions;
 use crate::shape::Shape;
 use crate::source::{FileLimits, Reporter, Source};
-use crate::tree::{self, Kind, Node};
+use crate::tree;
 use crate::written::Written;
 
 use self::limits::LimitSettings;
@@ -49,6 +51,7 @@ use self::service::{
 use self::site::SiteSettings;
 use self::tls::TlsSettings;
 use self::trunks::{Trunk, TrunkKeys, trunks};
+use self::user_source::{UserSource, UserSourceForm, UserSourceKeys};
 use self::users::{User, UserKeys, users};
 
 /// Everything that a configuration file of the gateway says, checked and with every default filled in.
@@ -64,8 +67,8 @@ pub struct GatewaySettings {
     pub trusted_proxies: ProxySettings,
     /// Users by login name, from `users` and from the table of `user_source`.
     pub users: BTreeMap<String, User>,
-    /// The user table, if there is one; its users are in [`users`](Self::users) already.
-    pub user_source: Option<String>,
+    /// Where further users are. Those of a table are in [`users`](Self::users) already.
+    pub user_source: Option<UserSource>,
     /// Rules for dialled numbers, first match first.
     pub routes: Vec<Route>,
     /// Carriers and other exchanges, in the order of the file.
@@ -123,8 +126,8 @@ section! {
         trusted_proxies: ProxySettings = default(section_form::<ProxySettings>(), "{}");
         /// Who may register and call, by login name.
         users: Vec<(String, UserKeys)> = default(users(), "{}");
-        /// Further users in a file of their own.
-        user_source: Option<String> = default(UserSourceForm, "none");
+        /// Further users: in a table, in a database, or asked of a service.
+        user_source: Option<UserSourceKeys> = default(UserSourceForm, "none");
         /// Which number goes where; the first rule that matches takes the call.
         routes: Vec<(usize, Route)> = default(
             routes(),
@@ -223,56 +226,5 @@ impl TextForm for VersionForm {
 
     fn plain_only(&self) -> bool {
         true
-    }
-}
-
-section! {
-    /// A file with users.
-    pub(crate) struct UserSourceKeys {
-        /// CSV file with a header line; its columns are described below.
-        file: String = required(path());
-    }
-}
-
-/// `none`, or a map with `file`.
-pub(crate) struct UserSourceForm;
-
-/// The word form of [`UserSourceForm`].
-struct UserSourceWord;
-
-impl Form for UserSourceForm {
-    type Value = Option<String>;
-
-    fn decode(&self, node: &Node, decoder: &mut Decoder<'_>) -> Option<Option<String>> {
-        match &node.kind {
-            Kind::Map(_) => decoder
-                .section::<UserSourceKeys>(node)
-                .map(|keys| Some(keys.file)),
-            Kind::Scalar { .. } | Kind::Null | Kind::Refused | Kind::List(_) => {
-                UserSourceWord.decode(node, decoder)
-            }
-        }
-    }
-
-    fn shape(&self) -> Shape {
-        Shape::OneOf(vec![
-            Shape::Word("none"),
-            section_form::<UserSourceKeys>().shape(),
-        ])
-    }
-}
-
-impl TextForm for UserSourceWord {
-    type Value = Option<String>;
-
-    fn parse(&self, text: &str) -> Result<Option<String>, Fault> {
-        match text {
-            "none" => Ok(None),
-            _ => Err(Fault::bad().help(format!("write `{{ file: {text} }}`"))),
-        }
-    }
-
-    fn shape(&self) -> Shape {
-        Form::shape(&UserSourceForm)
     }
 }

@@ -55,6 +55,7 @@ pub use self::environment::{Environment, FixedEnvironment, FlagCheck, FlagProble
 pub use self::form::address::PortRange;
 pub use self::form::network::Network;
 pub use self::form::quantity::Rate;
+pub use self::gateway::found_user::UserDefaults;
 pub use self::gateway::limits::LimitSettings;
 pub use self::gateway::listen::{AdvertisedHost, Listener, Scheme};
 pub use self::gateway::live::RESTART_KEYS;
@@ -77,7 +78,8 @@ pub use self::gateway::trunks::{
     Account, LoginKeys, MediaEncryption, NumberFormat, ProxyUri, RegisterKeys, Trunk, TrunkKeys,
     TrunkTransport,
 };
-pub use self::gateway::users::{Algorithm, Credentials, Profile, Transport, User};
+pub use self::gateway::user_source::{LookupPlace, UserLookup, UserSource};
+pub use self::gateway::users::{Algorithm, Credentials, Ha1, Profile, Transport, User};
 pub use self::gateway::{GatewaySettings, load_gateway};
 pub use self::listener::Layer;
 pub use self::load::Loaded;

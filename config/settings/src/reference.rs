@@ -145,7 +145,7 @@ fn reload(page: &mut String) {
 
 fn user_table(page: &mut String) {
     page.push_str(
-        "\n## The user table of `user_source`\n\nA CSV file (RFC 4180, UTF-8, commas) whose first line names the columns. Each user stands either there or under\n`users`. The file is read at start and at reload.\n\n| column | meaning |\n|---|---|\n",
+        "\n## The user table of `user_source`\n\nA CSV file (RFC 4180, UTF-8, commas) whose first line names the columns. Each user stands either there or under\n`users`. The file is read at start and at reload. A database that `sqlite` names has the same columns.\n\n| column | meaning |\n|---|---|\n",
     );
     for (name, meaning) in COLUMNS {
         let _ = writeln!(page, "| `{name}` | {} |", cell(meaning));

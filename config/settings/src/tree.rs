@@ -165,6 +165,10 @@ fn mask_secrets(node: &Node, source: &mut Source) {
             }
         }
         Kind::List(items) => items.iter().for_each(|item| mask_secrets(item, source)),
+        // A URL with a user and a password, which no key takes.
+        Kind::Scalar { text, .. } if text.split_once("://").is_some_and(|(_, rest)| rest.contains('@')) => {
+            mask_all(node, source);
+        }
         Kind::Null | Kind::Refused | Kind::Scalar { .. } => {}
     }
 }

@@ -137,6 +137,10 @@ impl Authenticator {
             return Err(AuthFailure::OtherUri);
         }
         let verdict = self.nonces.verify(&credentials.nonce, unix);
+        if let NonceVerdict::Forged = verdict {
+            // Perhaps the sender's address is, too, so this is nobody's wrong password.
+            return Err(AuthFailure::Forged);
+        }
         let user = prove(&credentials, request, users).ok_or_else(|| AuthFailure::WrongSecret {
             name: credentials.username.clone().into_owned(),
         })?;
@@ -154,7 +158,7 @@ impl Authenticator {
             }
         }
         Ok(Authenticated {
-            user: user.clone(),
+            user,
             line: Some(found.header.index()),
         })
     }
@@ -171,7 +175,7 @@ impl Authenticator {
         if !config.trusts(ip) {
             return None;
         }
-        let user = users.get(name?)?.clone();
+        let user = users.get(name?)?;
         let found = Credentials::find(request, asking.credentials_header(), realm).and_then(Result::ok);
         let line = found.map(|found| found.header.index());
         Some(Authenticated { user, line })
@@ -181,6 +185,27 @@ impl Authenticator {
     pub fn claimed_user(request: &Message, asking: Asking, realm: &str) -> Option<String> {
         let found = Credentials::find(request, asking.credentials_header(), realm)?.ok()?;
         Some(found.credentials.username.into_owned())
+    }
+
+    /// The same, if they come with a nonce of ours: then their sender has heard an answer of ours.
+    pub fn claimed_with_own_nonce(
+        &self,
+        request: &Message,
+        asking: Asking,
+        realm: &str,
+        unix: Duration,
+    ) -> Option<String> {
+        let found = Credentials::find(request, asking.credentials_header(), realm)?.ok()?;
+        match self.nonces.verify(&found.credentials.nonce, unix) {
+            NonceVerdict::Fresh(_) | NonceVerdict::Stale(_) => Some(found.credentials.username.into_owned()),
+            NonceVerdict::Forged => None,
+        }
+    }
+
+    /// Whether the password is right, whatever else may be wrong. Uses up no nonce.
+    pub fn is_proven(&self, request: &Message, asking: Asking, realm: &str, users: &Users) -> bool {
+        let found = Credentials::find(request, asking.credentials_header(), realm).and_then(Result::ok);
+        found.is_some_and(|found| prove(&found.credentials, request, users).is_some())
     }
 
     /// The values of the challenge headers, in their order. `unique` is any number that no other challenge gets.
@@ -232,10 +257,11 @@ impl AuthConfig {
 }
 
 /// The user whose secret the credentials prove. Takes the same time for a name that is nobody's.
-fn prove<'u>(credentials: &Credentials<'_>, request: &Message, users: &'u Users) -> Option<&'u Arc<User>> {
+fn prove(credentials: &Credentials<'_>, request: &Message, users: &Users) -> Option<Arc<User>> {
     let user = users.get(&credentials.username);
     let nobody = Ha1::unknown_user(credentials.algorithm);
     let secret = user
+        .as_ref()
         .and_then(|user| user.secret(credentials.algorithm))
         .unwrap_or(&nobody);
     let method = request.method()?;

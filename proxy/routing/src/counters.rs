@@ -23,6 +23,8 @@ pub struct Counters {
     pub requests_over_rate: u64,
     /// Passwords not looked at because too many before were wrong.
     pub passwords_paused: u64,
+    /// Requests that waited for a source of users.
+    pub lookups: u64,
     /// Calls begun.
     pub calls: u64,
     /// Calls answered.
@@ -69,6 +71,7 @@ impl std::ops::Add for Counters {
             refusals: self.refusals + other.refusals,
             requests_over_rate: self.requests_over_rate + other.requests_over_rate,
             passwords_paused: self.passwords_paused + other.passwords_paused,
+            lookups: self.lookups + other.lookups,
             calls: self.calls + other.calls,
             calls_answered: self.calls_answered + other.calls_answered,
             calls_over_limit: self.calls_over_limit + other.calls_over_limit,

@@ -53,6 +53,7 @@ mod config;
 mod context;
 mod counters;
 mod date;
+mod directory;
 mod flags;
 mod gruu;
 mod guard;
@@ -76,6 +77,7 @@ pub use self::config::{
     AuthConfig, Config, ForeignDomains, Limits, Listener, Redirects, RegistrarTimes, Times, UdpToTcp,
 };
 pub use self::counters::{Counters, Reasons};
+pub use self::directory::{Answer, Directory, DirectoryLimits};
 pub use self::flags::{Flag, Flags};
 pub use self::guard::{Guard, GuardLimits, Rate};
 pub use self::location::{Binding, Bindings, Location};

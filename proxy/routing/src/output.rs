@@ -63,6 +63,14 @@ pub enum Output {
         /// Where.
         remote: SocketAddr,
     },
+    /// Ask the source of users for these names, put its answers into the [`Directory`](crate::Directory), then call
+    /// [`handle_looked_up`](crate::Proxy::handle_looked_up).
+    LookUp {
+        /// To be given back.
+        ticket: Ticket,
+        /// The names, none twice.
+        names: Vec<String>,
+    },
     /// Something happened that people or counters may care about.
     Event(Event),
 }

@@ -1,5 +1,6 @@
 //! One shard of the proxy: its inputs and where they go.
 
+mod admitted;
 mod answer;
 mod arrival;
 mod cancel;
@@ -8,6 +9,7 @@ mod dialog;
 mod forward;
 mod hangup;
 mod hops;
+mod lookup;
 mod register;
 mod relay;
 mod response;
@@ -30,6 +32,7 @@ use viaduct_resolve::Failure;
 use viaduct_sip::{Message, ParseError, Transport};
 use viaduct_txn::{self as txn, ClientId, ConnId, Flow, Layer, ServerId, Timers};
 
+use self::lookup::LookupWaits;
 use self::register::PendingRegister;
 use self::relay::{Forgotten, RelayUse};
 use self::upkeep::Upkeep;
@@ -106,6 +109,7 @@ pub struct Proxy {
     relay_waits: HashMap<Ticket, RelayUse>,
     forgotten: HashMap<(CallKey, LegId), Forgotten>,
     store_waits: HashMap<Ticket, PendingRegister>,
+    lookup_waits: LookupWaits,
     resolve_waits: HashMap<Ticket, (ContextId, usize)>,
     tickets: u64,
     alarms: Timers<Alarm>,
@@ -174,6 +178,7 @@ impl Proxy {
             relay_waits: HashMap::new(),
             forgotten: HashMap::new(),
             store_waits: HashMap::new(),
+            lookup_waits: LookupWaits::default(),
             resolve_waits: HashMap::new(),
             tickets: 0,
             alarms: Timers::default(),
@@ -258,6 +263,13 @@ impl Proxy {
         if !self.trunk_resolved(now, ticket, &found) {
             self.next_hop_resolved(now, ticket, found);
         }
+        self.drain_layer(now);
+    }
+
+    /// The source was asked for the names of a ticket: what it said is in the [`Directory`](crate::Directory). A name
+    /// that is not there could not be asked for.
+    pub fn handle_looked_up(&mut self, now: Instant, ticket: Ticket) {
+        self.users_looked_up(now, ticket);
         self.drain_layer(now);
     }
 
@@ -362,6 +374,7 @@ impl Proxy {
             relay_requests_waiting: self.relay_waits.len(),
             store_requests_waiting: self.store_waits.len(),
             names_waiting: self.resolve_waits.len(),
+            lookups_waiting: self.lookup_waits.len(),
         }
     }
 
@@ -409,7 +422,7 @@ impl Proxy {
 
     /// Requests that wait for somebody else have a bound.
     fn is_waiting_room_full(&self) -> bool {
-        self.relay_waits.len() + self.store_waits.len() + self.resolve_waits.len()
+        self.relay_waits.len() + self.store_waits.len() + self.resolve_waits.len() + self.lookup_waits.len()
             >= self.config.limits.requests_waiting_max
     }
 
@@ -449,6 +462,8 @@ pub struct Gauges {
     pub store_requests_waiting: usize,
     /// Requests whose next hop is being looked up.
     pub names_waiting: usize,
+    /// Requests that wait for the source of users.
+    pub lookups_waiting: usize,
 }
 
 impl std::ops::Add for Gauges {
@@ -464,6 +479,7 @@ impl std::ops::Add for Gauges {
             relay_requests_waiting: self.relay_requests_waiting + other.relay_requests_waiting,
             store_requests_waiting: self.store_requests_waiting + other.store_requests_waiting,
             names_waiting: self.names_waiting + other.names_waiting,
+            lookups_waiting: self.lookups_waiting + other.lookups_waiting,
         }
     }
 }

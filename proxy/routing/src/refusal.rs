@@ -129,6 +129,9 @@ pub enum Refusal {
     /// The relay does not answer, or cannot take the call.
     #[error("Media relay unavailable")]
     RelayUnavailable,
+    /// The source of users does not answer.
+    #[error("User data unavailable")]
+    UsersUnavailable,
     /// The store could not be written.
     #[error("Registration could not be stored")]
     StoreFailed,
@@ -160,6 +163,7 @@ impl Refusal {
             | Self::Draining
             | Self::NoTrunk(_)
             | Self::RelayUnavailable
+            | Self::UsersUnavailable
             | Self::Paused { .. }
             | Self::TooFast => StatusCode::SERVICE_UNAVAILABLE,
             // A 503 would make the caller avoid this proxy, not the one behind it (RFC 3261 section 16.7, step 6).
@@ -222,6 +226,7 @@ impl Refusal {
             Self::UserBusy => "user_busy",
             Self::Overload(_) => "overload",
             Self::RelayUnavailable => "relay_unavailable",
+            Self::UsersUnavailable => "users_unavailable",
             Self::StoreFailed => "store_failed",
             Self::Unreachable => "unreachable",
             Self::Unresolved(_) => "unresolved",
@@ -249,6 +254,7 @@ impl Refusal {
             Self::Overload(_)
             | Self::NoTrunk(_)
             | Self::RelayUnavailable
+            | Self::UsersUnavailable
             | Self::Register(RegisterRefusal::Full)
             | Self::Unresolved(Failure::Busy) => Some(5),
             _ => None,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use viaduct_sip::Transport;
 use viaduct_sip::digest::{Algorithm, Ha1};
 
+use crate::Directory;
 use crate::media::Profile;
 
 /// The algorithms that one user is challenged with, in the order of the headers.
@@ -68,39 +69,49 @@ impl User {
     }
 }
 
-/// All accounts, by name.
+/// All accounts, by name: those that the configuration lists, and those that a source has told of.
 #[derive(Debug, Clone, Default)]
-pub struct Users(HashMap<String, Arc<User>>);
+pub struct Users {
+    listed: HashMap<String, Arc<User>>,
+    directory: Option<Arc<Directory>>,
+}
 
 impl Users {
-    /// The account of this name.
-    pub fn get(&self, name: &str) -> Option<&Arc<User>> {
-        self.0.get(name)
+    /// The same accounts, and behind them those of a source.
+    #[must_use]
+    pub fn with_directory(mut self, directory: Arc<Directory>) -> Self {
+        self.directory = Some(directory);
+        self
     }
 
-    /// Every account, in no order.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<User>> {
-        self.0.values()
+    /// The account of this name, as far as it is known.
+    pub fn get(&self, name: &str) -> Option<Arc<User>> {
+        match (self.listed.get(name), &self.directory) {
+            (Some(user), _) => Some(user.clone()),
+            (None, Some(directory)) => directory.get(name),
+            (None, None) => None,
+        }
     }
 
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.0.len()
+    /// The source's answers, when it is the source that knows of this name.
+    pub fn directory_of(&self, name: &str) -> Option<&Directory> {
+        self.directory
+            .as_deref()
+            .filter(|_| !self.listed.contains_key(name))
     }
 
-    /// True when there is none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// Every account that the configuration lists, in no order.
+    pub fn listed(&self) -> impl Iterator<Item = &Arc<User>> {
+        self.listed.values()
     }
 }
 
 impl FromIterator<User> for Users {
     fn from_iter<I: IntoIterator<Item = User>>(users: I) -> Self {
-        Self(
-            users
-                .into_iter()
-                .map(|user| (user.name.clone(), Arc::new(user)))
-                .collect(),
-        )
+        let listed = users.into_iter().map(|user| (user.name.clone(), Arc::new(user)));
+        Self {
+            listed: listed.collect(),
+            directory: None,
+        }
     }
 }

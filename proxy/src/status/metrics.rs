@@ -68,6 +68,7 @@ impl Moment {
         let (opened_now, opened) = parts.connector.snapshot();
         let names = parts.names.snapshot();
         let (sip, all) = parts.conns.len();
+        let (lookups, directory) = (parts.lookups.counters(), parts.lookups.directory());
         let config = parts.condition.config();
         let mut moment = Self {
             counters: vec![
@@ -339,6 +340,31 @@ impl Moment {
                     of_store(|c| &c.refused),
                 ),
                 (
+                    "lookups",
+                    "Requests that waited for the user source",
+                    counters.lookups,
+                ),
+                (
+                    "user_source_questions",
+                    "Questions to the user source",
+                    read(&lookups.asked),
+                ),
+                (
+                    "user_source_failures",
+                    "Questions that the user source did not answer well",
+                    read(&lookups.failed),
+                ),
+                (
+                    "user_source_refused",
+                    "Requests not taken because too many waited for the user source",
+                    read(&lookups.refused),
+                ),
+                (
+                    "user_source_forgotten",
+                    "Answers forgotten because of user_source.entries",
+                    directory.as_ref().map_or(0, |directory| directory.forgotten()),
+                ),
+                (
                     "log_lines_lost",
                     "Events not written to the log",
                     parts.journal.lost(),
@@ -413,6 +439,11 @@ impl Moment {
                     opened_now as u64,
                 ),
                 ("dns_cached", "Answers of DNS that are kept", names.cached as u64),
+                (
+                    "user_source_entries",
+                    "Answers of the user source that are remembered",
+                    directory.as_ref().map_or(0, |directory| directory.len() as u64),
+                ),
                 ("sip_connections", "Open SIP connections", sip as u64),
                 ("connections", "Connections of every kind", all as u64),
             ],

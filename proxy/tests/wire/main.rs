@@ -32,3 +32,4 @@ mod restarts;
 mod samples;
 mod start_and_end;
 mod tls;
+mod user_source;

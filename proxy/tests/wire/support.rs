@@ -10,6 +10,7 @@ pub(crate) mod media;
 pub(crate) mod phone;
 pub(crate) mod program;
 pub(crate) mod server;
+pub(crate) mod service;
 pub(crate) mod socket;
 pub(crate) mod websocket;
 pub(crate) mod wire;

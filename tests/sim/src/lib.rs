@@ -31,6 +31,7 @@ mod end;
 mod names;
 mod relay;
 mod sdp;
+mod source;
 mod world;
 
 pub use self::dialog::Dialog;
@@ -38,4 +39,5 @@ pub use self::end::EndId;
 pub use self::names::Names;
 pub use self::relay::{Asked, Mood, ScriptedRelay};
 pub use self::sdp::{BROWSER_ANSWER, BROWSER_OFFER, PHONE_ANSWER, PHONE_OFFER, body_of, says};
+pub use self::source::UserSource;
 pub use self::world::{PASSWORD, World};

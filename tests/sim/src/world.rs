@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use viaduct_routing::{
-    Authenticator, CallCounts, Config, Event, Guard, GuardLimits, Listener, Location, Output, Proxy,
-    RelayFailure, Shard, Shared, Ticket, User, Users, WallClock,
+    Authenticator, CallCounts, Config, Directory, DirectoryLimits, Event, Guard, GuardLimits, Listener,
+    Location, Output, Proxy, RelayFailure, Shard, Shared, Ticket, User, Users, WallClock,
 };
 use viaduct_sip::digest::{Algorithm, Answer, Challenge, Ha1};
 use viaduct_sip::{
@@ -16,7 +16,7 @@ use viaduct_sip::{
 use viaduct_txn::{ConnId, Flow, Hop};
 
 use crate::end::End;
-use crate::{Asked, Dialog, EndId, Mood, Names, ScriptedRelay};
+use crate::{Asked, Dialog, EndId, Mood, Names, ScriptedRelay, UserSource};
 
 /// Everybody's password.
 pub const PASSWORD: &str = "secret";
@@ -57,6 +57,8 @@ pub struct World {
     pub relay: ScriptedRelay,
     /// What names lead to.
     pub names: Names,
+    /// Users who are not in the configuration.
+    pub source: UserSource,
     /// Requests that a slow relay has not answered yet.
     unanswered: VecDeque<(Instant, Ticket, viaduct_ng::Request)>,
     events: Vec<Event>,
@@ -133,11 +135,33 @@ impl World {
             ends: Vec::new(),
             relay: ScriptedRelay::default(),
             names: Names::default(),
+            source: UserSource::default(),
             unanswered: VecDeque::new(),
             events: Vec::new(),
             store_works: true,
             branches: 0,
         }
+    }
+
+    /// A world in which the same users are kept by a source, and none by the configuration.
+    pub fn with_source(change: impl FnOnce(&mut Config)) -> Self {
+        let mut elsewhere = Vec::new();
+        let mut as_configured = None;
+        let mut world = Self::with(|config, users| {
+            change(config);
+            elsewhere = std::mem::take(users);
+            as_configured = Some(config.clone());
+        });
+        let directory = Arc::new(Directory::new(DirectoryLimits::default()));
+        let users = Users::default().with_directory(directory.clone());
+        let config = as_configured.unwrap_or_else(|| Config::new("example.com"));
+        world.proxy.reconfigure(Arc::new(config), Arc::new(users));
+        world.source.directory = Some(directory);
+        world.source.users = elsewhere
+            .into_iter()
+            .map(|user| (user.name.clone(), Arc::new(user)))
+            .collect();
+        world
     }
 
     /// A browser of this user, connected over WebSocket.
@@ -607,6 +631,13 @@ impl World {
                         self.answer_names();
                     }
                 }
+                Output::LookUp { ticket, names } => {
+                    self.source.asked.extend(names.iter().cloned());
+                    self.source.waiting.push((ticket, names));
+                    if !self.source.is_slow {
+                        self.answer_lookups();
+                    }
+                }
                 Output::Dead { transport, remote } => self.names.dead.push((transport, remote)),
                 Output::Relay { ticket, request } => self.ask_relay(ticket, request),
                 Output::Store { ticket, .. } => {
@@ -623,6 +654,23 @@ impl World {
     pub fn let_names_answer(&mut self) {
         self.answer_names();
         self.settle();
+    }
+
+    /// A slow source answers what it was asked.
+    pub fn let_source_answer(&mut self) {
+        self.answer_lookups();
+        self.settle();
+    }
+
+    fn answer_lookups(&mut self) {
+        for (ticket, names) in std::mem::take(&mut self.source.waiting) {
+            for name in names {
+                if let Some(directory) = &self.source.directory {
+                    directory.learn(self.now, &name, self.source.answer(&name));
+                }
+            }
+            self.proxy.handle_looked_up(self.now, ticket);
+        }
     }
 
     fn answer_names(&mut self) {

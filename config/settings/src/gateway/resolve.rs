@@ -15,6 +15,7 @@ use crate::source::{Reporter, looks_secret};
 
 use super::service::ChallengeSettings;
 use super::table::{self, Row};
+use super::user_source::UserSource;
 use super::users::{Credentials, Transport, User, UserKeys, password};
 use super::{GatewayFile, GatewaySettings};
 
@@ -25,6 +26,10 @@ pub(super) fn run(
     environment: &dyn Environment,
     reporter: &mut Reporter,
 ) -> GatewaySettings {
+    let user_source = file
+        .user_source
+        .as_ref()
+        .and_then(|keys| keys.resolve(positions, environment, reporter));
     let users = Users {
         file: &file,
         positions,
@@ -32,7 +37,7 @@ pub(super) fn run(
         reporter,
         list: BTreeMap::new(),
     }
-    .resolve();
+    .resolve(user_source.as_ref());
     let trunks = trunks::resolve(&file, positions, environment, reporter);
     let control_socket = file
         .admin
@@ -44,7 +49,7 @@ pub(super) fn run(
         tls: file.tls,
         trusted_proxies: file.trusted_proxies,
         users,
-        user_source: file.user_source,
+        user_source,
         routes: file.routes.into_iter().map(|(_, route)| route).collect(),
         trunks,
         numbers: file.numbers,
@@ -77,7 +82,7 @@ struct Users<'a> {
 const SECRET_KEYS: [&str; 4] = ["secret_file", "secret_env", "secret", "ha1"];
 
 impl Users<'_> {
-    fn resolve(mut self) -> BTreeMap<String, User> {
+    fn resolve(mut self, source: Option<&UserSource>) -> BTreeMap<String, User> {
         let file = self.file;
         for (login, keys) in &file.users {
             if let Some(credentials) = self.credentials(login, keys) {
@@ -87,7 +92,7 @@ impl Users<'_> {
                 self.list.insert(login.clone(), user);
             }
         }
-        if let Some(path) = &file.user_source {
+        if let Some(UserSource::File(path)) = source {
             self.table(path);
         }
         self.list
@@ -174,7 +179,7 @@ impl Users<'_> {
         }
         // A hash that was given and is wrong has been reported.
         let ha1 = keys.ha1.as_ref()?;
-        if ha1.md5.is_none() && ha1.sha256.is_none() {
+        if ha1.is_empty() {
             if positions.names(&["users", login, "ha1"]).next().is_some() {
                 return None;
             }
@@ -185,10 +190,7 @@ impl Users<'_> {
             self.reporter.report_consequence(diagnostic);
             return None;
         }
-        Some(Credentials::Ha1 {
-            md5: ha1.md5.clone(),
-            sha256: ha1.sha256.clone(),
-        })
+        Some(Credentials::Ha1(ha1.clone().into()))
     }
 
     fn secret(
@@ -233,18 +235,18 @@ impl Users<'_> {
     }
 
     fn table_user(&mut self, row: Row) -> Option<(User, Place)> {
-        let credentials = match (row.secret, row.md5, row.sha256) {
-            (Some(secret), None, None) => Credentials::Password(secret),
-            (None, None, None) => {
+        let credentials = match (row.secret, row.ha1) {
+            (Some(secret), ha1) if ha1.is_empty() => Credentials::Password(secret),
+            (None, ha1) if ha1.is_empty() => {
                 let message = format!("user {} has no secret", quoted(&row.login));
                 let diagnostic = Diagnostic::new(Code::SecretMissing, message)
                     .at(row.place)
-                    .expected("a `secret`, an `ha1_md5` or an `ha1_sha256` that is not empty");
+                    .expected("a `secret` or a hash (`ha1_…`) that is not empty");
                 self.reporter.report(diagnostic);
                 return None;
             }
-            (None, md5, sha256) => Credentials::Ha1 { md5, sha256 },
-            (Some(_), _, _) => {
+            (None, ha1) => Credentials::Ha1(ha1),
+            (Some(_), _) => {
                 let message = format!("user {} has both a password and a hash", quoted(&row.login));
                 self.reporter
                     .report(Diagnostic::new(Code::Exclusive, message).at(row.place));

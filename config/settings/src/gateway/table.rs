@@ -11,7 +11,7 @@ use crate::secret::Secret;
 use crate::source::{FileLimits, Reporter, Source};
 use crate::suggest::did_you_mean;
 
-use super::users::{HexForm, PasswordForm, Profile, Transport, codec, login};
+use super::users::{Ha1, HexForm, PasswordForm, Profile, Transport, codec, login};
 
 /// The columns with their meaning, for the reference page.
 pub(crate) const COLUMNS: &[(&str, &str)] = &[
@@ -25,6 +25,7 @@ pub(crate) const COLUMNS: &[(&str, &str)] = &[
         "HA1 hash for MD5, 32 hex digits of `user:realm:password`.",
     ),
     ("ha1_sha256", "HA1 hash for SHA-256, 64 hex digits."),
+    ("ha1_sha512_256", "HA1 hash for SHA-512-256, 64 hex digits."),
     ("name", "Name to show. Empty: the login name."),
     (
         "devices",
@@ -42,14 +43,16 @@ pub(crate) const COLUMNS: &[(&str, &str)] = &[
     ),
 ];
 
+/// The columns of which each row needs one, and which are never shown.
+const SECRET_COLUMNS: [&str; 4] = ["secret", "ha1_md5", "ha1_sha256", "ha1_sha512_256"];
+
 /// A row of the table: the same values as a user has in the configuration file.
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) login: String,
     pub(crate) place: Place,
     pub(crate) secret: Option<Secret>,
-    pub(crate) md5: Option<Secret>,
-    pub(crate) sha256: Option<Secret>,
+    pub(crate) ha1: Ha1,
     pub(crate) name: Option<String>,
     pub(crate) devices: Option<u32>,
     pub(crate) transports: Vec<Transport>,
@@ -182,7 +185,7 @@ impl Table<'_> {
             columns.iter().any(|column| wanted.contains(&COLUMNS[*column].0))
         };
         let range = cells.first().map_or(0..0, |cell| cell.range.clone());
-        for wanted in [&["user"][..], &["secret", "ha1_md5", "ha1_sha256"]] {
+        for wanted in [&["user"][..], &SECRET_COLUMNS] {
             if good && !has(&self.columns, wanted) {
                 good = false;
                 let message = format!("a column {} is needed", wanted.join(" or "));
@@ -194,7 +197,7 @@ impl Table<'_> {
 
     fn row(&mut self, cells: &[Cell]) -> Option<Row> {
         for (cell, column) in cells.iter().zip(&self.columns) {
-            if matches!(COLUMNS[*column].0, "secret" | "ha1_md5" | "ha1_sha256") {
+            if SECRET_COLUMNS.contains(&COLUMNS[*column].0) {
                 self.reporter.sources[self.index].mask(cell.range.clone());
             }
         }
@@ -223,8 +226,11 @@ impl Table<'_> {
             login,
             place: self.reporter.sources[self.index].place(first),
             secret: self.cell(cells, "secret", &PasswordForm),
-            md5: self.cell(cells, "ha1_md5", &HexForm(32)),
-            sha256: self.cell(cells, "ha1_sha256", &HexForm(64)),
+            ha1: Ha1 {
+                md5: self.cell(cells, "ha1_md5", &HexForm(32)),
+                sha256: self.cell(cells, "ha1_sha256", &HexForm(64)),
+                sha512_256: self.cell(cells, "ha1_sha512_256", &HexForm(64)),
+            },
             name: self.cell(cells, "name", &text("a name of up to 100 bytes", 100)),
             devices: self.cell(cells, "devices", &count(1..=1_000)),
             transports: if transports.is_empty() {
@@ -427,7 +433,7 @@ mod tests {
         );
         let (_, found) = run("user,name\n");
         assert!(
-            found.contains("a column secret or ha1_md5 or ha1_sha256 is needed"),
+            found.contains("a column secret or ha1_md5 or ha1_sha256 or ha1_sha512_256 is needed"),
             "{found}"
         );
     }

@@ -36,23 +36,48 @@ pub struct User {
 pub enum Credentials {
     /// The password itself.
     Password(Secret),
-    /// Hashes of `user:realm:password` in lower-case hex (HA1, RFC 7616 3.4.2), one for each algorithm.
-    Ha1 {
-        /// For MD5.
-        md5: Option<Secret>,
-        /// For SHA-256.
-        sha256: Option<Secret>,
-    },
+    /// Hashes of `user:realm:password` in lower-case hex (HA1, RFC 7616 3.4.2).
+    Ha1(Ha1),
+}
+
+/// Hashes, one for each algorithm that the password can be checked with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ha1 {
+    /// For MD5.
+    pub md5: Option<Secret>,
+    /// For SHA-256.
+    pub sha256: Option<Secret>,
+    /// For SHA-512-256.
+    pub sha512_256: Option<Secret>,
+}
+
+impl Ha1 {
+    /// The hash for `algorithm`, in lower-case hex.
+    #[must_use]
+    pub fn of(&self, algorithm: Algorithm) -> Option<&Secret> {
+        match algorithm {
+            Algorithm::Md5 => self.md5.as_ref(),
+            Algorithm::Sha256 => self.sha256.as_ref(),
+            Algorithm::Sha512_256 => self.sha512_256.as_ref(),
+        }
+    }
+
+    /// True when there is no hash at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        Algorithm::ALL
+            .iter()
+            .all(|&algorithm| self.of(algorithm).is_none())
+    }
 }
 
 impl Credentials {
     /// Whether an answer computed with `algorithm` can be checked.
     #[must_use]
     pub fn supports(&self, algorithm: Algorithm) -> bool {
-        match (self, algorithm) {
-            (Self::Password(_), _) => true,
-            (Self::Ha1 { md5, .. }, Algorithm::Md5) => md5.is_some(),
-            (Self::Ha1 { sha256, .. }, Algorithm::Sha256) => sha256.is_some(),
+        match self {
+            Self::Password(_) => true,
+            Self::Ha1(ha1) => ha1.of(algorithm).is_some(),
         }
     }
 }
@@ -64,6 +89,8 @@ choices! {
         Md5 = "MD5",
         /// The one that is safe to offer alone, where the phones know it.
         Sha256 = "SHA-256",
+        /// As safe, and rarer.
+        Sha512_256 = "SHA-512-256",
     }
 }
 
@@ -133,6 +160,25 @@ section! {
         md5["MD5"]: Option<Secret> = absent(HexForm(32), "no MD5 for this user");
         /// 64 hex digits.
         sha256["SHA-256"]: Option<Secret> = absent(HexForm(64), "no SHA-256 for this user");
+        /// 64 hex digits.
+        sha512_256["SHA-512-256"]: Option<Secret> = absent(HexForm(64), "no SHA-512-256 for this user");
+    }
+}
+
+impl Ha1Keys {
+    /// True when there is no hash at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        Ha1::from(self.clone()).is_empty()
+    }
+}
+
+impl From<Ha1Keys> for Ha1 {
+    fn from(keys: Ha1Keys) -> Self {
+        Self {
+            md5: keys.md5,
+            sha256: keys.sha256,
+            sha512_256: keys.sha512_256,
+        }
     }
 }
 

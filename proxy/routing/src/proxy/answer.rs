@@ -44,7 +44,7 @@ impl Proxy {
                 failure,
                 user,
             } => {
-                let user = user.as_deref().and_then(|name| self.users.get(name)).cloned();
+                let user = user.as_deref().and_then(|name| self.users.get(name));
                 let algorithms = self
                     .config
                     .auth

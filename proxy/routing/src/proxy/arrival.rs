@@ -9,12 +9,13 @@ use viaduct_sip::{Aor, Essentials, Host, Message, Method, ResponseBuilder, Schem
 use viaduct_txn::{Flow, Received, ServerId};
 
 use super::Proxy;
-use super::forward::{BeginCall, Forward};
-use super::targets::{Asked, Dialled, Group};
+use super::admitted::Admitted;
+use super::targets::Group;
 use crate::auth::{Asking, AuthFailure, Authenticated, Authenticator};
 use crate::call_counts::{NoSeat, Seat};
 use crate::calling::Calling;
 use crate::context::CommonEdits;
+use crate::gruu::NotOurs;
 use crate::route::{self, Routing};
 use crate::{Event, Refusal, User};
 
@@ -24,6 +25,8 @@ pub(super) struct Arrival<'m> {
     pub(super) flow: Flow,
     pub(super) request: &'m Message,
     pub(super) essentials: Essentials<'m>,
+    /// It was here before, and waited until its sender was looked up.
+    pub(super) has_waited: bool,
 }
 
 impl Proxy {
@@ -52,6 +55,7 @@ impl Proxy {
                     flow,
                     request,
                     essentials,
+                    has_waited: false,
                 };
                 if let Err(refusal) = self.admit(now, &arrival) {
                     self.refuse(now, server, flow, &refusal);
@@ -60,7 +64,7 @@ impl Proxy {
         }
     }
 
-    fn admit(&mut self, now: Instant, arrival: &Arrival<'_>) -> Result<(), Refusal> {
+    pub(super) fn admit(&mut self, now: Instant, arrival: &Arrival<'_>) -> Result<(), Refusal> {
         let Arrival {
             request, essentials, ..
         } = arrival;
@@ -71,7 +75,8 @@ impl Proxy {
             return self.forward_in_dialog(now, arrival, &routing);
         }
         let trunk = self.trunk_at(arrival.flow);
-        if trunk.is_none() && !self.guard.admit(now, arrival.flow.remote.ip()) {
+        let is_limited = trunk.is_none() && !arrival.has_waited;
+        if is_limited && !self.guard.admit(now, arrival.flow.remote.ip()) {
             self.counters.requests_over_rate += 1;
             return Err(Refusal::TooFast);
         }
@@ -83,6 +88,9 @@ impl Proxy {
         let uri = Uri::parse(text).map_err(|_| Refusal::BadHeader("Request-URI"))?;
         if let Scheme::Other(_) = uri.scheme() {
             return Err(Refusal::BadScheme);
+        }
+        if trunk.is_none() && !arrival.has_waited && self.waits_for_sender(now, arrival)? {
+            return Ok(());
         }
         let is_ours = uri
             .host()
@@ -153,64 +161,37 @@ impl Proxy {
             flow,
             request,
             essentials,
+            ..
         } = arrival;
         let who = self.authenticate_caller(now, arrival)?;
         let method = essentials.cseq.method;
         let dialled = dialled(uri, method)?;
-        let gruu = self.gruus.read(uri);
+        let gruu = self.gruus.read(uri).transpose();
+        let gruu = gruu.map_err(|NotOurs| Refusal::UnknownUser)?;
         let is_own = gruu.is_none() && dialled == who.user().name;
         if matches!(method, Method::Subscribe | Method::Publish) && is_own {
             // A phone that asks for its own voice mail or presence: nobody here keeps either.
             return Err(Refusal::BadEvent);
         }
-        let number = self.config.numbers.normalise(&dialled);
-        let caller = Calling::User(Arc::clone(who.user()));
-        let wanted = Dialled {
-            number: &number,
-            dialled: &dialled,
-            caller: &caller,
-            request,
-        };
-        let asked = Asked {
-            serially: method == Method::Invite,
-            secure: uri.is_sips(),
-        };
-        let targets = match gruu {
-            Some(wanted) => self.gruu_targets(now, wanted, asked.secure)?,
-            None => self.targets(now, &wanted, asked)?,
-        };
-        let breadth = self.breadth(request, &targets)?;
-        let edits = CommonEdits {
-            own_routes: routing.own,
-            drop_last_route: routing.strict.is_some(),
-            credentials_line: who.line(),
-            record_route: method.makes_dialog(),
-            strict_next: false,
-            headers: viaduct_trunk::between_users().into(),
-        };
-        let seat = (method == Method::Invite)
-            .then(|| self.seat(who.user()))
-            .transpose()?;
-        let forward = Forward {
+        let admitted = Admitted {
             server: *server,
             flow: *flow,
             request: (*request).clone(),
-            edits,
-            breadth: Some(breadth),
+            caller: Calling::User(Arc::clone(who.user())),
+            number: self.config.numbers.normalise(&dialled),
+            dialled,
+            gruu,
+            secure: uri.is_sips(),
+            edits: CommonEdits {
+                own_routes: routing.own,
+                drop_last_route: routing.strict.is_some(),
+                credentials_line: who.line(),
+                record_route: method.makes_dialog(),
+                strict_next: false,
+                headers: viaduct_trunk::between_users().into(),
+            },
         };
-        match seat {
-            Some(seat) => {
-                let begin = BeginCall {
-                    caller,
-                    dialled,
-                    seat,
-                    channel: None,
-                };
-                self.begin_call(now, forward, begin, targets);
-            }
-            None => self.forward(now, forward, targets),
-        }
-        Ok(())
+        self.send_on(now, admitted)
     }
 
     /// Every request outside a dialog must be some user's own (RFC 3261 section 22.3).

@@ -18,17 +18,24 @@ impl Proxy {
         cancel: ServerId,
         invite: Option<ServerId>,
     ) {
-        let Some(context) = invite.and_then(|invite| self.by_server.get(&invite)).copied() else {
+        let context = invite.and_then(|invite| self.by_server.get(&invite)).copied();
+        let looked_up = invite.filter(|&invite| self.is_looked_up(invite));
+        if context.is_none() && looked_up.is_none() {
             return self.refuse(now, cancel, flow, &Refusal::NothingToCancel);
-        };
+        }
         let Some(request) = self.layer.server_request(cancel).cloned() else {
             return;
         };
         // Answered at once, whatever becomes of the INVITE.
         let answer = self.answer_builder(&request, flow, StatusCode::OK);
         self.respond(now, cancel, StatusCode::OK, answer);
-        let reason = request.text(HeaderName::Reason).map(Arc::from);
-        self.cancel_context(now, context, reason.as_ref());
+        if let Some(invite) = looked_up {
+            self.cancel_looked_up(now, invite);
+        }
+        if let Some(context) = context {
+            let reason = request.text(HeaderName::Reason).map(Arc::from);
+            self.cancel_context(now, context, reason.as_ref());
+        }
     }
 
     /// Cancels every branch of a request that has no final answer.

@@ -9,9 +9,9 @@ use viaduct_trunk::{CallerId, CseqMap, FailPolicy, Line, Unanswered};
 use viaduct_txn::Flow;
 
 use super::Proxy;
+use super::admitted::Admitted;
 use super::arrival::Arrival;
-use super::forward::{BeginCall, Forward};
-use super::targets::{Asked, Dialled};
+use super::targets::Dialled;
 use crate::Refusal;
 use crate::body::SdpPart;
 use crate::call::LegId;
@@ -48,6 +48,7 @@ impl Proxy {
             flow,
             request,
             essentials,
+            ..
         } = arrival;
         let dialled = called_by(line, request, uri).ok_or(Refusal::UnknownUser)?;
         let number = line.trunk().arriving(&self.config.numbers, &dialled);
@@ -55,25 +56,16 @@ impl Proxy {
             line.count(|counters| counters.foreign_numbers += 1);
             return Err(Refusal::UnknownUser);
         }
-        let caller = Calling::Trunk(line.clone());
-        let wanted = Dialled {
-            number: &number,
-            dialled: &dialled,
-            caller: &caller,
-            request,
-        };
         let method = essentials.cseq.method;
-        let is_invite = method == Method::Invite;
-        let asked = Asked {
-            serially: is_invite,
-            secure: uri.is_sips(),
-        };
-        let targets = self.targets(now, &wanted, asked)?;
-        let breadth = self.breadth(request, &targets)?;
-        let forward = Forward {
+        let admitted = Admitted {
             server: *server,
             flow: *flow,
             request: (*request).clone(),
+            caller: Calling::Trunk(line.clone()),
+            number,
+            dialled,
+            gruu: None,
+            secure: uri.is_sips(),
             edits: CommonEdits {
                 own_routes: routing.own,
                 drop_last_route: routing.strict.is_some(),
@@ -82,23 +74,8 @@ impl Proxy {
                 strict_next: false,
                 headers: viaduct_trunk::from_trunk(request),
             },
-            breadth: Some(breadth),
         };
-        if !is_invite {
-            self.forward(now, forward, targets);
-            return Ok(());
-        }
-        let channel = line.take_in(now)?;
-        let seat = self.call_counts.take_for_trunk(&self.config.limits);
-        let seat = seat.map_err(|no_seat| self.no_seat(no_seat))?;
-        let begin = BeginCall {
-            caller,
-            dialled: number,
-            seat,
-            channel: Some(channel),
-        };
-        self.begin_call(now, forward, begin, targets);
-        Ok(())
+        self.send_on(now, admitted)
     }
 
     /// A trunk as the target of a request. `None` for one that nothing can be sent to, or not securely where it must be.

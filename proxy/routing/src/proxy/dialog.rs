@@ -46,6 +46,7 @@ impl Proxy {
             flow,
             request,
             essentials,
+            ..
         } = arrival;
         let method = essentials.cseq.method;
         // Only a dialog that was made through here has our Route. There is no other way in: a request that comes

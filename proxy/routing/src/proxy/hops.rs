@@ -32,6 +32,7 @@ impl Proxy {
             flow,
             request,
             essentials,
+            ..
         } = arrival;
         let method = essentials.cseq.method;
         if self.config.foreign_domains == ForeignDomains::Deny || method == Method::Register {

@@ -33,6 +33,7 @@ impl Proxy {
             flow,
             request,
             essentials,
+            ..
         } = arrival;
         let to = request
             .to()

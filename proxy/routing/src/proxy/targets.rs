@@ -9,10 +9,11 @@ use viaduct_sip::{Message, Uri};
 use viaduct_trunk::FailPolicy;
 use viaduct_txn::Hop;
 
+use super::admitted::Admitted;
 use super::{Proxy, SERVICE_FLOW};
 use crate::calling::Calling;
 use crate::context::{Target, Way};
-use crate::gruu::{Device, NotOurs, Wanted};
+use crate::gruu::{Device, Wanted};
 use crate::location::{Binding, Bindings};
 use crate::{Destination, Refusal, Ring, Rule, Service, User};
 
@@ -66,7 +67,7 @@ impl Proxy {
             match destination {
                 Destination::Service(service) => found.push(vec![(Q_MAX, self.service_target(*service))]),
                 Destination::User(name) => {
-                    let Some(user) = self.users.get(name).map(Arc::clone) else {
+                    let Some(user) = self.users.get(name) else {
                         continue;
                     };
                     is_known = true;
@@ -101,12 +102,11 @@ impl Proxy {
     pub(super) fn gruu_targets(
         &self,
         now: Instant,
-        wanted: Result<Wanted, NotOurs>,
+        wanted: &Wanted,
         secure: bool,
     ) -> Result<Vec<Group>, Refusal> {
-        let wanted = wanted.map_err(|NotOurs| Refusal::UnknownUser)?;
         let user = self.users.get(&wanted.user).ok_or(Refusal::UnknownUser)?;
-        let bindings = self.bindings_of_device(now, &wanted);
+        let bindings = self.bindings_of_device(now, wanted);
         if bindings.is_empty() {
             return Err(match wanted.device {
                 Device::Instance(_) => Refusal::NotRegistered,
@@ -114,7 +114,7 @@ impl Proxy {
                 Device::Marked { .. } => Refusal::UnknownUser,
             });
         }
-        let mut ranked = self.targets_of(bindings, user, secure);
+        let mut ranked = self.targets_of(bindings, &user, secure);
         ranked.truncate(1);
         if ranked.is_empty() {
             return Err(Refusal::NotRegistered);
@@ -154,6 +154,27 @@ impl Proxy {
         let mut bindings = self.location.lookup(&aor, now);
         bindings.retain(|binding| self.gruus.is_of(&wanted.device, binding));
         bindings
+    }
+
+    /// The users whom a request is for, none twice.
+    pub(super) fn callees(&self, admitted: &Admitted) -> Vec<String> {
+        if let Some(wanted) = &admitted.gruu {
+            return vec![wanted.user.clone()];
+        }
+        let caller = admitted.caller.as_caller();
+        let mut names = match self.config.routes.find(&admitted.number, caller) {
+            Some((_, rule)) => rule
+                .targets(caller)
+                .filter_map(|target| match target {
+                    Destination::User(name) => Some(name.clone()),
+                    Destination::Service(_) | Destination::Trunk(_) => None,
+                })
+                .collect(),
+            None => vec![admitted.number.clone(), admitted.dialled.clone()],
+        };
+        names.sort_unstable();
+        names.dedup();
+        names
     }
 
     /// The user that a number names when no rule takes it: by the number itself, or by what was dialled.

@@ -1,0 +1,114 @@
+//! A request whose sender is known, on its way to somebody of ours or out through a trunk.
+
+use std::time::Instant;
+
+use viaduct_sip::{Message, Method};
+use viaduct_txn::{Flow, ServerId};
+
+use super::Proxy;
+use super::forward::{BeginCall, Forward};
+use super::targets::{Asked, Dialled, Group};
+use crate::Refusal;
+use crate::calling::Calling;
+use crate::context::CommonEdits;
+use crate::gruu::Wanted;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Admitted {
+    pub(super) server: ServerId,
+    pub(super) flow: Flow,
+    pub(super) request: Message,
+    pub(super) caller: Calling,
+    /// The number as routes see it.
+    pub(super) number: String,
+    /// What was dialled.
+    pub(super) dialled: String,
+    /// The one device that it is for.
+    pub(super) gruu: Option<Wanted>,
+    /// It must reach its end over secure connections only.
+    pub(super) secure: bool,
+    pub(super) edits: CommonEdits,
+}
+
+impl Proxy {
+    /// Sends a request where it is for, as soon as everybody whom it is for is known.
+    pub(super) fn send_on(&mut self, now: Instant, admitted: Admitted) -> Result<(), Refusal> {
+        match self.waits_for_callees(now, admitted)? {
+            Some(admitted) => self.ring(now, admitted),
+            None => Ok(()),
+        }
+    }
+
+    /// Sends a request where it is for.
+    pub(super) fn ring(&mut self, now: Instant, admitted: Admitted) -> Result<(), Refusal> {
+        let is_invite = admitted.request.method() == Some(Method::Invite);
+        let targets = self
+            .targets_for(now, &admitted, is_invite)
+            .map_err(|refusal| match refusal {
+                Refusal::UnknownUser if self.is_unavailable(now, &admitted) => Refusal::UsersUnavailable,
+                other => other,
+            })?;
+        let breadth = self.breadth(&admitted.request, &targets)?;
+        let Admitted {
+            server,
+            flow,
+            request,
+            caller,
+            number,
+            dialled,
+            edits,
+            ..
+        } = admitted;
+        let forward = Forward {
+            server,
+            flow,
+            request,
+            edits,
+            breadth: Some(breadth),
+        };
+        if !is_invite {
+            self.forward(now, forward, targets);
+            return Ok(());
+        }
+        let (seat, channel, dialled) = match &caller {
+            Calling::User(user) => (self.seat(user)?, None, dialled),
+            Calling::Trunk(line) => {
+                let channel = line.take_in(now)?;
+                let seat = self.call_counts.take_for_trunk(&self.config.limits);
+                let seat = seat.map_err(|no_seat| self.no_seat(no_seat))?;
+                (seat, Some(channel), number)
+            }
+        };
+        let begin = BeginCall {
+            caller,
+            dialled,
+            seat,
+            channel,
+        };
+        self.begin_call(now, forward, begin, targets);
+        Ok(())
+    }
+
+    fn targets_for(
+        &mut self,
+        now: Instant,
+        admitted: &Admitted,
+        serially: bool,
+    ) -> Result<Vec<Group>, Refusal> {
+        let asked = Asked {
+            serially,
+            secure: admitted.secure,
+        };
+        if let Some(wanted) = &admitted.gruu {
+            return self.gruu_targets(now, wanted, asked.secure);
+        }
+        let wanted = Dialled {
+            number: &admitted.number,
+            dialled: &admitted.dialled,
+            caller: &admitted.caller,
+            request: &admitted.request,
+        };
+        self.targets(now, &wanted, asked)
+    }
+}
