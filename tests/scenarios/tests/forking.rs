@@ -6,9 +6,9 @@
     reason = "helpers of tests: what is not there fails the test"
 )]
 
-use viaduct_routing::{Destination, Redirects, Ring, Routes, Rule};
+use viaduct_routing::{Destination, Redirects, Ring, Routes, Rule, Trunk, Trunks};
 use viaduct_sim::{Dialog, EndId, PHONE_ANSWER, PHONE_OFFER, World};
-use viaduct_sip::{HeaderName, Message, Method};
+use viaduct_sip::{HeaderName, Message, Method, Transport};
 
 /// Registers an end with a preference.
 fn register_with_q(world: &mut World, end: EndId, q: &str) {
@@ -387,4 +387,25 @@ fn a_call_is_over_with_its_bye_although_a_silent_device_is_not_cancelled_yet() {
     assert_eq!(world.proxy().gauges().calls, 0);
     assert!(world.relay.sessions().is_empty());
     world.expect_clean();
+}
+
+/// RFC 3261 section 16.5: who is called does not spend the caller's money by a redirection to a carrier.
+#[test]
+fn a_redirection_never_leads_to_a_carrier() {
+    let mut world = World::with(|config, _| {
+        config.redirects = Redirects::Follow;
+        config.trunks = Trunks::new(vec![Trunk::new("a", "a.carrier.example")], None);
+        config.routes = Routes::new(vec![Rule::new("+*", "trunk:a".parse().unwrap())]);
+    });
+    let address = ([198, 51, 100, 1], 5060).into();
+    world.names.add("a.carrier.example", &[(Transport::Udp, address)]);
+    let carrier = world.server("a", Transport::Udp, "198.51.100.1:5060");
+    let (caller, phone) = (world.phone("202"), world.phone("201"));
+    world.register(phone);
+    world.call(caller, "201", Some(PHONE_OFFER));
+    let got = world.expect(phone, "INVITE");
+    let answer = redirect(&world, phone, &got, "<sip:+4930123456@example.com>");
+    world.send(phone, answer);
+    world.expect(caller, "302");
+    world.expect_nothing(carrier);
 }

@@ -82,15 +82,45 @@ impl Proxy {
         index: usize,
         response: &Message,
     ) -> bool {
-        let Some(context) = self.contexts.get(id) else {
+        let found = self.redirected_to(now, id, response);
+        let Some(context) = self.contexts.get_mut(id) else {
             return false;
+        };
+        let mut fresh = Group::new();
+        for target in found {
+            let tried = context.branches.iter().map(|branch| &branch.target);
+            let mut known = tried.chain(context.waiting.iter().flatten()).chain(&fresh);
+            if !known.any(|other| other.is_same(&target)) {
+                fresh.push(target);
+            }
+        }
+        let begun = context.branches.len() + context.waiting.iter().map(Vec::len).sum::<usize>();
+        fresh.truncate(self.config.limits.branches_max.saturating_sub(begun));
+        // The others hold the rest of the breadth.
+        let breadth = context.branches[index].breadth;
+        let room = breadth.and_then(|breadth| usize::try_from(breadth).ok());
+        fresh.truncate(room.unwrap_or(usize::MAX));
+        if fresh.is_empty() {
+            return false;
+        }
+        context.starting = true;
+        self.branch_done(now, id, index);
+        self.start_group(now, id, fresh, breadth);
+        true
+    }
+
+    /// Whom of ours the contacts of a 3xx lead to. Never to a carrier: who is called does not spend the caller's money.
+    fn redirected_to(&mut self, now: Instant, id: ContextId, response: &Message) -> Group {
+        let mut group = Group::new();
+        let Some(context) = self.contexts.get(id) else {
+            return group;
         };
         let may = self.config.redirects == Redirects::Follow
             && context.request.method() == Some(Method::Invite)
             && !context.answered
             && !context.cancelled;
         let (Some(caller), true) = (context.caller.clone(), may) else {
-            return false;
+            return group;
         };
         let at = context.flow.local;
         let asked = Asked {
@@ -98,7 +128,6 @@ impl Proxy {
             secure: context.is_secure(),
         };
         let request = context.request.clone();
-        let mut group = Group::new();
         for contact in response.contacts().filter_map(Result::ok) {
             let Contact::Addr(addr) = contact else { continue };
             let Ok(uri) = addr.uri() else { continue };
@@ -114,39 +143,11 @@ impl Proxy {
                 caller: &caller,
                 request: &request,
             };
-            if let Ok(found) = self.targets(now, &wanted, asked) {
-                group.extend(found.into_iter().flatten());
-            }
+            let found = self.targets(now, &wanted, asked).unwrap_or_default();
+            let is_ours = |target: &Target| target.carrier.is_none();
+            group.extend(found.into_iter().flatten().filter(is_ours));
         }
-        let Some(context) = self.contexts.get(id) else {
-            return false;
-        };
-        let is_tried = |target: &Target| {
-            let tried = context.branches.iter().map(|branch| &branch.target);
-            let waiting = context.waiting.iter().flatten();
-            tried.chain(waiting).any(|other| other.is_same(target))
-        };
-        let mut fresh = Group::new();
-        for target in group {
-            if !is_tried(&target) && !fresh.iter().any(|other| other.is_same(&target)) {
-                fresh.push(target);
-            }
-        }
-        let begun = context.branches.len() + context.waiting.iter().map(Vec::len).sum::<usize>();
-        fresh.truncate(self.config.limits.branches_max.saturating_sub(begun));
-        // The others hold the rest of the breadth.
-        let breadth = context.branches[index].breadth;
-        let room = breadth.and_then(|breadth| usize::try_from(breadth).ok());
-        fresh.truncate(room.unwrap_or(usize::MAX));
-        if fresh.is_empty() {
-            return false;
-        }
-        if let Some(context) = self.contexts.get_mut(id) {
-            context.starting = true;
-        }
-        self.branch_done(now, id, index);
-        self.start_group(now, id, fresh, breadth);
-        true
+        group
     }
 }
 
