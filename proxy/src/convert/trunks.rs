@@ -86,6 +86,11 @@ fn trunk(trunk: &settings::Trunk) -> Trunk {
         }),
         domain: keys.domain.clone().unwrap_or_else(|| keys.proxy.host.clone()),
         trust_from: keys.trust_from.iter().map(|&one| super::network(one)).collect(),
+        trust_names: keys
+            .trust_names
+            .iter()
+            .map(|name| name.to_ascii_lowercase())
+            .collect(),
         numbers: keys.numbers.iter().map(pattern).collect(),
         caller_id: keys.caller_id.clone(),
         format: match keys.number_format {

@@ -23,6 +23,8 @@ pub struct Trunk {
     pub domain: String,
     /// Calls from here need no password.
     pub trust_from: Vec<Network>,
+    /// Nor do calls of a peer that has proven to have one of these names, in lower case (RFC 5922 section 7.1).
+    pub trust_names: Vec<String>,
     /// Numbers that may arrive on, and leave from, this trunk, in E.164. Empty is any.
     pub numbers: Vec<Pattern>,
     /// The number that a caller without one of [`numbers`](Self::numbers) shows.
@@ -63,6 +65,7 @@ impl Trunk {
             transport: None,
             domain: host.to_owned(),
             trust_from: Vec::new(),
+            trust_names: Vec::new(),
             numbers: Vec::new(),
             caller_id: None,
             format: NumberFormat::default(),

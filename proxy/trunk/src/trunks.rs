@@ -75,6 +75,12 @@ impl Trunks {
         narrowest.map(|(_, line)| line).or_else(registered)
     }
 
+    /// The trunk of a peer that has proven to have these names: the first that has one of them.
+    pub fn by_proof(&self, names: &[String]) -> Option<&Line> {
+        let is_proven = |line: &&Line| line.trunk.trust_names.iter().any(|name| names.contains(name));
+        self.lines.iter().find(is_proven)
+    }
+
     /// Every trunk, in the order of the configuration.
     pub fn iter(&self) -> impl Iterator<Item = &Line> {
         self.lines.iter()

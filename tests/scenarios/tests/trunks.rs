@@ -546,6 +546,38 @@ fn a_trunk_reaches_our_numbers_only_and_never_the_outside() {
     world.expect_nothing(phone);
 }
 
+/// RFC 5922 section 7.1: a certificate says who calls, wherever from. It says nothing of another connection.
+#[test]
+fn a_trunk_that_proves_its_name_needs_no_password() {
+    let (mut world, _, phone) = inbound(|trunk| {
+        if trunk.name == "b" {
+            trunk.trust_names.push("sbc.b.example".to_owned());
+        }
+        if trunk.name == "a" {
+            trunk.trust_from.clear();
+            trunk.trust_names.push("sbc.a.example".to_owned());
+        }
+    });
+    let (proven, other, wrong) = (
+        world.server("a", Transport::Tls, "203.0.113.80:40000"),
+        world.server("a", Transport::Tls, "203.0.113.80:40001"),
+        world.server("a", Transport::Tls, "203.0.113.80:40002"),
+    );
+    for (end, name) in [(proven, "sbc.a.example"), (wrong, "sbc.c.example")] {
+        let conn = world.flow(end).conn.unwrap();
+        world.proxy().handle_peer_proven(conn, [name.to_owned()].into());
+    }
+    for stranger in [other, wrong] {
+        let invite = from_outside(&mut world, stranger, "+4930123456").build().unwrap();
+        world.send(stranger, invite);
+        world.expect(stranger, "407");
+    }
+    let invite = from_outside(&mut world, proven, "+4930123456").build().unwrap();
+    world.send(proven, invite);
+    world.expect(phone, "INVITE");
+    assert_eq!(view(&mut world, "a").calls, 1);
+}
+
 #[test]
 fn without_numbers_a_trunk_still_never_calls_out() {
     let (mut world, trunk, _) = inbound(|trunk| trunk.numbers.clear());

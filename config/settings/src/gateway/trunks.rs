@@ -60,6 +60,9 @@ section! {
         login: Option<LoginKeys> = absent(section_form::<LoginKeys>(), "no password for the trunk");
         /// Networks that the trunk's calls come from. They need no password.
         trust_from: Vec<Network> = default(list(network()), "[]");
+        /// Names that the trunk proves to have with a certificate, wherever it calls from: `tls.client_certificates` asks
+        /// for it. Its calls need no password.
+        trust_names: Vec<String> = default(list(host()), "[]");
         /// Numbers that may arrive on the trunk and that callers may show on it, such as `+4930123*`; `[]` for any.
         numbers: Vec<Pattern> = default(list(PatternForm), "[]");
         /// The number that callers without one of `numbers` show.

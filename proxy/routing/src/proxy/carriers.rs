@@ -31,7 +31,9 @@ impl Proxy {
         if self.config.trunks.is_empty() || flow.transport.is_websocket() {
             return None;
         }
-        self.config.trunks.by_source(flow.remote.ip()).cloned()
+        let trunks = &self.config.trunks;
+        let proven = trunks.by_proof(self.proven_names(&flow));
+        proven.or_else(|| trunks.by_source(flow.remote.ip())).cloned()
     }
 
     /// A request from a trunk, outside any dialog: for one of our users or services, never back out.

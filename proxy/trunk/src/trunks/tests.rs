@@ -63,6 +63,18 @@ fn the_narrowest_network_says_whose_call_it_is() {
 }
 
 #[test]
+fn a_proven_name_says_whose_call_it_is_and_no_name_says_nothing() {
+    let trunks = trunks(|trunk| trunk.trust_names = vec![format!("sbc.{}.example", trunk.name)]);
+    let name = |proven: &[&str]| {
+        let proven: Vec<String> = proven.iter().map(|&name| name.to_owned()).collect();
+        trunks.by_proof(&proven).map(|line| line.trunk().name.clone())
+    };
+    assert_eq!(name(&["other.example", "sbc.b.example"]).as_deref(), Some("b"));
+    assert_eq!(name(&["b.example"]), None);
+    assert_eq!(name(&[]), None);
+}
+
+#[test]
 fn a_full_trunk_takes_no_call_but_an_emergency() {
     let trunks = trunks(|trunk| trunk.calls_max = Some(1));
     let (line, now) = (trunks.get("a").unwrap(), base());

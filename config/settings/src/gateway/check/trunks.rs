@@ -4,6 +4,7 @@ use crate::code::Code;
 use crate::diagnostic::{Diagnostic, quoted};
 use crate::form::network::Network;
 use crate::gateway::routes::{FromUser, Route, Target};
+use crate::gateway::tls::ClientCertificates;
 use crate::gateway::trunks::{MediaEncryption, TrunkKeys, TrunkTransport};
 use crate::suggest::did_you_mean;
 
@@ -77,6 +78,14 @@ impl Check<'_> {
             let diagnostic = Diagnostic::new(Code::KeysInClear, message)
                 .at(self.positions.nearest(&["trunks", name, "media_encryption"]))
                 .help("add `transport: tls`".to_owned());
+            self.report(diagnostic);
+        }
+        if !keys.trust_names.is_empty() && self.file.tls.client_certificates == ClientCertificates::None {
+            let message = format!("nobody can prove to be trunk {}", quoted(name));
+            let diagnostic = Diagnostic::new(Code::Unused, message)
+                .at(self.positions.nearest(&["trunks", name, "trust_names"]))
+                .note("clients are not asked for certificates")
+                .note("fix: `tls.client_certificates: optional`");
             self.report(diagnostic);
         }
         if keys.register.is_some() && keys.login.is_some() {
