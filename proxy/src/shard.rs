@@ -73,6 +73,8 @@ pub(crate) enum ShardInput {
     },
     /// A message could not be sent after all.
     SendFailed(SendId),
+    /// A datagram that begins like this could not be delivered.
+    Undelivered(Bytes),
     /// The addresses of a next hop, or why there are none.
     Resolved {
         ticket: Ticket,
@@ -240,7 +242,12 @@ impl ShardThread {
                 match event.token() {
                     WAKE => {}
                     RELAY => self.relay.readable(),
-                    Token(number) => ready[number] = true,
+                    Token(number) => {
+                        ready[number] = true;
+                        if event.is_error() {
+                            self.take_undelivered(number);
+                        }
+                    }
                 }
             }
             self.take_inputs();
@@ -289,6 +296,7 @@ impl ShardThread {
             ShardInput::Closed(conn) => self.proxy.handle_connection_closed(now, conn),
             ShardInput::Relay { ticket, reply } => self.proxy.handle_relay(now, ticket, reply),
             ShardInput::SendFailed(id) => self.proxy.handle_send_failed(now, id),
+            ShardInput::Undelivered(quoted) => self.proxy.handle_undelivered(now, &quoted),
             ShardInput::Resolved { ticket, found } => self.proxy.handle_resolved(now, ticket, found),
             ShardInput::Stored { ticket, stored } => self.proxy.handle_stored(now, ticket, stored),
             ShardInput::LookedUp { ticket } => self.proxy.handle_looked_up(now, ticket),
@@ -335,6 +343,19 @@ impl ShardThread {
             services: self.services.gauges(),
             service_counters: self.services.counters(),
             dropped: self.dropped,
+        }
+    }
+
+    /// Hands what the network could not deliver to every shard: the kernel does not know which one sent it.
+    fn take_undelivered(&mut self, number: usize) {
+        for quoted in self.listeners[number].take_undelivered() {
+            for (index, shard) in self.shards.iter().enumerate() {
+                // In a flood of them, timers find out as well.
+                if index != self.index && !shard.try_push(ShardInput::Undelivered(quoted.clone())) {
+                    self.dropped += 1;
+                }
+            }
+            self.handle(Instant::now(), ShardInput::Undelivered(quoted));
         }
     }
 

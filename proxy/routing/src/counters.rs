@@ -53,6 +53,8 @@ pub struct Counters {
     pub hops_unresolved: u64,
     /// Requests sent to a further address because the one before was dead or answered 503 (RFC 3263 section 4.3).
     pub hops_failed_over: u64,
+    /// Datagrams to next hops of which the network said that it cannot deliver them.
+    pub hops_undelivered: u64,
     /// Requests sent over TCP because they are too large for a datagram (RFC 3261 section 18.1.1).
     pub hops_udp_to_tcp: u64,
 }
@@ -86,6 +88,7 @@ impl std::ops::Add for Counters {
             calls_ended_by_proxy: self.calls_ended_by_proxy + other.calls_ended_by_proxy,
             hops_unresolved: self.hops_unresolved + other.hops_unresolved,
             hops_failed_over: self.hops_failed_over + other.hops_failed_over,
+            hops_undelivered: self.hops_undelivered + other.hops_undelivered,
             hops_udp_to_tcp: self.hops_udp_to_tcp + other.hops_udp_to_tcp,
         }
     }

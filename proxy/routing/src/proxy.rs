@@ -258,6 +258,12 @@ impl Proxy {
         self.drain_layer(now);
     }
 
+    /// The network gave back the beginning of a datagram that it could not deliver.
+    pub fn handle_undelivered(&mut self, now: Instant, quoted: &[u8]) {
+        self.undelivered(now, quoted);
+        self.drain_layer(now);
+    }
+
     /// The next hop of a ticket has these addresses, in the order to try them, or none.
     pub fn handle_resolved(&mut self, now: Instant, ticket: Ticket, found: Result<Vec<Reachable>, Failure>) {
         if !self.trunk_resolved(now, ticket, &found) {

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use mio::net::UdpSocket;
 use nix::errno::Errno;
 use nix::sys::socket::{
-    ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmmsg,
-    sendmsg, setsockopt, sockopt,
+    ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, recvmsg,
+    sendmmsg, sendmsg, setsockopt, sockopt,
 };
 use smallvec::SmallVec;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -23,6 +23,16 @@ pub(crate) const DATAGRAM_MAX: usize = 65_536;
 
 /// What the kernel is asked to keep for us while we are busy, in octets. It may give less.
 const RECEIVE_BUFFER: usize = 4 << 20;
+
+/// Octets of an undelivered datagram that the network gives back and that are read: enough for the request line and the
+/// first Via.
+const QUOTED_MAX: usize = 576;
+
+/// ICMP messages taken before datagrams get their turn.
+const ERRORS_A_ROUND: usize = 64;
+
+/// Faults of earlier datagrams that a later one is told and that are passed over.
+const FORMER_ERRORS_MAX: usize = 3;
 
 /// Datagrams taken or sent in one system call.
 pub(crate) const BATCH: usize = 32;
@@ -79,6 +89,11 @@ impl UdpListener {
         // The kernel's own limit may be lower; that is no reason not to start.
         let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
         socket.bind(&addr.into())?;
+        // What the network says about datagrams that it could not deliver is kept for us, each with what it was about.
+        match addr {
+            SocketAddr::V4(_) => setsockopt(&socket, sockopt::Ipv4RecvErr, &true)?,
+            SocketAddr::V6(_) => setsockopt(&socket, sockopt::Ipv6RecvErr, &true)?,
+        }
         if addr.ip().is_unspecified() {
             match addr {
                 SocketAddr::V4(_) => setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?,
@@ -140,9 +155,48 @@ impl UdpListener {
         Ok(taken.len())
     }
 
+    /// Takes what the network has said about datagrams that it could not deliver (ICMP): the beginning of each. The peer
+    /// of whoever sent it may be another thread's.
+    pub(crate) fn take_undelivered(&self) -> Vec<Bytes> {
+        let fd = self.socket.as_raw_fd();
+        let mut found = Vec::new();
+        let mut control = nix::cmsg_space!(nix::libc::sock_extended_err, nix::libc::sockaddr_in6);
+        for _ in 0..ERRORS_A_ROUND {
+            let mut quoted = [0; QUOTED_MAX];
+            let mut slices = [IoSliceMut::new(&mut quoted)];
+            let taken = recvmsg::<SockaddrStorage>(
+                fd,
+                &mut slices,
+                Some(&mut control),
+                MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT,
+            );
+            let Ok(taken) = taken else { break };
+            let is_dead = taken
+                .cmsgs()
+                .is_ok_and(|mut all| all.any(|message| is_unreachable(&message)));
+            let octets = taken.bytes;
+            if is_dead {
+                found.push(Bytes::copy_from_slice(&quoted[..octets]));
+            }
+        }
+        found
+    }
+
     /// Sends datagrams that leave from one of our addresses, the same for all. Answers how many of them were sent before
     /// one could not be. The first one's fault is an error.
     pub(crate) fn send_all(&self, room: &mut SendRoom, datagrams: &[Datagram]) -> io::Result<usize> {
+        let mut sent = self.try_send_all(room, datagrams);
+        for _ in 0..FORMER_ERRORS_MAX {
+            // The kernel tells whoever sends next of an earlier datagram that could not be delivered.
+            match &sent {
+                Err(error) if is_of_the_network(error) => sent = self.try_send_all(room, datagrams),
+                _ => break,
+            }
+        }
+        sent
+    }
+
+    fn try_send_all(&self, room: &mut SendRoom, datagrams: &[Datagram]) -> io::Result<usize> {
         let [first, second, ..] = datagrams else {
             return match datagrams.first() {
                 Some(only) => self.send(only.local, only.remote, &only.octets).map(|()| 1),
@@ -240,6 +294,27 @@ impl SendRoom {
             from_v6: MultiHeaders::preallocate(BATCH, Some(nix::cmsg_space!(nix::libc::in6_pktinfo))),
         }
     }
+}
+
+/// What an ICMP message means that nobody is there. Others (too large, on its way too long) are not the peer's fault.
+fn is_unreachable(message: &ControlMessageOwned) -> bool {
+    let (ControlMessageOwned::Ipv4RecvErr(error, _) | ControlMessageOwned::Ipv6RecvErr(error, _)) = message
+    else {
+        return false;
+    };
+    let from_the_network =
+        [nix::libc::SO_EE_ORIGIN_ICMP, nix::libc::SO_EE_ORIGIN_ICMP6].contains(&error.ee_origin);
+    let Ok(number) = i32::try_from(error.ee_errno) else {
+        return false;
+    };
+    from_the_network && is_of_the_network(&io::Error::from_raw_os_error(number))
+}
+
+fn is_of_the_network(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable
+    )
 }
 
 /// The address of ours that a datagram was sent to.

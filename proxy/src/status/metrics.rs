@@ -214,6 +214,11 @@ impl Moment {
                     counters.hops_failed_over,
                 ),
                 (
+                    "hops_undelivered",
+                    "Datagrams to next hops that the network could not deliver",
+                    counters.hops_undelivered,
+                ),
+                (
                     "hops_udp_to_tcp",
                     "Requests too large for a datagram, sent over TCP",
                     counters.hops_udp_to_tcp,

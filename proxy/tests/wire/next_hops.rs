@@ -209,3 +209,18 @@ fn what_is_too_large_for_a_datagram_comes_over_tcp() {
     assert!(top_via(&large).starts_with("SIP/2.0/UDP "), "{}", top_via(&large));
     gateway.finish();
 }
+
+/// RFC 3261 section 18.4: the network says at once that nobody is there.
+#[test]
+fn a_datagram_to_nobody_is_sent_to_the_next_server_at_once() {
+    let (gateway, dns, elsewhere) = open_gateway("");
+    let (dead, alive) = (free_port(elsewhere), free_port(elsewhere));
+    dns.srv("_sip._udp.example.test", 1, "host.example.test", dead);
+    dns.srv("_sip._udp.example.test", 2, "host.example.test", alive);
+    dns.a("host.example.test", elsewhere);
+    let mut server = Server::udp(elsewhere, alive);
+    let mut phone = Phone::udp(&gateway, "201");
+    message(&mut phone, &mut server, "hello");
+    assert_eq!(gateway.figure("viaduct_hops_undelivered_total"), 1);
+    gateway.finish();
+}

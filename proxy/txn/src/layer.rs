@@ -256,6 +256,15 @@ impl Layer {
         self.servers.get(server)?.request.as_ref()
     }
 
+    /// The client transaction whose request carries this branch; never that of a CANCEL.
+    pub fn client_with_branch(&self, branch: &[u8]) -> Option<ClientId> {
+        let key = ClientKey {
+            branch: Bytes::copy_from_slice(branch),
+            is_cancel: false,
+        };
+        self.by_branch.get(&key).copied()
+    }
+
     /// True while a server transaction exists and has no final answer.
     pub fn is_pending(&self, server: ServerId) -> bool {
         self.servers.get(server).is_some_and(Server::is_pending)

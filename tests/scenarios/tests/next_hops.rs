@@ -368,3 +368,38 @@ fn a_sips_uri_goes_over_tls_only() {
         top_via(&message)
     );
 }
+
+/// RFC 3261 section 18.4: an ICMP error is a transport error. The branch in what it quotes says whose.
+#[test]
+fn a_datagram_that_the_network_gives_back_is_a_reason_for_the_next_address() {
+    let (mut world, caller) = open_world(|_| ());
+    let [dead, alive] = servers(&mut world, [(Transport::Udp, FIRST), (Transport::Udp, SECOND)]);
+    call(&mut world, caller);
+    let first = world.expect(dead, "INVITE");
+    let text = String::from_utf8_lossy(first.octets()).into_owned();
+    let now = world.now();
+    let end = text.find("\r\nVia").unwrap();
+    for harmless in [
+        &text.as_bytes()[..end],
+        text.replacen("INVITE", "CANCEL", 1).as_bytes(),
+        text.replacen("z9hG4bK", "z9hG4bX", 1).as_bytes(),
+    ] {
+        world.proxy().handle_undelivered(now, harmless);
+        world.settle();
+    }
+    world.expect_nothing(alive);
+    world
+        .proxy()
+        .handle_undelivered(now, &text.as_bytes()[..text.len().min(548)]);
+    world.settle();
+    let second = world.expect(alive, "INVITE");
+    assert_ne!(branch(&first), branch(&second));
+    assert_eq!(world.names.dead, [(Transport::Udp, FIRST.parse().unwrap())]);
+    // One that has been heard is alive, whatever the network says.
+    world.respond(alive, &second, 180, None);
+    world.expect(caller, "180");
+    let octets = second.octets().clone();
+    world.proxy().handle_undelivered(now, &octets);
+    world.respond(alive, &second, 486, None);
+    world.expect(caller, "486");
+}

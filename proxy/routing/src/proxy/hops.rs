@@ -229,6 +229,30 @@ impl Proxy {
         }
     }
 
+    /// The network says that a datagram which begins like this was not delivered. It counts when our Via in it is that of
+    /// a request to a next hop that was looked up and that nobody has answered: whoever wants to forge that must guess the
+    /// branch. A phone that is registered may only have lost its way for a moment, and gets the request again.
+    pub(super) fn undelivered(&mut self, now: Instant, quoted: &[u8]) {
+        let Some(client) = branch_in(quoted).and_then(|branch| self.layer.client_with_branch(branch)) else {
+            return;
+        };
+        let Some(&(id, index)) = self.by_client.get(&client) else {
+            return;
+        };
+        let Some(branch) = self.contexts.get(id).map(|context| &context.branches[index]) else {
+            return;
+        };
+        let is_datagram = branch
+            .attempt
+            .as_ref()
+            .is_some_and(|attempt| attempt.hop.transport() == Transport::Udp);
+        let is_resolved = matches!(branch.target.way, Way::Resolve(_));
+        if is_datagram && is_resolved && !branch.is_heard && branch.client == Some(client) {
+            self.counters.hops_undelivered += 1;
+            self.send_failed(now, client);
+        }
+    }
+
     /// The address that a branch tried last did not take it. Whoever resolves names should know.
     pub(super) fn address_is_dead(&mut self, id: ContextId, index: usize) {
         let Some(branch) = self.contexts.get(id).map(|context| &context.branches[index]) else {
@@ -243,6 +267,22 @@ impl Proxy {
             });
         }
     }
+}
+
+/// The branch of the first Via in the beginning of a request of ours. A CANCEL and an ACK share that of their INVITE and
+/// say nothing about it.
+fn branch_in(quoted: &[u8]) -> Option<&[u8]> {
+    const NAME: &[u8] = b";branch=";
+    if quoted.starts_with(b"CANCEL ") || quoted.starts_with(b"ACK ") {
+        return None;
+    }
+    let start = quoted.windows(NAME.len()).position(|window| window == NAME)? + NAME.len();
+    let branch = &quoted[start..];
+    // What was cut off may be a part of it only.
+    let len = branch
+        .iter()
+        .position(|byte| matches!(byte, b';' | b'\r' | b',' | b' '))?;
+    Some(&branch[..len])
 }
 
 /// The attempt to reach a target over a hop that is known.
