@@ -1,5 +1,7 @@
 //! `viaduct status`
 
+use viaduct_trunk::TrunkView;
+
 use super::Outcome;
 use super::ask::AskArgs;
 use super::table::{count, duration};
@@ -41,6 +43,9 @@ fn text(status: &Status) -> String {
         ),
         relay_line(relay),
     ];
+    if !status.trunks.is_empty() {
+        lines.push(trunks_line(&status.trunks));
+    }
     lines.push(config_line(&status.config));
     if status.draining {
         lines.insert(1, "taking no more calls (viaduct drain)".to_owned());
@@ -61,6 +66,20 @@ fn config_line(config: &ConfigStatus) -> String {
     line
 }
 
+/// Each trunk with how it is, and with what is wrong.
+fn trunks_line(trunks: &[TrunkView]) -> String {
+    let all = trunks.iter().map(|trunk| {
+        let unregistered = if trunk.registration_error.is_some() {
+            ", not registered"
+        } else {
+            ""
+        };
+        let calls = count(trunk.calls as usize, "call", "calls");
+        format!("{} {}{unregistered}, {calls}", trunk.name, trunk.state.as_str())
+    });
+    format!("trunks {}", all.collect::<Vec<_>>().join("; "))
+}
+
 /// The relay, with what it holds where it is in this process.
 fn relay_line(relay: &RelayStatus) -> String {
     let figure = |name: &str| relay.built_in.as_ref().and_then(|figures| figures[name].as_u64());
@@ -76,6 +95,31 @@ fn relay_line(relay: &RelayStatus) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_trunk_is_told_with_what_is_wrong() {
+        let trunk = TrunkView {
+            name: "acme".to_owned(),
+            host: "sbc.example".to_owned(),
+            state: viaduct_trunk::TrunkState::Down,
+            calls: 1,
+            calls_max: None,
+            registered_s: None,
+            registration_error: Some("403 Forbidden".to_owned()),
+            counters: viaduct_trunk::TrunkCounters::default(),
+        };
+        let other = TrunkView {
+            name: "second".to_owned(),
+            registration_error: None,
+            state: viaduct_trunk::TrunkState::Up,
+            calls: 0,
+            ..trunk.clone()
+        };
+        assert_eq!(
+            trunks_line(&[trunk, other]),
+            "trunks acme down, not registered, 1 call; second up, 0 calls"
+        );
+    }
 
     #[test]
     fn the_relay_is_told_of_as_far_as_it_is_known() {

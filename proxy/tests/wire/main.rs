@@ -33,3 +33,4 @@ mod samples;
 mod start_and_end;
 mod tls;
 mod user_source;
+mod trunks;

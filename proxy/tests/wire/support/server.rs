@@ -95,12 +95,27 @@ impl Server {
 
     /// Answers a request.
     pub(crate) fn respond(&mut self, request: &Message, status: u16) {
+        self.respond_with(request, status, |answer| answer);
+    }
+
+    /// Answers a request with more than a status.
+    pub(crate) fn respond_with<'m>(
+        &mut self,
+        request: &'m Message,
+        status: u16,
+        more: impl FnOnce(ResponseBuilder<'m>) -> ResponseBuilder<'m>,
+    ) {
         let status = StatusCode::new(status).unwrap();
         let contact = format!("<sip:server@{}>", self.address);
         let answer = ResponseBuilder::new(request, status)
             .to_tag("server")
             .header(viaduct_sip::HeaderName::Contact, &contact);
-        self.wire().send(&answer.build().unwrap());
+        self.wire().send(&more(answer).build().unwrap());
+    }
+
+    /// Sends octets to the gateway.
+    pub(crate) fn send(&mut self, octets: &[u8]) {
+        self.wire().send(octets);
     }
 
     /// The way to the gateway: where its first datagram came from, or the connection that it opened.
