@@ -27,10 +27,10 @@ fn blocks<'a>(markdown: &'a str, language: &str) -> Vec<&'a str> {
 fn every_configuration_of_the_readme_has_no_mistakes() {
     let readme = readme();
     let blocks = blocks(&readme, "yaml");
-    assert_eq!(blocks.len(), 2);
+    assert_eq!(blocks.len(), 3);
     for block in blocks {
         let mut environment = environment();
-        for file in ["alice", "desk", "site.pem", "site.key"] {
+        for file in ["alice", "desk", "acme", "site.pem", "site.key"] {
             environment = environment.with_file(&format!("/etc/viaduct/{file}"), "kiwi-4711-lemon\n");
         }
         let loaded = load_gateway("README.md", block, &environment, &check_flags)

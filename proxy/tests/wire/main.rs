@@ -32,5 +32,5 @@ mod restarts;
 mod samples;
 mod start_and_end;
 mod tls;
-mod user_source;
 mod trunks;
+mod user_source;
