@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use viaduct_ng::TransportProtocol;
 use viaduct_routing::{Config, Network, Routes, Rule, Trunk, Trunks};
 use viaduct_sim::{BROWSER_OFFER, Dialog, EndId, PHONE_ANSWER, PHONE_OFFER, World};
 use viaduct_sip::digest::{Algorithm, Credentials, Ha1};
@@ -654,4 +655,26 @@ fn a_registered_trunk_is_known_by_where_it_took_the_registration() {
     world.expect(second, "404");
     assert_eq!(counters(&mut world, "b").calls_in, 0, "no rule is for trunk b");
     world.expect_nothing(phone);
+}
+
+/// A trunk is offered what it takes, encrypted as it wants it.
+#[test]
+fn media_is_written_for_its_trunk() {
+    let (mut world, caller, [a, b]) = world_with(|trunk| {
+        if trunk.name == "a" {
+            trunk.sdes = true;
+            trunk.codecs = Some(vec!["pcma".to_owned()]);
+        }
+    });
+    world.call(caller, NUMBER, Some(BROWSER_OFFER));
+    let invite = world.expect(a, "INVITE");
+    let options = world.relay.last().options().clone();
+    assert_eq!(options.transport_protocol, Some(TransportProtocol::RtpSavp));
+    assert_eq!(options.codec.except[..2], ["pcma", "telephone-event/8000"]);
+    world.respond(a, &invite, 503, None);
+    world.expect(a, "ACK");
+    world.expect(b, "INVITE");
+    let options = world.relay.last().options().clone();
+    assert_eq!(options.transport_protocol, Some(TransportProtocol::RtpAvp));
+    assert_eq!(options.codec.except[0], "PCMA");
 }
