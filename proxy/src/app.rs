@@ -245,6 +245,7 @@ impl Gateway {
                 connector,
                 names: resolver.clone(),
                 journal: journal.clone(),
+                guard: shared.guard.clone(),
                 store: store.as_ref().map(|store| store.counters().clone()),
                 lookups: lookups.clone(),
                 relay_mode: match &settings.relay.mode {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use viaduct_mediarelay::RelayHandle;
-use viaduct_routing::{CallNumber, CallView, Config, Counters, Flags, Gauges, Location};
+use viaduct_routing::{CallNumber, CallView, Config, Counters, Flags, Gauges, Guard, Location};
 use viaduct_trunk::TrunkView;
 
 use crate::journal::Journal;
@@ -43,6 +43,7 @@ pub(crate) struct Parts {
     pub(crate) conns: Arc<Conns>,
     pub(crate) connector: Connector,
     pub(crate) names: Names,
+    pub(crate) guard: Arc<Guard>,
     /// What the store has done, if there is one.
     pub(crate) store: Option<Arc<StoreCounters>>,
     pub(crate) lookups: UserLookups,

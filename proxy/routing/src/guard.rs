@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hash};
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,9 @@ const PARTS: usize = 16;
 
 /// The first pause after too many wrong passwords; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
+
+/// A pause that was doubled this often is longer than any process lives.
+const DOUBLINGS_MAX: u32 = 24;
 
 /// A whole address may fail this many times as often as one user behind it: many users share one.
 const USERS_BEHIND_ONE_ADDRESS: u32 = 10;
@@ -32,7 +36,8 @@ pub struct Rate {
 pub struct GuardLimits {
     /// Requests outside any dialog, from one address. 500 in 1 s.
     pub requests: Rate,
-    /// Wrong passwords for one user from one address before it has to wait. 10 in 1 min.
+    /// Wrong passwords for one user from one address before it has to wait; half of their number is forgotten after
+    /// each such time without one. 10 in 1 min.
     pub failures: Rate,
     /// The longest wait. 15 min.
     pub pause_max: Duration,
@@ -63,6 +68,7 @@ pub struct Guard {
     limits: RwLock<GuardLimits>,
     hasher: RandomState,
     parts: Vec<Mutex<HashMap<Source, Record>>>,
+    forgotten: AtomicU64,
 }
 
 /// Whom a record is about.
@@ -77,11 +83,9 @@ enum Source {
 #[derive(Debug)]
 struct Record {
     requests: Window,
-    failures: Window,
-    /// Wrong passwords are not even looked at until then.
+    failures: Fading,
+    /// Passwords are not even looked at until then.
     paused_until: Option<Instant>,
-    /// How long the last pause was.
-    pause: Duration,
     heard: Instant,
 }
 
@@ -92,6 +96,22 @@ struct Window {
     count: u32,
 }
 
+/// A count that fades: half of it is gone after each `per` in which nothing came.
+#[derive(Debug)]
+struct Fading {
+    since: Instant,
+    count: u32,
+}
+
+/// What a wrong password led to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Failed {
+    /// How many there were for this user from this address, as far as they have not faded.
+    pub times: u32,
+    /// How long the next password must wait, if it must.
+    pub pause: Option<Duration>,
+}
+
 impl Guard {
     /// A guard that has heard of nobody.
     pub fn new(limits: GuardLimits) -> Self {
@@ -99,6 +119,7 @@ impl Guard {
             limits: RwLock::new(limits),
             hasher: RandomState::new(),
             parts: (0..PARTS).map(|_| Mutex::default()).collect(),
+            forgotten: AtomicU64::new(0),
         }
     }
 
@@ -131,8 +152,8 @@ impl Guard {
         left(Source::User(ip, user.to_owned())).max(left(Source::Address(ip)))
     }
 
-    /// A password was wrong. Answers how long the next one must wait, if it must.
-    pub fn failed(&self, now: Instant, ip: IpAddr, user: &str) -> Option<Duration> {
+    /// A password was wrong. Each one beyond [`GuardLimits::failures`] makes the next wait twice as long.
+    pub fn failed(&self, now: Instant, ip: IpAddr, user: &str) -> Failed {
         let GuardLimits {
             failures: Rate { count, per },
             pause_max,
@@ -140,19 +161,28 @@ impl Guard {
         } = self.limits();
         let fail = |source: Source, count: u32| {
             self.with(now, source, |record| {
-                if record.failures.count(now, per) < count {
-                    return None;
+                let times = record.failures.count(now, per);
+                let pause = times.checked_sub(count).map(|beyond| {
+                    let doubled = FIRST_PAUSE.saturating_mul(1 << beyond.min(DOUBLINGS_MAX));
+                    doubled.min(pause_max)
+                });
+                if let Some(pause) = pause {
+                    record.paused_until = Some(now + pause);
+                    // Waiting out a pause is no merit.
+                    record.failures.since = now + pause;
                 }
-                record.pause = (2 * record.pause).clamp(FIRST_PAUSE, pause_max);
-                record.paused_until = Some(now + record.pause);
-                Some(record.pause)
+                Failed { times, pause }
             })
         };
         let own = fail(Source::User(ip, user.to_owned()), count);
-        own.max(fail(
+        let of_all = fail(
             Source::Address(ip),
             count.saturating_mul(USERS_BEHIND_ONE_ADDRESS),
-        ))
+        );
+        Failed {
+            times: own.times,
+            pause: own.pause.max(of_all.pause),
+        }
     }
 
     /// A password was right: what went before is forgiven.
@@ -174,19 +204,31 @@ impl Guard {
     fn with<R>(&self, now: Instant, source: Source, change: impl FnOnce(&mut Record) -> R) -> R {
         let mut part = self.part(&source);
         if part.len() >= self.limits().sources_max.div_ceil(PARTS) && !part.contains_key(&source) {
-            self.forget_oldest(&mut part);
+            self.forget_oldest(now, &mut part);
         }
         let record = part.entry(source).or_insert_with(|| Record::new(now));
         record.heard = now;
         change(record)
     }
 
-    /// Makes room: everybody goes who was heard before the middle of what is remembered.
-    fn forget_oldest(&self, part: &mut HashMap<Source, Record>) {
-        let mut heard: Vec<Instant> = part.values().map(|record| record.heard).collect();
-        let middle = heard.len() / 2;
-        let (_, &mut cut, _) = heard.select_nth_unstable(middle);
-        part.retain(|_, record| record.heard > cut);
+    /// Sources forgotten because of [`GuardLimits::sources_max`].
+    pub fn forgotten(&self) -> u64 {
+        self.forgotten.load(Ordering::Relaxed)
+    }
+
+    /// Makes room: everybody goes who was heard before the middle of what is remembered. Those who must wait go last:
+    /// nobody ends a pause by sending from many addresses.
+    fn forget_oldest(&self, now: Instant, part: &mut HashMap<Source, Record>) {
+        let rank = |record: &Record| (record.paused_until.is_some_and(|until| now < until), record.heard);
+        let mut ranks: Vec<(bool, Instant)> = part.values().map(rank).collect();
+        if ranks.is_empty() {
+            return;
+        }
+        let (before, middle) = (part.len(), ranks.len() / 2);
+        let (_, &mut cut, _) = ranks.select_nth_unstable(middle);
+        part.retain(|_, record| rank(record) > cut);
+        self.forgotten
+            .fetch_add((before - part.len()) as u64, Ordering::Relaxed);
     }
 
     fn part(&self, source: &Source) -> MutexGuard<'_, HashMap<Source, Record>> {
@@ -196,12 +238,10 @@ impl Guard {
 
 impl Record {
     fn new(now: Instant) -> Self {
-        let window = || Window { since: now, count: 0 };
         Self {
-            requests: window(),
-            failures: window(),
+            requests: Window { since: now, count: 0 },
+            failures: Fading { since: now, count: 0 },
             paused_until: None,
-            pause: Duration::ZERO,
             heard: now,
         }
     }
@@ -214,6 +254,17 @@ impl Window {
             *self = Self { since: now, count: 0 };
         }
         self.count = self.count.saturating_add(1);
+        self.count
+    }
+}
+
+impl Fading {
+    /// Counts one more on top of what has not faded.
+    fn count(&mut self, now: Instant, per: Duration) -> u32 {
+        let halvings = now.saturating_duration_since(self.since).as_nanos() / per.as_nanos().max(1);
+        let halvings = u32::try_from(halvings).unwrap_or(u32::MAX);
+        self.count = self.count.checked_shr(halvings).unwrap_or(0).saturating_add(1);
+        self.since = now;
         self.count
     }
 }
@@ -261,13 +312,12 @@ mod tests {
     #[test]
     fn wrong_passwords_cost_time_that_doubles() {
         let (guard, now) = (guard(100, 3), base());
-        assert_eq!(guard.failed(now, ip(1), "alice"), None);
-        assert_eq!(guard.failed(now, ip(1), "alice"), None);
-        let pauses: Vec<u64> = (0..6)
-            .filter_map(|_| guard.failed(now, ip(1), "alice"))
-            .map(|pause| pause.as_secs())
+        let failed: Vec<(u32, Option<u64>)> = (0..8)
+            .map(|_| guard.failed(now, ip(1), "alice"))
+            .map(|failed| (failed.times, failed.pause.map(|pause| pause.as_secs())))
             .collect();
-        assert_eq!(pauses, [1, 2, 4, 8, 8, 8]);
+        let pauses = [None, None, Some(1), Some(2), Some(4), Some(8), Some(8), Some(8)];
+        assert_eq!(failed, (1..=8).zip(pauses).collect::<Vec<_>>());
         assert_eq!(guard.pause(now + 3 * SECOND, ip(1), "alice"), Some(5 * SECOND));
         assert_eq!(guard.pause(now + 8 * SECOND, ip(1), "alice"), None);
         assert_eq!(
@@ -282,6 +332,21 @@ mod tests {
         );
         guard.succeeded(ip(1), "alice");
         assert_eq!(guard.pause(now, ip(1), "alice"), None);
+        assert_eq!(guard.failed(now, ip(1), "alice").times, 1);
+    }
+
+    #[test]
+    fn what_was_wrong_fades_with_time_but_not_with_waiting_for_the_end_of_a_pause() {
+        let (guard, now) = (guard(100, 3), base());
+        for _ in 0..6 {
+            guard.failed(now, ip(1), "alice");
+        }
+        let after_pause = now + 8 * SECOND;
+        let failed = guard.failed(after_pause + 59 * SECOND, ip(1), "alice");
+        assert_eq!((failed.times, failed.pause), (7, Some(8 * SECOND)));
+        let much_later = after_pause + 59 * SECOND + 8 * SECOND + 120 * SECOND;
+        let failed = guard.failed(much_later, ip(1), "alice");
+        assert_eq!((failed.times, failed.pause), (2, None), "7 has become 1");
     }
 
     #[test]
@@ -296,17 +361,23 @@ mod tests {
     }
 
     #[test]
-    fn the_table_is_bounded_and_forgets_the_oldest() {
-        let (guard, now) = (guard(1, 3), base());
+    fn the_table_is_bounded_and_forgets_the_oldest_but_no_pause() {
+        let (guard, now) = (guard(1, 1), base());
+        for _ in 0..4 {
+            guard.failed(now, ip(1), "alice");
+        }
         for number in 0..2_000u32 {
             let address = IpAddr::from(number.to_be_bytes());
             guard.admit(now + Duration::from_millis(number.into()), address);
         }
         assert!(guard.len() <= 176, "{}", guard.len());
+        assert!(guard.forgotten() >= 1_800);
+        let later = now + Duration::from_millis(1_999);
         let last = IpAddr::from(1_999u32.to_be_bytes());
+        assert!(!guard.admit(later, last), "the youngest are remembered");
         assert!(
-            !guard.admit(now + Duration::from_millis(1_999), last),
-            "the youngest are remembered"
+            guard.pause(later, ip(1), "alice").is_some(),
+            "nobody gets out of a pause"
         );
     }
 }

@@ -79,7 +79,7 @@ pub use self::config::{
 pub use self::counters::{Counters, Reasons};
 pub use self::directory::{Answer, Directory, DirectoryLimits};
 pub use self::flags::{Flag, Flags};
-pub use self::guard::{Guard, GuardLimits, Rate};
+pub use self::guard::{Failed, Guard, GuardLimits, Rate};
 pub use self::location::{Binding, Bindings, Location};
 pub use self::output::{
     BindingRecord, CallEnd, CallNumber, Change, Event, Output, ProxyEnd, Reachable, RelayFailure, SendId,

@@ -11,7 +11,7 @@ use viaduct_resolve::{Candidate, NextHop};
 use viaduct_sip::{Aor, ParseErrorKind, Transport};
 use viaduct_txn::{ClientId, Flow, Hop};
 
-use crate::{AuthFailure, Flags};
+use crate::{AuthFailure, Failed, Flags};
 
 /// Names one thing that the shell was asked to do and whose result is awaited. Each is unique within its shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -173,8 +173,8 @@ pub enum Event {
         flow: Flow,
         /// What is wrong with them.
         failure: AuthFailure,
-        /// How long the next ones will not be looked at.
-        pause: Option<Duration>,
+        /// What a wrong password led to. `None` when it leads to nothing, or when something else is wrong.
+        consequence: Option<Failed>,
     },
     /// A request was refused by the proxy itself.
     Refused {

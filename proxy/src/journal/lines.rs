@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt::Write;
 use std::time::Duration;
 
-use viaduct_routing::{CallEnd, CallNumber, Event, TrunkChange, UnregisterReason};
+use viaduct_routing::{AuthFailure, CallEnd, CallNumber, Event, Failed, TrunkChange, UnregisterReason};
 use viaduct_txn::Flow;
 
 use super::Item;
@@ -14,6 +14,9 @@ const CALLS_MAX: usize = 20_000;
 
 /// An answered call of this length in which not both sides were heard deserves attention.
 const HEARD_WITHIN: Duration = Duration::from_secs(3);
+
+/// Characters of a stranger's name that are shown.
+const NAME_SHOWN: usize = 64;
 
 /// How much a line matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,14 +105,11 @@ impl Lines {
                 };
                 Some(normal(format!("{} {why}", aor.user().unwrap_or(aor.as_str()))))
             }
-            Event::AuthFailed { flow, failure, pause } => {
-                let wait = pause.map(|pause| format!("; the next try is heard in {} s", pause.as_secs()));
-                Some(attention(format!(
-                    "{failure}, from {}{}",
-                    place(&flow),
-                    wait.unwrap_or_default()
-                )))
-            }
+            Event::AuthFailed {
+                flow,
+                failure,
+                consequence,
+            } => Some(attention(auth_failed(&flow, &failure, consequence))),
             Event::Refused {
                 flow,
                 method,
@@ -239,6 +239,44 @@ fn trunk_line(trunk: &str, change: TrunkChange) -> Line {
     }
 }
 
+/// `user `alice`: wrong password from 203.0.113.9:5060 (UDP), 12th time; next try allowed in 8 s`.
+fn auth_failed(flow: &Flow, failure: &AuthFailure, consequence: Option<Failed>) -> String {
+    let AuthFailure::WrongSecret { name } = failure else {
+        return format!("{failure}, from {}", place(flow));
+    };
+    let name: String = name
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(NAME_SHOWN)
+        .collect();
+    let mut text = format!("user `{name}`: wrong password from {}", place(flow));
+    if let Some(Failed { times, pause }) = consequence {
+        if times > 1 {
+            let _ = write!(text, ", {} time", ordinal(times));
+        }
+        if let Some(pause) = pause {
+            let _ = write!(
+                text,
+                "; next try allowed in {} s",
+                pause.as_millis().div_ceil(1_000)
+            );
+        }
+    }
+    text
+}
+
+/// `1st`, `2nd`, `3rd`, `4th`.
+fn ordinal(number: u32) -> String {
+    let ending = match (number % 100, number % 10) {
+        (11..=13, _) => "th",
+        (_, 1) => "st",
+        (_, 2) => "nd",
+        (_, 3) => "rd",
+        _ => "th",
+    };
+    format!("{number}{ending}")
+}
+
 fn place(flow: &Flow) -> String {
     format!("{} ({})", flow.remote, flow.transport)
 }
@@ -286,6 +324,39 @@ mod tests {
             from: "300".to_owned(),
             to: "100".to_owned(),
         }
+    }
+
+    #[test]
+    fn wrong_passwords_are_counted_in_words() {
+        let flow = Flow {
+            transport: Transport::Udp,
+            local: "192.0.2.1:5060".parse().unwrap(),
+            remote: "203.0.113.9:5062".parse().unwrap(),
+            conn: None,
+        };
+        let say = |name: &str, times, pause: Option<u64>| {
+            let failure = AuthFailure::WrongSecret {
+                name: name.to_owned(),
+            };
+            let pause = pause.map(Duration::from_secs);
+            auth_failed(&flow, &failure, Some(Failed { times, pause }))
+        };
+        let text = "user `alice`: wrong password from 203.0.113.9:5062 (UDP)";
+        assert_eq!(say("alice", 1, None), text);
+        assert_eq!(say("alice", 3, None), format!("{text}, 3rd time"));
+        assert_eq!(
+            say("al\nice", 12, Some(8)),
+            format!("{text}, 12th time; next try allowed in 8 s")
+        );
+        assert!(say(&"x".repeat(1_000), 2, None).len() < 150);
+        assert_eq!(
+            auth_failed(&flow, &AuthFailure::Forged, None),
+            "nonce not ours, from 203.0.113.9:5062 (UDP)"
+        );
+        assert_eq!(
+            [1, 2, 11, 21, 113].map(ordinal),
+            ["1st", "2nd", "11th", "21st", "113th"]
+        );
     }
 
     #[test]

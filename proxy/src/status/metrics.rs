@@ -345,6 +345,11 @@ impl Moment {
                     of_store(|c| &c.refused),
                 ),
                 (
+                    "sources_forgotten",
+                    "Sources of requests forgotten because of limits.sources",
+                    parts.guard.forgotten(),
+                ),
+                (
                     "lookups",
                     "Requests that waited for the user source",
                     counters.lookups,
@@ -444,6 +449,11 @@ impl Moment {
                     opened_now as u64,
                 ),
                 ("dns_cached", "Answers of DNS that are kept", names.cached as u64),
+                (
+                    "sources",
+                    "Sources of requests that are remembered",
+                    parts.guard.len() as u64,
+                ),
                 (
                     "user_source_entries",
                     "Answers of the user source that are remembered",

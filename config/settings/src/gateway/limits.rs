@@ -74,12 +74,15 @@ section! {
         shard_queue: u32 = default(count(64..=1_000_000), "8192");
         /// Requests from one source address.
         requests_per_source: Rate = default(rate(), "500/1s");
-        /// Failed authentications from one source address before it has to pause.
+        /// Wrong passwords for one user from one source address before it has to pause, and ten times as many for all
+        /// users together. Half of their number is forgotten after each such time without one. Networks in
+        /// `auth.trust_from` never pause.
         register_attempts: Rate = default(rate(), "10/1m");
         /// Source addresses of which requests and failures are remembered; beyond, the ones that were heard longest ago
         /// are forgotten.
         sources: u32 = default(count(1_000..=10_000_000), "100000");
-        /// Longest pause after failed authentications; it doubles with every further failure up to this.
+        /// Longest pause after wrong passwords, in which no password is looked at; the first takes 1 s, and it doubles
+        /// with every further wrong password up to this.
         register_pause: Duration = default(duration(SECOND, DAY), "15m");
         /// Nonces of which the use is remembered, against replay.
         nonces: u32 = default(count(1_000..=10_000_000), "100000");

@@ -247,7 +247,9 @@ impl Proxy {
             check_transport(who.user(), flow)?;
             return Ok(who);
         }
-        let claimed = Authenticator::claimed_user(request, asking, realm);
+        // Whoever is trusted is never made to wait.
+        let is_guarded = !self.config.auth.trusts(ip);
+        let claimed = Authenticator::claimed_user(request, asking, realm).filter(|_| is_guarded);
         if let Some(pause) = claimed
             .as_deref()
             .and_then(|user| self.guard.pause(now, ip, user))
@@ -268,16 +270,16 @@ impl Proxy {
                 Ok(who)
             }
             Err(failure) => {
-                let pause = match &failure {
-                    AuthFailure::WrongSecret { name } => self.guard.failed(now, ip, name),
+                let consequence = match &failure {
+                    AuthFailure::WrongSecret { name } if is_guarded => Some(self.guard.failed(now, ip, name)),
                     _ => None,
                 };
-                if pause.is_some() || !matches!(failure, AuthFailure::Missing | AuthFailure::Stale) {
+                if !matches!(failure, AuthFailure::Missing | AuthFailure::Stale) {
                     self.counters.auth_failures += 1;
                     self.event(Event::AuthFailed {
                         flow,
                         failure: failure.clone(),
-                        pause,
+                        consequence,
                     });
                 }
                 Err(Refusal::Unauthenticated {
