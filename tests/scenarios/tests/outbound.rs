@@ -262,7 +262,7 @@ fn a_dialog_with_a_gruu_follows_its_device_to_another_connection() {
     world.register(phone);
     let answer = register_flow(&mut world, browser, 1);
     let gruu = param(answer.text(HeaderName::Contact).unwrap(), "temp-gruu");
-    let (_, mut callee) = world.answered(browser, phone, BROWSER_OFFER, PHONE_ANSWER);
+    let (mut caller, mut callee) = world.answered(browser, phone, BROWSER_OFFER, PHONE_ANSWER);
     // As if the browser had put its GRUU into Contact.
     callee.target.clone_from(&gruu);
     world.send_in(&mut callee, Method::Info, None);
@@ -270,14 +270,37 @@ fn a_dialog_with_a_gruu_follows_its_device_to_another_connection() {
     assert_eq!(info.request_uri_text().unwrap(), world.contact(browser));
     world.respond(browser, &info, 200, None);
     world.expect(phone, "200");
+    // It says so, and comes back over another connection.
     let public = format!("sip:300@example.com;gr={INSTANCE}");
+    caller.cseq += 1;
+    let update = world.in_dialog(&caller, Method::Update, None);
+    let text = String::from_utf8(update.octets().to_vec()).unwrap();
+    let contact = world.contact(browser);
+    let text = text.replacen(&format!("<{contact}>"), &format!("<{public}>"), 1);
+    world.send(browser, text.into_bytes());
+    let update = world.expect(phone, "UPDATE");
+    world.respond(phone, &update, 200, None);
+    world.expect(browser, "200");
     world.disconnect(browser);
     let again = world.browser("300");
     register_flow(&mut world, again, 1);
-    callee.target = public;
+    callee.target.clone_from(&public);
     world.send_in(&mut callee, Method::Info, None);
     let info = world.expect(again, "INFO");
     assert_eq!(info.request_uri_text().unwrap(), world.contact(again));
+    // Of a device that is no part of the dialog it is worth nothing: the way to the browser is the old one, and gone.
+    let stranger = world.browser("302");
+    let params = ";+sip.instance=\"<urn:uuid:stranger>\";reg-id=1";
+    let request = world
+        .register_request_with(stranger, params)
+        .header(HeaderName::Supported, "outbound, gruu");
+    world.send_with_password(stranger, request);
+    world.expect(stranger, "200");
+    callee.target = "sip:302@example.com;gr=urn:uuid:stranger".to_owned();
+    world.clear(phone);
+    world.send_in(&mut callee, Method::Info, None);
+    world.expect_nothing(stranger);
+    world.expect(phone, "480");
 }
 
 /// RFC 5630 section 5.3: what is called by a `sips` URI is called over TLS, or not at all.

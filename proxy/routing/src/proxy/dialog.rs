@@ -73,7 +73,7 @@ impl Proxy {
             edits,
             breadth: None,
         };
-        let (uri, hop) = self.dialog_target(now, (request, flow), routing, to);
+        let (uri, hop) = self.dialog_target(now, (request, flow), routing, to, found);
         let mut target = Target::new(uri, Way::Hop(hop));
         target.carrier = match media {
             Media::Inside { call, leg, sender } => self.carrier_of(call, leg, sender.other()),
@@ -103,7 +103,8 @@ impl Proxy {
             self.counters.dropped += 1;
             return;
         }
-        let (uri, to) = self.dialog_target(now, (request, &flow), &routing, to);
+        let found = self.find_call(essentials);
+        let (uri, to) = self.dialog_target(now, (request, &flow), &routing, to, found);
         let mut ack = PendingAck {
             request: request.clone(),
             flow,
@@ -112,7 +113,7 @@ impl Proxy {
             to,
             mask: Mask::default(),
         };
-        let Some((call, leg, from)) = self.find_call(essentials) else {
+        let Some((call, leg, from)) = found else {
             return self.send_ack(&ack, None);
         };
         ack.mask = self.dialog_mask(call, leg, from, request);
@@ -262,6 +263,7 @@ impl Proxy {
         (request, flow): (&Message, &Flow),
         routing: &Routing,
         hop: Hop,
+        found: Option<(CallKey, LegId, Party)>,
     ) -> (Arc<str>, Hop) {
         let strict_next = match routing.next_route(request) {
             Some(Ok(route)) if !route.is_loose_router() => Some(route.as_str()),
@@ -271,7 +273,9 @@ impl Proxy {
             .or(routing.strict.as_deref())
             .or(request.request_uri_text())
             .unwrap_or_default();
-        match self.contact_of_gruu(now, uri, flow.local, &hop) {
+        let receiver = found.and_then(|(call, leg, sender)| self.calls.get(call)?.side(leg, sender.other()));
+        let is_known = receiver.is_some_and(|side| side.contact.as_deref() == Some(uri));
+        match self.contact_of_gruu(now, uri, flow.local, (&hop, is_known)) {
             Some(binding) => (binding.uri.clone(), binding.flow.into()),
             None => (uri.into(), hop),
         }

@@ -145,7 +145,7 @@ impl Proxy {
     /// Request-URI and hop of a request to one side. Without a Contact the URI is empty, and no request can be made.
     fn way_to(&self, now: Instant, side: &Side) -> (Arc<str>, Hop) {
         let contact = side.contact.as_deref().unwrap_or_default();
-        match self.contact_of_gruu(now, contact, side.hop.local(), &side.hop) {
+        match self.contact_of_gruu(now, contact, side.hop.local(), (&side.hop, true)) {
             Some(binding) => (binding.uri.clone(), binding.flow.into()),
             None => (contact.into(), side.hop.clone()),
         }

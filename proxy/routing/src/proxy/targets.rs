@@ -123,13 +123,14 @@ impl Proxy {
     }
 
     /// The contact that a Request-URI stands for when it is a GRUU of ours: the one that is reached over `hop`, or the one
-    /// that the device has registered since.
+    /// that the device has registered since. The latter only when the other end `is_known` by this GRUU: nobody gets at
+    /// other devices by naming them inside a dialog.
     pub(super) fn contact_of_gruu(
         &self,
         now: Instant,
         uri: &str,
         at: SocketAddr,
-        hop: &Hop,
+        (hop, is_known): (&Hop, bool),
     ) -> Option<Arc<Binding>> {
         // Most are none, and this is asked for every request inside a dialog.
         if !uri.contains(";gr") {
@@ -144,7 +145,8 @@ impl Proxy {
         let same_flow = bindings
             .iter()
             .find(|binding| matches!(hop, Hop::Flow(flow) if *flow == binding.flow));
-        same_flow.or(bindings.first()).cloned()
+        let moved = bindings.first().filter(|_| is_known);
+        same_flow.or(moved).cloned()
     }
 
     fn bindings_of_device(&self, now: Instant, wanted: &Wanted) -> Bindings {
