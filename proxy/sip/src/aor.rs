@@ -65,6 +65,18 @@ impl Aor {
 
     fn join(user: &[u8], host: &Host<'_>) -> Self {
         let mut text = String::with_capacity(user.len() + 1 + host.as_str().len());
+        // Nearly all names and numbers need no look at each letter.
+        let (plain, user) = match std::str::from_utf8(user) {
+            Ok(plain)
+                if user
+                    .iter()
+                    .all(|&octet| octet.is_ascii_graphic() && octet != b'%') =>
+            {
+                (plain, &[][..])
+            }
+            _ => ("", user),
+        };
+        text.push_str(plain);
         for chunk in user.utf8_chunks() {
             for letter in chunk.valid().chars() {
                 match letter {

@@ -275,8 +275,7 @@ impl Report {
             shown(self.sync_time.as_secs_f64() * 1e6)
         ));
         notes.push(
-            "Logs are as they come: viaduct writes a line for each new phone and each call, Kamailio none.\n\
-             Kamailio has its eight processes and its fastest allocator (-x fm -X fm); rtpengine has no kernel module."
+            "Nobody logs calls and registrations. Kamailio has its eight processes and its fastest allocator (-x fm -X fm); rtpengine has no kernel module."
                 .to_owned(),
         );
         notes.push(

@@ -200,12 +200,8 @@ impl Proxy {
         now: Instant,
         arrival: &Arrival<'_>,
     ) -> Result<Authenticated, Refusal> {
-        let from = arrival
-            .request
-            .from()
-            .and_then(Result::ok)
-            .and_then(|from| from.uri().ok());
-        let from = from.ok_or(Refusal::BadHeader("From"))?;
+        let from = arrival.essentials.from.uri();
+        let from = from.map_err(|_| Refusal::BadHeader("From"))?;
         let is_ours = from
             .host()
             .is_some_and(|host| self.config.is_our_host(&host, arrival.flow.local));

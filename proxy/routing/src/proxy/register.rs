@@ -35,11 +35,7 @@ impl Proxy {
             essentials,
             ..
         } = arrival;
-        let to = request
-            .to()
-            .and_then(Result::ok)
-            .and_then(|to| to.uri().ok())
-            .ok_or(Refusal::BadHeader("To"))?;
+        let to = essentials.to.uri().map_err(|_| Refusal::BadHeader("To"))?;
         // An address of record is a SIP or SIPS URI (RFC 3261 section 10.3, RFC 4475 section 3.3.4).
         let host = to.host().ok_or(Refusal::BadHeader("To"))?;
         if !self.config.is_our_host(&host, flow.local) {
@@ -189,12 +185,12 @@ impl Proxy {
 
     /// Nobody registers for another: From must be an address of the user that To names (RFC 3261 section 10.2).
     fn check_registering_party(&self, arrival: &Arrival<'_>, user: &User) -> Result<(), Refusal> {
-        let from = arrival
-            .request
-            .from()
-            .and_then(Result::ok)
-            .and_then(|from| from.uri().ok())
-            .ok_or(Refusal::BadHeader("From"))?;
+        let (from, to) = (&arrival.essentials.from, &arrival.essentials.to);
+        // Who registers itself, as nearly everybody does, is the user that To was seen to name.
+        if from.uri_octets() == to.uri_octets() {
+            return Ok(());
+        }
+        let from = from.uri().map_err(|_| Refusal::BadHeader("From"))?;
         let is_ours = from
             .host()
             .is_some_and(|host| self.config.is_our_host(&host, arrival.flow.local));

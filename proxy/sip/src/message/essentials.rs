@@ -8,6 +8,10 @@ use crate::{CSeq, HeaderName, Method, NameAddr, StatusCode, ValueError, Via};
 pub struct Essentials<'m> {
     /// The top Via.
     pub via: Via<'m>,
+    /// From.
+    pub from: NameAddr<'m>,
+    /// To.
+    pub to: NameAddr<'m>,
     /// The From tag. `None` from peers of RFC 2543.
     pub from_tag: Option<&'m str>,
     /// The To tag: present inside a dialog and in most responses.
@@ -66,8 +70,8 @@ impl Message {
             .ok_or(ValueError::Empty)
             .and_then(Via::parse);
         let via = Slot::Via.check(via)?;
-        let from_tag = Slot::From.check(tag(value(Slot::From)?))?;
-        let to_tag = Slot::To.check(tag(value(Slot::To)?))?;
+        let (from, from_tag) = Slot::From.check(tagged(value(Slot::From)?))?;
+        let (to, to_tag) = Slot::To.check(tagged(value(Slot::To)?))?;
         let call_id = Slot::CallId.check(call_id(value(Slot::CallId)?))?;
         let cseq = Slot::CSeq.check(CSeq::parse(value(Slot::CSeq)?))?;
         if self
@@ -80,6 +84,8 @@ impl Message {
         let max_forwards = Slot::MaxForwards.check(max_forwards)?;
         Ok(Essentials {
             via,
+            from,
+            to,
             from_tag,
             to_tag,
             call_id,
@@ -139,17 +145,17 @@ impl Slot {
     }
 }
 
-/// The tag of a From or To value. An empty one counts as none.
-fn tag(value: &[u8]) -> Result<Option<&str>, ValueError> {
+/// A From or To value and its tag. An empty one counts as none.
+fn tagged(value: &[u8]) -> Result<(NameAddr<'_>, Option<&str>), ValueError> {
     let mut tag = None;
-    NameAddr::parse_visiting(value, |param| {
+    let addr = NameAddr::parse_visiting(value, |param| {
         if param.name.eq_ignore_ascii_case(b"tag") {
             tag = tag.or(param.raw);
         }
     })?;
     match tag {
-        None | Some(b"") => Ok(None),
-        Some(tag) if is_whole_token(tag) => Ok(Some(ascii(tag))),
+        None | Some(b"") => Ok((addr, None)),
+        Some(tag) if is_whole_token(tag) => Ok((addr, Some(ascii(tag)))),
         Some(_) => Err(ValueError::BadToken),
     }
 }

@@ -25,7 +25,7 @@ pub(super) fn prepare(
     })
 }
 
-/// Limits that protect against floods from one address are lifted: here one address is everybody. It has one processor,
+/// Calls and registrations are not logged, as Kamailio logs none. Limits that protect against floods from one address are lifted: here one address is everybody. It has one processor,
 /// and so one signalling thread.
 fn configuration(proof: Proof, keep: &str) -> String {
     let trusted = match proof {
@@ -42,6 +42,7 @@ registrations: {{ keep: {keep} }}
 relay: {{ mode: none }}
 limits: {{ requests_per_source: 1000000/1s, calls: 100000, calls_per_user: 100, transactions: 1000000 }}
 metrics: {{ listen: none }}
+log: {{ level: warn }}
 "
     )
 }
