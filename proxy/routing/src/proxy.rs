@@ -10,6 +10,7 @@ mod forward;
 mod hangup;
 mod hops;
 mod lookup;
+mod own_byes;
 mod register;
 mod relay;
 mod response;
@@ -33,6 +34,7 @@ use viaduct_sip::{Message, ParseError, Transport};
 use viaduct_txn::{self as txn, ClientId, ConnId, Flow, Layer, ServerId, Timers};
 
 use self::lookup::LookupWaits;
+use self::own_byes::OwnBye;
 use self::register::PendingRegister;
 use self::relay::{Forgotten, RelayUse};
 use self::upkeep::Upkeep;
@@ -124,6 +126,8 @@ pub struct Proxy {
     proven: HashMap<ConnId, Arc<[String]>>,
     /// What the trunks need.
     upkeep: Upkeep,
+    /// BYEs of our own that a trunk may want to be proven.
+    own_byes: HashMap<ClientId, OwnBye>,
     own_call_ids: Arc<str>,
 }
 
@@ -190,6 +194,7 @@ impl Proxy {
             unread_for: Reasons::default(),
             proven: HashMap::new(),
             upkeep: Upkeep::default(),
+            own_byes: HashMap::new(),
             own_call_ids: Arc::clone(&shared.own_call_ids),
         }
     }

@@ -282,6 +282,12 @@ fn a_call_that_the_operator_ends_ends_at_the_trunk_too() {
     assert_eq!(bye.text(HeaderName::From), second.text(HeaderName::From));
     world.expect(caller, "BYE");
     assert_eq!(view(&mut world, "a").calls, 0);
+    challenge(&mut world, a, &bye, "n2");
+    let proven = world.expect(a, "BYE");
+    expect_proof(&proven);
+    assert_eq!(cseq(&proven), cseq(&bye) + 1);
+    challenge(&mut world, a, &proven, "n3");
+    world.expect_nothing(a);
 }
 
 /// A wrong password is ours to mend, not the caller's to answer.

@@ -129,17 +129,18 @@ impl Proxy {
             Some(reason),
         );
         let Some((octets, branch)) = bye else { return };
-        // Nobody waits for the answer: the transaction repeats the BYE until there is one.
-        self.layer.request(
-            now,
-            Request {
-                octets,
-                branch,
-                is_invite: false,
-                hop,
-                patience: None,
-            },
-        );
+        let carrier = receiver.trunk.as_ref().map(|trunk| Arc::clone(&trunk.carrier));
+        // Only a trunk's wish for a password is waited for: the transaction repeats the BYE until there is an answer.
+        let request = Request {
+            octets: octets.clone(),
+            branch,
+            is_invite: false,
+            hop: hop.clone(),
+            patience: None,
+        };
+        if let Some(client) = self.layer.request(now, request) {
+            self.remember_bye(client, carrier, octets, hop);
+        }
     }
 
     /// Request-URI and hop of a request to one side. Without a Contact the URI is empty, and no request can be made.

@@ -30,7 +30,9 @@ impl Proxy {
             return;
         };
         let Some(&(id, index)) = self.by_client.get(&client) else {
-            self.trunk_answered(now, client, response);
+            if !self.trunk_answered(now, client, response) {
+                self.bye_answered(now, client, response);
+            }
             return;
         };
         let Some(branch) = self

@@ -307,6 +307,7 @@ impl Proxy {
 
     /// The transaction of a request to a trunk is over.
     pub(super) fn trunk_client_ended(&mut self, client: ClientId) {
+        self.own_byes.remove(&client);
         self.upkeep.asking.remove(&client);
     }
 
