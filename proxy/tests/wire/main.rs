@@ -22,6 +22,7 @@ mod failing_calls;
 mod floods;
 mod garbage;
 mod keep_alives;
+mod kills;
 mod limits;
 mod live;
 mod next_hops;
