@@ -99,11 +99,6 @@ impl Users {
             .as_deref()
             .filter(|_| !self.listed.contains_key(name))
     }
-
-    /// Every account that the configuration lists, in no order.
-    pub fn listed(&self) -> impl Iterator<Item = &Arc<User>> {
-        self.listed.values()
-    }
 }
 
 impl FromIterator<User> for Users {
