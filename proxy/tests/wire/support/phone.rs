@@ -2,6 +2,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use rand::Rng;
@@ -13,6 +14,10 @@ use viaduct_sip::{
 use super::gateway::{DOMAIN, Gateway};
 use super::program::PASSWORD;
 use super::wire::Wire;
+
+/// After how long a phone sends a request again (RFC 3261 section 17.1.2.2), and how often at most.
+const T1: Duration = Duration::from_millis(500);
+const TRIES_MAX: u32 = 60;
 
 /// See the module.
 pub(crate) struct Phone {
@@ -223,6 +228,29 @@ impl Phone {
         let proven = self.prove(draft, &answer);
         let sent = self.send(&proven);
         self.final_answer(&sent)
+    }
+
+    /// Like [`ask`](Self::ask) where datagrams are lost: what is not answered is sent again (RFC 3261 section 17.1.2.2).
+    pub(crate) fn insist(&mut self, draft: Draft) -> Message {
+        let answer = self.send_until_answered(&draft);
+        if !matches!(answer.status().unwrap().get(), 401 | 407) {
+            return answer;
+        }
+        let proven = self.prove(draft, &answer);
+        self.send_until_answered(&proven)
+    }
+
+    fn send_until_answered(&mut self, draft: &Draft) -> Message {
+        let sent = self.send(draft);
+        let branch = branch_of(&sent).to_owned();
+        for _ in 0..TRIES_MAX {
+            match self.wire.receive_within(T1) {
+                Some(message) if branch_of(&message) == branch => return message,
+                Some(other) => self.waiting.push_back(other),
+                None => self.wire.send(sent.octets()),
+            }
+        }
+        panic!("{} gets no answer", self.user);
     }
 
     /// The request once more, with the proof that a challenge asks for.

@@ -1,7 +1,8 @@
 //! What a phone speaks over.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::time::Duration;
 
 use viaduct_sip::{Frame, Framer, Limits, Message, Transport};
 
@@ -59,6 +60,25 @@ impl Wire {
                 connection.flush().unwrap();
             }
             Self::WebSocket(socket) => socket.send(TEXT, message),
+        }
+    }
+
+    /// The next datagram, if one comes in this time.
+    pub(crate) fn receive_within(&mut self, time: Duration) -> Option<Message> {
+        let Self::Datagrams(socket) = self else {
+            panic!("only datagrams are lost");
+        };
+        socket.set_read_timeout(Some(time)).unwrap();
+        let mut buffer = vec![0; 65_536];
+        let received = socket.recv(&mut buffer);
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        match received {
+            Ok(length) => {
+                buffer.truncate(length);
+                Some(Message::parse_datagram(buffer.into(), &Limits::default()).unwrap())
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => None,
+            Err(error) => panic!("{error}"),
         }
     }
 
