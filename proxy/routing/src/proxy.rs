@@ -394,7 +394,7 @@ impl Proxy {
         (self.counters, self.layer.counters())
     }
 
-    /// Why requests were refused, challenges included: labels of [`Refusal`].
+    /// Why requests were refused, challenges included: labels of [`Refusal`](crate::Refusal).
     pub fn refused_for(&self) -> &Reasons {
         &self.refused_for
     }
