@@ -24,6 +24,7 @@ use crate::built_in;
 use crate::control::ControlSocket;
 use crate::convert;
 use crate::health::Health;
+use crate::hook::Hooks;
 use crate::http::{self, DeskPhone, DialEntry, HttpContext, PhoneApi, PhoneUser, Surface};
 use crate::journal::{Journal, Printer};
 use crate::live::{self, Condition, Live};
@@ -172,6 +173,8 @@ impl Gateway {
         let shards = Shards::new(handles, Arc::clone(&shared.own_call_ids));
         let lookups = UserLookups::start(shards.clone());
         let users = Arc::new(lookups.install(lookups.prepare(&settings)?, &settings));
+        let hooks = Hooks::new(shards.clone());
+        hooks.install(hooks.prepare(settings.hook.as_ref())?);
         let (store, store_thread) = match store_config {
             Some(config) => {
                 let (store, thread) = Store::start(store, config, shards.clone())?;
@@ -221,6 +224,7 @@ impl Gateway {
                 names: resolver.clone(),
                 store: store.clone(),
                 lookups: lookups.clone(),
+                hooks: hooks.clone(),
                 relay: target.clone(),
                 services,
                 journal: journal.clone(),
@@ -248,6 +252,7 @@ impl Gateway {
                 guard: shared.guard.clone(),
                 store: store.as_ref().map(|store| store.counters().clone()),
                 lookups: lookups.clone(),
+                hooks: hooks.clone(),
                 relay_mode: match &settings.relay.mode {
                     RelayMode::BuiltIn => "built-in".to_owned(),
                     RelayMode::Ng(address) => format!("ng:udp://{address}"),
@@ -277,6 +282,7 @@ impl Gateway {
             net,
             names: resolver,
             lookups,
+            hooks,
             guard: shared.guard,
             origins: context.origins,
             secure,

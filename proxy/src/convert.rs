@@ -42,6 +42,7 @@ pub(crate) fn routing_config(
     config.listeners = bound;
     config.routes = trunks::routes(settings);
     config.numbers = trunks::numbers(settings);
+    config.hook = settings.hook.as_ref().map(hook);
     config.redirects = match settings.forking.redirects {
         settings::Redirects::Pass => routing::Redirects::Pass,
         settings::Redirects::Follow => routing::Redirects::Follow,
@@ -134,6 +135,22 @@ pub(crate) fn users(settings: &GatewaySettings) -> routing::Users {
         .values()
         .map(|user| account(user, &settings.site.domain, &settings.auth.challenge))
         .collect()
+}
+
+/// What the hook is asked about.
+fn hook(hook: &settings::HookSettings) -> routing::HookConfig {
+    routing::HookConfig {
+        methods: hook
+            .methods
+            .iter()
+            .map(|method| method.as_str().to_owned())
+            .collect(),
+        headers: hook.headers.clone(),
+        on_failure: match hook.on_failure {
+            settings::HookFailure::Continue => routing::OnNoDecision::Continue,
+            settings::HookFailure::Reject => routing::OnNoDecision::Reject,
+        },
+    }
 }
 
 /// How long answers of a source of users are worth something.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, HeaderValue, USER_AGENT};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, USER_AGENT};
 use http::{Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::client::legacy::Client;
@@ -84,6 +84,13 @@ impl HttpService {
         }
         let request = Request::builder().method(Method::GET).uri(url);
         self.ask(request, Bytes::new()).await
+    }
+
+    /// POST with this body, which is JSON.
+    pub(crate) async fn post_json(&self, body: Vec<u8>) -> anyhow::Result<HttpAnswer> {
+        let request = Request::builder().method(Method::POST).uri(&self.url);
+        self.ask(request.header(CONTENT_TYPE, "application/json"), body.into())
+            .await
     }
 
     async fn ask(&self, request: http::request::Builder, body: Bytes) -> anyhow::Result<HttpAnswer> {

@@ -10,6 +10,7 @@ mod config_file;
 mod control;
 mod convert;
 mod health;
+mod hook;
 pub mod http;
 mod http_client;
 mod journal;

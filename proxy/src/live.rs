@@ -21,6 +21,7 @@ use viaduct_settings::{Difference, GatewaySettings, Loaded, RelayMode};
 pub(crate) use self::condition::{Condition, ConfigStatus};
 pub(crate) use self::report::Report;
 use crate::app::Stopper;
+use crate::hook::{Hook, Hooks};
 use crate::http::handshake::Origins;
 use crate::net::context::NetContext;
 use crate::net::names::Names;
@@ -38,6 +39,7 @@ pub(crate) struct Parts {
     pub(crate) net: NetContext,
     pub(crate) names: Names,
     pub(crate) lookups: UserLookups,
+    pub(crate) hooks: Hooks,
     pub(crate) guard: Arc<Guard>,
     pub(crate) origins: Arc<RwLock<Origins>>,
     /// `None` without a secure listener.
@@ -76,6 +78,7 @@ struct Running {
 struct Ready {
     secure: Option<Prepared>,
     source: Option<Arc<Source>>,
+    hook: Option<Arc<Hook>>,
 }
 
 impl Running {
@@ -171,6 +174,10 @@ impl Live {
             Ok(source) => source,
             Err(error) => return Err(Report::unusable(name, format!("{error:#}"))),
         };
+        let hook = match self.inner.parts.hooks.prepare(settings.hook.as_ref()) {
+            Ok(hook) => hook,
+            Err(error) => return Err(Report::unusable(name, format!("{error:#}"))),
+        };
         let mut differences = running.differences(&wanted);
         let is_other = secure.zip(prepared.as_ref());
         if is_other.is_some_and(|(secure, prepared)| secure.is_other(prepared))
@@ -181,6 +188,7 @@ impl Live {
         let ready = Ready {
             secure: prepared,
             source,
+            hook,
         };
         Ok((Report::new(name, differences, &wanted.warnings), wanted, ready))
     }
@@ -196,6 +204,7 @@ impl Live {
             net,
             names,
             lookups,
+            hooks,
             guard,
             origins,
             secure,
@@ -232,6 +241,7 @@ impl Live {
             // The domain decides whether it can be made, and that needs a restart to change.
             Err(error) => return report.note(format!("{error:#}")),
         };
+        hooks.install(ready.hook);
         let before = &self.inner.inspector.parts;
         let mut config = convert::routing_config(&settings, listeners.clone(), own, shards);
         config.trunks = Trunks::new(convert::trunks::trunks(&settings), Some(&before.routing().trunks));

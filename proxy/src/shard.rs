@@ -22,8 +22,8 @@ use tokio::sync::oneshot;
 use viaduct_ng as ng;
 use viaduct_resolve::Failure;
 use viaduct_routing::{
-    CallNumber, CallView, Config, Counters, Event, Gauges, Output, Proxy, Reachable, Reasons, RelayFailure,
-    SERVICE_FLOW, SendId, Ticket, Users,
+    CallNumber, CallView, Config, Counters, Event, Gauges, HookDecision, NoDecision, Output, Proxy,
+    Reachable, Reasons, RelayFailure, SERVICE_FLOW, SendId, Ticket, Users,
 };
 use viaduct_sip::{KeepAlive, Limits, Message, ParseError, Transport};
 use viaduct_txn::{ConnId, Flow, Hop};
@@ -31,6 +31,7 @@ use viaduct_txn::{ConnId, Flow, Hop};
 pub(crate) use self::queue::{Handle, Inputs, ShardHandle, Shards, WAKE, pair};
 pub(crate) use self::relay::{RelayLink, RelayTarget};
 pub(crate) use self::services::{ServiceInput, Services, ServicesConfig};
+use crate::hook::Hooks;
 use crate::journal::Journal;
 use crate::net::conns::Conns;
 use crate::net::names::Names;
@@ -84,6 +85,11 @@ pub(crate) enum ShardInput {
     Stored { ticket: Ticket, stored: bool },
     /// The source of users was asked.
     LookedUp { ticket: Ticket },
+    /// The hook has decided about the request of a ticket, or has not.
+    Decided {
+        ticket: Ticket,
+        decision: Result<HookDecision, NoDecision>,
+    },
     /// The relay says that a call has no media.
     MediaTimeout { call_id: Bytes },
     /// Something about the media of a service.
@@ -147,6 +153,7 @@ pub(crate) struct ShardParts {
     /// `None` when registrations are kept in memory only.
     pub(crate) store: Option<Store>,
     pub(crate) lookups: UserLookups,
+    pub(crate) hooks: Hooks,
     pub(crate) relay: RelayTarget,
     pub(crate) services: Services,
     pub(crate) journal: Journal,
@@ -166,6 +173,7 @@ pub(crate) struct ShardThread {
     names: Names,
     store: Option<Store>,
     lookups: UserLookups,
+    hooks: Hooks,
     relay: RelayLink,
     services: Services,
     journal: Journal,
@@ -192,6 +200,7 @@ impl ShardThread {
             names,
             store,
             lookups,
+            hooks,
             relay,
             services,
             journal,
@@ -214,6 +223,7 @@ impl ShardThread {
             names,
             store,
             lookups,
+            hooks,
             relay,
             services,
             journal,
@@ -300,6 +310,7 @@ impl ShardThread {
             ShardInput::Resolved { ticket, found } => self.proxy.handle_resolved(now, ticket, found),
             ShardInput::Stored { ticket, stored } => self.proxy.handle_stored(now, ticket, stored),
             ShardInput::LookedUp { ticket } => self.proxy.handle_looked_up(now, ticket),
+            ShardInput::Decided { ticket, decision } => self.proxy.handle_decided(now, ticket, decision),
             ShardInput::MediaTimeout { call_id } => self.proxy.handle_media_timeout(now, &call_id),
             ShardInput::Service(input) => self.services.handle(now, input),
             ShardInput::Command(command) => self.command(now, command),
@@ -478,6 +489,11 @@ impl ShardThread {
             Output::LookUp { ticket, names } => {
                 if !self.lookups.ask(self.index, ticket, names) {
                     self.proxy.handle_looked_up(now, ticket);
+                }
+            }
+            Output::Decide { ticket, query } => {
+                if let Some(decision) = self.hooks.ask(self.index, ticket, *query) {
+                    self.proxy.handle_decided(now, ticket, decision);
                 }
             }
             Output::Event(event) => self.tell(event),

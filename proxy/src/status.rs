@@ -15,6 +15,7 @@ use viaduct_mediarelay::RelayHandle;
 use viaduct_routing::{CallNumber, CallView, Config, Counters, Flags, Gauges, Guard, Location};
 use viaduct_trunk::TrunkView;
 
+use crate::hook::Hooks;
 use crate::journal::Journal;
 use crate::live::{Condition, ConfigStatus};
 use crate::net::conns::Conns;
@@ -47,6 +48,7 @@ pub(crate) struct Parts {
     /// What the store has done, if there is one.
     pub(crate) store: Option<Arc<StoreCounters>>,
     pub(crate) lookups: UserLookups,
+    pub(crate) hooks: Hooks,
     pub(crate) journal: Journal,
     /// `built-in`, or the address of another relay.
     pub(crate) relay_mode: String,
@@ -226,7 +228,8 @@ impl Inspector {
                 forwarded_requests: gauges.forwarded_requests,
                 waiting: gauges.relay_requests_waiting
                     + gauges.store_requests_waiting
-                    + gauges.lookups_waiting,
+                    + gauges.lookups_waiting
+                    + gauges.decisions_waiting,
                 service_sessions: snapshots
                     .shards
                     .iter()

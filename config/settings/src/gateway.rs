@@ -1,6 +1,7 @@
 //! The gateway's configuration file.
 
 pub(crate) mod found_user;
+pub(crate) mod hook;
 pub(crate) mod limits;
 pub(crate) mod listen;
 pub(crate) mod live;
@@ -36,6 +37,7 @@ use crate::source::{FileLimits, Reporter, Source};
 use crate::tree;
 use crate::written::Written;
 
+use self::hook::{HookKeys, HookSettings};
 use self::limits::LimitSettings;
 use self::listen::{Listener, ListenerForm};
 use self::media_policy::{MediaPolicy, MediaPolicyForm};
@@ -69,6 +71,8 @@ pub struct GatewaySettings {
     pub users: BTreeMap<String, User>,
     /// Where further users are. Those of a table are in [`users`](Self::users) already.
     pub user_source: Option<UserSource>,
+    /// Who decides before the rules do.
+    pub hook: Option<HookSettings>,
     /// Rules for dialled numbers, first match first.
     pub routes: Vec<Route>,
     /// Carriers and other exchanges, in the order of the file.
@@ -128,6 +132,8 @@ section! {
         users: Vec<(String, UserKeys)> = default(users(), "{}");
         /// Further users: in a table, in a database, or asked of a service.
         user_source: Option<UserSourceKeys> = default(UserSourceForm, "none");
+        /// A service that decides about calls before `routes` does.
+        hook: HookKeys = default(section_form::<HookKeys>(), "{}");
         /// Which number goes where; the first rule that matches takes the call.
         routes: Vec<(usize, Route)> = default(
             routes(),

@@ -56,6 +56,7 @@ pub use self::form::address::PortRange;
 pub use self::form::network::Network;
 pub use self::form::quantity::Rate;
 pub use self::gateway::found_user::UserDefaults;
+pub use self::gateway::hook::{HookFailure, HookMethod, HookSettings};
 pub use self::gateway::limits::LimitSettings;
 pub use self::gateway::listen::{AdvertisedHost, Listener, Scheme};
 pub use self::gateway::live::RESTART_KEYS;

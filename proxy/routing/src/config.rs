@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use viaduct_sip::digest::Algorithm;
-use viaduct_sip::{Host, Transport, Uri};
+use viaduct_sip::{Host, Message, Transport, Uri};
 use viaduct_trunk::{NumberPlan, Routes, Trunks};
 use viaduct_txn::Timing;
 
@@ -194,6 +194,35 @@ pub enum UdpToTcp {
     Always,
 }
 
+/// What somebody else's program is asked about, and what happens without its answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HookConfig {
+    /// Methods of the requests that it is asked about. Only those outside any dialog are.
+    pub methods: Vec<String>,
+    /// Headers that it is told, by the name that it knows them by.
+    pub headers: Vec<String>,
+    /// What happens when it does not decide.
+    pub on_failure: OnNoDecision,
+}
+
+/// What becomes of a request about which a hook does not decide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnNoDecision {
+    /// The routes decide, as they do without a hook.
+    #[default]
+    Continue,
+    /// 503 with Retry-After.
+    Reject,
+}
+
+impl HookConfig {
+    /// Whether requests like this one are told.
+    pub fn asks_about(&self, request: &Message) -> bool {
+        let method = request.method();
+        method.is_some_and(|method| self.methods.iter().any(|one| one == method.as_str()))
+    }
+}
+
 /// The largest request that leaves in a datagram when TCP may be tried: 200 octets less than what an Ethernet carries
 /// (RFC 3261 section 18.1.1).
 pub(crate) const DATAGRAM_REQUEST_MAX: usize = 1_300;
@@ -213,6 +242,8 @@ pub struct Config {
     pub numbers: NumberPlan,
     /// Carriers, with what all shards know of them.
     pub trunks: Trunks,
+    /// Who decides before the routes do. Nobody.
+    pub hook: Option<HookConfig>,
     /// What becomes of redirections.
     pub redirects: Redirects,
     /// Registration times.
@@ -248,6 +279,7 @@ impl Config {
             routes: Routes::default(),
             numbers: NumberPlan::default(),
             trunks: Trunks::default(),
+            hook: None,
             redirects: Redirects::Pass,
             registrar: RegistrarTimes::default(),
             service_route: false,

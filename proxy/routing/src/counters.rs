@@ -25,6 +25,12 @@ pub struct Counters {
     pub passwords_paused: u64,
     /// Requests that waited for a source of users.
     pub lookups: u64,
+    /// Requests that waited for the decision of a hook.
+    pub decisions: u64,
+    /// Requests about which it did not decide.
+    pub decisions_failed: u64,
+    /// Requests that it refused.
+    pub rejected_by_hook: u64,
     /// Calls begun.
     pub calls: u64,
     /// Calls answered.
@@ -74,6 +80,9 @@ impl std::ops::Add for Counters {
             requests_over_rate: self.requests_over_rate + other.requests_over_rate,
             passwords_paused: self.passwords_paused + other.passwords_paused,
             lookups: self.lookups + other.lookups,
+            decisions: self.decisions + other.decisions,
+            decisions_failed: self.decisions_failed + other.decisions_failed,
+            rejected_by_hook: self.rejected_by_hook + other.rejected_by_hook,
             calls: self.calls + other.calls,
             calls_answered: self.calls_answered + other.calls_answered,
             calls_over_limit: self.calls_over_limit + other.calls_over_limit,

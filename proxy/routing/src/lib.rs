@@ -74,7 +74,8 @@ pub use self::call::{CallState, CallView, EndView};
 pub use self::call_counts::CallCounts;
 pub use self::clock::WallClock;
 pub use self::config::{
-    AuthConfig, Config, ForeignDomains, Limits, Listener, Redirects, RegistrarTimes, Times, UdpToTcp,
+    AuthConfig, Config, ForeignDomains, HookConfig, Limits, Listener, OnNoDecision, Redirects,
+    RegistrarTimes, Times, UdpToTcp,
 };
 pub use self::counters::{Counters, Reasons};
 pub use self::directory::{Answer, Directory, DirectoryLimits};
@@ -82,11 +83,13 @@ pub use self::flags::{Flag, Flags};
 pub use self::guard::{Failed, Guard, GuardLimits, Rate};
 pub use self::location::{Binding, Bindings, Location};
 pub use self::output::{
-    BindingRecord, CallEnd, CallNumber, Change, Event, Output, ProxyEnd, Reachable, RelayFailure, SendId,
-    Ticket, TrunkChange, UnregisterReason,
+    BindingRecord, CallEnd, CallNumber, Change, Event, NoDecision, Output, ProxyEnd, Reachable, RelayFailure,
+    SendId, Ticket, TrunkChange, UnregisterReason,
 };
 pub use self::proxy::{Gauges, Proxy, SERVICE_FLOW, Shard, Shared};
 pub use self::refusal::Refusal;
 pub use self::registrar::{RegisterRefusal, Registered};
 pub use self::user::{User, UserChallenge, Users};
-pub use viaduct_trunk::{Destination, Network, NumberPlan, Ring, Routes, Rule, Service, Trunk, Trunks};
+pub use viaduct_trunk::{
+    Destination, HookDecision, HookQuery, Network, NumberPlan, Ring, Routes, Rule, Service, Trunk, Trunks,
+};

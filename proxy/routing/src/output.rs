@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use viaduct_ng as ng;
 use viaduct_resolve::{Candidate, NextHop};
 use viaduct_sip::{Aor, ParseErrorKind, Transport};
+use viaduct_trunk::HookQuery;
 use viaduct_txn::{ClientId, Flow, Hop};
 
 use crate::{AuthFailure, Failed, Flags};
@@ -70,6 +71,14 @@ pub enum Output {
         ticket: Ticket,
         /// The names, none twice.
         names: Vec<String>,
+    },
+    /// Ask the hook about this request, and give what it decides to
+    /// [`handle_decided`](crate::Proxy::handle_decided).
+    Decide {
+        /// To be given back.
+        ticket: Ticket,
+        /// What is to be decided.
+        query: Box<HookQuery>,
     },
     /// Something happened that people or counters may care about.
     Event(Event),
@@ -332,6 +341,11 @@ impl ProxyEnd {
         }
     }
 }
+
+/// A hook did not decide: it could not be asked, took too long, or said what is no decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the hook does not decide")]
+pub struct NoDecision;
 
 /// Why the relay gave no usable reply.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

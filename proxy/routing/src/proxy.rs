@@ -5,12 +5,14 @@ mod answer;
 mod arrival;
 mod cancel;
 mod carriers;
+mod decide;
 mod dialog;
 mod forward;
 mod hangup;
 mod hops;
 mod lookup;
 mod own_byes;
+mod parked;
 mod register;
 mod relay;
 mod response;
@@ -31,10 +33,13 @@ use slotmap::SlotMap;
 use viaduct_ng as ng;
 use viaduct_resolve::Failure;
 use viaduct_sip::{Message, ParseError, Transport};
+use viaduct_trunk::HookDecision;
 use viaduct_txn::{self as txn, ClientId, ConnId, Flow, Layer, ServerId, Timers};
 
-use self::lookup::LookupWaits;
+use self::admitted::Admitted;
+use self::lookup::Looking;
 use self::own_byes::OwnBye;
+use self::parked::Parked;
 use self::register::PendingRegister;
 use self::relay::{Forgotten, RelayUse};
 use self::upkeep::Upkeep;
@@ -46,8 +51,8 @@ use crate::gruu::Gruus;
 use crate::media::Party;
 use crate::token::Tokens;
 use crate::{
-    Authenticator, CallCounts, CallNumber, Config, Counters, Event, Guard, Location, Output, ProxyEnd,
-    Reachable, Reasons, RelayFailure, SendId, Ticket, Trunks, Users, WallClock,
+    Authenticator, CallCounts, CallNumber, Config, Counters, Event, Guard, Location, NoDecision, Output,
+    ProxyEnd, Reachable, Reasons, RelayFailure, SendId, Ticket, Trunks, Users, WallClock,
 };
 
 /// How the services of this process are reached: without leaving it. Nothing that comes from a socket has this transport.
@@ -111,7 +116,8 @@ pub struct Proxy {
     relay_waits: HashMap<Ticket, RelayUse>,
     forgotten: HashMap<(CallKey, LegId), Forgotten>,
     store_waits: HashMap<Ticket, PendingRegister>,
-    lookup_waits: LookupWaits,
+    lookup_waits: Parked<Looking>,
+    decision_waits: Parked<Box<Admitted>>,
     resolve_waits: HashMap<Ticket, (ContextId, usize)>,
     tickets: u64,
     alarms: Timers<Alarm>,
@@ -182,7 +188,8 @@ impl Proxy {
             relay_waits: HashMap::new(),
             forgotten: HashMap::new(),
             store_waits: HashMap::new(),
-            lookup_waits: LookupWaits::default(),
+            lookup_waits: Parked::default(),
+            decision_waits: Parked::default(),
             resolve_waits: HashMap::new(),
             tickets: 0,
             alarms: Timers::default(),
@@ -281,6 +288,17 @@ impl Proxy {
     /// that is not there could not be asked for.
     pub fn handle_looked_up(&mut self, now: Instant, ticket: Ticket) {
         self.users_looked_up(now, ticket);
+        self.drain_layer(now);
+    }
+
+    /// Somebody else's program has decided about the request of a ticket, or has not, or not in time.
+    pub fn handle_decided(
+        &mut self,
+        now: Instant,
+        ticket: Ticket,
+        decision: Result<HookDecision, NoDecision>,
+    ) {
+        self.decided(now, ticket, decision);
         self.drain_layer(now);
     }
 
@@ -386,6 +404,7 @@ impl Proxy {
             store_requests_waiting: self.store_waits.len(),
             names_waiting: self.resolve_waits.len(),
             lookups_waiting: self.lookup_waits.len(),
+            decisions_waiting: self.decision_waits.len(),
         }
     }
 
@@ -433,8 +452,12 @@ impl Proxy {
 
     /// Requests that wait for somebody else have a bound.
     fn is_waiting_room_full(&self) -> bool {
-        self.relay_waits.len() + self.store_waits.len() + self.resolve_waits.len() + self.lookup_waits.len()
-            >= self.config.limits.requests_waiting_max
+        let waiting = self.relay_waits.len()
+            + self.store_waits.len()
+            + self.resolve_waits.len()
+            + self.lookup_waits.len()
+            + self.decision_waits.len();
+        waiting >= self.config.limits.requests_waiting_max
     }
 
     /// Sixteen random octets as text that fits tags and branches.
@@ -475,6 +498,8 @@ pub struct Gauges {
     pub names_waiting: usize,
     /// Requests that wait for the source of users.
     pub lookups_waiting: usize,
+    /// Requests that wait for the decision of a hook.
+    pub decisions_waiting: usize,
 }
 
 impl std::ops::Add for Gauges {
@@ -491,6 +516,7 @@ impl std::ops::Add for Gauges {
             store_requests_waiting: self.store_requests_waiting + other.store_requests_waiting,
             names_waiting: self.names_waiting + other.names_waiting,
             lookups_waiting: self.lookups_waiting + other.lookups_waiting,
+            decisions_waiting: self.decisions_waiting + other.decisions_waiting,
         }
     }
 }

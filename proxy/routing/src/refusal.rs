@@ -2,6 +2,7 @@
 
 use viaduct_resolve::Failure;
 use viaduct_sip::StatusCode;
+use viaduct_trunk::Rejection;
 
 use crate::auth::{Asking, AuthFailure};
 use crate::media::NoCommonCodec;
@@ -132,6 +133,12 @@ pub enum Refusal {
     /// The source of users does not answer.
     #[error("User data unavailable")]
     UsersUnavailable,
+    /// The hook does not decide, and nothing goes on without it.
+    #[error("Nobody decides about calls")]
+    NoDecision,
+    /// The hook says no.
+    #[error("{}", .0.reason.as_deref().unwrap_or("Refused by the hook"))]
+    Decided(Rejection),
     /// The store could not be written.
     #[error("Registration could not be stored")]
     StoreFailed,
@@ -164,8 +171,11 @@ impl Refusal {
             | Self::NoTrunk(_)
             | Self::RelayUnavailable
             | Self::UsersUnavailable
+            | Self::NoDecision
             | Self::Paused { .. }
             | Self::TooFast => StatusCode::SERVICE_UNAVAILABLE,
+            // What is no code of an answer does not pass its reader.
+            Self::Decided(rejection) => StatusCode::new(rejection.status).unwrap_or(StatusCode::FORBIDDEN),
             // A 503 would make the caller avoid this proxy, not the one behind it (RFC 3261 section 16.7, step 6).
             Self::StoreFailed | Self::Unreachable | Self::TrunkRefusedUs => StatusCode::SERVER_INTERNAL_ERROR,
             Self::Unresolved(failure) => match failure {
@@ -227,6 +237,8 @@ impl Refusal {
             Self::Overload(_) => "overload",
             Self::RelayUnavailable => "relay_unavailable",
             Self::UsersUnavailable => "users_unavailable",
+            Self::NoDecision => "no_decision",
+            Self::Decided(_) => "rejected_by_hook",
             Self::StoreFailed => "store_failed",
             Self::Unreachable => "unreachable",
             Self::Unresolved(_) => "unresolved",
@@ -255,6 +267,7 @@ impl Refusal {
             | Self::NoTrunk(_)
             | Self::RelayUnavailable
             | Self::UsersUnavailable
+            | Self::NoDecision
             | Self::Register(RegisterRefusal::Full)
             | Self::Unresolved(Failure::Busy) => Some(5),
             _ => None,

@@ -62,6 +62,7 @@ fn offline(args: &RouteArgs, file: &Path) -> anyhow::Result<Outcome> {
     let view = RouteView {
         explanation: explanation.to_string(),
         decision: serde_json::to_value(&explanation)?,
+        asks_hook: settings.hook.is_some(),
         trunks: Vec::new(),
     };
     if args.ask.json {

@@ -69,6 +69,7 @@ impl Moment {
         let names = parts.names.snapshot();
         let (sip, all) = parts.conns.len();
         let (lookups, directory) = (parts.lookups.counters(), parts.lookups.directory());
+        let hooks = parts.hooks.counters();
         let config = parts.condition.config();
         let mut moment = Self {
             counters: vec![
@@ -375,6 +376,27 @@ impl Moment {
                     directory.as_ref().map_or(0, |directory| directory.forgotten()),
                 ),
                 (
+                    "hook_requests",
+                    "Requests that waited for the decision of the hook",
+                    counters.decisions,
+                ),
+                ("hook_questions", "Questions to the hook", read(&hooks.asked)),
+                (
+                    "hook_remembered",
+                    "Questions that a remembered decision of the hook spared",
+                    read(&hooks.remembered),
+                ),
+                (
+                    "hook_failures",
+                    "Requests about which the hook did not decide",
+                    counters.decisions_failed,
+                ),
+                (
+                    "hook_rejections",
+                    "Requests that the hook refused",
+                    counters.rejected_by_hook,
+                ),
+                (
                     "log_lines_lost",
                     "Events not written to the log",
                     parts.journal.lost(),
@@ -458,6 +480,11 @@ impl Moment {
                     "user_source_entries",
                     "Answers of the user source that are remembered",
                     directory.as_ref().map_or(0, |directory| directory.len() as u64),
+                ),
+                (
+                    "hook_entries",
+                    "Decisions of the hook that are remembered",
+                    parts.hooks.remembered() as u64,
                 ),
                 ("sip_connections", "Open SIP connections", sip as u64),
                 ("connections", "Connections of every kind", all as u64),

@@ -14,6 +14,9 @@ pub(crate) struct RouteView {
     pub(crate) explanation: String,
     /// The same for programs.
     pub(crate) decision: serde_json::Value,
+    /// A hook is asked before, and may decide otherwise.
+    #[serde(default)]
+    pub(crate) asks_hook: bool,
     /// The trunks that it may go to, as they are.
     pub(crate) trunks: Vec<TrunkView>,
 }
@@ -38,6 +41,7 @@ impl Parts {
         Ok(RouteView {
             explanation: explanation.to_string(),
             decision: serde_json::to_value(&explanation)?,
+            asks_hook: config.hook.is_some(),
             trunks: self
                 .trunks()
                 .into_iter()
@@ -49,6 +53,9 @@ impl Parts {
 
 impl fmt::Display for RouteView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.asks_hook {
+            f.write_str("the hook is asked first; if it changes nothing:\n")?;
+        }
         f.write_str(&self.explanation)?;
         for trunk in &self.trunks {
             write!(f, "\n  trunk {} is {}", trunk.name, trunk.state.as_str())?;

@@ -21,6 +21,7 @@ mod demo;
 mod failing_calls;
 mod floods;
 mod garbage;
+mod hook;
 mod keep_alives;
 mod kills;
 mod limits;

@@ -249,6 +249,27 @@ mod tests {
     }
 
     #[test]
+    fn every_question_and_answer_of_the_manual_is_understood() {
+        let manual = include_str!("../../../docs/hook.md");
+        let blocks = manual.split("```json\n").skip(1);
+        let blocks: Vec<&str> = blocks.map(|rest| rest.split("```").next().unwrap()).collect();
+        let (question, answers) = blocks.split_first().unwrap();
+        let read: HookQuery = serde_json::from_str(question).unwrap();
+        assert_eq!(read.number, "030123456");
+        let actions = answers
+            .iter()
+            .map(|answer| HookDecision::from_json(answer.as_bytes()).unwrap());
+        let actions: Vec<&str> = actions
+            .map(|decision| match decision {
+                HookDecision::Continue(_) => "continue",
+                HookDecision::Route(_) => "route",
+                HookDecision::Reject(_) => "reject",
+            })
+            .collect();
+        assert_eq!(actions, ["continue", "route", "reject"]);
+    }
+
+    #[test]
     fn each_action_is_understood() {
         let read = |json: &str| HookDecision::from_json(json.as_bytes()).unwrap();
         assert_eq!(

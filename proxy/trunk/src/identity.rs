@@ -2,7 +2,7 @@
 
 use viaduct_sip::{Aor, HeaderName, Message, NameAddr, Uri, quoted};
 
-use crate::{NumberPlan, Trunk, is_e164};
+use crate::{Changes, NumberPlan, Trunk, is_e164};
 
 /// A change of a header.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +50,19 @@ impl CallerId {
             name: name.unwrap_or_default(),
             anonymous: wants_privacy(request) || from.as_ref().is_some_and(is_anonymous),
         }
+    }
+
+    /// The same with what a hook has changed. Its word is taken: the number need not be one that the trunk has. A caller
+    /// who wants to stay unknown stays so.
+    #[must_use]
+    pub fn changed(mut self, changes: &Changes, plan: &NumberPlan) -> Self {
+        if let Some(number) = &changes.from_number {
+            self.number = Some(plan.normalise(number));
+        }
+        if let Some(name) = &changes.from_name {
+            self.name.clone_from(name);
+        }
+        self
     }
 
     /// From on the trunk's side, without its tag. The name of an anonymous caller stays what RFC 3323 asks for.

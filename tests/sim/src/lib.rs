@@ -28,6 +28,7 @@
 
 mod dialog;
 mod end;
+mod hook;
 mod names;
 mod relay;
 mod sdp;
@@ -36,6 +37,7 @@ mod world;
 
 pub use self::dialog::Dialog;
 pub use self::end::EndId;
+pub use self::hook::Hook;
 pub use self::names::Names;
 pub use self::relay::{Asked, Mood, ScriptedRelay};
 pub use self::sdp::{BROWSER_ANSWER, BROWSER_OFFER, PHONE_ANSWER, PHONE_OFFER, body_of, says};

@@ -16,7 +16,7 @@ use viaduct_sip::{
 use viaduct_txn::{ConnId, Flow, Hop};
 
 use crate::end::End;
-use crate::{Asked, Dialog, EndId, Mood, Names, ScriptedRelay, UserSource};
+use crate::{Asked, Dialog, EndId, Hook, Mood, Names, ScriptedRelay, UserSource};
 
 /// Everybody's password.
 pub const PASSWORD: &str = "secret";
@@ -59,6 +59,8 @@ pub struct World {
     pub names: Names,
     /// Users who are not in the configuration.
     pub source: UserSource,
+    /// A program that decides about requests, if the configuration has one.
+    pub hook: Hook,
     /// Requests that a slow relay has not answered yet.
     unanswered: VecDeque<(Instant, Ticket, viaduct_ng::Request)>,
     events: Vec<Event>,
@@ -136,6 +138,7 @@ impl World {
             relay: ScriptedRelay::default(),
             names: Names::default(),
             source: UserSource::default(),
+            hook: Hook::default(),
             unanswered: VecDeque::new(),
             events: Vec::new(),
             store_works: true,
@@ -638,6 +641,13 @@ impl World {
                         self.answer_lookups();
                     }
                 }
+                Output::Decide { ticket, query } => {
+                    self.hook.asked.push(*query);
+                    self.hook.waiting.push(ticket);
+                    if !self.hook.is_slow {
+                        self.answer_decisions();
+                    }
+                }
                 Output::Dead { transport, remote } => self.names.dead.push((transport, remote)),
                 Output::Relay { ticket, request } => self.ask_relay(ticket, request),
                 Output::Store { ticket, .. } => {
@@ -654,6 +664,19 @@ impl World {
     pub fn let_names_answer(&mut self) {
         self.answer_names();
         self.settle();
+    }
+
+    /// A slow hook answers what it was asked.
+    pub fn let_hook_answer(&mut self) {
+        self.answer_decisions();
+        self.settle();
+    }
+
+    fn answer_decisions(&mut self) {
+        for ticket in std::mem::take(&mut self.hook.waiting) {
+            let decision = self.hook.decision();
+            self.proxy.handle_decided(self.now, ticket, decision);
+        }
     }
 
     /// A slow source answers what it was asked.

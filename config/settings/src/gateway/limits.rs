@@ -40,7 +40,8 @@ section! {
         headers: u32 = default(count(32..=10_000), "256");
         /// SIP transactions in progress; further requests get 503.
         transactions: u32 = default(count(100..=10_000_000), "100000");
-        /// Requests that wait for the relay, the store, a name or the user source, in one signalling thread; further ones get 503.
+        /// Requests that wait for the relay, the store, a name, the user source or the hook, in one signalling thread;
+        /// further ones get 503.
         requests_waiting: u32 = default(count(10..=1_000_000), "20000");
         /// Answers of one phone that wait for the relay; further provisional ones are dropped.
         answers_waiting: u32 = default(count(2..=1_000), "16");

@@ -37,6 +37,7 @@ impl GatewaySettings {
             trusted_proxies: _,
             users: _,
             user_source: _,
+            hook: _,
             routes: _,
             trunks: _,
             numbers: _,
@@ -247,6 +248,7 @@ tls: { min_version: \"1.3\" }
 trusted_proxies: { from: [10.0.0.1] }
 users: { b: { secret_env: A } }
 user_source: { file: users.csv }
+hook: { url: 'https://crm.example/calls', cache: 5s }
 routes: [{ match: { to: x }, send_to: 'user:b' }]
 media_policy: { ws-to-ws: { offer: ICE=force, answer: ICE=force } }
 forking: { ring_time: 15s }

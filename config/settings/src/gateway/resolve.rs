@@ -38,6 +38,7 @@ pub(super) fn run(
         list: BTreeMap::new(),
     }
     .resolve(user_source.as_ref());
+    let hook = file.hook.resolve(positions, environment, reporter);
     let trunks = trunks::resolve(&file, positions, environment, reporter);
     let control_socket = file
         .admin
@@ -50,6 +51,7 @@ pub(super) fn run(
         trusted_proxies: file.trusted_proxies,
         users,
         user_source,
+        hook,
         routes: file.routes.into_iter().map(|(_, route)| route).collect(),
         trunks,
         numbers: file.numbers,

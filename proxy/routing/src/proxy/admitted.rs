@@ -3,15 +3,16 @@
 use std::time::Instant;
 
 use viaduct_sip::{Message, Method};
+use viaduct_trunk::Changes;
 use viaduct_txn::{Flow, ServerId};
 
 use super::Proxy;
 use super::forward::{BeginCall, Forward};
 use super::targets::{Asked, Dialled, Group};
-use crate::Refusal;
 use crate::calling::Calling;
 use crate::context::CommonEdits;
 use crate::gruu::Wanted;
+use crate::{Refusal, Rule};
 
 /// See the module.
 #[derive(Debug)]
@@ -29,11 +30,25 @@ pub(super) struct Admitted {
     /// It must reach its end over secure connections only.
     pub(super) secure: bool,
     pub(super) edits: CommonEdits,
+    /// The caller has heard already that its INVITE is here: it waited for somebody.
+    pub(super) is_trying: bool,
+    /// Where it goes whatever the routes say.
+    pub(super) rule: Option<Rule>,
+    /// How trunks are told who calls, where that is not as it came.
+    pub(super) shown: Changes,
 }
 
 impl Proxy {
-    /// Sends a request where it is for, as soon as everybody whom it is for is known.
+    /// Sends a request where it is for, as soon as a hook has decided about it and everybody whom it is for is known.
     pub(super) fn send_on(&mut self, now: Instant, admitted: Admitted) -> Result<(), Refusal> {
+        match self.waits_for_decision(now, admitted)? {
+            Some(admitted) => self.look_up_and_ring(now, admitted),
+            None => Ok(()),
+        }
+    }
+
+    /// Sends a request where it is for, as soon as everybody whom it is for is known.
+    pub(super) fn look_up_and_ring(&mut self, now: Instant, admitted: Admitted) -> Result<(), Refusal> {
         match self.waits_for_callees(now, admitted)? {
             Some(admitted) => self.ring(now, admitted),
             None => Ok(()),
@@ -58,6 +73,7 @@ impl Proxy {
             number,
             dialled,
             edits,
+            is_trying,
             ..
         } = admitted;
         let forward = Forward {
@@ -65,6 +81,7 @@ impl Proxy {
             flow,
             request,
             edits,
+            is_trying,
             breadth: Some(breadth),
         };
         if !is_invite {
@@ -108,6 +125,8 @@ impl Proxy {
             dialled: &admitted.dialled,
             caller: &admitted.caller,
             request: &admitted.request,
+            rule: admitted.rule.as_ref(),
+            shown: &admitted.shown,
         };
         self.targets(now, &wanted, asked)
     }

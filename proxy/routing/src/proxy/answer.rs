@@ -63,6 +63,11 @@ impl Proxy {
             Refusal::Register(crate::RegisterRefusal::PathUnsupported) => {
                 answer = answer.header(HeaderName::Unsupported, "path");
             }
+            Refusal::Decided(rejection) => {
+                if let Some(reason) = &rejection.reason {
+                    answer = answer.reason(reason);
+                }
+            }
             Refusal::MethodNotAllowed => answer = answer.header(HeaderName::Allow, ALLOW),
             Refusal::Register(crate::RegisterRefusal::TooBrief) => {
                 let least = self.config.registrar.expires_min_s.to_string();

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use viaduct_sip::HeaderName;
 use viaduct_sip::{Aor, Essentials, Host, Message, Method, ResponseBuilder, Scheme, StatusCode, Uri};
+use viaduct_trunk::Changes;
 use viaduct_txn::{Flow, Received, ServerId};
 
 use super::Proxy;
@@ -190,6 +191,9 @@ impl Proxy {
                 strict_next: false,
                 headers: viaduct_trunk::between_users().into(),
             },
+            is_trying: arrival.has_waited,
+            rule: None,
+            shown: Changes::default(),
         };
         self.send_on(now, admitted)
     }

@@ -20,7 +20,8 @@ impl Proxy {
     ) {
         let context = invite.and_then(|invite| self.by_server.get(&invite)).copied();
         let looked_up = invite.filter(|&invite| self.is_looked_up(invite));
-        if context.is_none() && looked_up.is_none() {
+        let undecided = invite.filter(|&invite| self.is_undecided(invite));
+        if context.is_none() && looked_up.is_none() && undecided.is_none() {
             return self.refuse(now, cancel, flow, &Refusal::NothingToCancel);
         }
         let Some(request) = self.layer.server_request(cancel).cloned() else {
@@ -31,6 +32,9 @@ impl Proxy {
         self.respond(now, cancel, StatusCode::OK, answer);
         if let Some(invite) = looked_up {
             self.cancel_looked_up(now, invite);
+        }
+        if let Some(invite) = undecided {
+            self.cancel_undecided(now, invite);
         }
         if let Some(context) = context {
             let reason = request.text(HeaderName::Reason).map(Arc::from);

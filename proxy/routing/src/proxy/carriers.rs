@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use viaduct_resolve::NextHop;
 use viaduct_sip::{HeaderName, Host, Message, Method, StatusCode, Uri, delta_seconds};
-use viaduct_trunk::{CallerId, CseqMap, FailPolicy, Line, Unanswered};
+use viaduct_trunk::{CallerId, Changes, CseqMap, FailPolicy, Line, Unanswered};
 use viaduct_txn::Flow;
 
 use super::Proxy;
@@ -76,6 +76,9 @@ impl Proxy {
                 strict_next: false,
                 headers: viaduct_trunk::from_trunk(request),
             },
+            is_trying: arrival.has_waited,
+            rule: None,
+            shown: Changes::default(),
         };
         self.send_on(now, admitted)
     }
@@ -94,7 +97,7 @@ impl Proxy {
         let (trunk, plan, domain) = (line.trunk(), &self.config.numbers, &self.config.domain);
         let emergency = plan.is_emergency(wanted.number) || plan.is_emergency(wanted.dialled);
         let called = trunk.dialling(plan, wanted.number);
-        let id = CallerId::choose(wanted.request, &user.identities, trunk, plan);
+        let id = CallerId::choose(wanted.request, &user.identities, trunk, plan).changed(wanted.shown, plan);
         let is_known = id.number.is_some() || trunk.account.is_some() || id.anonymous;
         let uri = trunk.uri_of(&called);
         let host = viaduct_trunk::host_text(&trunk.host);

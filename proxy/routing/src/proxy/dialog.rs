@@ -71,6 +71,7 @@ impl Proxy {
             flow: *flow,
             request: (*request).clone(),
             edits,
+            is_trying: false,
             breadth: None,
         };
         let (uri, hop) = self.dialog_target(now, (request, flow), routing, to, found);

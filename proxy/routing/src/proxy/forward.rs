@@ -30,6 +30,8 @@ pub(super) struct Forward {
     pub(super) flow: Flow,
     pub(super) request: Message,
     pub(super) edits: CommonEdits,
+    /// The caller has heard already that its INVITE is here: it waited for somebody.
+    pub(super) is_trying: bool,
     /// How many branches may come of it. `None` inside a dialog, where nothing forks.
     pub(super) breadth: Option<u32>,
 }
@@ -127,10 +129,11 @@ impl Proxy {
             flow,
             request,
             edits,
+            is_trying,
             breadth,
         } = forward;
         let is_invite = request.method() == Some(viaduct_sip::Method::Invite);
-        if is_invite {
+        if is_invite && !is_trying {
             let trying = viaduct_sip::ResponseBuilder::new(&request, StatusCode::TRYING).source(flow.remote);
             self.respond(now, server, StatusCode::TRYING, trying);
         }

@@ -65,6 +65,7 @@ impl Proxy {
                 strict_next: strict_next.is_some(),
                 headers: viaduct_trunk::between_users().into(),
             },
+            is_trying: arrival.has_waited,
             // One branch takes all the breadth there is.
             breadth: None,
         };

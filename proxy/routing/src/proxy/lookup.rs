@@ -4,7 +4,6 @@
 //! stands in the [`Directory`](crate::Directory), so a request that waited goes on where it stopped. Nobody can make us
 //! ask who has not shown a nonce of ours: the sender's address of a datagram may be forged.
 
-use std::collections::HashMap;
 use std::time::Instant;
 
 use viaduct_sip::{Essentials, Method, ResponseBuilder, StatusCode};
@@ -13,20 +12,13 @@ use viaduct_txn::{Flow, ServerId};
 use super::Proxy;
 use super::admitted::Admitted;
 use super::arrival::Arrival;
+use super::parked::Waiting;
 use crate::auth::Asking;
 use crate::{Output, Refusal, Ticket};
 
-/// Requests that wait for the source of users.
-#[derive(Debug, Default)]
-pub(super) struct LookupWaits {
-    by_ticket: HashMap<Ticket, Waiting>,
-    by_server: HashMap<ServerId, Ticket>,
-}
-
+/// What is looked up for a request.
 #[derive(Debug)]
-struct Waiting {
-    server: ServerId,
-    flow: Flow,
+pub(super) struct Looking {
     names: Vec<String>,
     next: Next,
 }
@@ -38,28 +30,6 @@ pub(super) enum Next {
     Authenticate,
     /// It is sent to the users that it is for.
     Ring(Box<Admitted>),
-}
-
-impl LookupWaits {
-    pub(super) fn len(&self) -> usize {
-        self.by_ticket.len()
-    }
-
-    fn insert(&mut self, ticket: Ticket, waiting: Waiting) {
-        self.by_server.insert(waiting.server, ticket);
-        self.by_ticket.insert(ticket, waiting);
-    }
-
-    fn remove(&mut self, ticket: Ticket) -> Option<Waiting> {
-        let waiting = self.by_ticket.remove(&ticket)?;
-        self.by_server.remove(&waiting.server);
-        Some(waiting)
-    }
-
-    fn remove_request(&mut self, server: ServerId) -> Option<Waiting> {
-        let ticket = self.by_server.remove(&server)?;
-        self.by_ticket.remove(&ticket)
-    }
 }
 
 impl Proxy {
@@ -80,7 +50,7 @@ impl Proxy {
             return Ok(false);
         }
         let request = (arrival.server, arrival.flow);
-        self.wait_for_users(now, request, vec![name], Next::Authenticate)?;
+        self.wait_for_users(now, request, false, vec![name], Next::Authenticate)?;
         Ok(true)
     }
 
@@ -127,7 +97,7 @@ impl Proxy {
     pub(super) fn waits_for_callees(
         &mut self,
         now: Instant,
-        admitted: Admitted,
+        mut admitted: Admitted,
     ) -> Result<Option<Admitted>, Refusal> {
         let names: Vec<String> = self
             .callees(&admitted)
@@ -141,7 +111,8 @@ impl Proxy {
             return Ok(Some(admitted));
         }
         let request = (admitted.server, admitted.flow);
-        self.wait_for_users(now, request, names, Next::Ring(Box::new(admitted)))?;
+        let is_trying = std::mem::replace(&mut admitted.is_trying, true);
+        self.wait_for_users(now, request, is_trying, names, Next::Ring(Box::new(admitted)))?;
         Ok(None)
     }
 
@@ -149,6 +120,7 @@ impl Proxy {
         &mut self,
         now: Instant,
         (server, flow): (ServerId, Flow),
+        is_trying: bool,
         names: Vec<String>,
         next: Next,
     ) -> Result<(), Refusal> {
@@ -156,27 +128,22 @@ impl Proxy {
             self.counters.waiting_over_limit += 1;
             return Err(Refusal::Overload("Too many requests wait"));
         }
-        self.say_trying(now, server, flow);
+        if !is_trying {
+            self.say_trying(now, server, flow);
+        }
         self.counters.lookups += 1;
         let ticket = self.next_ticket();
         self.outputs.push_back(Output::LookUp {
             ticket,
             names: names.clone(),
         });
-        self.lookup_waits.insert(
-            ticket,
-            Waiting {
-                server,
-                flow,
-                names,
-                next,
-            },
-        );
+        let what = Looking { names, next };
+        self.lookup_waits.insert(ticket, Waiting { server, flow, what });
         Ok(())
     }
 
-    /// A source may take longer than the caller's patience before it repeats its INVITE.
-    fn say_trying(&mut self, now: Instant, server: ServerId, flow: Flow) {
+    /// An answer may take longer than the caller's patience before it repeats its INVITE.
+    pub(super) fn say_trying(&mut self, now: Instant, server: ServerId, flow: Flow) {
         let request = self.layer.server_request(server).cloned();
         if let Some(request) = request.filter(|request| request.method() == Some(Method::Invite)) {
             let trying = ResponseBuilder::new(&request, StatusCode::TRYING).source(flow.remote);
@@ -189,12 +156,8 @@ impl Proxy {
         let Some(waiting) = self.lookup_waits.remove(ticket) else {
             return;
         };
-        let Waiting {
-            server,
-            flow,
-            names,
-            next,
-        } = waiting;
+        let Waiting { server, flow, what } = waiting;
+        let Looking { names, next } = what;
         let result = match next {
             Next::Ring(admitted) => self.ring(now, *admitted),
             Next::Authenticate if names.iter().any(|name| self.is_name_unavailable(now, name)) => {
@@ -238,17 +201,21 @@ impl Proxy {
 
     /// True while a request waits for the source of users.
     pub(super) fn is_looked_up(&self, server: ServerId) -> bool {
-        self.lookup_waits.by_server.contains_key(&server)
+        self.lookup_waits.has(server)
     }
 
     /// The caller gives up while its INVITE waits.
     pub(super) fn cancel_looked_up(&mut self, now: Instant, invite: ServerId) {
-        let Some(waiting) = self.lookup_waits.remove_request(invite) else {
-            return;
-        };
+        if let Some(waiting) = self.lookup_waits.remove_request(invite) {
+            self.terminate_parked(now, invite, waiting.flow);
+        }
+    }
+
+    /// Answers an INVITE whose caller gave up before it went anywhere (RFC 3261 section 9.2).
+    pub(super) fn terminate_parked(&mut self, now: Instant, invite: ServerId, flow: Flow) {
         if let Some(request) = self.layer.server_request(invite).cloned() {
             let status = StatusCode::REQUEST_TERMINATED;
-            let answer = self.answer_builder(&request, waiting.flow, status);
+            let answer = self.answer_builder(&request, flow, status);
             self.respond(now, invite, status, answer);
         }
     }

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use viaduct_sip::{Contact, Message, Method, StatusCode};
+use viaduct_trunk::Changes;
 
 use super::targets::{Asked, Dialled, Group};
 use super::{Alarm, Proxy};
@@ -142,6 +143,8 @@ impl Proxy {
                 dialled: &name,
                 caller: &caller,
                 request: &request,
+                rule: None,
+                shown: &Changes::default(),
             };
             let found = self.targets(now, &wanted, asked).unwrap_or_default();
             let is_ours = |target: &Target| target.carrier.is_none();

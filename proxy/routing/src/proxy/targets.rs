@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use rand::RngExt;
 use viaduct_sip::{Message, Uri};
-use viaduct_trunk::FailPolicy;
+use viaduct_trunk::{Changes, FailPolicy};
 use viaduct_txn::Hop;
 
 use super::admitted::Admitted;
@@ -43,6 +43,10 @@ pub(super) struct Dialled<'a> {
     pub(super) dialled: &'a str,
     pub(super) caller: &'a Calling,
     pub(super) request: &'a Message,
+    /// What decides in place of the routes.
+    pub(super) rule: Option<&'a Rule>,
+    /// How trunks are told who calls.
+    pub(super) shown: &'a Changes,
 }
 
 impl Proxy {
@@ -55,7 +59,8 @@ impl Proxy {
     ) -> Result<Vec<Group>, Refusal> {
         let config = Arc::clone(&self.config);
         let caller = wanted.caller.as_caller();
-        let rule = config.routes.find(wanted.number, caller).map(|(_, rule)| rule);
+        let of_routes = || config.routes.find(wanted.number, caller).map(|(_, rule)| rule);
+        let rule = wanted.rule.or_else(of_routes);
         let named = self.user_called(wanted);
         let (destinations, ring): (Vec<&Destination>, Ring) = match rule {
             Some(rule) => (rule.targets(caller).collect(), rule.ring),
@@ -164,8 +169,10 @@ impl Proxy {
             return vec![wanted.user.clone()];
         }
         let caller = admitted.caller.as_caller();
-        let mut names = match self.config.routes.find(&admitted.number, caller) {
-            Some((_, rule)) => rule
+        let of_routes = || self.config.routes.find(&admitted.number, caller);
+        let rule = admitted.rule.as_ref();
+        let mut names = match rule.or_else(|| of_routes().map(|(_, rule)| rule)) {
+            Some(rule) => rule
                 .targets(caller)
                 .filter_map(|target| match target {
                     Destination::User(name) => Some(name.clone()),
