@@ -25,7 +25,7 @@ pub struct Counters {
     pub passwords_paused: u64,
     /// Requests that waited for a source of users.
     pub lookups: u64,
-    /// Requests that waited for the decision of a hook.
+    /// Requests that a hook was to decide about.
     pub decisions: u64,
     /// Requests about which it did not decide.
     pub decisions_failed: u64,

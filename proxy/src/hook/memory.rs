@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 
 use viaduct_routing::{HookDecision, HookQuery};
 
+/// Octets of a question whose decision is remembered. Who writes long headers does not fill the memory with them.
+const QUESTION_OCTETS_MAX: usize = 4_096;
+
 /// What was decided lately. Two questions are the same when nothing but their Call-ID differs.
 #[derive(Debug)]
 pub(super) struct Memory {
@@ -42,7 +45,7 @@ impl Memory {
     }
 
     pub(super) fn learn(&self, now: Instant, query: HookQuery, decision: &HookDecision) {
-        if self.ttl.is_zero() {
+        if self.ttl.is_zero() || query.to_json().len() > QUESTION_OCTETS_MAX {
             return;
         }
         let key = Arc::new(key(query));
@@ -147,6 +150,14 @@ mod tests {
         assert_eq!(memory.recall(at(6), &query("", "1")), None);
         memory.learn(at(6_000), query("", "1"), &to("f"));
         assert_eq!(memory.len(), 1, "what has ended goes");
+    }
+
+    #[test]
+    fn a_huge_question_is_asked_every_time() {
+        let (memory, now) = (Memory::new(Duration::from_secs(5), 100), Instant::now());
+        let huge = query("", &"1".repeat(QUESTION_OCTETS_MAX));
+        memory.learn(now, huge, &to("2"));
+        assert_eq!(memory.len(), 0);
     }
 
     #[test]

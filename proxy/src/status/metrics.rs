@@ -377,7 +377,7 @@ impl Moment {
                 ),
                 (
                     "hook_requests",
-                    "Requests that waited for the decision of the hook",
+                    "Requests that the hook was to decide about",
                     counters.decisions,
                 ),
                 ("hook_questions", "Questions to the hook", read(&hooks.asked)),

@@ -127,7 +127,7 @@ fn a_service_that_fails_is_told_once_and_a_reload_says_what_happens_meanwhile() 
 }
 
 #[test]
-fn a_service_that_does_not_answer_is_left_after_its_time_and_holds_nobody_else_up() {
+fn a_service_that_thinks_holds_nobody_else_up() {
     let (release, wait): (Sender<()>, Receiver<()>) = channel();
     let wait = Mutex::new(wait);
     let service = Service::start(move |question| {
@@ -135,7 +135,7 @@ fn a_service_that_does_not_answer_is_left_after_its_time_and_holds_nobody_else_u
         decide(question)
     });
     let url = service.url("/");
-    let gateway = with_hook(&format!("url: \"{url}\", methods: [MESSAGE], timeout: 300ms"));
+    let gateway = with_hook(&format!("url: \"{url}\", methods: [MESSAGE], timeout: 30s"));
     let (mut caller, mut callee) = (Phone::udp(&gateway, "201"), Phone::udp(&gateway, "202"));
     let sent = caller.begin(caller.draft(Method::Message, "202").body("text/plain", "Hello"));
     wait_for("the question", || {
@@ -146,12 +146,32 @@ fn a_service_that_does_not_answer_is_left_after_its_time_and_holds_nobody_else_u
         }
     });
     callee.register();
+    assert_eq!(gateway.ask("status")["signalling"]["waiting"], 1);
+    release.send(()).unwrap();
     let asked = callee.request(Method::Message);
     callee.respond(&asked, 200);
     expect_status(&caller.final_answer(&sent), 200);
+    drop((caller, callee));
+    gateway.finish();
+}
+
+#[test]
+fn a_service_that_does_not_answer_is_left_after_its_time() {
+    let (release, wait): (Sender<()>, Receiver<()>) = channel();
+    let wait = Mutex::new(wait);
+    let service = Service::start(move |question| {
+        let _ = wait.lock().unwrap().recv_timeout(PATIENCE);
+        decide(question)
+    });
+    let url = service.url("/");
+    let mut gateway = with_hook(&format!("url: \"{url}\", methods: [MESSAGE], timeout: 100ms"));
+    let mut caller = Phone::udp(&gateway, "201");
+    // Nobody has this number: the hook would have refused it otherwise.
+    expect_status(&send(&mut caller, None, "901"), 404);
+    assert!(gateway.says("the hook does not decide: no decision in 100 ms"));
     assert_eq!(gateway.figure("viaduct_hook_failures_total"), 1);
     release.send(()).unwrap();
-    drop((caller, callee));
+    drop(caller);
     gateway.expect_clean();
     gateway.end(Signal::SIGINT);
 }

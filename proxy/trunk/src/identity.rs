@@ -245,6 +245,27 @@ mod tests {
         );
     }
 
+    /// RFC 3323: what a hook says does not make known who wants to stay unknown.
+    #[test]
+    fn a_hook_may_show_any_number_and_names_nobody_who_is_anonymous() {
+        let changes = Changes {
+            from_number: Some("030999".to_owned()),
+            from_name: Some("Example Ltd".to_owned()),
+            ..Changes::default()
+        };
+        let (trunk, plan) = (trunk(), plan());
+        let from = |request: &Message| {
+            let id = CallerId::choose(request, &[], &trunk, &plan).changed(&changes, &plan);
+            id.from_value(&trunk, &plan, "example.com")
+        };
+        assert_eq!(
+            from(&request("<sip:alice@example.com>", "")),
+            "\"Example Ltd\" <sip:+4930999@carrier.example>"
+        );
+        let private = from(&request("<sip:alice@example.com>", "Privacy: id\r\n"));
+        assert!(private.contains("anonymous.invalid"), "{private}");
+    }
+
     /// RFC 3323 and RFC 3325: the trunk knows who it is, the callee does not.
     #[test]
     fn an_anonymous_caller_is_known_to_the_trunk_alone() {

@@ -270,6 +270,18 @@ fn without_a_decision_the_routes_decide_or_nobody() {
     assert_eq!(counters(&mut world).decisions_failed, 1);
 }
 
+#[test]
+fn an_emergency_waits_for_no_hook() {
+    let (mut world, ends) = world_with(r#"{"action":"reject","status":403}"#, |config| {
+        config.numbers.emergency = vec!["112".to_owned()];
+        config.routes = Routes::new(vec![Rule::new("112", "trunk:a".parse().unwrap())]);
+    });
+    world.hook.is_slow = true;
+    world.call(ends.caller, "112", Some(PHONE_OFFER));
+    world.expect(ends.a, "INVITE");
+    assert!(world.hook.asked.is_empty());
+}
+
 /// RFC 3261 section 9.2.
 #[test]
 fn a_caller_may_give_up_while_the_hook_thinks() {

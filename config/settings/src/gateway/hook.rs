@@ -40,7 +40,8 @@ pub struct HookSettings {
 
 section! {
     /// An HTTP service that decides about calls before `routes` does: docs/hook.md says what it is asked, in JSON, and what
-    /// it may answer. It is asked once for each request outside any call, when it is known who sent it.
+    /// it may answer. It is asked once for each request outside any call, when it is known who sent it;
+    /// never about calls to an emergency number.
     pub(crate) struct HookKeys {
         /// URL of the service; the question is its POST. Without it nobody is asked.
         url: Option<String> = absent(http_url(), "nobody is asked");

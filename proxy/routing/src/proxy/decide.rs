@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use viaduct_sip::Message;
+use viaduct_sip::{Message, NameAddr};
 use viaduct_trunk::{Caller, Changes, HookDecision, HookQuery, HookRoute};
 use viaduct_txn::{Flow, ServerId};
 
@@ -23,7 +23,9 @@ impl Proxy {
         mut admitted: Admitted,
     ) -> Result<Option<Admitted>, Refusal> {
         let query = match &self.config.hook {
-            Some(hook) if hook.asks_about(&admitted.request) => query(&admitted, &hook.headers),
+            Some(hook) if hook.asks_about(&admitted.request) && !self.is_emergency(&admitted) => {
+                query(&admitted, &hook.headers)
+            }
             _ => return Ok(Some(admitted)),
         };
         if self.is_waiting_room_full() {
@@ -47,6 +49,12 @@ impl Proxy {
         };
         self.decision_waits.insert(ticket, waiting);
         Ok(None)
+    }
+
+    /// Help is not to depend on whether a program answers, nor on what it says.
+    fn is_emergency(&self, admitted: &Admitted) -> bool {
+        let plan = &self.config.numbers;
+        plan.is_emergency(&admitted.number) || plan.is_emergency(&admitted.dialled)
     }
 
     /// The program has decided about the request of a ticket, or has not.
@@ -151,7 +159,7 @@ fn query(admitted: &Admitted, headers: &[String]) -> HookQuery {
     };
     let from = request.from().and_then(Result::ok);
     let uri = from.as_ref().and_then(|from| from.uri().ok());
-    let name = from.as_ref().and_then(|from| from.display_name());
+    let name = from.as_ref().and_then(NameAddr::display_name);
     HookQuery {
         call_id: request.call_id().unwrap_or_default().to_owned(),
         method: request
