@@ -128,8 +128,9 @@ impl Call {
         self.received += 1;
         let sent = self.buffer.data();
         assert!(sent.len() <= datagram.len() + RTCP_GROWTH_MAX.max(GROWTH_MAX));
-        // What the browser's key says of this datagram.
-        let opened = (from == BROWSER)
+        // What the browser's key says of this datagram. One that comes to a port which is not its own is not asked about:
+        // the worker must not take it for received either.
+        let opened = (from == BROWSER && port == 0)
             .then(|| opened(&mut self.from_browser, self.now, datagram))
             .flatten();
         match verdict {
