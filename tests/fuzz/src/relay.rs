@@ -75,8 +75,8 @@ struct World {
     epoch: Epoch,
     sockets: BTreeMap<SocketAddr, SocketId>,
     next_socket: u32,
-    /// m-lines of the longest SDP so far.
-    lines_max: usize,
+    /// m-lines of the longest SDP of each side so far.
+    lines_max: [usize; 2],
 }
 
 /// The engines of a whole run: to check their provider takes longer than a call.
@@ -146,7 +146,7 @@ impl World {
             epoch,
             sockets: BTreeMap::new(),
             next_socket: 0,
-            lines_max: 0,
+            lines_max: [0; 2],
         };
         world.bind(SocketAddr::new(ADDRESS, SHARED_PORT));
         world.carry_out();
@@ -168,7 +168,7 @@ impl World {
         };
         match what & 7 {
             0 | 1 => {
-                self.note_lines(octets);
+                self.note_lines(from, octets);
                 let reply = self.ng(&Request::Offer(Box::new(offer)));
                 self.names_only_us(&reply);
             }
@@ -181,7 +181,8 @@ impl World {
                     via_branch: offer.via_branch,
                     options: offer.options,
                 };
-                self.note_lines(octets);
+                // An answer bears the tags of its offer: what it says is the other side's.
+                self.note_lines(to, octets);
                 let reply = self.ng(&Request::Answer(Box::new(answer)));
                 self.names_only_us(&reply);
             }
@@ -309,10 +310,11 @@ impl World {
     }
 
     /// An m-line never goes away while a call lasts (RFC 3264 section 8), so any party may be told of as many as there
-    /// ever were.
-    fn note_lines(&mut self, sdp: &[u8]) {
+    /// ever were: its own, and those of the other side, which are others when an answer had more than its offer.
+    fn note_lines(&mut self, from: &str, sdp: &[u8]) {
         let lines = Session::parse(sdp).map_or(0, |session| session.medias().len());
-        self.lines_max = self.lines_max.max(lines);
+        let side = &mut self.lines_max[usize::from(from == "b")];
+        *side = lines.max(*side);
     }
 
     /// The SDP in a reply, if there is one: it leaves no media to pass beside us.
@@ -320,7 +322,7 @@ impl World {
         let Reply::Ok(reply) = reply else { return };
         let Some(sdp) = &reply.sdp else { return };
         let written = Session::parse(sdp).unwrap();
-        assert!(written.medias().len() <= self.lines_max);
+        assert!(written.medias().len() <= self.lines_max.iter().sum());
         let is_ours = |address: IpAddr| address == ADDRESS || address.is_unspecified();
         for media in written.medias() {
             let connection = media
