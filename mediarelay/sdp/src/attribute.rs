@@ -43,17 +43,23 @@ pub struct Attribute<'a> {
     pub value: Option<&'a [u8]>,
 }
 
+/// What stands before the first colon of an attribute, without space at its end, and what stands behind it.
+pub(crate) fn name_and_value(content: &[u8]) -> (&[u8], Option<&[u8]>) {
+    let (name, value) = match memchr::memchr(b':', content) {
+        Some(colon) => (&content[..colon], Some(&content[colon + 1..])),
+        None => (content, None),
+    };
+    (name.trim_ascii_end(), value)
+}
+
 impl<'a> Attribute<'a> {
     pub(crate) fn from_line(line: Line<'a>) -> Option<Self> {
         if line.letter() != Some(b'a') {
             return None;
         }
         let content = line.value();
-        let (name, value) = match memchr::memchr(b':', content) {
-            Some(colon) => (&content[..colon], Some(&content[colon + 1..])),
-            None => (content, None),
-        };
-        let name = str::from_utf8(name.trim_ascii_end()).unwrap_or_default();
+        let (name, value) = name_and_value(content);
+        let name = str::from_utf8(name).unwrap_or_default();
         Some(Self {
             line: line.number,
             content,

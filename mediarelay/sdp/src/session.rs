@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use memchr::{memchr, memchr2};
 
-use crate::attribute::{Attributes, Group, read_value};
+use crate::attribute::{Attributes, Group, name_and_value, read_value};
 use crate::connection::{Bandwidth, Connection, Origin};
 use crate::error::{LineError, ParseError, ParseFault};
 use crate::limits::Limits;
@@ -336,7 +336,7 @@ fn divide(source: &[u8], lines: &[Span], limits: &Limits) -> Result<Vec<Section>
             }
             [b'a', b'=', value @ ..] => {
                 attributes += 1;
-                candidates += usize::from(value.starts_with(b"candidate:"));
+                candidates += usize::from(name_and_value(value).0 == b"candidate");
                 if attributes > limits.attributes_max {
                     return fail(ParseFault::TooManyAttributes {
                         limit: limits.attributes_max,

@@ -141,6 +141,24 @@ fn every_limit_is_enforced() {
 }
 
 #[test]
+fn a_candidate_counts_however_its_name_is_written() {
+    let limits = Limits {
+        candidates_max: 1,
+        ..Limits::default()
+    };
+    for second in [
+        "a=candidate:2",
+        "a=candidate :2",
+        "a=candidate\x0c",
+        "a=candidate",
+    ] {
+        let document = format!("{HEAD}m=audio 9 RTP/AVP 0\r\na=candidate:1\r\n{second}\r\n");
+        let expected = (7, ParseFault::TooManyCandidates { limit: 1 });
+        assert_eq!(fault_within(&document, limits), expected, "{second:?}");
+    }
+}
+
+#[test]
 fn blank_line_ends_the_document_and_is_kept() {
     let source = format!("{HEAD}m=audio 9 RTP/AVP 0\r\n\r\na=sendonly\r\nm=video 9 RTP/AVP 31\r\n");
     let session = Session::parse(source.as_bytes()).unwrap();
