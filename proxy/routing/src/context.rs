@@ -15,6 +15,7 @@ use crate::calling::{Calling, profile_of};
 use crate::calls::CallKey;
 use crate::carried::{Carrier, Mask};
 use crate::media::{Party, Profile};
+use crate::route::Routing;
 use crate::{Flags, Refusal, Service, Ticket, User};
 
 slotmap::new_key_type! {
@@ -112,6 +113,20 @@ pub(crate) struct CommonEdits {
     pub(crate) strict_next: bool,
     /// Headers that say who calls.
     pub(crate) headers: Vec<HeaderEdit>,
+}
+
+impl CommonEdits {
+    /// What the Route headers of a request ask for, and nothing else.
+    pub(crate) fn of(routing: &Routing) -> Self {
+        Self {
+            own_routes: routing.own,
+            drop_last_route: routing.strict.is_some(),
+            credentials_line: None,
+            record_route: false,
+            strict_next: false,
+            headers: Vec::new(),
+        }
+    }
 }
 
 /// One request on its way.

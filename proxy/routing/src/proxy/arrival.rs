@@ -184,12 +184,10 @@ impl Proxy {
             gruu,
             secure: uri.is_sips(),
             edits: CommonEdits {
-                own_routes: routing.own,
-                drop_last_route: routing.strict.is_some(),
                 credentials_line: who.line(),
                 record_route: method.makes_dialog(),
-                strict_next: false,
                 headers: viaduct_trunk::between_users().into(),
+                ..CommonEdits::of(routing)
             },
             is_trying: arrival.has_waited,
             rule: None,

@@ -69,12 +69,9 @@ impl Proxy {
             gruu: None,
             secure: uri.is_sips(),
             edits: CommonEdits {
-                own_routes: routing.own,
-                drop_last_route: routing.strict.is_some(),
-                credentials_line: None,
                 record_route: method.makes_dialog(),
-                strict_next: false,
                 headers: viaduct_trunk::from_trunk(request),
+                ..CommonEdits::of(routing)
             },
             is_trying: arrival.has_waited,
             rule: None,

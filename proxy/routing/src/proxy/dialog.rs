@@ -286,11 +286,7 @@ impl Proxy {
 fn in_dialog_edits(routing: &Routing, request: &Message) -> CommonEdits {
     let strict_next = matches!(routing.next_route(request), Some(Ok(route)) if !route.is_loose_router());
     CommonEdits {
-        own_routes: routing.own,
-        drop_last_route: routing.strict.is_some(),
-        credentials_line: None,
-        record_route: false,
         strict_next,
-        headers: Vec::new(),
+        ..CommonEdits::of(routing)
     }
 }

@@ -58,12 +58,11 @@ impl Proxy {
             flow: *flow,
             request: (*request).clone(),
             edits: CommonEdits {
-                own_routes: routing.own,
-                drop_last_route: routing.strict.is_some(),
                 credentials_line: who.line(),
                 record_route: method.makes_dialog(),
                 strict_next: strict_next.is_some(),
                 headers: viaduct_trunk::between_users().into(),
+                ..CommonEdits::of(routing)
             },
             is_trying: arrival.has_waited,
             // One branch takes all the breadth there is.

@@ -1,6 +1,6 @@
 //! What a phone speaks over.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
@@ -69,14 +69,10 @@ impl Wire {
             panic!("only datagrams are lost");
         };
         socket.set_read_timeout(Some(time)).unwrap();
-        let mut buffer = vec![0; 65_536];
-        let received = socket.recv(&mut buffer);
+        let received = datagram(socket);
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         match received {
-            Ok(length) => {
-                buffer.truncate(length);
-                Some(Message::parse_datagram(buffer.into(), &Limits::default()).unwrap())
-            }
+            Ok(message) => Some(message),
             Err(error) if error.kind() == ErrorKind::WouldBlock => None,
             Err(error) => panic!("{error}"),
         }
@@ -86,12 +82,7 @@ impl Wire {
     pub(crate) fn receive(&mut self) -> Option<Message> {
         let limits = Limits::default();
         match self {
-            Self::Datagrams(socket) => {
-                let mut buffer = vec![0; 65_536];
-                let length = socket.recv(&mut buffer).unwrap();
-                buffer.truncate(length);
-                Some(Message::parse_datagram(buffer.into(), &limits).unwrap())
-            }
+            Self::Datagrams(socket) => Some(datagram(socket).unwrap()),
             Self::Stream(connection, framer) => loop {
                 match framer.next_frame().unwrap() {
                     Some(Frame::Message(message)) => return Some(message),
@@ -117,4 +108,11 @@ impl Wire {
             },
         }
     }
+}
+
+fn datagram(socket: &UdpSocket) -> io::Result<Message> {
+    let mut buffer = vec![0; 65_536];
+    let length = socket.recv(&mut buffer)?;
+    buffer.truncate(length);
+    Ok(Message::parse_datagram(buffer.into(), &Limits::default()).unwrap())
 }
