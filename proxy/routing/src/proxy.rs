@@ -361,7 +361,8 @@ impl Proxy {
         true
     }
 
-    /// From here on, or until it is told otherwise, calls that exist go on and others are refused (503, Retry-After).
+    /// From here on, or until it is told otherwise, calls that exist go on and others are refused (503, Retry-After). An
+    /// INVITE that replaces a call (RFC 3891) is part of one that exists.
     /// A bare OPTIONS gets the same answer, so that whoever probes goes elsewhere. Everything else is served as before.
     pub fn set_draining(&mut self, is_draining: bool) {
         self.is_draining = is_draining;

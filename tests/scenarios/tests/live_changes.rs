@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use viaduct_routing::{Config, User, Users};
-use viaduct_sim::{BROWSER_OFFER, PHONE_ANSWER, PHONE_OFFER, World};
+use viaduct_routing::{Config, ForeignDomains, User, Users};
+use viaduct_sim::{BROWSER_OFFER, Dialog, PHONE_ANSWER, PHONE_OFFER, World};
 use viaduct_sip::{HeaderName, Method};
 
 #[test]
@@ -80,4 +80,67 @@ fn a_proxy_that_drains_refuses_calls_and_probes_and_nothing_else() {
             .into_bytes(),
     );
     world.expect(phone, "200");
+}
+
+/// RFC 3891 section 3: the last step of a transfer belongs to a call that is to be finished. What names no dialog, or comes
+/// when there is no call, replaces nothing.
+#[test]
+fn a_proxy_that_drains_lets_a_transfer_be_finished() {
+    let mut world = World::new();
+    let (browser, phone, third) = (world.browser("300"), world.phone("201"), world.phone("202"));
+    for end in [browser, phone, third] {
+        world.register(end);
+    }
+    let (mut caller, _) = world.answered(browser, phone, BROWSER_OFFER, PHONE_ANSWER);
+    let tag = |of: &str| of.split_once(";tag=").map(|(_, tag)| tag.to_owned()).unwrap();
+    let (from_tag, to_tag) = (tag(&caller.local), tag(&caller.remote));
+    let replaces = format!("{};to-tag={to_tag};from-tag={from_tag}", caller.call_id);
+    world.proxy().set_draining(true);
+    let replacing = |world: &mut World, value: &str| {
+        let invite = world.request(third, Method::Invite, "201");
+        invite
+            .header(HeaderName::Replaces, value)
+            .body("application/sdp", PHONE_OFFER)
+    };
+    for nonsense in ["", "call", "call;to-tag=1", ";to-tag=1;from-tag=2"] {
+        let invite = replacing(&mut world, nonsense).build().unwrap();
+        world.send(third, invite);
+        world.expect(third, "503");
+    }
+    let invite = replacing(&mut world, &replaces);
+    world.send_with_password(third, invite);
+    world.expect(third, "100");
+    let got = world.expect(phone, "INVITE");
+    assert_eq!(got.text(HeaderName::Replaces), Some(&*replaces));
+    world.respond(phone, &got, 200, Some(PHONE_ANSWER));
+    let ok = world.expect(third, "200");
+    let mut replaced = Dialog::of_caller(third, &ok);
+    world.send_in(&mut replaced, Method::Ack, None);
+    world.expect(phone, "ACK");
+    for (dialog, end) in [(&mut caller, browser), (&mut replaced, third)] {
+        world.send_in(dialog, Method::Bye, None);
+        let bye = world.expect(phone, "BYE");
+        world.respond(phone, &bye, 200, None);
+        world.expect(end, "200");
+    }
+    // Nothing is left to be replaced.
+    let late = replacing(&mut world, &replaces).build().unwrap();
+    world.send(third, late);
+    world.expect(third, "503");
+}
+
+/// RFC 3261 section 21.5.4: a call out of the domain is a call, too.
+#[test]
+fn a_proxy_that_drains_takes_no_call_to_another_domain() {
+    let mut world = World::with(|config, _| config.foreign_domains = ForeignDomains::Allow);
+    let phone = world.phone("201");
+    world.proxy().set_draining(true);
+    let invite = world.request_to(phone, Method::Invite, "sip:x@elsewhere.example");
+    world.send(phone, invite.build().unwrap());
+    let refusal = world.expect(phone, "503");
+    assert_eq!(refusal.text(HeaderName::RetryAfter), Some("60"));
+    // Who asks whether they are there asks them.
+    let probe = world.request_to(phone, Method::Options, "sip:elsewhere.example");
+    world.send(phone, probe.build().unwrap());
+    world.expect(phone, "407");
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use viaduct_sip::HeaderName;
-use viaduct_sip::{Aor, Essentials, Host, Message, Method, ResponseBuilder, Scheme, StatusCode, Uri};
+use viaduct_sip::{Aor, Essentials, Host, Item, Message, Method, ResponseBuilder, Scheme, StatusCode, Uri};
 use viaduct_trunk::Changes;
 use viaduct_txn::{Flow, Received, ServerId};
 
@@ -90,22 +90,23 @@ impl Proxy {
         if let Scheme::Other(_) = uri.scheme() {
             return Err(Refusal::BadScheme);
         }
-        if trunk.is_none() && !arrival.has_waited && self.waits_for_sender(now, arrival)? {
-            return Ok(());
-        }
         let is_ours = uri
             .host()
             .is_none_or(|host| self.config.is_our_host(&host, arrival.flow.local));
+        let is_probe = is_ours && uri.user().is_none() && uri.number().is_none();
+        if self.is_drained_of(request, is_probe) {
+            self.counters.refused_draining += 1;
+            return Err(Refusal::Draining);
+        }
+        if trunk.is_none() && !arrival.has_waited && self.waits_for_sender(now, arrival)? {
+            return Ok(());
+        }
         if routing.foreign || !is_ours {
             return self.forward_elsewhere(now, arrival, &routing, &uri);
         }
         match essentials.cseq.method {
             Method::Register => self.register(now, arrival),
-            method if self.is_drained_of(method, &uri) => {
-                self.counters.refused_draining += 1;
-                Err(Refusal::Draining)
-            }
-            Method::Options if uri.user().is_none() && uri.number().is_none() => {
+            Method::Options if is_probe => {
                 self.answer_options(now, arrival);
                 Ok(())
             }
@@ -119,9 +120,23 @@ impl Proxy {
     }
 
     /// Whether a request outside any dialog is refused because calls are only finished here.
-    fn is_drained_of(&self, method: Method<'_>, uri: &Uri<'_>) -> bool {
-        let is_probe = method == Method::Options && uri.user().is_none() && uri.number().is_none();
-        self.is_draining && (method == Method::Invite || is_probe)
+    fn is_drained_of(&self, request: &Message, is_to_us: bool) -> bool {
+        self.is_draining
+            && match request.method() {
+                Some(Method::Invite) => !self.may_replace_a_call(request),
+                Some(Method::Options) => is_to_us,
+                _ => false,
+            }
+    }
+
+    /// True for the last step of a transfer, which continues a call rather than begins one (RFC 3891 section 3). The call
+    /// may be another shard's; the end that has it checks the name, and answers 481 when there is none.
+    fn may_replace_a_call(&self, request: &Message) -> bool {
+        let replaces = request.values(HeaderName::Replaces).next();
+        let is_dialog = replaces
+            .and_then(|value| Item::parse(value).ok())
+            .is_some_and(|item| item.params.has("to-tag") && item.params.has("from-tag"));
+        is_dialog && !self.call_counts.is_empty()
     }
 
     /// Max-Forwards and loops (RFC 3261 section 16.3 steps 3 and 4, RFC 5393 section 4.2).
