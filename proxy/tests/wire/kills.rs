@@ -3,6 +3,7 @@
 //! `VIADUCT_KILLS=20` makes it twenty times instead of three.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 
 use rand::RngExt;
 use viaduct_sip::{HeaderName, Message, Method};
@@ -13,8 +14,11 @@ use crate::support::phone::{Phone, expect_status};
 /// Contacts of one user.
 const LINES: u32 = 8;
 
-/// Registrations and removals before the gateway is killed, at most.
-const CHANGES: usize = 200;
+/// Registrations and removals before the gateway is killed.
+const CHANGES: Range<usize> = 60..200;
+
+/// Those that are under way at the same time: fewer than there are contacts, so that some are acknowledged.
+const UNDER_WAY: Range<usize> = 1..16;
 
 /// What is known of a contact: whose, which, and whether it is registered.
 type Known = BTreeMap<(usize, u32), bool>;
@@ -31,7 +35,7 @@ struct Sent {
 /// acknowledged, and nothing of what may or may not have been done.
 fn make_changes(phones: &mut [Phone], known: &mut Known) {
     let mut rng = rand::rng();
-    let (changes, depth) = (rng.random_range(1..CHANGES), rng.random_range(1..40));
+    let (changes, depth) = (rng.random_range(CHANGES), rng.random_range(UNDER_WAY));
     let mut under_way: VecDeque<Sent> = VecDeque::new();
     for _ in 0..changes {
         let (phone, line) = (rng.random_range(0..phones.len()), rng.random_range(0..LINES));
