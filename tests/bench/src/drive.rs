@@ -22,8 +22,8 @@ pub const ADDRESS: Ipv4Addr = Ipv4Addr::LOCALHOST;
 /// The largest datagram.
 const DATAGRAM_MAX: usize = 65_536;
 
-/// What the kernel is asked to keep for us, in octets. It may give less.
-const RECEIVE_BUFFER: usize = 4 << 20;
+/// What the kernel is asked to keep for a socket, in octets. It may give less.
+pub const RECEIVE_BUFFER: usize = 4 << 20;
 
 /// A socket that never waits, at a port of the kernel's choice if `port` is 0.
 fn bind(port: u16) -> io::Result<UdpSocket> {

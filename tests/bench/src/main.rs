@@ -95,9 +95,14 @@ fn main() -> anyhow::Result<()> {
 }
 
 fn proxies(has_kamailio: bool) -> Vec<ProxyPeer> {
-    let all = [ProxyPeer::Viaduct, ProxyPeer::Kamailio, ProxyPeer::ViaductOnDisk];
+    let all = [
+        ProxyPeer::Viaduct,
+        ProxyPeer::Kamailio,
+        ProxyPeer::KamailioTuned,
+        ProxyPeer::ViaductOnDisk,
+    ];
     all.into_iter()
-        .filter(|&peer| peer != ProxyPeer::Kamailio || has_kamailio)
+        .filter(|peer| has_kamailio || !peer.is_foreign())
         .collect()
 }
 

@@ -39,8 +39,10 @@ pub enum ProxyPeer {
     Viaduct,
     /// `viaduct` as a user gets it, with registrations on disk.
     ViaductOnDisk,
-    /// Kamailio.
+    /// Kamailio as Debian's unit starts it: with its default allocator.
     Kamailio,
+    /// Kamailio with the fastest of its allocators, which somebody must know to ask for.
+    KamailioTuned,
 }
 
 /// How phones prove who they are.
@@ -69,7 +71,14 @@ impl ProxyPeer {
             Self::Viaduct => "viaduct",
             Self::ViaductOnDisk => "viaduct-on-disk",
             Self::Kamailio => "kamailio",
+            Self::KamailioTuned => "kamailio-tuned",
         }
+    }
+
+    /// True for a program that may not be installed.
+    #[must_use]
+    pub fn is_foreign(self) -> bool {
+        matches!(self, Self::Kamailio | Self::KamailioTuned)
     }
 
     /// True when this is worth measuring with it: what the disk costs shows in registrations only.
@@ -93,7 +102,8 @@ impl ProxyPeer {
         match self {
             Self::Viaduct => viaduct::prepare(name, places, folder, users, (proof, "memory")),
             Self::ViaductOnDisk => viaduct::prepare(name, places, folder, users, (proof, "disk")),
-            Self::Kamailio => kamailio::prepare(name, folder, users, proof),
+            Self::Kamailio => kamailio::prepare(name, folder, users, (proof, &[])),
+            Self::KamailioTuned => kamailio::prepare(name, folder, users, (proof, &kamailio::FAST_ALLOCATOR)),
         }
     }
 }

@@ -66,6 +66,14 @@ pub enum Figure {
     CommandMostWithin,
 }
 
+impl Figure {
+    /// Whether it says something to divide one program's by another's.
+    #[must_use]
+    pub fn is_comparable(self) -> bool {
+        !matches!(self, Self::Kernel | Self::Busy | Self::Others | Self::FullOthers)
+    }
+}
+
 /// Figures of all runs.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Results {

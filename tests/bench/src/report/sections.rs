@@ -1,0 +1,124 @@
+//! The tables: what is in them, and who.
+
+use crate::plan::Plan;
+use crate::results::{Figure, Work};
+
+/// One table.
+pub(super) struct Section {
+    pub(super) work: Work,
+    /// Who is in it: ours first.
+    pub(super) peers: &'static [&'static str],
+    /// Those of them that ours is compared with.
+    pub(super) rivals: &'static [&'static str],
+    pub(super) rows: &'static [Row],
+}
+
+/// One line of a table.
+pub(super) struct Row {
+    pub(super) figure: Figure,
+    pub(super) text: &'static str,
+    pub(super) unit: &'static str,
+}
+
+const fn row(figure: Figure, text: &'static str, unit: &'static str) -> Row {
+    Row { figure, text, unit }
+}
+
+const SIGNALLING: &[Row] = &[
+    row(Figure::Processor, "processor time, each", "µs"),
+    row(Figure::HalfWithin, "delay p50", "µs"),
+    row(Figure::MostWithin, "delay p99", "µs"),
+    row(Figure::Failed, "failed", ""),
+    row(Figure::Others, "machine used by others", "%"),
+    row(Figure::Rate, "at full load: each second", "1/s"),
+    row(Figure::Messages, "  SIP messages each second", "1/s"),
+    row(Figure::Busy, "  processor in use", "%"),
+    row(Figure::FullProcessor, "  processor time, each", "µs"),
+    row(Figure::Kernel, "  of it in the kernel", "%"),
+    row(Figure::FullHalfWithin, "  delay p50", "µs"),
+    row(Figure::FullMostWithin, "  delay p99", "µs"),
+    row(Figure::FullFailed, "  failed", ""),
+    row(Figure::FullOthers, "  machine used by others", "%"),
+];
+
+const MEDIA: &[Row] = &[
+    row(Figure::Processor, "processor time, each packet", "µs"),
+    row(Figure::Kernel, "  of it in the kernel", "%"),
+    row(Figure::HalfWithin, "delay p50", "µs"),
+    row(Figure::MostWithin, "delay p99", "µs"),
+    row(Figure::Lost, "lost", "%"),
+    row(Figure::Wrong, "damaged or twice", ""),
+    row(Figure::Others, "machine used by others", "%"),
+    row(Figure::Memory, "memory, each call", "KiB"),
+    row(Figure::SetUp, "set-up: processor time, each call", "µs"),
+    row(Figure::CommandHalfWithin, "  offer or answer p50", "µs"),
+    row(Figure::CommandMostWithin, "  offer or answer p99", "µs"),
+];
+
+const PROXIES: &[&str] = &["viaduct", "kamailio", "kamailio-tuned"];
+const REGISTRARS: &[&str] = &["viaduct", "kamailio", "kamailio-tuned", "viaduct-on-disk"];
+const KAMAILIOS: &[&str] = &["kamailio", "kamailio-tuned"];
+const RELAYS: &[&str] = &["viaduct-relay", "rtpengine"];
+const RTPENGINE: &[&str] = &["rtpengine"];
+
+/// All tables in the order in which they are shown.
+pub(super) const SECTIONS: [Section; 5] = [
+    Section {
+        work: Work::Register,
+        peers: PROXIES,
+        rivals: KAMAILIOS,
+        rows: SIGNALLING,
+    },
+    Section {
+        work: Work::RegisterDigest,
+        peers: REGISTRARS,
+        rivals: KAMAILIOS,
+        rows: SIGNALLING,
+    },
+    Section {
+        work: Work::Call,
+        peers: PROXIES,
+        rivals: KAMAILIOS,
+        rows: SIGNALLING,
+    },
+    Section {
+        work: Work::Plain,
+        peers: RELAYS,
+        rivals: RTPENGINE,
+        rows: MEDIA,
+    },
+    Section {
+        work: Work::Sdes,
+        peers: RELAYS,
+        rivals: RTPENGINE,
+        rows: MEDIA,
+    },
+];
+
+/// What stands above the table of `work`.
+pub(super) fn title(work: Work, plan: &Plan) -> String {
+    let (register, call) = (plan.register, plan.call);
+    let media = format!(
+        "{} calls, 50 packets a second each way, G.711 in 20 ms packets",
+        plan.media_calls
+    );
+    let registrations = |what: &str| {
+        format!(
+            "Registrations: {what}; {} phones over UDP.\nAt {} a second; at full load {} at a time.",
+            2 * plan.pairs,
+            register.paced_per_second,
+            register.window
+        )
+    };
+    match work {
+        Work::Register => registrations("REGISTER, 200"),
+        Work::RegisterDigest => registrations("REGISTER, 401, REGISTER with MD5 digest, 200"),
+        Work::Call => format!(
+            "Calls: INVITE, 100, 180, 200, ACK, BYE, 200 between UDP phones, with Record-Route, without relay and passwords;\n\
+             the delay is that from INVITE to 200. At {} a second; at full load {} at a time.",
+            call.paced_per_second, call.window
+        ),
+        Work::Plain => format!("Media, RTP to RTP: {media}."),
+        Work::Sdes => format!("Media, SRTP (AES_CM_128_HMAC_SHA1_80, keys in SDP) to RTP: {media}."),
+    }
+}
