@@ -30,6 +30,7 @@ pub mod load;
 pub mod media;
 pub mod peers;
 pub mod plan;
+pub mod ramp;
 pub mod report;
 pub mod results;
 pub mod sample;

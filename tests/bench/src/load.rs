@@ -59,8 +59,13 @@ pub struct Tally {
     pub repeated: u64,
     /// Messages that belong to nothing that is going on.
     pub stray: u64,
+    /// Messages that phones sent again because nothing had come.
+    pub sent_again: u64,
     /// How long each one took, where it succeeded.
     pub latencies: Latencies,
+    /// From the sending of one message to the arrival of what the proxy made of it: of an INVITE to the callee, of the answer
+    /// to a REGISTER.
+    pub hops: Latencies,
     /// Why operations failed, and how many for each reason.
     pub reasons: BTreeMap<String, u64>,
 }

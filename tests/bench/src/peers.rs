@@ -84,7 +84,10 @@ impl ProxyPeer {
     /// True when this is worth measuring with it: what the disk costs shows in registrations only.
     #[must_use]
     pub fn does(self, work: Work) -> bool {
-        self != Self::ViaductOnDisk || work == Work::RegisterDigest
+        match self {
+            Self::Viaduct | Self::Kamailio | Self::KamailioTuned => true,
+            Self::ViaductOnDisk => work == Work::RegisterDigest,
+        }
     }
 
     /// Writes its configuration for so many users into `folder`, which is empty.

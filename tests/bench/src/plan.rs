@@ -13,6 +13,27 @@ pub struct LoadPlan {
     pub window: usize,
     /// For how long.
     pub saturated: Duration,
+    /// For how long half of that many are begun then.
+    pub half: Duration,
+}
+
+/// How the highest rate of calls without a failure is looked for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RatePlan {
+    /// Searches for every program.
+    pub runs: usize,
+    /// Pairs of phones.
+    pub pairs: usize,
+    /// Calls a second at first.
+    pub first: f64,
+    /// By how much the next rate is higher.
+    pub factor: f64,
+    /// Calls a second at most.
+    pub max: f64,
+    /// How long each rate is kept.
+    pub step: Duration,
+    /// Rates that are tried between one that held and one that did not.
+    pub tries: usize,
 }
 
 /// Everything that is done.
@@ -26,6 +47,8 @@ pub struct Plan {
     pub register: LoadPlan,
     /// Calls.
     pub call: LoadPlan,
+    /// As many calls as possible.
+    pub rate: RatePlan,
     /// Calls at a relay at the same time.
     pub media_calls: usize,
     /// How long they talk before anything is counted.
@@ -35,52 +58,81 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Figures to quote. Takes less than six minutes.
+    /// Figures to quote. Takes less than a quarter of an hour.
     #[must_use]
     pub fn full() -> Self {
         let load = |paced_per_second| LoadPlan {
             paced_per_second,
-            paced: Duration::from_secs(3),
+            paced: Duration::from_secs(2),
             window: 64,
             saturated: Duration::from_secs(3),
+            half: Duration::from_secs(2),
         };
         Self {
             runs: 5,
             pairs: 500,
             register: load(500.0),
             call: load(200.0),
+            rate: RatePlan {
+                runs: 2,
+                pairs: 4_000,
+                first: 500.0,
+                factor: 1.25,
+                max: 12_000.0,
+                step: Duration::from_secs(2),
+                tries: 3,
+            },
             media_calls: 100,
             media_warm_up: Duration::from_secs(1),
             media: Duration::from_secs(4),
         }
     }
 
-    /// Shows that everything works, and figures of the right size. Takes about a minute.
+    /// Shows that everything works, and figures of the right size. Takes less than three minutes.
     #[must_use]
     pub fn quick() -> Self {
         let full = Self::full();
         let shorter = |load: LoadPlan| LoadPlan {
             paced: Duration::from_millis(1_000),
             saturated: Duration::from_millis(1_000),
+            half: Duration::from_millis(1_000),
             ..load
         };
         Self {
             runs: 2,
             register: shorter(full.register),
             call: shorter(full.call),
+            rate: RatePlan {
+                runs: 1,
+                factor: 1.6,
+                step: Duration::from_secs(1),
+                tries: 2,
+                ..full.rate
+            },
             media_warm_up: Duration::from_millis(500),
             media: Duration::from_millis(1_500),
             ..full
         }
     }
 
-    /// The least time that measuring `proxies` proxies and `relays` relays takes, without starting and ending them.
+    /// The least time that measuring so many proxies and relays takes, without starting and ending them. Proxies on disk
+    /// do a third of what the others do.
     #[must_use]
-    pub fn duration(&self, proxies: u32, relays: u32) -> Duration {
-        let load = |load: LoadPlan| load.paced + load.saturated;
+    pub fn duration(&self, proxies: u32, proxies_on_disk: u32, relays: u32) -> Duration {
+        let load = |load: LoadPlan| load.paced + load.saturated + load.half;
+        let times = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let proxy = 2 * load(self.register) + load(self.call);
         let relay = 2 * (self.media_warm_up + self.media);
-        u32::try_from(self.runs).unwrap_or(u32::MAX) * (proxies * proxy + relays * relay)
+        let each = proxies * proxy + proxies_on_disk * load(self.register) + relays * relay;
+        times(self.runs) * each + times(self.rate.runs) * proxies * self.rate.duration_max()
+    }
+}
+
+impl RatePlan {
+    /// How long a search takes if the highest rate holds.
+    fn duration_max(&self) -> Duration {
+        let ups = (self.max / self.first).log(self.factor).ceil() + 1.0;
+        self.step.mul_f64(ups + self.tries as f64)
     }
 }
 
@@ -91,7 +143,7 @@ mod tests {
     #[test]
     fn plans_keep_their_promise_of_time() {
         // Each start and end, with what is set up in between, takes a second or two.
-        assert!(Plan::full().duration(2, 2) < Duration::from_secs(290));
-        assert!(Plan::quick().duration(2, 2) < Duration::from_secs(45));
+        assert!(Plan::full().duration(3, 1, 2) < Duration::from_secs(700));
+        assert!(Plan::quick().duration(3, 1, 2) < Duration::from_secs(120));
     }
 }

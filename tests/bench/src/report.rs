@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use self::sections::{Row, SECTIONS, Section, title};
 use crate::plan::Plan;
-use crate::results::{Figure, Results, Work};
+use crate::results::{Figure, Results};
 
 /// Results, and what one must know to read them.
 #[derive(Debug, Clone)]
@@ -35,11 +35,7 @@ impl Report {
             line(&mut text, &format!("{what}: {value}"));
         }
         for section in &SECTIONS {
-            if section
-                .peers
-                .iter()
-                .any(|peer| self.has(section.work, Figure::Processor, peer))
-            {
+            if section.rows.iter().any(|row| self.is_in(section, row)) {
                 self.section(section, &mut text);
             }
         }
@@ -75,8 +71,10 @@ impl Report {
         })
     }
 
-    fn has(&self, work: Work, figure: Figure, peer: &'static str) -> bool {
-        !self.results.runs(work, figure, peer).is_empty()
+    /// Whether anybody has this figure.
+    fn is_in(&self, section: &Section, row: &Row) -> bool {
+        let mut peers = section.peers.iter();
+        peers.any(|peer| !self.results.runs(section.work, row.figure, peer).is_empty())
     }
 
     fn section(&self, section: &Section, text: &mut String) {
@@ -91,13 +89,7 @@ impl Report {
             let _ = write!(head, "{:>18}", format!("to {rival}"));
         }
         line(text, &head);
-        let is_there = |row: &&Row| {
-            section
-                .peers
-                .iter()
-                .any(|peer| self.has(section.work, row.figure, peer))
-        };
-        for row in section.rows.iter().filter(is_there) {
+        for row in section.rows.iter().filter(|row| self.is_in(section, row)) {
             let mut cells = format!("{:<36}{:>4}", row.text, row.unit);
             for peer in section.peers {
                 let spread = self.results.spread(section.work, row.figure, peer);
@@ -162,6 +154,12 @@ impl Report {
         } else {
             "Programs and phones share processors: delays and full load say little.".to_owned()
         });
+        notes.push(
+            "At half load operations begin evenly spaced, half as many a second as the same program did at full load just\n\
+             before. The time in the proxy is that from sending an INVITE to seeing it at the callee, or from sending a REGISTER\n\
+             to its answer: the network of this machine and both programs' turns on their processors are in it."
+                .to_owned(),
+        );
         notes.push(format!(
             "Registrations are in memory only, but those of viaduct-on-disk, which acknowledges a registration after it is\n\
              on disk: one fdatasync of a page takes {} µs there, and many registrations at a time share one.",
@@ -221,6 +219,7 @@ fn line(text: &mut String, line: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::results::Work;
 
     fn report(results: Results) -> Report {
         Report {

@@ -15,6 +15,8 @@ pub enum Work {
     RegisterDigest,
     /// Calls without media and without a password.
     Call,
+    /// The same calls, ever more a second until one fails.
+    CallRate,
     /// Media, RTP on both sides.
     Plain,
     /// Media, SRTP on one side and RTP on the other.
@@ -52,6 +54,28 @@ pub enum Figure {
     FullMostWithin,
     /// As `Failed`, then.
     FullFailed,
+    /// Operations a second at half load: half of `Rate`.
+    MidRate,
+    /// As `Processor`, at half load.
+    MidProcessor,
+    /// As `HalfWithin`, at half load.
+    MidHalfWithin,
+    /// As `MostWithin`, at half load.
+    MidMostWithin,
+    /// Time in the proxy that half of the messages do not exceed at half load, in microseconds.
+    MidHopHalfWithin,
+    /// The same for 99 of 100.
+    MidHopMostWithin,
+    /// The same for 999 of 1000.
+    MidHopNearlyAllWithin,
+    /// As `Failed`, at half load.
+    MidFailed,
+    /// As `Others`, at half load.
+    MidOthers,
+    /// The highest rate, in operations a second, at which none failed.
+    HeldRate,
+    /// The lowest rate at which one did.
+    FailedRate,
     /// What other programs used of the machine meanwhile, in percent of all processors.
     Others,
     /// The same at full load.
@@ -70,7 +94,10 @@ impl Figure {
     /// Whether it says something to divide one program's by another's.
     #[must_use]
     pub fn is_comparable(self) -> bool {
-        !matches!(self, Self::Kernel | Self::Busy | Self::Others | Self::FullOthers)
+        !matches!(
+            self,
+            Self::Kernel | Self::Busy | Self::Others | Self::FullOthers | Self::MidOthers
+        )
     }
 }
 

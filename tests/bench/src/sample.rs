@@ -23,9 +23,16 @@ impl Latencies {
     /// The smallest latency that `percent` of all do not exceed (nearest rank). `None` without any latency.
     #[must_use]
     pub fn percentile(&self, percent: u32) -> Option<Duration> {
+        self.within(percent as usize, 100)
+    }
+
+    /// The smallest latency that `part` of `whole` do not exceed (nearest rank): 999 of 1000, say. `None` without any
+    /// latency.
+    #[must_use]
+    pub fn within(&self, part: usize, whole: usize) -> Option<Duration> {
         let mut sorted = self.each.clone();
         sorted.sort_unstable();
-        let rank = (sorted.len() * percent as usize).div_ceil(100);
+        let rank = (sorted.len() * part).div_ceil(whole);
         sorted.get(rank.saturating_sub(1)).copied()
     }
 }
@@ -79,6 +86,8 @@ mod tests {
         // The worked example of the nearest-rank method: ranks 1, 2, 2, 3 and 5 of five.
         assert_eq!([5, 30, 40, 50, 100].map(at), [15, 20, 20, 35, 50]);
         assert_eq!(at(0), 15);
+        let many = latencies(1..=2_000);
+        assert_eq!(many.within(999, 1_000), Some(Duration::from_millis(1_998)));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod call;
 pub mod line;
 mod register;
+mod repeat;
 #[cfg(test)]
 mod test;
 
@@ -15,8 +16,9 @@ pub use self::line::{Directory, Line};
 pub use self::register::Registrations;
 use crate::load::Tally;
 
-/// An operation that is not done after this has failed.
-pub const PATIENCE: Duration = Duration::from_secs(2);
+/// An operation that is not done after this has failed: time for what is lost to be sent again three times (after 0.5, 1.5
+/// and 3.5 s). A phone that follows RFC 3261 would wait for 32 s; whoever holds it would have hung up.
+pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// One of the two sockets that all phones share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,8 +55,8 @@ pub trait Load {
     /// A datagram came.
     fn handle(&mut self, now: Instant, side: Side, datagram: Bytes, out: &mut Outbox);
 
-    /// Fails what has taken longer than [`PATIENCE`].
-    fn give_up(&mut self, now: Instant);
+    /// Sends again what has no answer, and fails what has taken longer than [`PATIENCE`].
+    fn handle_timeout(&mut self, now: Instant, out: &mut Outbox);
 
     /// How many operations are going on.
     fn in_flight(&self) -> usize;

@@ -1,7 +1,9 @@
 //! Runs everything in turn.
 
 mod proxy;
+mod rate;
 mod relay;
+mod started;
 mod watch;
 
 use std::fs;
@@ -44,6 +46,17 @@ impl Suite {
     /// A program cannot be started, or ends, or does not do its work at all.
     pub fn run(&self) -> anyhow::Result<Results> {
         let mut results = Results::default();
+        for run in 1..=self.plan.rate.runs {
+            for work in self.chosen([Work::CallRate]) {
+                for &peer in self.proxies.iter().filter(|peer| peer.does(work)) {
+                    self.say(run, peer.name(), &format!("{work:?}"));
+                    let measured = self.in_folder(peer.name(), run, |folder| {
+                        rate::measure(self, peer, folder, &mut results)
+                    });
+                    measured.with_context(|| format!("measuring {}", peer.name()))?;
+                }
+            }
+        }
         for run in 1..=self.plan.runs {
             for work in self.chosen([Work::Register, Work::RegisterDigest, Work::Call]) {
                 for &peer in self.proxies.iter().filter(|peer| peer.does(work)) {
@@ -76,13 +89,14 @@ impl Suite {
         works.into_iter().filter(|work| self.works.contains(work))
     }
 
-    /// Progress goes where it does not mix with results.
     fn say(&self, run: usize, peer: &str, what: &str) {
-        let _ = writeln!(
-            std::io::stderr(),
-            "run {run} of {}: {peer}, {what}",
-            self.plan.runs
-        );
+        self.note(&format!("run {run} of {}: {peer}, {what}", self.plan.runs));
+    }
+
+    /// Progress goes where it does not mix with results.
+    #[expect(clippy::unused_self, reason = "who has no suite has nothing to tell")]
+    fn note(&self, text: &str) {
+        let _ = writeln!(std::io::stderr(), "{text}");
     }
 
     /// Lets `measure` work in an empty folder, and removes what is left when that was done well.

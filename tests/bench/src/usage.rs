@@ -92,6 +92,14 @@ pub fn resident(pid: u32) -> io::Result<u64> {
     resident_of(&status).ok_or_else(|| io::Error::other("no VmRSS in /proc"))
 }
 
+/// Datagrams that UDP sockets with these local ports lost since they were opened because nobody read them in time.
+///
+/// # Errors
+/// `/proc` cannot be read.
+pub fn datagrams_lost(ports: &[u16]) -> io::Result<u64> {
+    Ok(lost_of(&fs::read_to_string("/proc/net/udp")?, ports))
+}
+
 fn of_process(pid: u32) -> Option<Usage> {
     let stat = Stat::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?;
     // The clock of the process: it counts on when threads end, and is not rounded to ticks.
@@ -160,6 +168,18 @@ fn processors_of(stat: &str) -> usize {
     lines.filter(|rest| !rest.starts_with(' ')).count()
 }
 
+/// The column `drops` of `/proc/net/udp`, summed up over sockets with these local ports.
+fn lost_of(table: &str, ports: &[u16]) -> u64 {
+    let of_line = |line: &str| {
+        let mut fields = line.split_ascii_whitespace();
+        let (_, port) = fields.nth(1)?.rsplit_once(':')?;
+        let port = u16::from_str_radix(port, 16).ok()?;
+        let lost: u64 = fields.last()?.parse().ok()?;
+        ports.contains(&port).then_some(lost)
+    };
+    table.lines().skip(1).filter_map(of_line).sum()
+}
+
 /// The fields of `/proc/PID/stat` that matter here (proc(5)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stat {
@@ -212,6 +232,18 @@ mod tests {
         let status = "Name:\tx\nVmPeak:\t  9 kB\nVmRSS:\t  2048 kB\nThreads:\t3\n";
         assert_eq!(resident_of(status), Some(2_048 * 1_024));
         assert_eq!(resident_of("Name:\tx\n"), None);
+    }
+
+    #[test]
+    fn what_sockets_lost_is_found_by_their_ports() {
+        let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n\
+            \x20 1: 0100007F:13C4 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 99 2 0000 17\n\
+            \x20 2: 0100007F:13C5 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 98 2 0000 4\n\
+            \x20 3: 00000000:13C4 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 97 2 0000 3\n";
+        assert_eq!(lost_of(table, &[5_060]), 20);
+        assert_eq!(lost_of(table, &[5_061, 5_060]), 24);
+        assert_eq!(lost_of(table, &[5_062]), 0);
+        assert!(datagrams_lost(&[1]).is_ok());
     }
 
     #[test]

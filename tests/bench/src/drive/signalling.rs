@@ -133,7 +133,8 @@ impl Signalling {
                 messages += self.send(&mut out)?;
             }
             if now > deadlines {
-                load.give_up(now);
+                load.handle_timeout(now, &mut out);
+                messages += self.send(&mut out)?;
                 deadlines = now + DEADLINES_EVERY;
             }
         }

@@ -2,6 +2,7 @@
 
 use crate::plan::Plan;
 use crate::results::{Figure, Work};
+use crate::sip::PATIENCE;
 
 /// One table.
 pub(super) struct Section {
@@ -39,6 +40,21 @@ const SIGNALLING: &[Row] = &[
     row(Figure::FullMostWithin, "  delay p99", "µs"),
     row(Figure::FullFailed, "  failed", ""),
     row(Figure::FullOthers, "  machine used by others", "%"),
+    row(Figure::MidRate, "at half load: each second", "1/s"),
+    row(Figure::MidProcessor, "  processor time, each", "µs"),
+    row(Figure::MidHopHalfWithin, "  time in the proxy p50", "µs"),
+    row(Figure::MidHopMostWithin, "  time in the proxy p99", "µs"),
+    row(Figure::MidHopNearlyAllWithin, "  time in the proxy p99.9", "µs"),
+    row(Figure::MidHalfWithin, "  delay p50", "µs"),
+    row(Figure::MidMostWithin, "  delay p99", "µs"),
+    row(Figure::MidFailed, "  failed", ""),
+    row(Figure::MidOthers, "  machine used by others", "%"),
+];
+
+const RATE: &[Row] = &[
+    row(Figure::HeldRate, "no call failed at", "1/s"),
+    row(Figure::Busy, "  processor in use", "%"),
+    row(Figure::FailedRate, "a call failed at", "1/s"),
 ];
 
 const MEDIA: &[Row] = &[
@@ -62,7 +78,7 @@ const RELAYS: &[&str] = &["viaduct-relay", "rtpengine"];
 const RTPENGINE: &[&str] = &["rtpengine"];
 
 /// All tables in the order in which they are shown.
-pub(super) const SECTIONS: [Section; 5] = [
+pub(super) const SECTIONS: [Section; 6] = [
     Section {
         work: Work::Register,
         peers: PROXIES,
@@ -80,6 +96,12 @@ pub(super) const SECTIONS: [Section; 5] = [
         peers: PROXIES,
         rivals: KAMAILIOS,
         rows: SIGNALLING,
+    },
+    Section {
+        work: Work::CallRate,
+        peers: PROXIES,
+        rivals: KAMAILIOS,
+        rows: RATE,
     },
     Section {
         work: Work::Plain,
@@ -117,6 +139,13 @@ pub(super) fn title(work: Work, plan: &Plan) -> String {
             "Calls: INVITE, 100, 180, 200, ACK, BYE, 200 between UDP phones, with Record-Route, without relay and passwords;\n\
              the delay is that from INVITE to 200. At {} a second; at full load {} at a time.",
             call.paced_per_second, call.window
+        ),
+        Work::CallRate => format!(
+            "The same calls between {} pairs of phones, ever more a second ({} s each) until one fails: none may be refused or\n\
+             take longer than {} s, and what UDP loses is sent again as RFC 3261 says.",
+            plan.rate.pairs,
+            plan.rate.step.as_secs_f64(),
+            PATIENCE.as_secs()
         ),
         Work::Plain => format!("Media, RTP to RTP: {media}."),
         Work::Sdes => format!("Media, SRTP (AES_CM_128_HMAC_SHA1_80, keys in SDP) to RTP: {media}."),

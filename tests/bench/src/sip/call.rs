@@ -9,12 +9,16 @@ use viaduct_sip::{
     CSeq, HeaderName, Limits, Message, Method, NameAddr, RequestBuilder, ResponseBuilder, StatusCode,
 };
 
+use super::repeat::Repeat;
 use super::{Directory, Load, Outbox, PATIENCE, Side};
 use crate::load::Tally;
 
 /// Pairs of phones, each with one call at a time: as soon as the callee has seen the ACK, the caller hangs up.
 ///
-/// A call is done when the BYE is answered. Its latency is that of its set-up: from the first INVITE to the 200.
+/// A call is done when the BYE is answered. Its latency is that of its set-up: from the first INVITE to the 200. Its hop
+/// is the way of the INVITE to the callee.
+///
+/// What UDP loses is sent again as RFC 3261 says, by the caller and by the callee.
 #[derive(Debug)]
 pub struct Calls {
     directory: Arc<Directory>,
@@ -34,8 +38,14 @@ struct Pair {
     stage: Stage,
     /// The number of the caller's last request, ACK aside.
     cseq: u32,
+    /// When the INVITE that the proxy takes was sent.
+    invited: Option<Instant>,
     /// The INVITE has reached the callee.
     is_ringing: bool,
+    /// The caller's request that has no answer.
+    asked: Option<Repeat>,
+    /// The callee's 200 that has no ACK.
+    accepted: Option<Repeat>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -45,7 +55,7 @@ enum Stage {
     /// The INVITE without credentials was sent.
     Asking(Message),
     /// The one with credentials was sent.
-    Calling,
+    Calling(Message),
     /// It was answered, and the ACK sent.
     Answered(Dialog),
     /// The BYE was sent.
@@ -59,6 +69,8 @@ struct Dialog {
     routes: Vec<Bytes>,
     to: Bytes,
     setup: std::time::Duration,
+    /// For whoever says 200 again.
+    ack: Bytes,
 }
 
 const SDP_TYPE: &str = "application/sdp";
@@ -101,7 +113,7 @@ impl Calls {
         }
     }
 
-    fn invite(&mut self, index: usize, credentials: Option<&str>, out: &mut Outbox) {
+    fn invite(&mut self, now: Instant, index: usize, credentials: Option<&str>, out: &mut Outbox) {
         let (caller, callee) = self.directory.pair(index);
         let (contact, target) = (caller.contact(), callee.aor());
         let offer = sdp(4_000);
@@ -119,9 +131,15 @@ impl Calls {
         let Some(octets) = self.push(index, invite, out) else {
             return;
         };
-        self.pairs[index].stage = match (credentials, Message::parse_datagram(octets, &self.limits)) {
-            (None, Ok(invite)) => Stage::Asking(invite),
-            _ => Stage::Calling,
+        let Ok(invite) = Message::parse_datagram(octets.clone(), &self.limits) else {
+            return self.fail(index, "an INVITE that is none");
+        };
+        let pair = &mut self.pairs[index];
+        pair.invited = Some(now);
+        pair.asked = Some(Repeat::invite(now, Side::Caller, octets));
+        pair.stage = match credentials {
+            None => Stage::Asking(invite),
+            Some(_) => Stage::Calling(invite),
         };
     }
 
@@ -132,29 +150,36 @@ impl Calls {
             return;
         };
         let status = response.status().map_or(0, StatusCode::get);
+        if status >= 200 || cseq.method == Method::Invite {
+            self.pairs[index].asked = None;
+        }
         match (&self.pairs[index].stage, cseq.method, status) {
             (_, _, 100..200) => {}
-            (Stage::Asking(invite), Method::Invite, 407) => {
+            (Stage::Asking(invite) | Stage::Calling(invite), Method::Invite, 300..) => {
+                let is_challenge = status == 407 && matches!(self.pairs[index].stage, Stage::Asking(_));
                 let ack = RequestBuilder::ack_for(invite, response);
-                match ack {
-                    Ok(ack) => self
-                        .push(index, ack, out)
-                        .map_or((), |_| self.retry(index, response, out)),
+                match ack.map(|ack| self.push(index, ack, out)) {
+                    Ok(Some(_)) if is_challenge => self.retry(now, index, response, out),
+                    Ok(Some(_)) => self.fail(index, format!("{status} to INVITE")),
+                    Ok(None) => {}
                     Err(error) => self.fail(index, error.to_string()),
                 }
             }
-            (Stage::Asking(_) | Stage::Calling, Method::Invite, 200..300) => {
+            (Stage::Asking(_) | Stage::Calling(_), Method::Invite, 200..300) => {
                 self.acknowledge(now, index, response, out);
             }
             (Stage::Ending, Method::Bye, 200..300) => self.end(index),
-            (Stage::Answered(_), Method::Invite, 200..300) => self.tally.repeated += 1,
+            (Stage::Answered(dialog), Method::Invite, 200..300) => {
+                out.push(Side::Caller, dialog.ack.clone());
+                self.tally.repeated += 1;
+            }
             (_, _, 300..) => self.fail(index, format!("{status} to {}", cseq.method.as_str())),
             _ => self.tally.stray += 1,
         }
     }
 
     /// Calls again, with an answer to the challenge.
-    fn retry(&mut self, index: usize, challenge: &Message, out: &mut Outbox) {
+    fn retry(&mut self, now: Instant, index: usize, challenge: &Message, out: &mut Outbox) {
         let (caller, callee) = self.directory.pair(index);
         let answer = caller.credentials(
             challenge,
@@ -163,25 +188,26 @@ impl Calls {
             &callee.aor(),
         );
         match answer {
-            Ok(credentials) => self.invite(index, Some(&credentials), out),
+            Ok(credentials) => self.invite(now, index, Some(&credentials), out),
             Err(error) => self.fail(index, error.to_string()),
         }
     }
 
     fn acknowledge(&mut self, now: Instant, index: usize, response: &Message, out: &mut Outbox) {
         let since = self.pairs[index].since.unwrap_or(now);
-        let Some(dialog) = Dialog::of(response, now.saturating_duration_since(since)) else {
+        let Some(mut dialog) = Dialog::of(response, now.saturating_duration_since(since)) else {
             return self.fail(index, "a 200 that makes no dialog");
         };
         let ack = self.request(index, Method::Ack, &dialog.target);
         let ack = dialog.addressed(ack).cseq(self.pairs[index].cseq);
-        if self.push(index, ack, out).is_some() {
+        if let Some(octets) = self.push(index, ack, out) {
+            dialog.ack = octets;
             self.pairs[index].stage = Stage::Answered(dialog);
         }
     }
 
     /// The callee has the ACK.
-    fn hang_up(&mut self, index: usize, out: &mut Outbox) {
+    fn hang_up(&mut self, now: Instant, index: usize, out: &mut Outbox) {
         let Stage::Answered(dialog) = &self.pairs[index].stage else {
             self.tally.repeated += 1;
             return;
@@ -190,29 +216,45 @@ impl Calls {
         self.pairs[index].cseq += 1;
         let bye = self.request(index, Method::Bye, &dialog.target);
         let bye = dialog.addressed(bye).cseq(self.pairs[index].cseq);
-        if self.push(index, bye, out).is_some() {
+        if let Some(octets) = self.push(index, bye, out) {
             self.tally.latencies.add(dialog.setup);
+            self.pairs[index].asked = Some(Repeat::other(now, Side::Caller, octets));
             self.pairs[index].stage = Stage::Ending;
         }
     }
 
     /// A request came to the callee.
-    fn called(&mut self, index: usize, request: &Message, out: &mut Outbox) {
+    fn called(&mut self, now: Instant, index: usize, request: &Message, out: &mut Outbox) {
+        let pair = &mut self.pairs[index];
         match request.method() {
             Some(Method::Invite) => {
-                if std::mem::replace(&mut self.pairs[index].is_ringing, true) {
+                if std::mem::replace(&mut pair.is_ringing, true) {
                     self.tally.repeated += 1;
+                } else if let Some(sent) = pair.invited {
+                    self.tally.hops.add(now.saturating_duration_since(sent));
                 }
                 self.respond(index, request, StatusCode::RINGING, out);
+                let accepted = self.respond(index, request, StatusCode::OK, out);
+                self.pairs[index].accepted = accepted.map(|ok| Repeat::other(now, Side::Callee, ok));
+            }
+            Some(Method::Ack) => {
+                pair.accepted = None;
+                self.hang_up(now, index, out);
+            }
+            Some(Method::Bye) => {
                 self.respond(index, request, StatusCode::OK, out);
             }
-            Some(Method::Ack) => self.hang_up(index, out),
-            Some(Method::Bye) => self.respond(index, request, StatusCode::OK, out),
             _ => self.tally.stray += 1,
         }
     }
 
-    fn respond(&mut self, index: usize, request: &Message, status: StatusCode, out: &mut Outbox) {
+    fn respond(
+        &mut self,
+        index: usize,
+        request: &Message,
+        status: StatusCode,
+        out: &mut Outbox,
+    ) -> Option<Bytes> {
         let (_, callee) = self.directory.pair(index);
         let mut response = ResponseBuilder::new(request, status).to_tag(&format!("e{index}"));
         if request.method() == Some(Method::Invite) {
@@ -222,8 +264,14 @@ impl Calls {
             }
         }
         match response.build() {
-            Ok(response) => out.push(Side::Callee, response),
-            Err(error) => self.fail(index, error.to_string()),
+            Ok(response) => {
+                out.push(Side::Callee, response.clone());
+                Some(response)
+            }
+            Err(error) => {
+                self.fail(index, error.to_string());
+                None
+            }
         }
     }
 
@@ -240,8 +288,10 @@ impl Calls {
     }
 
     fn rest(&mut self, index: usize) {
-        self.pairs[index].stage = Stage::Idle;
-        self.pairs[index].since = None;
+        self.pairs[index] = Pair {
+            round: self.pairs[index].round,
+            ..Pair::default()
+        };
         self.idle.push_back(index);
     }
 }
@@ -252,14 +302,9 @@ impl Load for Calls {
             return false;
         };
         let pair = &mut self.pairs[index];
-        *pair = Pair {
-            round: pair.round + 1,
-            since: Some(now),
-            stage: Stage::Calling,
-            cseq: 0,
-            is_ringing: false,
-        };
-        self.invite(index, None, out);
+        pair.round += 1;
+        pair.since = Some(now);
+        self.invite(now, index, None, out);
         true
     }
 
@@ -275,22 +320,29 @@ impl Load for Calls {
         });
         match (current, side, message.is_request()) {
             (Some((index, _)), Side::Caller, false) => self.answered(now, index, &message, out),
-            (Some((index, _)), Side::Callee, true) => self.called(index, &message, out),
+            (Some((index, _)), Side::Callee, true) => self.called(now, index, &message, out),
             _ => self.tally.stray += 1,
         }
     }
 
-    fn give_up(&mut self, now: Instant) {
+    fn handle_timeout(&mut self, now: Instant, out: &mut Outbox) {
         for index in 0..self.pairs.len() {
-            let since = self.pairs[index].since;
-            if since.is_some_and(|since| now.saturating_duration_since(since) > PATIENCE) {
-                let stage = match self.pairs[index].stage {
+            let pair = &mut self.pairs[index];
+            let Some(since) = pair.since else {
+                continue;
+            };
+            if now.saturating_duration_since(since) > PATIENCE {
+                let missing = match pair.stage {
                     Stage::Idle => continue,
-                    Stage::Asking(_) | Stage::Calling => "no answer",
+                    Stage::Asking(_) | Stage::Calling(_) => "no answer",
                     Stage::Answered(_) => "no ACK",
                     Stage::Ending => "no answer to BYE",
                 };
-                self.fail(index, stage);
+                self.fail(index, missing);
+                continue;
+            }
+            for repeat in [&mut pair.asked, &mut pair.accepted].into_iter().flatten() {
+                self.tally.sent_again += u64::from(repeat.handle_timeout(now, out));
             }
         }
     }
@@ -318,6 +370,7 @@ impl Dialog {
             routes,
             to: response.share(response.header(HeaderName::To)?),
             setup,
+            ack: Bytes::new(),
         })
     }
 
@@ -483,7 +536,8 @@ mod tests {
         load.begin(now, &mut out);
         let (side, invite) = taken(&mut out).remove(0);
         let later = now + PATIENCE + Duration::from_millis(1);
-        load.give_up(later);
+        load.handle_timeout(later, &mut out);
+        assert!(taken(&mut out).is_empty());
         assert_eq!(load.tally().reasons.get("no answer"), Some(&1));
         load.begin(later, &mut out);
         taken(&mut out);
@@ -510,5 +564,51 @@ mod tests {
         let tally = load.tally();
         assert_eq!((tally.done, tally.failed), (1, 0));
         assert!(tally.repeated >= 2, "the INVITE and its 200: {tally:?}");
+    }
+    /// RFC 3261 17.1.1.2, 13.3.1.4, 13.2.2.4, 17.1.2.2: everything is lost once, and the call succeeds all the same.
+    #[test]
+    fn what_is_lost_once_is_sent_again() {
+        let mut load = Calls::new(Arc::new(directory(1)));
+        let mut out = Outbox::default();
+        let mut now = Instant::now();
+        let mut lost = std::collections::BTreeSet::new();
+        load.begin(now, &mut out);
+        while load.in_flight() > 0 {
+            now += Duration::from_millis(100);
+            load.handle_timeout(now, &mut out);
+            for (side, message) in taken(&mut out) {
+                let method = message.method().map(|method| method.as_str().to_owned());
+                let status = message.status().map(StatusCode::get);
+                // A proxy answers for what it has, so the 200 to the BYE is not sent again by itself.
+                if lost.insert((method, status, message.text(HeaderName::CSeq).map(str::to_owned))) {
+                    continue;
+                }
+                let other = match side {
+                    Side::Caller => Side::Callee,
+                    Side::Callee => Side::Caller,
+                };
+                load.handle(now, other, message.octets().clone(), &mut out);
+            }
+        }
+        let tally = load.tally();
+        assert_eq!((tally.done, tally.failed), (1, 0), "{tally:?}");
+        assert!(tally.sent_again >= 3, "{tally:?}");
+        assert_eq!(tally.hops.percentile(50), Some(Duration::from_millis(500)));
+    }
+
+    #[test]
+    fn a_refusal_is_acknowledged() {
+        let mut load = Calls::new(Arc::new(directory(1)));
+        let mut out = Outbox::default();
+        let now = Instant::now();
+        load.begin(now, &mut out);
+        let (side, invite) = taken(&mut out).remove(0);
+        let error = StatusCode::SERVICE_UNAVAILABLE;
+        let refusal = ResponseBuilder::new(&invite, error).to_tag("p").build().unwrap();
+        load.handle(now, side, refusal, &mut out);
+        let (_, ack) = taken(&mut out).remove(0);
+        assert_eq!(ack.method(), Some(Method::Ack));
+        load.handle_timeout(now + Duration::from_secs(1), &mut out);
+        assert!(taken(&mut out).is_empty(), "and the INVITE is not sent again");
     }
 }

@@ -7,6 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use viaduct_sip::{HeaderName, Limits, Message, Method};
 
+use super::repeat::Repeat;
 use super::{Directory, Load, Outbox, PATIENCE, Side};
 use crate::load::Tally;
 
@@ -32,6 +33,10 @@ struct Phone {
     /// Since when it registers. `None` when it is idle.
     since: Option<Instant>,
     is_challenged: bool,
+    /// When the last request was sent.
+    sent: Option<Instant>,
+    /// The request that has no answer.
+    asked: Option<Repeat>,
 }
 
 impl Registrations {
@@ -49,7 +54,7 @@ impl Registrations {
         }
     }
 
-    fn send(&mut self, index: usize, credentials: Option<&str>, out: &mut Outbox) {
+    fn send(&mut self, now: Instant, index: usize, credentials: Option<&str>, out: &mut Outbox) {
         self.requests += 1;
         let phone = &mut self.phones[index];
         phone.cseq += 1;
@@ -66,7 +71,11 @@ impl Registrations {
             request = request.header(HeaderName::Authorization, credentials);
         }
         match request.build() {
-            Ok(request) => out.push(line.side, request),
+            Ok(request) => {
+                out.push(line.side, request.clone());
+                phone.sent = Some(now);
+                phone.asked = Some(Repeat::other(now, line.side, request));
+            }
             Err(error) => self.fail(index, error.to_string()),
         }
     }
@@ -74,6 +83,7 @@ impl Registrations {
     /// The phone gives up and is idle again.
     fn fail(&mut self, index: usize, reason: impl Into<String>) {
         self.phones[index].since = None;
+        self.phones[index].asked = None;
         self.idle.push_back(index);
         self.tally.fail(reason);
     }
@@ -87,7 +97,7 @@ impl Load for Registrations {
         let phone = &mut self.phones[index];
         phone.since = Some(now);
         phone.is_challenged = false;
-        self.send(index, None, out);
+        self.send(now, index, None, out);
         true
     }
 
@@ -104,6 +114,11 @@ impl Load for Registrations {
             self.tally.stray += 1;
             return;
         };
+        let phone = &mut self.phones[index];
+        if let Some(sent) = phone.sent.take_if(|_| status.get() >= 200) {
+            phone.asked = None;
+            self.tally.hops.add(now.saturating_duration_since(sent));
+        }
         match status.get() {
             100..200 => {}
             200..300 => {
@@ -121,7 +136,7 @@ impl Load for Registrations {
                     REGISTRAR,
                 );
                 match answer {
-                    Ok(credentials) => self.send(index, Some(&credentials), out),
+                    Ok(credentials) => self.send(now, index, Some(&credentials), out),
                     Err(error) => self.fail(index, error.to_string()),
                 }
             }
@@ -129,11 +144,16 @@ impl Load for Registrations {
         }
     }
 
-    fn give_up(&mut self, now: Instant) {
+    fn handle_timeout(&mut self, now: Instant, out: &mut Outbox) {
         for index in 0..self.phones.len() {
-            let since = self.phones[index].since;
-            if since.is_some_and(|since| now.saturating_duration_since(since) > PATIENCE) {
+            let phone = &mut self.phones[index];
+            let Some(since) = phone.since else {
+                continue;
+            };
+            if now.saturating_duration_since(since) > PATIENCE {
                 self.fail(index, "no answer");
+            } else if let Some(repeat) = &mut phone.asked {
+                self.tally.sent_again += u64::from(repeat.handle_timeout(now, out));
             }
         }
     }
@@ -218,6 +238,12 @@ mod tests {
         let tally = load.tally();
         assert_eq!((tally.done, tally.failed, tally.stray), (4, 0, 0));
         assert_eq!(tally.latencies.percentile(100), Some(Duration::from_millis(10)));
+        assert_eq!(
+            tally.hops.percentile(100),
+            Some(Duration::from_millis(5)),
+            "each exchange"
+        );
+        assert_eq!(tally.hops.count(), 8);
     }
 
     #[test]
@@ -233,14 +259,19 @@ mod tests {
         load.handle(now, requests[0].0, refusal.clone(), &mut out);
         load.handle(now, requests[0].0, refusal, &mut out);
         load.handle(now, Side::Caller, Bytes::from_static(b"rubbish"), &mut out);
-        load.give_up(now + PATIENCE);
-        assert_eq!(load.in_flight(), 1);
-        load.give_up(now + PATIENCE + Duration::from_millis(1));
-        assert_eq!(load.in_flight(), 0);
+        load.handle_timeout(now + PATIENCE, &mut out);
+        assert_eq!(
+            (load.in_flight(), taken(&mut out).len()),
+            (1, 1),
+            "it is sent again"
+        );
+        load.handle_timeout(now + PATIENCE + Duration::from_millis(1), &mut out);
+        assert_eq!((load.in_flight(), taken(&mut out).len()), (0, 0));
         // Too late: the phone has given up.
         load.handle(now, requests[1].0, answer(&requests[1].1), &mut out);
         let tally = load.tally();
         assert_eq!((tally.done, tally.failed, tally.stray), (0, 2, 3));
+        assert_eq!(tally.sent_again, 1);
         assert_eq!(tally.reasons["503"] + tally.reasons["no answer"], 2);
     }
 

@@ -1,29 +1,20 @@
 //! One run of one proxy.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::ensure;
 
+use super::started::Started;
 use super::watch::{Seen, Watch};
-use super::{START_MAX, Suite, add_latencies, micros};
+use super::{Suite, add_latencies, micros};
 use crate::daemon::Daemon;
 use crate::drive::{Signalling, Traffic};
 use crate::load::{Demand, Tally};
-use crate::peers::{Proof, ProxyPeer, sip_address};
+use crate::peers::{Proof, ProxyPeer};
 use crate::plan::LoadPlan;
 use crate::results::{Figure, Results, Work};
-use crate::sip::{Calls, Directory, Load, Registrations, Side};
-
-/// How long phones register at a time until everybody has.
-const REGISTER_STEP: Duration = Duration::from_millis(200);
-
-/// How many such times there may be.
-const REGISTER_STEPS: usize = 50;
-
-/// Phones that register at the same time then.
-const REGISTER_WINDOW: usize = 64;
+use crate::sip::{Calls, Load};
 
 pub(super) fn measure(
     suite: &Suite,
@@ -32,51 +23,24 @@ pub(super) fn measure(
     folder: &Path,
     results: &mut Results,
 ) -> anyhow::Result<()> {
-    let pairs = suite.plan.pairs;
     let proof = match work {
         Work::RegisterDigest => Proof::Digest,
         _ => Proof::Address,
     };
-    let launch = peer.prepare(&suite.places, folder, 2 * pairs, proof)?;
-    let mut phones = Signalling::open(sip_address())?;
-    let mut daemon = Daemon::start(&launch, suite.processor, folder)?;
-    daemon.wait_until(START_MAX, || phones.probe())?;
+    let mut started = Started::start(suite, peer, folder, (suite.plan.pairs, proof))?;
+    let mut registrations = started.register_all()?;
 
-    let (caller, callee) = (phones.address(Side::Caller)?, phones.address(Side::Callee)?);
-    let directory = Arc::new(Directory::new(pairs, caller, callee));
-    let mut registrations = Registrations::new(directory.clone());
-    register_all(&mut phones, &mut registrations, 2 * pairs).with_context(|| daemon.tail())?;
-
-    let name = peer.name();
     let mut run = Run {
-        daemon: &daemon,
-        phones: &mut phones,
-        name,
+        daemon: &started.daemon,
+        phones: &mut started.phones,
+        name: peer.name(),
         results,
     };
     match work {
-        Work::Call => run.measure(work, &mut Calls::new(directory), suite.plan.call)?,
+        Work::Call => run.measure(work, &mut Calls::new(started.directory), suite.plan.call)?,
         _ => run.measure(work, &mut registrations, suite.plan.register)?,
     }
-    daemon.stop()
-}
-
-/// Registers everybody. Also wakes up what sleeps until it is used.
-fn register_all(
-    phones: &mut Signalling,
-    registrations: &mut Registrations,
-    everybody: usize,
-) -> anyhow::Result<()> {
-    for _ in 0..REGISTER_STEPS {
-        phones.run(registrations, Demand::Window(REGISTER_WINDOW), REGISTER_STEP)?;
-        // They take turns, so nobody was left out.
-        if registrations.tally().done >= everybody as u64 {
-            let tally = std::mem::take(registrations.tally());
-            ensure!(tally.failed == 0, "phones cannot register: {:?}", tally.reasons);
-            return Ok(());
-        }
-    }
-    bail!("phones cannot register: {:?}", registrations.tally().reasons)
+    started.daemon.stop()
 }
 
 /// A proxy that is being measured.
@@ -90,7 +54,8 @@ struct Run<'a> {
 impl Run<'_> {
     fn measure(&mut self, work: Work, load: &mut dyn Load, plan: LoadPlan) -> anyhow::Result<()> {
         self.at_a_pace(work, load, plan)?;
-        self.at_full_load(work, load, plan)
+        let rate = self.at_full_load(work, load, plan)?;
+        self.at_half_load(work, load, plan, rate / 2.0)
     }
 
     fn at_a_pace(&mut self, work: Work, load: &mut dyn Load, plan: LoadPlan) -> anyhow::Result<()> {
@@ -107,7 +72,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn at_full_load(&mut self, work: Work, load: &mut dyn Load, plan: LoadPlan) -> anyhow::Result<()> {
+    /// Also says how many operations a second there were.
+    fn at_full_load(&mut self, work: Work, load: &mut dyn Load, plan: LoadPlan) -> anyhow::Result<f64> {
         let (tally, seen, traffic) = self.work(load, Demand::Window(plan.window), plan.saturated)?;
         let (done, seconds) = (tally.done as f64, traffic.elapsed.as_secs_f64());
         let mut add = |figure, value| self.results.add(work, figure, self.name, value);
@@ -125,6 +91,40 @@ impl Run<'_> {
         );
         add(Figure::FullFailed, tally.failed as f64);
         add(Figure::FullOthers, seen.others);
+        Ok(done / seconds)
+    }
+
+    /// At `rate` operations a second, evenly spaced, whatever becomes of them.
+    fn at_half_load(
+        &mut self,
+        work: Work,
+        load: &mut dyn Load,
+        plan: LoadPlan,
+        rate: f64,
+    ) -> anyhow::Result<()> {
+        let (tally, seen, _) = self.work(load, Demand::Paced(rate), plan.half)?;
+        let mut add = |figure, value| self.results.add(work, figure, self.name, value);
+        add(Figure::MidRate, rate);
+        add(
+            Figure::MidProcessor,
+            micros(seen.used.processor) / tally.done as f64,
+        );
+        add_latencies(
+            &tally.latencies,
+            [Figure::MidHalfWithin, Figure::MidMostWithin],
+            &mut add,
+        );
+        for (figure, part) in [
+            (Figure::MidHopHalfWithin, 500),
+            (Figure::MidHopMostWithin, 990),
+            (Figure::MidHopNearlyAllWithin, 999),
+        ] {
+            if let Some(hop) = tally.hops.within(part, 1_000) {
+                add(figure, micros(hop));
+            }
+        }
+        add(Figure::MidFailed, tally.failed as f64);
+        add(Figure::MidOthers, seen.others);
         Ok(())
     }
 
