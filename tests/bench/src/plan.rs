@@ -79,7 +79,7 @@ impl Plan {
                 first: 500.0,
                 factor: 1.25,
                 max: 12_000.0,
-                step: Duration::from_secs(2),
+                step: Duration::from_secs(3),
                 tries: 3,
             },
             media_calls: 100,

@@ -72,6 +72,8 @@ pub enum Figure {
     MidFailed,
     /// As `Others`, at half load.
     MidOthers,
+    /// The part of their processor that the phones used, in percent.
+    PhonesBusy,
     /// The highest rate, in operations a second, at which none failed.
     HeldRate,
     /// The lowest rate at which one did.
@@ -96,7 +98,7 @@ impl Figure {
     pub fn is_comparable(self) -> bool {
         !matches!(
             self,
-            Self::Kernel | Self::Busy | Self::Others | Self::FullOthers | Self::MidOthers
+            Self::Kernel | Self::Busy | Self::PhonesBusy | Self::Others | Self::FullOthers | Self::MidOthers
         )
     }
 }

@@ -89,14 +89,9 @@ impl Suite {
         works.into_iter().filter(|work| self.works.contains(work))
     }
 
+    /// Tells what is done next.
     fn say(&self, run: usize, peer: &str, what: &str) {
-        self.note(&format!("run {run} of {}: {peer}, {what}", self.plan.runs));
-    }
-
-    /// Progress goes where it does not mix with results.
-    #[expect(clippy::unused_self, reason = "who has no suite has nothing to tell")]
-    fn note(&self, text: &str) {
-        let _ = writeln!(std::io::stderr(), "{text}");
+        note(&format!("run {run} of {}: {peer}, {what}", self.plan.runs));
     }
 
     /// Lets `measure` work in an empty folder, and removes what is left when that was done well.
@@ -112,6 +107,11 @@ impl Suite {
         fs::remove_dir_all(&folder)?;
         Ok(())
     }
+}
+
+/// Progress goes where it does not mix with results.
+fn note(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// The delays that half and 99 of 100 do not exceed.

@@ -37,6 +37,10 @@ pub struct Traffic {
     pub elapsed: Duration,
     /// SIP messages sent and received by phones. Every one of them was received or sent by the proxy.
     pub messages: u64,
+    /// Operations that were going on when the last one had begun.
+    pub left: usize,
+    /// How long the phones had nothing to do.
+    pub idle: Duration,
 }
 
 impl Signalling {
@@ -106,21 +110,32 @@ impl Signalling {
         );
         let mut pacer = Pacer::new(demand, start);
         let mut out = Outbox::default();
-        let mut messages = 0;
+        let (mut messages, mut messages_before) = (0, 0);
+        let (mut left, mut idle, mut last) = (None, Duration::ZERO, start);
         let mut deadlines = start + DEADLINES_EVERY;
         loop {
             let now = Instant::now();
+            if messages == messages_before {
+                idle += now - last;
+            }
+            (last, messages_before) = (now, messages);
             if now < stop {
                 for _ in 0..pacer.take_due(now, load.in_flight()) {
                     if !load.begin(now, &mut out) {
                         load.tally().fail("no phone was idle");
                     }
                 }
-            } else if load.in_flight() == 0 || now > end {
-                return Ok(Traffic {
-                    elapsed: now - start,
-                    messages,
-                });
+            } else {
+                let in_flight = load.in_flight();
+                let left = *left.get_or_insert(in_flight);
+                if in_flight == 0 || now > end {
+                    return Ok(Traffic {
+                        elapsed: now - start,
+                        messages,
+                        left,
+                        idle,
+                    });
+                }
             }
             for side in [Side::Caller, Side::Callee] {
                 for _ in 0..DATAGRAMS_A_ROUND {

@@ -54,6 +54,7 @@ const SIGNALLING: &[Row] = &[
 const RATE: &[Row] = &[
     row(Figure::HeldRate, "no call failed at", "1/s"),
     row(Figure::Busy, "  processor in use", "%"),
+    row(Figure::PhonesBusy, "  phones' processor in use", "%"),
     row(Figure::FailedRate, "a call failed at", "1/s"),
 ];
 
@@ -142,7 +143,8 @@ pub(super) fn title(work: Work, plan: &Plan) -> String {
         ),
         Work::CallRate => format!(
             "The same calls between {} pairs of phones, ever more a second ({} s each) until one fails: none may be refused or\n\
-             take longer than {} s, and what UDP loses is sent again as RFC 3261 says.",
+             take longer than {} s, and no more may be under way at the end than begin in half a second. What UDP loses is sent\n\
+             again as RFC 3261 says.",
             plan.rate.pairs,
             plan.rate.step.as_secs_f64(),
             PATIENCE.as_secs()

@@ -5,15 +5,19 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use super::Suite;
 use super::started::Started;
 use super::watch::Watch;
+use super::{Suite, note};
 use crate::load::{Demand, Tally};
 use crate::peers::{Proof, ProxyPeer, SIP_PORT};
 use crate::ramp::Ramp;
 use crate::results::{Figure, Results, Work};
 use crate::sip::{Calls, Load, Side};
 use crate::usage::datagrams_lost;
+
+/// A program that has more calls under way at the end than begin in this time falls behind. Given longer, it would fail:
+/// it does not hold the rate.
+const BEHIND_MAX: Duration = Duration::from_millis(500);
 
 /// What came of one rate.
 #[derive(Debug)]
@@ -25,6 +29,8 @@ struct Step {
     unread: u64,
     /// The same for the phones: the limit was not the program's.
     unread_by_phones: u64,
+    /// The part of their processor that the phones used, in percent.
+    phones_busy: f64,
 }
 
 pub(super) fn measure(
@@ -48,7 +54,7 @@ pub(super) fn measure(
         };
         let step = program.step(rate, plan.step)?;
         let has_failed = step.tally.failed > 0;
-        suite.note(&format!("  {rate:.0} calls a second: {}", told(&step)));
+        note(&format!("  {rate:.0} calls a second: {}", told(&step)));
         ramp.tried(has_failed);
         if has_failed {
             blame(peer, &step, results);
@@ -72,6 +78,7 @@ pub(super) fn measure(
     }
     if let Some(step) = held {
         add(Figure::Busy, step.busy);
+        add(Figure::PhonesBusy, step.phones_busy);
     }
     Ok(())
 }
@@ -103,9 +110,15 @@ impl Calling {
             .run(&mut self.calls, Demand::Paced(rate), duration)
             .with_context(|| daemon.tail())?;
         let seen = watch.stop()?;
+        let mut tally = std::mem::take(self.calls.tally());
+        if traffic.left as f64 > rate * BEHIND_MAX.as_secs_f64() {
+            tally.fail("it fell behind");
+        }
+        let percent = |part: Duration| part.as_secs_f64() / traffic.elapsed.as_secs_f64() * 100.0;
         Ok(Step {
-            tally: std::mem::take(self.calls.tally()),
-            busy: seen.used.processor.as_secs_f64() / traffic.elapsed.as_secs_f64() * 100.0,
+            tally,
+            busy: percent(seen.used.processor),
+            phones_busy: 100.0 - percent(traffic.idle),
             unread: datagrams_lost(&[SIP_PORT])? - before.0,
             unread_by_phones: datagrams_lost(&phone_ports)? - before.1,
         })
@@ -125,8 +138,8 @@ fn told(step: &Step) -> String {
         failures.join(", ")
     };
     format!(
-        "{failures}; processor {busy:.0} %, sent again {}, unread {}",
-        tally.sent_again, step.unread
+        "{failures}; processor {busy:.0} % (phones {:.0} %), sent again {}, unread {}",
+        step.phones_busy, tally.sent_again, step.unread
     )
 }
 
