@@ -63,9 +63,9 @@ impl Plan {
     pub fn full() -> Self {
         let load = |paced_per_second| LoadPlan {
             paced_per_second,
-            paced: Duration::from_secs(2),
+            paced: Duration::from_millis(1_500),
             window: 64,
-            saturated: Duration::from_secs(3),
+            saturated: Duration::from_millis(2_500),
             half: Duration::from_secs(2),
         };
         Self {
@@ -74,17 +74,17 @@ impl Plan {
             register: load(500.0),
             call: load(200.0),
             rate: RatePlan {
-                runs: 2,
+                runs: 1,
                 pairs: 4_000,
-                first: 500.0,
-                factor: 1.25,
+                first: 700.0,
+                factor: 1.35,
                 max: 12_000.0,
-                step: Duration::from_secs(3),
+                step: Duration::from_millis(2_500),
                 tries: 3,
             },
             media_calls: 100,
             media_warm_up: Duration::from_secs(1),
-            media: Duration::from_secs(4),
+            media: Duration::from_secs(3),
         }
     }
 
@@ -103,7 +103,6 @@ impl Plan {
             register: shorter(full.register),
             call: shorter(full.call),
             rate: RatePlan {
-                runs: 1,
                 factor: 1.6,
                 step: Duration::from_secs(1),
                 tries: 2,
@@ -143,7 +142,7 @@ mod tests {
     #[test]
     fn plans_keep_their_promise_of_time() {
         // Each start and end, with what is set up in between, takes a second or two.
-        assert!(Plan::full().duration(3, 1, 2) < Duration::from_secs(700));
+        assert!(Plan::full().duration(3, 1, 2) < Duration::from_secs(520));
         assert!(Plan::quick().duration(3, 1, 2) < Duration::from_secs(120));
     }
 }
