@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::{ClientId, Counters, Hop, Output, ServerId, Timers, Timing};
 
-/// The timers of RFC 3261 section 17 and RFC 6026, by their letters.
+/// The timers of RFC 3261 section 17 and RFC 6026, by their letters. Timer J has a queue of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Letter {
     A,
@@ -18,7 +18,6 @@ pub(crate) enum Letter {
     G,
     H,
     I,
-    J,
     K,
     L,
     M,

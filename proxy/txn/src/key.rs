@@ -1,13 +1,67 @@
 //! Which transaction a message belongs to.
 
-use std::sync::Arc;
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 
 use bytes::Bytes;
 use viaduct_sip::{Essentials, HeaderName, Message, Method};
 
-/// Finds a server transaction (RFC 3261 section 17.2.3): every field that must be equal, one behind the other, so that
-/// one comparison and one hash do, and nothing of the request's memory is held for it.
-pub(crate) type ServerKey = Arc<[u8]>;
+use crate::Hop;
+
+/// Finds a server transaction: a keyed hash of every field that must be equal (RFC 3261 section 17.2.3). With 128 bits
+/// no two requests ever have one in common by chance, and without the key nobody can make two that have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ServerKey([u64; 2]);
+
+impl ServerKey {
+    /// Octets that no table hashes by.
+    pub(crate) fn spread(&self) -> u64 {
+        self.0[1]
+    }
+}
+
+impl Hash for ServerKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0[0]);
+    }
+}
+
+/// Makes keys.
+#[derive(Debug, Default)]
+pub(crate) struct Keys {
+    hashers: [RandomState; 2],
+    /// What is being hashed.
+    fields: Vec<u8>,
+}
+
+impl Keys {
+    /// The key of a request's transaction.
+    pub(crate) fn of_request(&mut self, request: &Message, essentials: &Essentials<'_>) -> ServerKey {
+        self.key(request, essentials, kind(essentials.cseq.method))
+    }
+
+    /// The key of the INVITE that a CANCEL is about (RFC 3261 section 9.2).
+    pub(crate) fn of_cancelled(&mut self, cancel: &Message, essentials: &Essentials<'_>) -> ServerKey {
+        self.key(cancel, essentials, INVITE)
+    }
+
+    /// What two requests of one key have in common when one is the repeat of the other: the way back and whose they are.
+    pub(crate) fn mark(&self, request: &Message, reply: &Hop) -> u64 {
+        let fields = [
+            HeaderName::From,
+            HeaderName::To,
+            HeaderName::CallId,
+            HeaderName::CSeq,
+        ];
+        let [hasher, _] = &self.hashers;
+        hasher.hash_one((reply, fields.map(|name| request.header(name))))
+    }
+
+    fn key(&mut self, request: &Message, essentials: &Essentials<'_>, kind: &[u8]) -> ServerKey {
+        write(&mut self.fields, request, essentials, kind);
+        let [first, second] = &self.hashers;
+        ServerKey([first.hash_one(&*self.fields), second.hash_one(&*self.fields)])
+    }
+}
 
 /// Which request of a branch it is. An INVITE, its ACK and its CANCEL share one.
 const INVITE: &[u8] = b"INVITE";
@@ -20,16 +74,7 @@ fn kind(method: Method<'_>) -> &[u8] {
     }
 }
 
-/// Writes the key of a request's transaction into `out`, which it replaces.
-pub(crate) fn write_server_key(out: &mut Vec<u8>, request: &Message, essentials: &Essentials<'_>) {
-    write(out, request, essentials, kind(essentials.cseq.method));
-}
-
-/// Writes the key of the INVITE that a CANCEL is about (RFC 3261 section 9.2) into `out`, which it replaces.
-pub(crate) fn write_cancelled_key(out: &mut Vec<u8>, cancel: &Message, essentials: &Essentials<'_>) {
-    write(out, cancel, essentials, INVITE);
-}
-
+/// Writes the fields that must be equal, one behind the other, into `out`, which it replaces.
 fn write(out: &mut Vec<u8>, request: &Message, essentials: &Essentials<'_>, kind: &[u8]) {
     out.clear();
     piece(out, kind);

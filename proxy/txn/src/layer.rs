@@ -10,10 +10,12 @@ use viaduct_sip::{
     Essentials, HeaderName, Message, Method, RequestBuilder, ResponseBuilder, StatusCode, Transport,
 };
 
+use crate::answered::Answered;
 use crate::client::{self, CancelOutcome, Client, ClientState, Tell};
 use crate::effects::{Effects, Owner, Timer};
-use crate::key::{ClientKey, ServerKey, write_cancelled_key, write_server_key};
+use crate::key::{ClientKey, Keys, ServerKey};
 use crate::server::{self, Server, ServerState};
+use crate::table::{Known, Table};
 use crate::{ClientId, Config, Counters, Flow, Hop, Limits, Output, ServerId, Timers, Timing};
 
 /// What a received request turned out to be.
@@ -28,6 +30,9 @@ pub enum Received {
         /// The INVITE's transaction, while it has no final answer. `None` deserves a 481.
         invite: Option<ServerId>,
     },
+    /// A repeat of a request that was answered with [`Layer::respond_and_mark`]: make the answer again, and send it with
+    /// [`Layer::respond_again`].
+    Marked,
     /// An ACK of a 2xx: it is no transaction's, and is routed like any request of its dialog.
     Ack,
     /// The layer dealt with it: a repeat, an ACK of a 3xx-6xx, or a request beyond the limits.
@@ -55,9 +60,10 @@ pub struct Layer {
     config: Config,
     servers: SlotMap<ServerId, Server>,
     clients: SlotMap<ClientId, Client>,
-    by_request: HashMap<ServerKey, ServerId>,
-    /// The key that is being looked for.
-    key: Vec<u8>,
+    requests: Table,
+    keys: Keys,
+    /// When answered requests are forgotten, timer J.
+    answered_until: Timers<ServerKey>,
     by_branch: HashMap<ClientKey, ClientId>,
     timers: Timers<Timer>,
     outputs: VecDeque<Output>,
@@ -88,12 +94,11 @@ impl Layer {
         request: &Message,
         essentials: &Essentials<'_>,
     ) -> Received {
-        write_server_key(&mut self.key, request, essentials);
+        let key = self.keys.of_request(request, essentials);
         let method = essentials.cseq.method;
-        let existing = self.by_request.get(&*self.key).copied();
-        match (existing, method) {
-            (Some(server), Method::Ack) => self.acknowledged(now, server),
-            (Some(server), _) => {
+        match (self.requests.get(&key), method) {
+            (Some(&Known::Running(server)), Method::Ack) => self.acknowledged(now, server),
+            (Some(&Known::Running(server)), _) => {
                 self.counters.request_repeats += 1;
                 self.with_server(now, server, |state, fx| {
                     state.request_repeated(fx);
@@ -101,13 +106,28 @@ impl Layer {
                 });
                 Received::Absorbed
             }
+            (Some(Known::Answered(Answered::Kept(answer))), _) => {
+                let (hop, octets) = (answer.hop.clone(), answer.octets.clone());
+                self.counters.request_repeats += 1;
+                self.send_again(hop, octets);
+                Received::Absorbed
+            }
+            (Some(&Known::Answered(Answered::Marked(mark))), _) => {
+                self.counters.request_repeats += 1;
+                let reply = reply_hop(flow, essentials, self.config.symmetric_response);
+                if self.keys.mark(request, &reply) == mark {
+                    Received::Marked
+                } else {
+                    Received::Absorbed
+                }
+            }
             (None, Method::Ack) if self.is_of_forgotten(request, essentials) => Received::Absorbed,
             (None, Method::Ack) => Received::Ack,
-            (None, _) if self.servers.len() >= self.config.limits.server_transactions_max => {
+            (None, _) if self.requests.len() >= self.config.limits.server_transactions_max => {
                 self.refuse(flow, request, essentials);
                 Received::Absorbed
             }
-            (None, _) => self.begin(flow, request, essentials),
+            (None, _) => self.begin(key, flow, request, essentials),
         }
     }
 
@@ -146,13 +166,21 @@ impl Layer {
     /// Sends an answer in a server transaction. `octets` is the whole response, `status` its code. An answer that the
     /// state of the transaction forbids (a second final one, but for further 2xx to an INVITE) is not sent.
     pub fn respond(&mut self, now: Instant, server: ServerId, status: StatusCode, octets: Bytes) {
-        self.with_server(now, server, |state, fx| state.respond(fx, status, octets));
-        if status.is_final()
-            && let Some(entry) = self.servers.get_mut(server)
-            && !entry.is_accepted()
-        {
-            entry.request = None;
-        }
+        self.answer(now, server, status, octets, None);
+    }
+
+    /// Sends a final answer to a request other than INVITE and keeps no more of it than a mark of the request: its repeat
+    /// is [`Received::Marked`]. For answers that can be made again at any time from the request alone, with the same tag.
+    pub fn respond_and_mark(&mut self, now: Instant, server: ServerId, status: StatusCode, octets: Bytes) {
+        let entry = self.servers.get(server);
+        let mark = entry.and_then(|entry| Some(self.keys.mark(entry.request.as_ref()?, &entry.reply)));
+        self.answer(now, server, status, octets, mark);
+    }
+
+    /// Sends the answer to a request that was [`Received::Marked`]. `essentials` are those of the request.
+    pub fn respond_again(&mut self, flow: Flow, essentials: &Essentials<'_>, octets: Bytes) {
+        let reply = reply_hop(flow, essentials, self.config.symmetric_response);
+        self.send_again(reply, octets);
     }
 
     /// Sends a final answer and forgets the server transaction with it: whoever misses the answer asks again and gets another
@@ -218,7 +246,7 @@ impl Layer {
     /// (RFC 4320 section 4.2).
     pub fn leave_unanswered(&mut self, server: ServerId) {
         if let Some(entry) = self.servers.remove(server) {
-            self.by_request.remove(&entry.key);
+            self.requests.remove(&entry.key);
             self.outputs.push_back(Output::ServerEnded {
                 server,
                 acknowledged: true,
@@ -228,6 +256,9 @@ impl Layer {
 
     /// A timer may have fired.
     pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(key) = self.answered_until.pop(now) {
+            self.requests.remove(&key);
+        }
         while let Some(Timer { owner, letter }) = self.timers.pop(now) {
             match owner {
                 Owner::Server(server) => {
@@ -242,7 +273,8 @@ impl Layer {
 
     /// When to call [`handle_timeout`](Self::handle_timeout).
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.timers.next()
+        let both = [self.timers.next(), self.answered_until.next()];
+        both.into_iter().flatten().min()
     }
 
     /// What to do next. Drain it after every call that takes `now`.
@@ -250,8 +282,7 @@ impl Layer {
         self.outputs.pop_front()
     }
 
-    /// The request that began a server transaction. `None` after its final answer, but for a 2xx to an INVITE, which
-    /// others may follow.
+    /// The request that began a server transaction. `None` after its final answer.
     pub fn server_request(&self, server: ServerId) -> Option<&Message> {
         self.servers.get(server)?.request.as_ref()
     }
@@ -270,14 +301,14 @@ impl Layer {
         self.servers.get(server).is_some_and(Server::is_pending)
     }
 
-    /// Server and client transactions that exist.
+    /// Server transactions, those included that only wait for repeats of their request, and client transactions.
     pub fn len(&self) -> (usize, usize) {
-        (self.servers.len(), self.clients.len())
+        (self.requests.len(), self.clients.len())
     }
 
     /// True when no transaction exists.
     pub fn is_empty(&self) -> bool {
-        self.servers.is_empty() && self.clients.is_empty()
+        self.len() == (0, 0)
     }
 
     /// What was counted.
@@ -285,31 +316,64 @@ impl Layer {
         self.counters
     }
 
-    fn begin(&mut self, flow: Flow, request: &Message, essentials: &Essentials<'_>) -> Received {
+    fn begin(
+        &mut self,
+        key: ServerKey,
+        flow: Flow,
+        request: &Message,
+        essentials: &Essentials<'_>,
+    ) -> Received {
         self.counters.requests += 1;
         let method = essentials.cseq.method;
-        let key: ServerKey = self.key.as_slice().into();
-        let invite = match method {
-            Method::Cancel => {
-                write_cancelled_key(&mut self.key, request, essentials);
-                self.by_request.get(&*self.key).copied()
-            }
-            _ => None,
-        };
         let server = self.servers.insert(Server {
-            key: key.clone(),
+            key,
             request: Some(request.clone()),
             reply: reply_hop(flow, essentials, self.config.symmetric_response),
             state: Some(ServerState::new(method == Method::Invite)),
         });
-        self.by_request.insert(key, server);
+        self.requests.insert(key, Known::Running(server));
         match method {
             Method::Cancel => Received::Cancel {
                 server,
-                invite: invite.filter(|&invite| self.is_pending(invite)),
+                invite: self.cancelled(request, essentials),
             },
             _ => Received::New(server),
         }
+    }
+
+    fn answer(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        status: StatusCode,
+        octets: Bytes,
+        mark: Option<u64>,
+    ) {
+        self.with_server(now, server, |state, fx| state.respond(fx, status, octets, mark));
+        if status.is_final()
+            && let Some(entry) = self.servers.get_mut(server)
+        {
+            entry.request = None;
+        }
+    }
+
+    /// The INVITE that a CANCEL is about, while it has no final answer.
+    fn cancelled(&mut self, cancel: &Message, essentials: &Essentials<'_>) -> Option<ServerId> {
+        let key = self.keys.of_cancelled(cancel, essentials);
+        match self.requests.get(&key) {
+            Some(&Known::Running(invite)) if self.is_pending(invite) => Some(invite),
+            _ => None,
+        }
+    }
+
+    /// Sends an answer again because its request came again.
+    fn send_again(&mut self, hop: Hop, octets: Bytes) {
+        self.counters.retransmissions += 1;
+        self.outputs.push_back(Output::Send {
+            hop,
+            octets,
+            client: None,
+        });
     }
 
     fn acknowledged(&mut self, now: Instant, server: ServerId) -> Received {
@@ -446,19 +510,27 @@ impl Layer {
             outputs: &mut self.outputs,
             counters: &mut self.counters,
         };
-        let acknowledged = match step(state, &mut fx) {
+        let (answered, acknowledged) = match step(state, &mut fx) {
             server::Next::In(state) => {
                 entry.state = Some(state);
                 return;
             }
-            server::Next::Over => true,
-            server::Next::OverUnacknowledged => false,
+            server::Next::Answered(answered) => (Some(answered), true),
+            server::Next::Over => (None, true),
+            server::Next::OverUnacknowledged => (None, false),
         };
         if !acknowledged {
             self.counters.acks_missing += 1;
         }
         if let Some(entry) = self.servers.remove(server) {
-            self.by_request.remove(&entry.key);
+            match answered {
+                Some(answered) => {
+                    let lifetime = self.config.timing.lifetime();
+                    self.answered_until.set(now, lifetime, entry.key);
+                    self.requests.insert(entry.key, Known::Answered(answered));
+                }
+                None => self.requests.remove(&entry.key),
+            }
         }
         self.outputs
             .push_back(Output::ServerEnded { server, acknowledged });

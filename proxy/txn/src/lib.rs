@@ -25,6 +25,7 @@
 //! let answer = ResponseBuilder::new(&request, StatusCode::OK).source(remote).build()?;
 //! layer.respond(now, server, StatusCode::OK, answer);
 //! assert!(matches!(layer.poll_output(), Some(Output::Send { .. })));
+//! assert!(matches!(layer.poll_output(), Some(Output::ServerEnded { .. })));
 //! // The same request again is answered from memory.
 //! assert_eq!(layer.handle_request(now, flow, &request, &request.essentials()?), Received::Absorbed);
 //! assert!(matches!(layer.poll_output(), Some(Output::Send { .. })));
@@ -32,14 +33,17 @@
 //! # }
 //! ```
 
+mod answered;
 mod client;
 mod config;
 mod effects;
+mod fifo;
 mod flow;
 mod key;
 mod layer;
 mod output;
 mod server;
+mod table;
 #[cfg(test)]
 mod test;
 mod timers;

@@ -9,6 +9,7 @@ use viaduct_sip::{Message, StatusCode};
 use self::invite::InviteServer;
 use self::non_invite::NonInviteServer;
 use crate::Hop;
+use crate::answered::Answered;
 use crate::effects::{Effects, Letter};
 use crate::key::ServerKey;
 
@@ -16,7 +17,7 @@ use crate::key::ServerKey;
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) key: ServerKey,
-    /// `None` once nobody needs it: a final answer was given, and it is not one that others may follow.
+    /// `None` once a final answer was given.
     pub(crate) request: Option<Message>,
     /// Where answers go (RFC 3261 section 18.2.2, RFC 3581 section 4).
     pub(crate) reply: Hop,
@@ -34,7 +35,7 @@ impl Server {
     pub(crate) fn is_pending(&self) -> bool {
         match &self.state {
             Some(ServerState::Invite(state)) => matches!(state, InviteServer::Proceeding(_)),
-            Some(ServerState::NonInvite(state)) => !matches!(state, NonInviteServer::Completed(_)),
+            Some(ServerState::NonInvite(_)) => true,
             None => false,
         }
     }
@@ -52,6 +53,8 @@ pub(crate) enum ServerState {
 pub(crate) enum Next {
     /// It lives on in this state.
     In(ServerState),
+    /// It is over, but for repeats of the request.
+    Answered(Answered),
     /// It is over.
     Over,
     /// It is over, and its final answer was never acknowledged (timer H).
@@ -75,11 +78,17 @@ impl ServerState {
         }
     }
 
-    /// The user answers.
-    pub(crate) fn respond(self, fx: &mut Effects<'_>, status: StatusCode, octets: Bytes) -> Next {
+    /// The user answers. A `mark` is what is kept of the final answer to a request other than INVITE.
+    pub(crate) fn respond(
+        self,
+        fx: &mut Effects<'_>,
+        status: StatusCode,
+        octets: Bytes,
+        mark: Option<u64>,
+    ) -> Next {
         match self {
             Self::Invite(state) => state.respond(fx, status, octets).into(),
-            Self::NonInvite(state) => state.respond(fx, status, octets).into(),
+            Self::NonInvite(_) => NonInviteServer::respond(fx, status, octets, mark),
         }
     }
 
@@ -96,7 +105,7 @@ impl ServerState {
         match self {
             Self::Invite(InviteServer::Completed(_)) if letter == Letter::H => Next::OverUnacknowledged,
             Self::Invite(state) => state.fired(fx, letter).into(),
-            Self::NonInvite(state) => state.fired(letter).into(),
+            other @ Self::NonInvite(_) => Next::In(other),
         }
     }
 }
@@ -107,8 +116,8 @@ impl From<Option<InviteServer>> for Next {
     }
 }
 
-impl From<Option<NonInviteServer>> for Next {
-    fn from(state: Option<NonInviteServer>) -> Self {
-        state.map_or(Self::Over, |state| Self::In(ServerState::NonInvite(state)))
+impl From<NonInviteServer> for ServerState {
+    fn from(state: NonInviteServer) -> Self {
+        Self::NonInvite(state)
     }
 }

@@ -67,6 +67,10 @@ impl Bench {
         }
     }
 
+    pub(crate) fn now(&self) -> Instant {
+        self.now
+    }
+
     pub(crate) fn receive(&mut self, transport: Transport, request: &Message) -> Received {
         let essentials = request.essentials().unwrap();
         let received = self

@@ -1,7 +1,8 @@
 //! Timers that cost a push and a pop.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
+
+use crate::fifo::Fifo;
 
 /// Timers of a state machine whose durations are few.
 ///
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 /// carry a generational key.
 #[derive(Debug)]
 pub struct Timers<K> {
-    queues: Vec<(Duration, VecDeque<(Instant, K)>)>,
+    queues: Vec<(Duration, Fifo<(Instant, K)>)>,
     len: usize,
 }
 
@@ -32,9 +33,13 @@ impl<K> Timers<K> {
         match self.queues.iter_mut().find(|(duration, _)| *duration == after) {
             Some((_, queue)) => {
                 debug_assert!(queue.back().is_none_or(|(last, _)| *last <= at), "time went back");
-                queue.push_back((at, key));
+                queue.push((at, key));
             }
-            None => self.queues.push((after, VecDeque::from([(at, key)]))),
+            None => {
+                let mut queue = Fifo::default();
+                queue.push((at, key));
+                self.queues.push((after, queue));
+            }
         }
     }
 
@@ -54,7 +59,7 @@ impl<K> Timers<K> {
             .iter_mut()
             .filter(|(_, queue)| queue.front().is_some_and(|(at, _)| *at <= now))
             .min_by_key(|(_, queue)| queue.front().map(|(at, _)| *at))?;
-        let (_, key) = queue.pop_front()?;
+        let (_, key) = queue.pop()?;
         self.len -= 1;
         Some(key)
     }

@@ -151,6 +151,64 @@ fn a_repeated_register_is_absorbed() {
     assert_eq!(world.proxy().counters().0.registers, 1);
 }
 
+/// RFC 3261 17.2.2 and 8.2.7: the 200 got lost. Its count of the nonce is used up, and yet the phone is told what stands,
+/// with the tag that it would have read first.
+#[test]
+fn a_register_whose_answer_got_lost_is_told_what_stands() {
+    let mut world = World::new();
+    let phone = world.phone("201");
+    let request = world
+        .register_request(phone)
+        .header(HeaderName::Expires, "300")
+        .header(HeaderName::Supported, "gruu, path");
+    let sent = world.send_with_password(phone, request);
+    let first = world.expect(phone, "200");
+    world.pass(3.0);
+    world.send(phone, sent.octets().clone());
+    let second = world.expect(phone, "200");
+    let contact = |answer: &viaduct_sip::Message| answer.text(HeaderName::Contact).unwrap().to_owned();
+    assert_eq!(
+        contact(&second),
+        contact(&first).replace("expires=300", "expires=297")
+    );
+    assert_eq!(second.text(HeaderName::To), first.text(HeaderName::To));
+    assert!(first.to().unwrap().unwrap().tag().is_some());
+
+    let leaving = world
+        .register_request_bare(phone)
+        .header(HeaderName::Contact, "*")
+        .header(HeaderName::Expires, "0");
+    world.send_with_password(phone, leaving);
+    world.expect(phone, "200");
+    world.send(phone, sent.octets().clone());
+    let third = world.expect(phone, "200");
+    assert!(!third.has(HeaderName::Contact), "a repeat registers nothing");
+    assert_eq!(world.proxy().counters().0.registers, 2);
+
+    world.pass(33.0);
+    world.send(phone, sent.octets().clone());
+    let forgotten = world.expect(phone, "401");
+    assert!(
+        forgotten
+            .text(HeaderName::WwwAuthenticate)
+            .unwrap()
+            .contains("stale=true")
+    );
+}
+
+/// RFC 3261 17.2.2: what was refused is refused again in the same words.
+#[test]
+fn a_refused_register_that_comes_again_gets_the_same_octets() {
+    let mut world = World::new();
+    let phone = world.phone("201");
+    let request = world.register_request(phone).header(HeaderName::Expires, "1");
+    let sent = world.send_with_password(phone, request);
+    let first = world.expect(phone, "423");
+    world.pass(3.0);
+    world.send(phone, sent.octets().clone());
+    assert_eq!(world.expect(phone, "423").octets(), first.octets());
+}
+
 #[test]
 fn an_overheard_register_is_worth_nothing_to_somebody_else() {
     let mut world = World::new();

@@ -97,9 +97,28 @@ impl Proxy {
         status: StatusCode,
     ) -> ResponseBuilder<'m> {
         let tag = self.random_token();
+        self.untagged_answer(request, flow, status).to_tag(&tag)
+    }
+
+    /// The same with a tag that it has whenever it is made (RFC 3261 section 8.2.7).
+    pub(super) fn lasting_answer_builder<'m>(
+        &self,
+        request: &'m Message,
+        flow: Flow,
+        status: StatusCode,
+    ) -> ResponseBuilder<'m> {
+        self.untagged_answer(request, flow, status)
+            .stateless_to_tag(self.tag_key)
+    }
+
+    fn untagged_answer<'m>(
+        &self,
+        request: &'m Message,
+        flow: Flow,
+        status: StatusCode,
+    ) -> ResponseBuilder<'m> {
         let answer = ResponseBuilder::new(request, status)
             .source(flow.remote)
-            .to_tag(&tag)
             .record_route(false);
         match &self.config.server {
             Some(server) => answer.header(HeaderName::Server, server),

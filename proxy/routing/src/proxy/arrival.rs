@@ -48,6 +48,7 @@ impl Proxy {
         };
         match self.layer.handle_request(now, flow, request, &essentials) {
             Received::Absorbed => {}
+            Received::Marked => self.register_repeated(now, flow, request, &essentials),
             Received::Ack => self.acknowledged(now, flow, request, &essentials),
             Received::Cancel { server, invite } => self.cancel_received(now, flow, server, invite),
             Received::New(server) => {
@@ -107,7 +108,7 @@ impl Proxy {
         match essentials.cseq.method {
             Method::Register => self.register(now, arrival),
             Method::Options if is_probe => {
-                self.answer_options(now, arrival);
+                self.answer_options(arrival);
                 Ok(())
             }
             // Inside a dialog, or nowhere.
@@ -347,13 +348,17 @@ impl Proxy {
         }
     }
 
-    fn answer_options(&mut self, now: Instant, arrival: &Arrival<'_>) {
+    /// Whoever asks again is answered again: nothing is kept of what phones ask every few seconds.
+    fn answer_options(&mut self, arrival: &Arrival<'_>) {
         let answer = self
-            .answer_builder(arrival.request, arrival.flow, StatusCode::OK)
+            .lasting_answer_builder(arrival.request, arrival.flow, StatusCode::OK)
             .header(HeaderName::Allow, super::answer::ALLOW)
             .header(HeaderName::Accept, "application/sdp")
             .header(HeaderName::Supported, "path, outbound, gruu");
-        self.respond(now, arrival.server, StatusCode::OK, answer);
+        match answer.build() {
+            Ok(octets) => self.layer.respond_and_forget(arrival.server, octets),
+            Err(_) => self.counters.dropped += 1,
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use rand::Rng;
 use viaduct_sip::quoted::quote;
-use viaduct_sip::{Aor, HeaderName, Message, ResponseBuilder, StatusCode, Transport};
+use viaduct_sip::{Aor, Essentials, HeaderName, Message, ResponseBuilder, StatusCode, Transport};
 use viaduct_txn::{ConnId, Flow, ServerId};
 
 use super::Proxy;
@@ -124,18 +124,62 @@ impl Proxy {
         let Some(request) = self.layer.server_request(pending.server).cloned() else {
             return;
         };
-        let mut answer: ResponseBuilder<'_> = self.answer_builder(&request, pending.flow, StatusCode::OK);
         let PendingRegister {
+            server,
+            flow,
             aor,
             extensions,
-            flow,
             bindings,
-            ..
         } = pending;
+        match self
+            .registered(now, (&request, *flow), (aor, bindings), extensions)
+            .build()
+        {
+            Ok(octets) => self.layer.respond_and_mark(now, *server, StatusCode::OK, octets),
+            Err(_) => self.counters.dropped += 1,
+        }
+    }
+
+    /// A REGISTER came again whose answer got lost. It is told what stands in the table; it was seen before who asks, and
+    /// a nonce that is good for one request has served this one.
+    pub(super) fn register_repeated(
+        &mut self,
+        now: Instant,
+        flow: Flow,
+        request: &Message,
+        essentials: &Essentials<'_>,
+    ) {
+        let is_trusted_peer = self.config.auth.trusts(flow.remote.ip());
+        let to = essentials.to.uri().ok();
+        let aor = to.and_then(|to| self.aor_of(&self.user_name(&to)?));
+        let extensions = Extensions::read(request, is_trusted_peer, &self.config.limits);
+        // Both could be read when it came first.
+        let (Some(aor), Ok(extensions)) = (aor, extensions) else {
+            return;
+        };
+        let bindings = self.location.lookup(&aor, now);
+        match self
+            .registered(now, (request, flow), (&aor, &bindings), &extensions)
+            .build()
+        {
+            Ok(octets) => self.layer.respond_again(flow, essentials, octets),
+            Err(_) => self.counters.dropped += 1,
+        }
+    }
+
+    /// The 200 to a REGISTER (RFC 3261 section 10.3, step 8). It can be made at any time from the request and the table.
+    fn registered<'m>(
+        &mut self,
+        now: Instant,
+        (request, flow): (&'m Message, Flow),
+        (aor, bindings): (&Aor, &Bindings),
+        extensions: &Extensions,
+    ) -> ResponseBuilder<'m> {
+        let mut answer = self.lasting_answer_builder(request, flow, StatusCode::OK);
         for binding in bindings {
             let mut value = contact_value(binding, now);
             if extensions.gruu {
-                self.push_gruus(&mut value, aor, binding, &request);
+                self.push_gruus(&mut value, aor, binding, request);
             }
             answer = answer.header(HeaderName::Contact, value);
         }
@@ -151,11 +195,10 @@ impl Proxy {
             }
         }
         if self.config.service_route {
-            answer = answer.header(HeaderName::ServiceRoute, self.service_route(flow));
+            answer = answer.header(HeaderName::ServiceRoute, self.service_route(&flow));
         }
         let date = self.date.at(self.shard.clock.unix(now).as_secs());
-        let answer = answer.header(HeaderName::Date, date);
-        self.respond(now, pending.server, StatusCode::OK, answer);
+        answer.header(HeaderName::Date, date)
     }
 
     /// The GRUUs of a device (RFC 5627 section 5.3). A temporary one only for the device that asks: it dies with this

@@ -24,7 +24,8 @@ impl Agent {
             Err(error) => return self.answer_unreadable(request, error.status(), &error.to_string()),
         };
         match self.layer.handle_request(now, LOCAL_FLOW, request, &essentials) {
-            Received::Absorbed => {}
+            // Nothing here is answered with a mark.
+            Received::Absorbed | Received::Marked => {}
             Received::Ack => self.acknowledged(now, request, &essentials),
             Received::Cancel { server, invite } => self.cancel_received(now, server, invite, request),
             Received::New(server) => {

@@ -1,20 +1,21 @@
-//! The non-INVITE server transaction (RFC 3261 section 17.2.2).
+//! The non-INVITE server transaction (RFC 3261 section 17.2.2), but for its last state, which is kept apart.
 //!
 //! ```text
-//! Trying ──1xx──▶ Proceeding ──final──▶ Completed ──J──▶ over
+//! Trying ──1xx──▶ Proceeding ──final──▶ Completed, see `answered`
 //!    └────────────────final────────────────▲
 //! ```
 
 use bytes::Bytes;
 use viaduct_sip::StatusCode;
 
-use crate::effects::{Effects, Letter};
+use super::Next;
+use crate::answered::Answered;
+use crate::effects::Effects;
 
 #[derive(Debug)]
 pub(crate) enum NonInviteServer {
     Trying(Trying),
     Proceeding(Proceeding),
-    Completed(Completed),
 }
 
 /// Nothing was answered; repeats of the request are absorbed.
@@ -27,12 +28,6 @@ pub(crate) struct Proceeding {
     provisional: Bytes,
 }
 
-/// The final answer was sent.
-#[derive(Debug)]
-pub(crate) struct Completed {
-    answer: Bytes,
-}
-
 impl NonInviteServer {
     pub(super) fn new() -> Self {
         Self::Trying(Trying)
@@ -41,32 +36,25 @@ impl NonInviteServer {
     pub(super) fn request_repeated(&self, fx: &mut Effects<'_>) {
         match self {
             Self::Trying(_) => {}
-            Self::Proceeding(Proceeding { provisional: octets })
-            | Self::Completed(Completed { answer: octets }) => {
-                fx.retransmit(octets);
-            }
+            Self::Proceeding(state) => fx.retransmit(&state.provisional),
         }
     }
 
-    pub(super) fn respond(self, fx: &mut Effects<'_>, status: StatusCode, octets: Bytes) -> Option<Self> {
-        match self {
-            Self::Trying(_) | Self::Proceeding(_) if status.is_provisional() => {
-                fx.send(&octets);
-                Some(Self::Proceeding(Proceeding { provisional: octets }))
-            }
-            Self::Trying(_) | Self::Proceeding(_) => {
-                fx.send(&octets);
-                fx.set_if_lossy(Letter::J, fx.timing.lifetime())
-                    .then_some(Self::Completed(Completed { answer: octets }))
-            }
-            state @ Self::Completed(_) => Some(state),
-        }
-    }
-
-    pub(super) fn fired(self, letter: Letter) -> Option<Self> {
-        match (self, letter) {
-            (Self::Completed(_), Letter::J) => None,
-            (state, _) => Some(state),
+    /// With a `mark` nothing else is kept of a final answer.
+    pub(super) fn respond(
+        fx: &mut Effects<'_>,
+        status: StatusCode,
+        octets: Bytes,
+        mark: Option<u64>,
+    ) -> Next {
+        fx.send(&octets);
+        if status.is_provisional() {
+            Next::In(Self::Proceeding(Proceeding { provisional: octets }).into())
+        } else if fx.is_reliable() {
+            // Timer J is 0: nothing is repeated.
+            Next::Over
+        } else {
+            Next::Answered(mark.map_or_else(|| Answered::kept(fx.hop.clone(), &octets), Answered::Marked))
         }
     }
 }

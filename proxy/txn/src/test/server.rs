@@ -2,8 +2,8 @@
 
 use viaduct_sip::{ResponseBuilder, StatusCode, Transport, stateless_tag};
 
-use super::{Bench, message, request};
-use crate::{Config, Limits, Received};
+use super::{Bench, flow, message, request, response};
+use crate::{Config, Flow, Limits, Received};
 
 /// RFC 3261 17.2.1: timer G doubles to T2 until timer H.
 #[test]
@@ -148,12 +148,79 @@ fn a_repeated_request_gets_the_same_answer_for_the_life_of_its_transaction() {
     bench.respond(server, 200);
     bench.receive(Transport::Udp, &options);
     bench.respond(server, 404);
-    assert_eq!(bench.did(), ["200", "200"]);
-    assert_eq!(bench.pass(40.0), ["32 server ended"]);
+    assert_eq!(bench.did(), ["200", "server ended", "200"]);
+    bench.pass(31.9);
+    assert_eq!(bench.receive(Transport::Udp, &options), Received::Absorbed);
+    assert_eq!((bench.did(), bench.layer.len()), (vec!["200".to_owned()], (1, 0)));
+    bench.pass(0.2);
+    assert!(bench.layer.is_empty());
+    assert!(matches!(
+        bench.receive(Transport::Udp, &options),
+        Received::New(_)
+    ));
 
     let server = bench.begin(Transport::Tls, &request("OPTIONS", "z9hG4bK2"));
     bench.respond(server, 200);
     assert_eq!(bench.did(), ["200", "server ended"]);
+}
+
+/// RFC 3261 17.2.2: whoever can make an answer again needs not keep it.
+#[test]
+fn the_repeat_of_a_marked_request_is_its_users_to_answer_again() {
+    let mut bench = Bench::new();
+    let register = request("REGISTER", "z9hG4bK1");
+    let server = bench.begin(Transport::Udp, &register);
+    let answer = response(&register, 200).octets().clone();
+    bench
+        .layer
+        .respond_and_mark(bench.now(), server, StatusCode::OK, answer.clone());
+    assert_eq!(bench.did(), ["200", "server ended"]);
+    assert_eq!(bench.receive(Transport::Udp, &register), Received::Marked);
+    bench.layer.respond_again(
+        flow(Transport::Udp),
+        &register.essentials().unwrap(),
+        answer.clone(),
+    );
+    assert_eq!(bench.did(), ["200"]);
+    assert_eq!(bench.layer.counters().request_repeats, 1);
+    bench.pass(32.0);
+    assert!(bench.layer.is_empty());
+
+    let server = bench.begin(Transport::Tcp, &register);
+    bench
+        .layer
+        .respond_and_mark(bench.now(), server, StatusCode::OK, answer);
+    assert!(bench.layer.is_empty(), "over a stream nothing is repeated");
+}
+
+/// Whoever has read a branch on its way learns nothing by using it for something else.
+#[test]
+fn another_request_with_the_branch_of_a_marked_one_is_not_answered() {
+    let mut bench = Bench::new();
+    let register = request("REGISTER", "z9hG4bK1");
+    let server = bench.begin(Transport::Udp, &register);
+    let answer = response(&register, 200).octets().clone();
+    bench
+        .layer
+        .respond_and_mark(bench.now(), server, StatusCode::OK, answer);
+    bench.did();
+    let text = String::from_utf8(register.octets().to_vec()).unwrap();
+    for (field, other) in [
+        ("To: <sip:bob@", "To: <sip:carol@"),
+        ("Call-ID: c1", "Call-ID: c2"),
+    ] {
+        let other = message(&text.replace(field, other));
+        assert_eq!(bench.receive(Transport::Udp, &other), Received::Absorbed);
+    }
+    let elsewhere = Flow {
+        remote: "192.0.2.200:5060".parse().unwrap(),
+        ..flow(Transport::Udp)
+    };
+    let essentials = register.essentials().unwrap();
+    let received = bench
+        .layer
+        .handle_request(bench.now(), elsewhere, &register, &essentials);
+    assert_eq!((received, bench.did()), (Received::Absorbed, vec![]));
 }
 
 /// RFC 3261 9.2 and 17.2.3: a CANCEL shares the INVITE's branch, has a transaction of its own and finds the INVITE.
@@ -171,7 +238,7 @@ fn a_cancel_finds_its_pending_invite_and_no_other() {
     assert_eq!(found, Some(invite));
     bench.respond(server, 200);
     bench.respond(invite, 487);
-    assert_eq!(bench.did(), ["200", "487"]);
+    assert_eq!(bench.did(), ["200", "server ended", "487"]);
     assert_eq!(
         bench.receive(Transport::Udp, &request("CANCEL", "z9hG4bK1")),
         Received::Absorbed
