@@ -301,7 +301,9 @@ impl Config {
             Some(ip) => ip.to_canonical() == at.ip().to_canonical() || self.is_our_ip(ip),
             None => {
                 let name = host.as_str();
-                name.eq_ignore_ascii_case(&self.domain)
+                // Nearly everybody writes it as we do.
+                name == self.domain
+                    || name.eq_ignore_ascii_case(&self.domain)
                     || self.aliases.iter().any(|alias| name.eq_ignore_ascii_case(alias))
                     || self
                         .listeners

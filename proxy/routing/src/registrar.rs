@@ -7,10 +7,11 @@ mod extensions;
 #[cfg(test)]
 mod tests;
 
+use std::io::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use viaduct_sip::{Aor, Contact, Essentials, HeaderName, Message, NameAddr, StatusCode, Uri};
+use viaduct_sip::{Aor, Contact, Essentials, HeaderName, Message, NameAddr, StatusCode, Uri, push_decimal};
 use viaduct_txn::Flow;
 
 pub(crate) use self::extensions::Extensions;
@@ -333,20 +334,28 @@ impl Origin {
     }
 }
 
+/// Room for brackets and `expires`; the rest is rare.
+const CONTACT_PARAMS_OCTETS: usize = 32;
+
 /// The value of one Contact in the answer to a REGISTER: the URI as registered, with what is left of its time.
-pub(crate) fn contact_value(binding: &Binding, now: Instant) -> String {
+pub(crate) fn contact_value(binding: &Binding, now: Instant) -> Vec<u8> {
     let left = binding.time_left(now).unwrap_or_default();
     // A second begun is a second left: nobody is told 0 for a binding that still stands.
     let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
-    let mut value = format!("<{}>;expires={seconds}", binding.uri);
+    let mut value = Vec::with_capacity(binding.uri.len() + CONTACT_PARAMS_OCTETS);
+    value.push(b'<');
+    value.extend_from_slice(binding.uri.as_bytes());
+    value.extend_from_slice(b">;expires=");
+    push_decimal(&mut value, seconds);
+    // Writing to a Vec cannot fail.
     if binding.q != 1_000 {
-        value.push_str(&format!(";q=0.{:03}", binding.q));
+        let _ = write!(value, ";q=0.{:03}", binding.q);
     }
     if let Some(instance) = &binding.instance {
-        value.push_str(&format!(";+sip.instance=\"<{instance}>\""));
+        let _ = write!(value, ";+sip.instance=\"<{instance}>\"");
     }
     if let Some(reg_id) = binding.reg_id {
-        value.push_str(&format!(";reg-id={reg_id}"));
+        let _ = write!(value, ";reg-id={reg_id}");
     }
     value
 }

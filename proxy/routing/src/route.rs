@@ -33,35 +33,34 @@ impl Routing {
 /// We stand in a call with two Record-Route values at most, one for each side.
 const OWN_ROUTES_MAX: usize = 2;
 
-/// Reads the Route headers of a request that arrived at the local address `at`.
+/// Reads the Route headers of a request to `uri` that arrived at the local address `at`.
 pub(crate) fn read(
-    config: &Config,
-    tokens: &Tokens,
+    (config, tokens): (&Config, &Tokens),
     request: &Message,
+    uri: &Uri<'_>,
     at: SocketAddr,
 ) -> Result<Routing, Refusal> {
-    let uri = request
-        .request_uri()
-        .and_then(Result::ok)
-        .ok_or(Refusal::BadHeader("Request-URI"))?;
-    let reader = Reader {
-        config,
-        tokens,
-        call_id: request.call_id().unwrap_or_default().as_bytes(),
-        at,
-    };
     let mut routing = Routing {
         own: 0,
         hop: None,
         strict: None,
         foreign: false,
     };
+    if !request.has(HeaderName::Route) {
+        return Ok(routing);
+    }
+    let reader = Reader {
+        config,
+        tokens,
+        call_id: request.call_id().unwrap_or_default().as_bytes(),
+        at,
+    };
     let routes: Vec<&[u8]> = request.values(HeaderName::Route).collect();
     let mut left = routes.as_slice();
     // A strict router sends our Record-Route value as Request-URI (section 16.4).
     if let Some((last, rest)) = left.split_last()
         && uri.is_loose_router()
-        && let Owner::Ours(Some(hop)) = reader.owner(&uri)?
+        && let Owner::Ours(Some(hop)) = reader.owner(uri)?
     {
         routing.hop = Some(hop);
         routing.strict = Some(uri_of(last)?.as_str().to_owned());
@@ -182,12 +181,9 @@ mod tests {
                 )
                 .as_bytes(),
             );
-            read(
-                &self.config,
-                &self.tokens,
-                &request,
-                "192.0.2.1:5060".parse().unwrap(),
-            )
+            let uri = request.request_uri().unwrap().unwrap();
+            let at = "192.0.2.1:5060".parse().unwrap();
+            read((&self.config, &self.tokens), &request, &uri, at)
         }
     }
 

@@ -93,6 +93,11 @@ impl Users {
         }
     }
 
+    /// True when a source stands behind the accounts of the configuration.
+    pub(crate) fn has_directory(&self) -> bool {
+        self.directory.is_some()
+    }
+
     /// The source's answers, when it is the source that knows of this name.
     pub fn directory_of(&self, name: &str) -> Option<&Directory> {
         self.directory

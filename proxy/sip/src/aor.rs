@@ -1,5 +1,7 @@
+use std::borrow::Cow;
 use std::fmt;
 
+use crate::text::is_all_graphic;
 use crate::uri::{escape_user, push_escape, unescape};
 use crate::{Host, Scheme, Uri};
 
@@ -23,7 +25,7 @@ impl Aor {
             Scheme::Tel | Scheme::Other(_) => return None,
         };
         Some(match uri.user() {
-            Some(user) => Self::join(&unescape(user), &host),
+            Some(user) => Self::join(&key_of(user, || unescape(user)), &host),
             None => Self {
                 text: host.canonical(),
                 at: None,
@@ -33,7 +35,15 @@ impl Aor {
 
     /// The key of a plain (not escaped) user name at a host.
     pub fn new(user: &str, host: &Host<'_>) -> Self {
-        Self::join(user.as_bytes(), host)
+        Self::join(&key_of(user, || user.as_bytes().into()), host)
+    }
+
+    /// The [`user`](Self::user) that the key of this URI has, without making the key.
+    pub fn user_of<'u>(uri: &Uri<'u>) -> Option<Cow<'u, str>> {
+        match uri.scheme() {
+            Scheme::Sip | Scheme::Sips => uri.user().map(|user| key_of(user, || unescape(user))),
+            Scheme::Tel | Scheme::Other(_) => None,
+        }
     }
 
     /// `user@host`, or the host alone.
@@ -63,44 +73,42 @@ impl Aor {
         }
     }
 
-    fn join(user: &[u8], host: &Host<'_>) -> Self {
+    fn join(user: &str, host: &Host<'_>) -> Self {
         let mut text = String::with_capacity(user.len() + 1 + host.as_str().len());
-        // Nearly all names and numbers need no look at each letter.
-        let (plain, user) = match std::str::from_utf8(user) {
-            Ok(plain)
-                if user
-                    .iter()
-                    .all(|&octet| octet.is_ascii_graphic() && octet != b'%') =>
-            {
-                (plain, &[][..])
-            }
-            _ => ("", user),
-        };
-        text.push_str(plain);
-        for chunk in user.utf8_chunks() {
-            for letter in chunk.valid().chars() {
-                match letter {
-                    '%' => push_escape(&mut text, b'%'),
-                    // Every control character of Unicode that is not ASCII has two octets.
-                    _ if letter.is_control() => {
-                        letter
-                            .encode_utf8(&mut [0; 4])
-                            .bytes()
-                            .for_each(|octet| push_escape(&mut text, octet));
-                    }
-                    _ => text.push(letter),
-                }
-            }
-            chunk
-                .invalid()
-                .iter()
-                .for_each(|&octet| push_escape(&mut text, octet));
-        }
-        let at = Some(text.len());
+        text.push_str(user);
         text.push('@');
-        text.push_str(&host.canonical());
+        host.push_canonical(&mut text);
+        let at = Some(user.len());
         Self { text, at }
     }
+}
+
+/// A user as keys have it. `octets` are those that `user` stands for; nearly all names and numbers stand for themselves.
+fn key_of<'u>(user: &'u str, octets: impl FnOnce() -> Cow<'u, [u8]>) -> Cow<'u, str> {
+    if is_all_graphic(user.as_bytes()) && !user.contains('%') {
+        return Cow::Borrowed(user);
+    }
+    let mut key = String::with_capacity(user.len());
+    for chunk in octets().utf8_chunks() {
+        for letter in chunk.valid().chars() {
+            match letter {
+                '%' => push_escape(&mut key, b'%'),
+                // Every control character of Unicode that is not ASCII has two octets.
+                _ if letter.is_control() => {
+                    letter
+                        .encode_utf8(&mut [0; 4])
+                        .bytes()
+                        .for_each(|octet| push_escape(&mut key, octet));
+                }
+                _ => key.push(letter),
+            }
+        }
+        chunk
+            .invalid()
+            .iter()
+            .for_each(|&octet| push_escape(&mut key, octet));
+    }
+    Cow::Owned(key)
 }
 
 impl fmt::Display for Aor {
@@ -147,6 +155,22 @@ mod tests {
         assert_eq!((key.user(), key.host()), (Some("a@b"), "example.com"));
         let key = aor("sip:example.com");
         assert_eq!((key.user(), key.host()), (None, "example.com"));
+    }
+
+    #[test]
+    fn the_user_of_a_uri_is_that_of_its_key() {
+        for uri in [
+            "sip:alice@h",
+            "sips:%61lice:secret@h",
+            "sip:%00%25%FF@h",
+            "sip:h",
+            "sip:\u{fc}@h",
+            "tel:+1",
+        ] {
+            let uri = Uri::parse(uri).unwrap();
+            let key = Aor::from_uri(&uri);
+            assert_eq!(Aor::user_of(&uri).as_deref(), key.as_ref().and_then(Aor::user));
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::ValueError;
@@ -7,15 +7,15 @@ use crate::text::{Cursor, ascii, decimal, is_host};
 /// A host in a URI or Via: a name, an IPv4 address or an IPv6 address in brackets.
 #[derive(Clone, Copy)]
 pub struct Host<'a> {
-    /// ASCII only.
-    text: &'a [u8],
+    /// ASCII only, not empty.
+    text: &'a str,
     v6: Option<Ipv6Addr>,
 }
 
 impl<'a> Host<'a> {
     /// The host as written, brackets included.
     pub fn as_str(&self) -> &'a str {
-        ascii(self.text)
+        self.text
     }
 
     /// The address, when the host is one. A name is `None`; nothing is looked up.
@@ -23,8 +23,8 @@ impl<'a> Host<'a> {
         match self.v6 {
             Some(address) => Some(IpAddr::V6(address)),
             // Most hosts of others are addresses, most of ours are names.
-            None if !self.text[0].is_ascii_digit() => None,
-            None => self.as_str().parse::<Ipv4Addr>().ok().map(IpAddr::V4),
+            None if !self.text.as_bytes()[0].is_ascii_digit() => None,
+            None => self.text.parse::<Ipv4Addr>().ok().map(IpAddr::V4),
         }
     }
 
@@ -35,41 +35,46 @@ impl<'a> Host<'a> {
 
     /// The one way to write this host: a name in lower case, an IPv6 address by RFC 5952 in brackets.
     pub fn canonical(&self) -> String {
+        let mut text = String::with_capacity(self.text.len());
+        self.push_canonical(&mut text);
+        text
+    }
+
+    /// Appends the [canonical](Self::canonical) form to `out`.
+    pub(crate) fn push_canonical(&self, out: &mut String) {
         match self.v6 {
-            Some(address) => format!("[{address}]"),
-            None => self.as_str().to_ascii_lowercase(),
+            // Writing to a string cannot fail.
+            Some(address) => drop(write!(out, "[{address}]")),
+            None => {
+                let start = out.len();
+                out.push_str(self.text);
+                out[start..].make_ascii_lowercase();
+            }
         }
     }
 
     /// Reads a host of either kind; whole, without port.
     pub fn parse(text: &'a str) -> Result<Self, ValueError> {
-        let mut cursor = Cursor::new(text.as_bytes());
-        let host = Self::take(&mut cursor)?;
-        if cursor.at_end() {
-            Ok(host)
-        } else {
-            Err(ValueError::BadHost)
+        match Self::split(text)? {
+            (host, "") => Ok(host),
+            _ => Err(ValueError::BadHost),
         }
     }
 
     /// Takes a host from the front.
     pub(crate) fn take(cursor: &mut Cursor<'a>) -> Result<Self, ValueError> {
-        if cursor.peek() == Some(b'[') {
-            let rest = cursor.rest();
-            let bracketed = cursor.take_until(b']').ok_or(ValueError::BadHost)?;
-            let inner = std::str::from_utf8(&bracketed[1..]).map_err(|_| ValueError::BadHost)?;
-            let address = parse_v6(inner).ok_or(ValueError::BadHost)?;
-            let text = &rest[..bracketed.len() + 1];
-            return Ok(Self {
-                text,
-                v6: Some(address),
-            });
-        }
-        let text = cursor.take_while(is_host);
-        if text.is_empty() {
-            return Err(ValueError::BadHost);
-        }
-        Ok(Self { text, v6: None })
+        let before = cursor.rest();
+        let v6 = skip(cursor)?;
+        let text = ascii(&before[..before.len() - cursor.rest().len()]);
+        Ok(Self { text, v6 })
+    }
+
+    /// The host at the front of a text, and what stands behind it.
+    pub(crate) fn split(text: &'a str) -> Result<(Self, &'a str), ValueError> {
+        let mut cursor = Cursor::new(text.as_bytes());
+        let v6 = skip(&mut cursor)?;
+        let (text, rest) = text.split_at(text.len() - cursor.rest().len());
+        Ok((Self { text, v6 }, rest))
     }
 
     /// Takes `:port` from the front, if there is one.
@@ -108,6 +113,19 @@ impl fmt::Display for Host<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
+}
+
+/// Passes over a host, which is all ASCII. Answers its address if it is written in brackets.
+fn skip(cursor: &mut Cursor<'_>) -> Result<Option<Ipv6Addr>, ValueError> {
+    if cursor.peek() == Some(b'[') {
+        let bracketed = cursor.take_until(b']').ok_or(ValueError::BadHost)?;
+        let inner = std::str::from_utf8(&bracketed[1..]).map_err(|_| ValueError::BadHost)?;
+        return parse_v6(inner).map(Some).ok_or(ValueError::BadHost);
+    }
+    if cursor.take_while(is_host).is_empty() {
+        return Err(ValueError::BadHost);
+    }
+    Ok(None)
 }
 
 /// An IPv6 address. RFC 3261's grammar let three colons stand before an embedded IPv4 address, and RFC 5118 section

@@ -46,22 +46,23 @@ impl<'a> Params<'a> {
 
     /// The first parameter of this name, any case.
     pub fn get(&self, name: &str) -> Option<Param<'a>> {
-        let mut cursor = Cursor::new(self.text);
-        // The text was checked by `Params::parse`, so an error cannot come up again.
-        while let Some(param) = next_param(&mut cursor).ok().flatten() {
-            if param.name.eq_ignore_ascii_case(name.as_bytes()) {
-                return Some(Param {
-                    name: ascii(param.name),
-                    raw: param.raw,
-                });
-            }
-        }
-        None
+        self.raw_named(name.as_bytes()).next().map(|param| Param {
+            name: ascii(param.name),
+            raw: param.raw,
+        })
     }
 
     /// True when there is a parameter of this name, with or without value.
     pub fn has(&self, name: &str) -> bool {
-        self.get(name).is_some()
+        self.raw_named(name.as_bytes()).next().is_some()
+    }
+
+    /// The parameters of this name, any case.
+    pub(crate) fn raw_named(&self, name: &[u8]) -> impl Iterator<Item = RawParam<'a>> {
+        let mut cursor = Cursor::new(self.text);
+        // The text was checked by `Params::parse`, so an error cannot come up again.
+        let all = std::iter::from_fn(move || next_param(&mut cursor).ok().flatten());
+        all.filter(move |param| param.name.eq_ignore_ascii_case(name))
     }
 
     /// The value of the first parameter of this name, quotes and escapes resolved. `None` when it is absent, has no

@@ -1,5 +1,6 @@
 //! Random tokens: tags, branches, Call-IDs. The randomness comes from the caller.
 
+use crate::text::ascii;
 use crate::via::BRANCH_COOKIE;
 
 const DIGITS: &[u8; 32] = b"0123456789abcdefghijklmnopqrstuv";
@@ -36,24 +37,15 @@ pub fn random_branch<const N: usize>(fill: impl FnOnce(&mut [u8])) -> String {
 }
 
 fn push_token(text: &mut String, octets: &[u8]) {
-    let mut bits = 0u32;
-    let mut count = 0;
-    for &octet in octets {
-        bits = bits << 8 | u32::from(octet);
-        count += 8;
-        while count >= 5 {
-            count -= 5;
-            text.push(digit(bits >> count));
-        }
-        bits &= (1 << count) - 1;
+    // Forty bits at a time, the first ones highest.
+    for group in octets.chunks(5) {
+        let mut padded = [0; 8];
+        padded[3..3 + group.len()].copy_from_slice(group);
+        let bits = u64::from_be_bytes(padded);
+        let characters: [u8; 8] =
+            std::array::from_fn(|place| DIGITS[(bits >> (35 - 5 * place) & 31) as usize]);
+        text.push_str(ascii(&characters[..(group.len() * 8).div_ceil(5)]));
     }
-    if count > 0 {
-        text.push(digit(bits << (5 - count)));
-    }
-}
-
-fn digit(bits: u32) -> char {
-    char::from(DIGITS[(bits & 31) as usize])
 }
 
 #[cfg(test)]

@@ -193,10 +193,11 @@ impl<'a> Uri<'a> {
             self.password = password;
             authority = after;
         }
-        let mut cursor = Cursor::new(authority.as_bytes());
-        self.host = Some(Host::take(&mut cursor).map_err(UriError::of_host)?);
+        let (host, rest) = Host::split(authority).map_err(UriError::of_host)?;
+        let mut cursor = Cursor::new(rest.as_bytes());
+        self.host = Some(host);
         self.port = Host::take_port(&mut cursor).map_err(UriError::of_host)?;
-        let tail = &authority[authority.len() - cursor.rest().len()..];
+        let tail = &rest[rest.len() - cursor.rest().len()..];
         if !(tail.is_empty() || tail.starts_with([';', '?'])) {
             return Err(UriError::Junk);
         }

@@ -1,11 +1,14 @@
 //! A request arrives: what it is, who sent it, whether it may go on, and where (RFC 3261 sections 16.3 to 16.5).
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::iter;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use viaduct_sip::HeaderName;
-use viaduct_sip::{Aor, Essentials, Host, Item, Message, Method, ResponseBuilder, Scheme, StatusCode, Uri};
+use viaduct_sip::{
+    Aor, Essentials, Host, Item, Message, Method, ResponseBuilder, Scheme, StatusCode, Uri, Via,
+};
 use viaduct_trunk::Changes;
 use viaduct_txn::{Flow, Received, ServerId};
 
@@ -72,7 +75,10 @@ impl Proxy {
         } = arrival;
         self.check_hops(arrival)?;
         check_proxy_require(request)?;
-        let routing = route::read(&self.config, &self.tokens, request, arrival.flow.local)?;
+        let request_uri = request.request_uri().and_then(Result::ok);
+        let request_uri = request_uri.ok_or(Refusal::BadHeader("Request-URI"))?;
+        let at = arrival.flow.local;
+        let routing = route::read((&self.config, &self.tokens), request, &request_uri, at)?;
         if essentials.to_tag.is_some() {
             return self.forward_in_dialog(now, arrival, &routing);
         }
@@ -82,12 +88,10 @@ impl Proxy {
             self.counters.requests_over_rate += 1;
             return Err(Refusal::TooFast);
         }
-        let text = routing
-            .strict
-            .as_deref()
-            .or(request.request_uri_text())
-            .unwrap_or_default();
-        let uri = Uri::parse(text).map_err(|_| Refusal::BadHeader("Request-URI"))?;
+        let uri = match &routing.strict {
+            Some(text) => Uri::parse(text).map_err(|_| Refusal::BadHeader("Request-URI"))?,
+            None => request_uri,
+        };
         if let Scheme::Other(_) = uri.scheme() {
             return Err(Refusal::BadScheme);
         }
@@ -152,7 +156,9 @@ impl Proxy {
             return Err(Refusal::TooManyHops);
         }
         let mut mark = None;
-        for via in request.vias().filter_map(Result::ok) {
+        let earlier = request.values(HeaderName::Via).skip(1);
+        let earlier = earlier.filter_map(|via| Via::parse(via).ok());
+        for via in iter::once(essentials.via).chain(earlier) {
             let Some(found) = via.branch().and_then(mark_of) else {
                 continue;
             };
@@ -223,7 +229,7 @@ impl Proxy {
         let is_ours = from
             .host()
             .is_some_and(|host| self.config.is_our_host(&host, arrival.flow.local));
-        let name = self.user_name(&from).filter(|_| is_ours);
+        let name = Aor::user_of(&from).filter(|_| is_ours);
         let who = self.authenticate(
             now,
             (arrival.request, arrival.flow),
@@ -303,11 +309,6 @@ impl Proxy {
                 })
             }
         }
-    }
-
-    /// The user part of an address of ours as a user's name.
-    pub(super) fn user_name(&self, uri: &Uri<'_>) -> Option<String> {
-        Some(Aor::from_uri(uri)?.user()?.to_owned())
     }
 
     /// The address of record of a user.

@@ -92,11 +92,12 @@ impl Proxy {
         request: &Message,
         essentials: &Essentials<'_>,
     ) {
-        let routing = route::read(&self.config, &self.tokens, request, flow.local);
-        let Some((routing, to)) = routing
-            .ok()
-            .and_then(|routing| Some((routing.clone(), routing.hop?)))
-        else {
+        let uri = request.request_uri().and_then(Result::ok);
+        let routing = uri.and_then(|uri| {
+            let ours = (&*self.config, &self.tokens);
+            route::read(ours, request, &uri, flow.local).ok()
+        });
+        let Some((routing, to)) = routing.and_then(|routing| Some((routing.clone(), routing.hop?))) else {
             self.counters.dropped += 1;
             return;
         };

@@ -4,9 +4,10 @@
 //! stands in the [`Directory`](crate::Directory), so a request that waited goes on where it stopped. Nobody can make us
 //! ask who has not shown a nonce of ours: the sender's address of a datagram may be forged.
 
+use std::borrow::Cow;
 use std::time::Instant;
 
-use viaduct_sip::{Essentials, Method, ResponseBuilder, StatusCode};
+use viaduct_sip::{Aor, Essentials, Method, ResponseBuilder, StatusCode};
 use viaduct_txn::{Flow, ServerId};
 
 use super::Proxy;
@@ -35,6 +36,9 @@ pub(super) enum Next {
 impl Proxy {
     /// Lets a request wait when nothing is known of who claims to have sent it. True when it waits.
     pub(super) fn waits_for_sender(&mut self, now: Instant, arrival: &Arrival<'_>) -> Result<bool, Refusal> {
+        if !self.users.has_directory() {
+            return Ok(false);
+        }
         let Some(name) = self.claimed_sender(now, arrival) else {
             return Ok(false);
         };
@@ -65,10 +69,10 @@ impl Proxy {
         let ip = flow.remote.ip();
         if self.config.auth.trusts(ip) {
             let address = match essentials.cseq.method {
-                Method::Register => request.to(),
-                _ => request.from(),
+                Method::Register => &essentials.to,
+                _ => &essentials.from,
             };
-            return self.user_name(&address?.ok()?.uri().ok()?);
+            return Aor::user_of(&address.uri().ok()?).map(Cow::into_owned);
         }
         let unix = self.shard.clock.unix(now);
         let realm = &self.config.domain;

@@ -42,7 +42,7 @@ impl Proxy {
             return Err(Refusal::RelayDenied);
         }
         check_require(request)?;
-        let name = self.user_name(&to).ok_or(Refusal::BadHeader("To"))?;
+        let name = Aor::user_of(&to).ok_or(Refusal::BadHeader("To"))?;
         let who = self.authenticate(now, (request, *flow), Asking::AsRegistrar, Some(&name))?;
         if who.user().name != name {
             return Err(Refusal::NotYours {
@@ -203,17 +203,17 @@ impl Proxy {
 
     /// The GRUUs of a device (RFC 5627 section 5.3). A temporary one only for the device that asks: it dies with this
     /// registration.
-    fn push_gruus(&mut self, value: &mut String, aor: &Aor, binding: &Binding, request: &Message) {
+    fn push_gruus(&mut self, value: &mut Vec<u8>, aor: &Aor, binding: &Binding, request: &Message) {
         let Some(instance) = &binding.instance else {
             return;
         };
-        value.push_str(";pub-gruu=");
-        value.push_str(&quote(&Gruus::public(aor, instance)));
+        value.extend_from_slice(b";pub-gruu=");
+        value.extend_from_slice(quote(&Gruus::public(aor, instance)).as_bytes());
         if request.call_id() == Some(&*binding.call_id) {
             let salt = self.rng.next_u64();
             let temporary = self.gruus.temporary(aor, instance, &binding.call_id, salt);
-            value.push_str(";temp-gruu=");
-            value.push_str(&quote(&temporary));
+            value.extend_from_slice(b";temp-gruu=");
+            value.extend_from_slice(quote(&temporary).as_bytes());
         }
     }
 
@@ -237,7 +237,7 @@ impl Proxy {
         let is_ours = from
             .host()
             .is_some_and(|host| self.config.is_our_host(&host, arrival.flow.local));
-        let name = self.user_name(&from).filter(|_| is_ours);
+        let name = Aor::user_of(&from).filter(|_| is_ours);
         if name.is_some_and(|name| user.may_call_as(&name)) {
             return Ok(());
         }

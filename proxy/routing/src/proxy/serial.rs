@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use viaduct_sip::{Contact, Message, Method, StatusCode};
+use viaduct_sip::{Aor, Contact, Message, Method, StatusCode};
 use viaduct_trunk::Changes;
 
 use super::targets::{Asked, Dialled, Group};
@@ -135,7 +135,7 @@ impl Proxy {
             if !uri.host().is_some_and(|host| self.config.is_our_host(&host, at)) {
                 continue;
             }
-            let Some(name) = self.user_name(&uri) else {
+            let Some(name) = Aor::user_of(&uri) else {
                 continue;
             };
             let wanted = Dialled {

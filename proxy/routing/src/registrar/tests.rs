@@ -96,7 +96,7 @@ fn a_contact_is_bound_to_the_flow_it_was_registered_over() {
     assert_eq!(binding.user_agent.as_deref(), Some("Desk"));
     assert_eq!(
         contact_value(binding, desk.now),
-        "<sip:alice@10.0.0.5:5062;ob>;expires=120;q=0.500"
+        b"<sip:alice@10.0.0.5:5062;ob>;expires=120;q=0.500"
     );
 }
 
@@ -228,7 +228,7 @@ fn a_page_loaded_again_replaces_its_contact() {
     let value = contact_value(&done.bindings[0], desk.now);
     assert_eq!(
         value,
-        "<sip:two@x.invalid;transport=ws>;expires=600;+sip.instance=\"<urn:uuid:1>\";reg-id=1"
+        b"<sip:two@x.invalid;transport=ws>;expires=600;+sip.instance=\"<urn:uuid:1>\";reg-id=1"
     );
 }
 

@@ -86,12 +86,8 @@ pub(crate) fn via_param_splices(
     for param in params {
         let mut is_set = false;
         let name = param.name(text);
-        for old in via
-            .params()
-            .iter()
-            .filter(|old| old.name.as_bytes().eq_ignore_ascii_case(name))
-        {
-            let start = offset_in(octets, old.name.as_bytes())?;
+        for old in via.params().raw_named(name) {
+            let start = offset_in(octets, old.name)?;
             let end = match old.raw {
                 Some(raw) => offset_in(octets, raw)? + raw.len(),
                 None => start + old.name.len(),
