@@ -1,8 +1,10 @@
 //! Somebody else's program that decides about calls: the tasks that ask it.
 //!
 //! Shards hand over questions; each becomes a task, of which a bounded number talk to the service at the same time. How
-//! many wait is bounded by `limits.requests_waiting`. No thread waits for the service.
+//! many wait is bounded by `limits.requests_waiting`. What is being asked already is not asked again. No thread waits for
+//! the service.
 
+mod flights;
 mod memory;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,6 +19,7 @@ use viaduct_routing::{HookDecision, HookQuery, NoDecision, Ticket};
 use viaduct_settings::HookSettings;
 use viaduct_trunk::hook::ANSWER_OCTETS_MAX;
 
+use self::flights::Flights;
 use self::memory::Memory;
 use crate::http_client::HttpService;
 use crate::shard::{ShardInput, Shards};
@@ -36,6 +39,8 @@ pub(crate) struct HookCounters {
     pub(crate) asked: AtomicU64,
     /// Questions that a remembered decision spared.
     pub(crate) remembered: AtomicU64,
+    /// Questions that waited for the answer to the same one.
+    pub(crate) joined: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -51,6 +56,7 @@ pub(crate) struct Hook {
     service: HttpService,
     at_once: Semaphore,
     memory: Memory,
+    flights: Flights,
     is_failing: AtomicBool,
 }
 
@@ -92,17 +98,32 @@ impl Hooks {
             // A reload took it away meanwhile.
             return Some(Err(NoDecision));
         };
-        if let Some(decision) = hook.memory.recall(Instant::now(), &query) {
+        let key = Arc::new(hook.memory.key(query.clone()));
+        let mut board = hook.flights.board();
+        // What lands is remembered before it leaves the board, so it is found here or there.
+        if let Some(decision) = hook.memory.recall(Instant::now(), &key) {
             self.counters().remembered.fetch_add(1, Ordering::Relaxed);
             return Some(Ok(decision));
         }
-        let this = self.clone();
-        self.runtime.spawn(async move {
-            let decision = hook.decide(query, this.counters()).await;
-            let input = ShardInput::Decided { ticket, decision };
-            this.shards.at(shard).push(input).await;
-        });
+        let must_ask = board.wait(&key, (shard, ticket));
+        drop(board);
+        if must_ask {
+            self.runtime.spawn(self.clone().fly(hook, query, key));
+        } else {
+            self.counters().joined.fetch_add(1, Ordering::Relaxed);
+        }
         None
+    }
+
+    /// Asks, and tells everybody who waits.
+    async fn fly(self, hook: Arc<Hook>, query: HookQuery, key: Arc<HookQuery>) {
+        let decision = hook.decide(&query, &key, self.counters()).await;
+        let waiting = hook.flights.board().landed(&key);
+        for (shard, ticket) in waiting {
+            let decision = decision.clone();
+            let input = ShardInput::Decided { ticket, decision };
+            self.shards.at(shard).push(input).await;
+        }
     }
 
     pub(crate) fn counters(&self) -> &HookCounters {
@@ -127,21 +148,27 @@ impl Hook {
             service: HttpService::new(&settings.url, settings.token.as_ref(), at_once, ANSWER_OCTETS_MAX)?,
             at_once: Semaphore::new(at_once),
             memory: Memory::new(settings.cache, settings.entries as usize),
+            flights: Flights::default(),
             is_failing: AtomicBool::new(false),
             settings,
         })
     }
 
     /// Asks the service and remembers what it decides.
-    async fn decide(&self, query: HookQuery, counters: &HookCounters) -> Result<HookDecision, NoDecision> {
+    async fn decide(
+        &self,
+        query: &HookQuery,
+        key: &Arc<HookQuery>,
+        counters: &HookCounters,
+    ) -> Result<HookDecision, NoDecision> {
         let patience = self.settings.timeout;
-        let answer = match tokio::time::timeout(patience, self.ask(&query, counters)).await {
+        let answer = match tokio::time::timeout(patience, self.ask(query, counters)).await {
             Ok(answer) => answer,
             Err(_) => Err(anyhow::anyhow!("no decision in {} ms", patience.as_millis())),
         };
         self.tell(&query.call_id, answer.as_ref().err());
         let decision = answer.map_err(|_| NoDecision)?;
-        self.memory.learn(Instant::now(), query, &decision);
+        self.memory.learn(Instant::now(), key, &decision);
         Ok(decision)
     }
 

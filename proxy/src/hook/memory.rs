@@ -34,25 +34,34 @@ impl Memory {
         }
     }
 
-    pub(super) fn recall(&self, now: Instant, query: &HookQuery) -> Option<HookDecision> {
-        if self.ttl.is_zero() {
-            return None;
+    /// What of a question says whether another one is the same. Where decisions are remembered, nothing but the Call-ID
+    /// may differ; where they are not, or where the question is huge, every call has a question of its own.
+    pub(super) fn key(&self, query: HookQuery) -> HookQuery {
+        if !self.keeps(&query) {
+            return query;
         }
-        let key = key(query.clone());
+        HookQuery {
+            call_id: String::new(),
+            ..query
+        }
+    }
+
+    /// The decision about a [key](Self::key).
+    pub(super) fn recall(&self, now: Instant, key: &HookQuery) -> Option<HookDecision> {
         let inner = self.inner();
-        let (end, decision) = inner.decisions.get(&key)?;
+        let (end, decision) = inner.decisions.get(key)?;
         (now < *end).then(|| decision.clone())
     }
 
-    pub(super) fn learn(&self, now: Instant, query: HookQuery, decision: &HookDecision) {
-        if self.ttl.is_zero() || query.to_json().len() > QUESTION_OCTETS_MAX {
+    /// Remembers the decision about a [key](Self::key).
+    pub(super) fn learn(&self, now: Instant, key: &Arc<HookQuery>, decision: &HookDecision) {
+        if !self.keeps(key) {
             return;
         }
-        let key = Arc::new(key(query));
         let end = now + self.ttl;
         let mut inner = self.inner();
         inner.decisions.insert(key.clone(), (end, decision.clone()));
-        inner.order.push_back((end, key));
+        inner.order.push_back((end, key.clone()));
         while inner
             .order
             .front()
@@ -64,6 +73,10 @@ impl Memory {
 
     pub(super) fn len(&self) -> usize {
         self.inner().decisions.len()
+    }
+
+    fn keeps(&self, query: &HookQuery) -> bool {
+        !self.ttl.is_zero() && octets(query) <= QUESTION_OCTETS_MAX
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -83,11 +96,15 @@ impl Inner {
     }
 }
 
-fn key(query: HookQuery) -> HookQuery {
-    HookQuery {
-        call_id: String::new(),
-        ..query
-    }
+/// All that others have written into a question.
+fn octets(query: &HookQuery) -> usize {
+    let lines = query.headers.values().flatten().chain([
+        &query.method,
+        &query.number,
+        &query.from_uri,
+        &query.from_name,
+    ]);
+    lines.map(String::len).sum()
 }
 
 #[cfg(test)]
@@ -116,9 +133,22 @@ mod tests {
         HookDecision::from_json(json.as_bytes()).unwrap()
     }
 
+    /// A memory, and what it is told and asked as a hook does.
+    struct Told(Memory);
+
+    impl Told {
+        fn learn(&self, now: Instant, query: HookQuery, decision: &HookDecision) {
+            self.0.learn(now, &Arc::new(self.0.key(query)), decision);
+        }
+
+        fn recall(&self, now: Instant, query: &HookQuery) -> Option<HookDecision> {
+            self.0.recall(now, &self.0.key(query.clone()))
+        }
+    }
+
     #[test]
     fn a_decision_is_good_for_the_same_question_of_another_call_until_it_ends() {
-        let (memory, now) = (Memory::new(Duration::from_secs(5), 100), Instant::now());
+        let (memory, now) = (Told(Memory::new(Duration::from_secs(5), 100)), Instant::now());
         memory.learn(now, query("a", "1"), &to("2"));
         let later = now + Duration::from_millis(4_999);
         assert_eq!(memory.recall(later, &query("b", "1")), Some(to("2")));
@@ -136,7 +166,7 @@ mod tests {
 
     #[test]
     fn the_oldest_decisions_are_forgotten_and_one_learnt_again_is_not() {
-        let (memory, now) = (Memory::new(Duration::from_secs(5), 3), Instant::now());
+        let (memory, now) = (Told(Memory::new(Duration::from_secs(5), 3)), Instant::now());
         let at = |ms| now + Duration::from_millis(ms);
         memory.learn(at(0), query("", "1"), &to("a"));
         memory.learn(at(1), query("", "2"), &to("b"));
@@ -146,24 +176,24 @@ mod tests {
         for number in 10..1_000 {
             memory.learn(at(5), query("", &number.to_string()), &to("e"));
         }
-        assert_eq!(memory.len(), 3);
+        assert_eq!(memory.0.len(), 3);
         assert_eq!(memory.recall(at(6), &query("", "1")), None);
         memory.learn(at(6_000), query("", "1"), &to("f"));
-        assert_eq!(memory.len(), 1, "what has ended goes");
+        assert_eq!(memory.0.len(), 1, "what has ended goes");
     }
 
     #[test]
     fn a_huge_question_is_asked_every_time() {
-        let (memory, now) = (Memory::new(Duration::from_secs(5), 100), Instant::now());
+        let (memory, now) = (Told(Memory::new(Duration::from_secs(5), 100)), Instant::now());
         let huge = query("", &"1".repeat(QUESTION_OCTETS_MAX));
         memory.learn(now, huge, &to("2"));
-        assert_eq!(memory.len(), 0);
+        assert_eq!(memory.0.len(), 0);
     }
 
     #[test]
     fn no_time_remembers_nothing() {
-        let (memory, now) = (Memory::new(Duration::ZERO, 100), Instant::now());
+        let (memory, now) = (Told(Memory::new(Duration::ZERO, 100)), Instant::now());
         memory.learn(now, query("", "1"), &to("2"));
-        assert_eq!((memory.recall(now, &query("", "1")), memory.len()), (None, 0));
+        assert_eq!((memory.recall(now, &query("", "1")), memory.0.len()), (None, 0));
     }
 }

@@ -155,6 +155,36 @@ fn a_service_that_thinks_holds_nobody_else_up() {
     gateway.finish();
 }
 
+/// Twenty calls at once that differ in nothing but their Call-ID are one question, where decisions are remembered.
+#[test]
+fn the_same_question_at_the_same_time_is_asked_once() {
+    const CALLS: usize = 20;
+    let (release, wait): (Sender<()>, Receiver<()>) = channel();
+    let wait = Mutex::new(wait);
+    let service = Service::start(move |question| {
+        let _ = wait.lock().unwrap().recv_timeout(PATIENCE);
+        decide(question)
+    });
+    let url = service.url("/");
+    let gateway = with_hook(&format!(
+        "url: \"{url}\", methods: [MESSAGE], timeout: 30s, cache: 1h"
+    ));
+    let mut caller = Phone::tcp(&gateway, "201");
+    let sent: Vec<_> = (0..CALLS)
+        .map(|_| caller.begin(caller.draft(Method::Message, "901").body("text/plain", "Hello")))
+        .collect();
+    gateway.expect_figure("viaduct_hook_joined_total", CALLS as u64 - 1);
+    release.send(()).unwrap();
+    for sent in &sent {
+        expect_status(&caller.final_answer(sent), 480);
+    }
+    assert_eq!(service.targets().len(), 1);
+    assert_eq!(gateway.figure("viaduct_hook_questions_total"), 1);
+    assert_eq!(gateway.figure("viaduct_hook_requests_total"), CALLS as u64);
+    drop(caller);
+    gateway.finish();
+}
+
 #[test]
 fn a_service_that_does_not_answer_is_left_after_its_time() {
     let (release, wait): (Sender<()>, Receiver<()>) = channel();
