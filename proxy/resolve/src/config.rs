@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use viaduct_sip::Transport;
 
+use crate::{Candidate, Failure, NextHop};
+
 /// Everything that a [`Resolver`](crate::Resolver) is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -75,5 +77,18 @@ impl Default for Config {
             hosts: HashMap::new(),
             limits: Limits::default(),
         }
+    }
+}
+
+impl Config {
+    /// What becomes of a next hop whose host is an address: its one candidate, if the transport is spoken. `None` when it
+    /// is a name. A shell need not disturb its resolver for it.
+    pub fn direct(&self, next_hop: &NextHop) -> Option<Result<Vec<Candidate>, Failure>> {
+        let candidate = next_hop.direct()?;
+        let is_spoken = self.transports.contains(&candidate.transport);
+        Some(match is_spoken {
+            true => Ok(vec![candidate]),
+            false => Err(Failure::NoTransport(next_hop.host.text())),
+        })
     }
 }

@@ -10,7 +10,7 @@ use rand::Rng;
 use viaduct_sip::Transport;
 
 use crate::question::canonical;
-use crate::{Answer, Candidate, Config, Failure, HopHost, Kind, NextHop, Question, Srv};
+use crate::{Answer, Candidate, Config, Failure, Kind, NextHop, Question, Srv};
 
 /// What is known of DNS: an answer, or none yet.
 pub(crate) trait Known {
@@ -43,10 +43,10 @@ struct Planner<'p, K> {
 
 /// Plans the way to a next hop.
 pub(crate) fn plan(config: &Config, known: &impl Known, next_hop: &NextHop, rng: &mut impl Rng) -> Plan {
-    let host = match &next_hop.host {
-        HopHost::Name(name) => Arc::clone(name),
-        HopHost::Address(_) => return Plan::Done(direct(config, next_hop)),
-    };
+    if let Some(found) = config.direct(next_hop) {
+        return Plan::Done(found);
+    }
+    let host = next_hop.host.text();
     let mut planner = Planner {
         config,
         known,
@@ -65,14 +65,6 @@ pub(crate) fn plan(config: &Config, known: &impl Known, next_hop: &NextHop, rng:
         Ok(found) if found.is_empty() => Err(Failure::NoAddress(host)),
         Ok(found) => Ok(found),
     })
-}
-
-fn direct(config: &Config, next_hop: &NextHop) -> Result<Vec<Candidate>, Failure> {
-    let candidate = next_hop.direct();
-    let spoken = candidate.filter(|candidate| config.transports.contains(&candidate.transport));
-    spoken
-        .map(|candidate| vec![candidate])
-        .ok_or_else(|| Failure::NoTransport(next_hop.host.text()))
 }
 
 impl<K: Known> Planner<'_, K> {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use viaduct_resolve::{
-    Answer, Candidate, Config, Counters, NextHop, Output, QueryId, Question, Resolver, WireError,
+    Answer, Candidate, Config, Counters, Failure, NextHop, Output, QueryId, Question, Resolver, WireError,
 };
 use viaduct_routing::{Reachable, Ticket};
 use viaduct_sip::Transport;
@@ -50,6 +50,8 @@ pub(crate) struct NamesConfig {
 #[derive(Debug, Clone)]
 pub(crate) struct Names {
     inputs: mpsc::Sender<Input>,
+    /// What is spoken: enough for next hops that are addresses.
+    config: Arc<RwLock<Arc<Config>>>,
     snapshot: Arc<Mutex<NamesSnapshot>>,
 }
 
@@ -90,17 +92,35 @@ impl Names {
             snapshot: Arc::clone(&snapshot),
         };
         tokio::spawn(desk.run(queue));
-        Self { inputs, snapshot }
+        Self {
+            inputs,
+            config: Arc::new(RwLock::new(Arc::new(config.resolver.clone()))),
+            snapshot,
+        }
     }
 
-    /// Asks for the addresses of a next hop; the shard is told. False when too many ask.
-    pub(crate) fn resolve(&self, shard: usize, ticket: Ticket, next_hop: NextHop) -> bool {
+    /// Asks for the addresses of a next hop. One that is an address itself is answered here; otherwise
+    /// [`ShardInput::Resolved`] brings the answer.
+    pub(crate) fn resolve(
+        &self,
+        shard: usize,
+        ticket: Ticket,
+        next_hop: NextHop,
+    ) -> Option<Result<Vec<Reachable>, Failure>> {
+        if let Some(found) = self.config().direct(&next_hop) {
+            return Some(found.map(|found| found.into_iter().filter_map(reachable).collect()));
+        }
         let query = Input::Query {
             shard,
             ticket,
             next_hop,
         };
-        self.inputs.try_send(query).is_ok()
+        let is_taken = self.inputs.try_send(query).is_ok();
+        (!is_taken).then_some(Err(Failure::Busy))
+    }
+
+    fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// An address took no request.
@@ -111,6 +131,8 @@ impl Names {
 
     /// Resolves in another way from here on.
     pub(crate) async fn reconfigure(&self, config: NamesConfig) {
+        let shared = Arc::new(config.resolver.clone());
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = shared;
         // An error means that the process ends.
         let _ = self.inputs.send(Input::Reconfigure(config)).await;
     }
