@@ -43,6 +43,10 @@ use crate::users::UserLookups;
 /// Inputs handled before sockets get their turn.
 const INPUTS_A_ROUND: usize = 256;
 
+/// Datagrams that came to another thread's socket and are handled in a row: as many as come from our own at once. A flood
+/// of them must not keep waiting what users of connections, the relay and the store have to say.
+const DATAGRAMS_A_ROUND: usize = BATCH;
+
 /// How late a timer of the proxy may fire, so that it does so when the thread is awake anyway. The shortest of them, T1,
 /// is an estimate of half a second.
 const TIMER_SLACK: Duration = Duration::from_millis(10);
@@ -293,7 +297,13 @@ impl ShardThread {
     fn take_inputs(&mut self) {
         self.inputs.begin();
         for _ in 0..INPUTS_A_ROUND {
-            let Some(input) = self.inputs.next() else { return };
+            let Some(input) = self.inputs.next() else { break };
+            self.handle(Instant::now(), input);
+        }
+        for _ in 0..DATAGRAMS_A_ROUND {
+            let Some(input) = self.inputs.next_aside() else {
+                return;
+            };
             self.handle(Instant::now(), input);
         }
     }
@@ -407,7 +417,7 @@ impl ShardThread {
                 let owner = self.shards.index_of(&message);
                 if owner != self.index {
                     let input = ShardInput::Message { flow, message };
-                    if !self.shards.at(owner).try_push(input) {
+                    if !self.shards.at(owner).try_push_aside(input) {
                         self.dropped += 1;
                     }
                     return;
@@ -481,8 +491,8 @@ impl ShardThread {
                 }
             }
             Output::Resolve { ticket, next_hop } => {
-                if !self.names.resolve(self.index, ticket, next_hop) {
-                    self.proxy.handle_resolved(now, ticket, Err(Failure::Busy));
+                if let Some(found) = self.names.resolve(self.index, ticket, next_hop) {
+                    self.proxy.handle_resolved(now, ticket, found);
                 }
             }
             Output::Dead { transport, remote } => self.names.dead(transport, remote),

@@ -19,6 +19,7 @@ pub(crate) const WAKE: Token = Token(usize::MAX);
 #[derive(Debug)]
 pub(crate) struct Handle<T> {
     queue: mpsc::Sender<T>,
+    aside: mpsc::Sender<T>,
     bell: Arc<Bell>,
 }
 
@@ -29,6 +30,7 @@ pub(crate) type ShardHandle = Handle<ShardInput>;
 #[derive(Debug)]
 pub(crate) struct Inputs<T> {
     queue: mpsc::Receiver<T>,
+    aside: mpsc::Receiver<T>,
     bell: Arc<Bell>,
 }
 
@@ -39,9 +41,10 @@ struct Bell {
     rung: AtomicBool,
 }
 
-/// A queue of `length` inputs into the thread that sleeps in `poll`.
+/// A queue of `length` inputs into the thread that sleeps in `poll`, and one as long for what may wait beside it.
 pub(crate) fn pair<T>(poll: &Poll, length: usize) -> io::Result<(Handle<T>, Inputs<T>)> {
     let (sender, receiver) = mpsc::channel(length);
+    let (sender_aside, receiver_aside) = mpsc::channel(length);
     let bell = Arc::new(Bell {
         waker: Waker::new(poll.registry(), WAKE)?,
         rung: AtomicBool::new(false),
@@ -49,10 +52,12 @@ pub(crate) fn pair<T>(poll: &Poll, length: usize) -> io::Result<(Handle<T>, Inpu
     Ok((
         Handle {
             queue: sender,
+            aside: sender_aside,
             bell: bell.clone(),
         },
         Inputs {
             queue: receiver,
+            aside: receiver_aside,
             bell,
         },
     ))
@@ -80,9 +85,19 @@ impl<T> Handle<T> {
         self.try_give(input).is_ok()
     }
 
+    /// Queues an input beside the others, where anybody may send any number: it makes none of them wait. False when there
+    /// is no room.
+    pub(crate) fn try_push_aside(&self, input: T) -> bool {
+        self.try_give_to(&self.aside, input).is_ok()
+    }
+
     /// Queues an input, or gives it back when there is no room. An input for a thread that has ended is dropped.
     pub(crate) fn try_give(&self, input: T) -> Result<(), T> {
-        match self.queue.try_send(input) {
+        self.try_give_to(&self.queue, input)
+    }
+
+    fn try_give_to(&self, queue: &mpsc::Sender<T>, input: T) -> Result<(), T> {
+        match queue.try_send(input) {
             Ok(()) => {
                 self.bell.ring();
                 Ok(())
@@ -104,6 +119,7 @@ impl<T> Clone for Handle<T> {
     fn clone(&self) -> Self {
         Self {
             queue: self.queue.clone(),
+            aside: self.aside.clone(),
             bell: self.bell.clone(),
         }
     }
@@ -119,6 +135,11 @@ impl<T> Inputs<T> {
         self.queue.try_recv().ok()
     }
 
+    /// The next of those beside them.
+    pub(crate) fn next_aside(&mut self) -> Option<T> {
+        self.aside.try_recv().ok()
+    }
+
     /// The next input, waiting for it. `None` when none can come.
     #[cfg(test)]
     pub(crate) fn wait(&mut self) -> Option<T> {
@@ -126,7 +147,7 @@ impl<T> Inputs<T> {
     }
 
     pub(crate) fn is_waiting(&self) -> bool {
-        !self.queue.is_empty()
+        !self.queue.is_empty() || !self.aside.is_empty()
     }
 }
 
