@@ -206,6 +206,7 @@ pub(crate) fn tuning(settings: &GatewaySettings) -> Tuning {
         times: ConnTimes {
             handshake: settings.limits.handshake,
             first_message: settings.limits.first_message,
+            message: settings.limits.message_time,
             write: settings.limits.write_time,
             idle: settings.limits.connection_idle,
             ping: settings.limits.websocket_ping,

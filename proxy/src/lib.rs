@@ -1,7 +1,7 @@
 //! Viaduct: a SIP proxy, registrar and WebRTC gateway. This is the shell: sockets, threads, files and commands around
 //! the cores, which decide everything.
 //!
-//! The program is [`cli::main`]. [`http::handshake`] is public for the fuzz targets.
+//! The program is [`cli::main`]. What is public besides reads octets of strangers, for the fuzz targets.
 
 mod app;
 mod built_in;
@@ -23,3 +23,5 @@ mod status;
 mod store;
 mod tls;
 mod users;
+
+pub use self::net::{frames, proxies};

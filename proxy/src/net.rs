@@ -2,10 +2,11 @@
 
 pub(crate) mod conns;
 pub(crate) mod context;
+pub mod frames;
 pub(crate) mod names;
 pub(crate) mod outgoing;
 pub(crate) mod patience;
-pub(crate) mod proxies;
+pub mod proxies;
 pub(crate) mod stream;
 pub(crate) mod udp;
 pub(crate) mod ws;

@@ -34,7 +34,9 @@ pub(crate) struct ConnCounters {
     pub(crate) slow_peers: AtomicU64,
     /// Connections closed because their first whole message did not come in time.
     pub(crate) half_open: AtomicU64,
-    /// Connections closed because nothing, or no whole message, came in time.
+    /// Connections closed because a message that had begun did not become whole in time.
+    pub(crate) unfinished: AtomicU64,
+    /// Connections closed because nothing came in time, or no handshake.
     pub(crate) idle_peers: AtomicU64,
     /// TLS handshakes that failed, by reason.
     pub(crate) tls_failures: FailureCounts,

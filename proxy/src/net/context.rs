@@ -20,8 +20,10 @@ use crate::tls::Failure;
 /// How long connections may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ConnTimes {
-    /// TLS and WebSocket handshakes, and one message from its first octet to its last (`limits.handshake`).
+    /// TLS and WebSocket handshakes (`limits.handshake`).
     pub(crate) handshake: Duration,
+    /// One message from its first octet to its last (`limits.message_time`).
+    pub(crate) message: Duration,
     /// From the beginning of a TCP or TLS connection to its first whole message (`limits.first_message`).
     pub(crate) first_message: Duration,
     /// A peer that must read (`limits.write_time`).

@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::conns::ConnCounters;
+use super::frames::Frames;
 
 /// A connection on which a peer must read what it is sent within a time. Whoever writes gets
 /// [`TimedOut`](io::ErrorKind::TimedOut) otherwise, and the peer is counted as slow.
@@ -24,13 +25,14 @@ pub(crate) struct WriteLimit<S> {
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
-/// A connection on which what was begun must be finished within a time. Whoever reads gets
-/// [`TimedOut`](io::ErrorKind::TimedOut) otherwise, and the peer is counted as idle.
+/// A WebSocket on which a message that was begun must be finished within a time, whatever comes between its fragments.
+/// Whoever reads gets [`TimedOut`](io::ErrorKind::TimedOut) otherwise, and the connection is counted as unfinished.
 #[derive(Debug)]
 pub(crate) struct ReadLimit<S> {
     io: S,
     limit: Duration,
     counters: Arc<ConnCounters>,
+    frames: Frames,
     /// When the first octet came of what is not whole yet.
     begun: Option<Instant>,
     /// Runs while more is waited for.
@@ -67,15 +69,21 @@ impl<S> ReadLimit<S> {
             io,
             limit,
             counters,
+            frames: Frames::default(),
             begun: None,
             dribbling: None,
         }
     }
 
-    /// Something has become whole: the time begins again with the next octet.
-    pub(crate) fn whole(&mut self) {
-        self.begun = None;
-        self.dribbling = None;
+    /// Octets came. The time begins again with the first of a message.
+    fn came(&mut self, octets: &[u8]) {
+        if self.frames.follow(octets) {
+            self.begun = None;
+            self.dribbling = None;
+        }
+        if self.frames.is_inside() {
+            self.begun.get_or_insert_with(Instant::now);
+        }
     }
 
     pub(crate) fn inner(&mut self) -> &mut S {
@@ -93,9 +101,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for ReadLimit<S> {
         let before = buffer.filled().len();
         let step = Pin::new(&mut this.io).poll_read(cx, buffer);
         if step.is_ready() {
-            if buffer.filled().len() > before {
-                this.begun.get_or_insert_with(Instant::now);
-            }
+            this.came(&buffer.filled()[before..]);
             return step;
         }
         let Some(begun) = this.begun else {
@@ -104,7 +110,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for ReadLimit<S> {
         let until = begun + this.limit;
         let dribbling = this.dribbling.get_or_insert_with(|| Box::pin(sleep_until(until)));
         ready!(dribbling.as_mut().poll(cx));
-        this.counters.idle_peers.fetch_add(1, Ordering::Relaxed);
+        this.counters.unfinished.fetch_add(1, Ordering::Relaxed);
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
@@ -193,23 +199,31 @@ mod tests {
         theirs.read_exact(&mut [0; 64]).await.unwrap();
     }
 
-    /// Silence is nobody's fault; a beginning without an end is.
+    /// Silence is nobody's fault; a beginning without an end is, and a ping between two fragments is no end.
     #[tokio::test(start_paused = true)]
     async fn what_was_begun_must_become_whole() {
+        const PING: [u8; 2] = [0x89, 0];
         let counters = Arc::<ConnCounters>::default();
         let (ours, mut theirs) = duplex(64);
         let mut ours = ReadLimit::new(ours, LIMIT, counters.clone());
+        for whole in [&[0x82, 1, b'a'][..], &PING] {
+            let silence = tokio::time::timeout(2 * LIMIT, ours.read_u8()).await;
+            assert!(silence.is_err());
+            theirs.write_all(whole).await.unwrap();
+            ours.read_exact(&mut [0; 3][..whole.len()]).await.unwrap();
+        }
         let silence = tokio::time::timeout(2 * LIMIT, ours.read_u8()).await;
         assert!(silence.is_err());
-        theirs.write_all(b"a").await.unwrap();
-        ours.read_u8().await.unwrap();
-        ours.whole();
-        let silence = tokio::time::timeout(2 * LIMIT, ours.read_u8()).await;
-        assert!(silence.is_err());
-        theirs.write_all(b"b").await.unwrap();
-        ours.read_u8().await.unwrap();
+        // The first fragment of a message, and nothing but pings behind it.
+        theirs.write_all(&[0x02, 1, b'b']).await.unwrap();
+        ours.read_exact(&mut [0; 3]).await.unwrap();
+        for _ in 0..3 {
+            assert!(tokio::time::timeout(LIMIT / 4, ours.read_u8()).await.is_err());
+            theirs.write_all(&PING).await.unwrap();
+            ours.read_exact(&mut [0; 2]).await.unwrap();
+        }
         let error = ours.read_u8().await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        assert_eq!(seen(&counters.idle_peers), 1);
+        assert_eq!((seen(&counters.unfinished), seen(&counters.idle_peers)), (1, 0));
     }
 }

@@ -19,14 +19,16 @@ const HEADER_MAX: usize = 4_096;
 
 /// Whose word is taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Proxies {
-    pub(crate) from: Vec<Network>,
-    pub(crate) tell_by: TellBy,
+pub struct Proxies {
+    /// Networks that the proxies are in.
+    pub from: Vec<Network>,
+    /// How they tell.
+    pub tell_by: TellBy,
 }
 
 impl Proxies {
     /// Nobody's.
-    pub(crate) fn none() -> Self {
+    pub fn none() -> Self {
         Self {
             from: Vec::new(),
             tell_by: TellBy::XForwardedFor,
@@ -34,18 +36,18 @@ impl Proxies {
     }
 
     /// True when connections of this address are passed on for others.
-    pub(crate) fn trusts(&self, ip: IpAddr) -> bool {
+    pub fn trusts(&self, ip: IpAddr) -> bool {
         self.from.iter().any(|network| network.contains(ip))
     }
 
     /// True when connections of this address begin with the PROXY protocol.
-    pub(crate) fn begins(&self, ip: IpAddr) -> bool {
+    pub fn begins(&self, ip: IpAddr) -> bool {
         self.tell_by == TellBy::ProxyProtocol && self.trusts(ip)
     }
 
     /// Whose a request over HTTP is. What a header says is believed from its end: each proxy of ours has added the one
     /// before it, and what the first stranger says about others is worth nothing.
-    pub(crate) fn client_of(&self, headers: &HeaderMap, remote: SocketAddr) -> SocketAddr {
+    pub fn client_of(&self, headers: &HeaderMap, remote: SocketAddr) -> SocketAddr {
         let (name, read) = match self.tell_by {
             TellBy::XForwardedFor => ("x-forwarded-for", x_forwarded_for as HeaderReader),
             TellBy::Forwarded => ("forwarded", forwarded as HeaderReader),
@@ -102,7 +104,11 @@ fn address(text: &str) -> Option<IpAddr> {
 
 /// Reads the header of the PROXY protocol, and not an octet more. `None` when the proxy speaks for itself, or does not
 /// know for whom.
-pub(crate) async fn read_header<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Option<SocketAddr>> {
+///
+/// # Errors
+///
+/// [`InvalidData`](io::ErrorKind::InvalidData) when something else comes, and whatever reading fails with.
+pub async fn read_header<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Option<SocketAddr>> {
     let mut begin = [0; SIGNATURE.len()];
     stream.read_exact(&mut begin).await?;
     if begin == SIGNATURE {

@@ -214,9 +214,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
         let times = &self.times;
         let first = self.opened + times.first_message;
         match (self.has_spoken, self.framer.is_inside_message()) {
-            (true, true) => self.since + times.handshake,
+            (true, true) => self.since + times.message,
             (true, false) => self.since + times.idle,
-            (false, true) => first.min(self.since + times.handshake),
+            (false, true) => first.min(self.since + times.message),
             (false, false) => first,
         }
     }
@@ -230,10 +230,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
             return true;
         }
         let counters = &self.context.conns.counters;
-        let counter = if !self.has_spoken && (is_idle || now < self.since + self.times.handshake) {
-            &counters.half_open
-        } else {
-            &counters.idle_peers
+        let is_unfinished = !is_idle && now >= self.since + self.times.message;
+        let counter = match (self.has_spoken, is_unfinished) {
+            (_, true) => &counters.unfinished,
+            (false, false) => &counters.half_open,
+            (true, false) => &counters.idle_peers,
         };
         counter.fetch_add(1, Ordering::Relaxed);
         false

@@ -52,7 +52,7 @@ where
         .max_write_buffer_size(2 * limits.frame_octets_max)
         .max_message_size(Some(limits.frame_octets_max))
         .max_frame_size(Some(limits.frame_octets_max));
-    let io = ReadLimit::new(io, times.handshake, context.conns.counters.clone());
+    let io = ReadLimit::new(io, times.message, context.conns.counters.clone());
     let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
     let (conn, mut outgoing) = context.conns.open();
     let inlet = context.inlet(transport, local, remote, conn);
@@ -117,7 +117,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
         };
         self.heard = Instant::now();
         self.asked = 0;
-        self.socket.get_mut().whole();
         let octets = match frame {
             Frame::Text(text) => Bytes::from(text),
             Frame::Binary(octets) => octets,

@@ -270,6 +270,11 @@ impl Moment {
                     read(&conns.half_open),
                 ),
                 (
+                    "connections_unfinished",
+                    "Connections closed over limits.message_time",
+                    read(&conns.unfinished),
+                ),
+                (
                     "connections_idle",
                     "Connections closed because nothing came",
                     read(&conns.idle_peers),
@@ -385,6 +390,11 @@ impl Moment {
                     "hook_remembered",
                     "Questions that a remembered decision of the hook spared",
                     read(&hooks.remembered),
+                ),
+                (
+                    "hook_joined",
+                    "Questions that waited for the hook's answer to the same one",
+                    read(&hooks.joined),
                 ),
                 (
                     "hook_failures",

@@ -58,11 +58,13 @@ section! {
         connect: Duration = default(duration(100 * MILLISECOND, MINUTE), "3s");
         /// Names that may be looked up at the same time; a request that needs one more gets 503.
         lookups: u32 = default(count(10..=1_000_000), "1000");
-        /// Time for the handshakes of TLS, WebSocket and HTTP, and for one message or frame from its first octet to its
-        /// last.
+        /// Time for the handshakes of TLS, WebSocket and HTTP.
         handshake: Duration = default(duration(SECOND, 5 * MINUTE), "10s");
         /// Time from the beginning of a TCP or TLS connection to its first whole message.
         first_message: Duration = default(duration(SECOND, 5 * MINUTE), "10s");
+        /// Time for one message over TCP, TLS or WebSocket from its first octet to its last, pings between its fragments
+        /// or not; beyond, the connection is closed.
+        message_time: Duration = default(duration(SECOND, 5 * MINUTE), "10s");
         /// Time that a peer may take to read what it is sent.
         write_time: Duration = default(duration(SECOND, 5 * MINUTE), "10s");
         /// A TCP or TLS connection that carried nothing for this long is closed, unless somebody is registered over it.
@@ -71,7 +73,8 @@ section! {
         websocket_ping: Duration = default(duration(SECOND, HOUR), "25s");
         /// Messages waiting to be sent on one connection; a peer that lets them pile up is disconnected.
         connection_queue: u32 = default(count(8..=100_000), "256");
-        /// Messages waiting for one signalling thread; further ones are dropped.
+        /// Messages waiting for one signalling thread. Datagrams wait apart, as many again: further ones are dropped. Further
+        /// messages over connections are not read until there is room.
         shard_queue: u32 = default(count(64..=1_000_000), "8192");
         /// Requests from one source address.
         requests_per_source: Rate = default(rate(), "500/1s");

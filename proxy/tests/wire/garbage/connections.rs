@@ -39,10 +39,10 @@ fn octets_that_are_no_tls_are_counted_and_harm_nobody() {
     gateway.finish();
 }
 
-/// Whoever has begun must go on: `limits.handshake` is the time for it.
+/// Whoever has begun must go on: `limits.handshake` is the time for handshakes, `limits.message_time` for messages.
 #[test]
 fn beginnings_without_an_end_are_cut_off() {
-    let gateway = Gateway::with_limits("handshake: 1s");
+    let gateway = Gateway::with_limits("handshake: 1s, message_time: 1s");
     let bystanders = Bystanders::of(&gateway);
     let ports = gateway.ports;
     let message = options("TCP", "");
@@ -87,7 +87,12 @@ fn beginnings_without_an_end_are_cut_off() {
             assert_eq!(Response::read(&mut &octets[..]).status, 408);
         }
     }
-    gateway.expect_figure("viaduct_connections_idle_total", beginnings.len() as u64);
+    let messages = 3;
+    gateway.expect_figure("viaduct_connections_unfinished_total", messages);
+    gateway.expect_figure(
+        "viaduct_connections_idle_total",
+        beginnings.len() as u64 - messages,
+    );
     bystanders.leave();
     gateway.finish();
 }
@@ -118,7 +123,7 @@ fn connections_over_which_no_message_comes_are_cut_off() {
 /// A frame that comes octet by octet is no frame, whatever it is in the end (RFC 6455 section 5).
 #[test]
 fn a_frame_without_an_end_is_cut_off_and_silence_is_not() {
-    let gateway = Gateway::with_limits("handshake: 1s");
+    let gateway = Gateway::with_limits("message_time: 1s");
     for (port, is_secure) in [(gateway.ports.ws, false), (gateway.ports.https, true)] {
         let mut silent = WebSocket::open(opener(&gateway, port, is_secure)());
         let mut slow = WebSocket::open(opener(&gateway, port, is_secure)());
@@ -127,7 +132,7 @@ fn a_frame_without_an_end_is_cut_off_and_silence_is_not() {
         silent.send(TEXT, b"\r\n\r\n");
         assert_eq!(silent.next().payload, b"\r\n");
     }
-    assert_eq!(gateway.figure("viaduct_connections_idle_total"), 2);
+    assert_eq!(gateway.figure("viaduct_connections_unfinished_total"), 2);
     gateway.finish();
 }
 
