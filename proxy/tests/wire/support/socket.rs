@@ -77,6 +77,11 @@ pub(crate) fn opener(gateway: &Gateway, port: u16, is_secure: bool) -> Opener<'_
 
 /// TLS over a connection. The certificate must be the gateway's, and for its domain.
 pub(crate) fn secure(gateway: &Gateway, tcp: TcpStream) -> StreamOwned<ClientConnection, TcpStream> {
+    StreamOwned::new(client(gateway), tcp)
+}
+
+/// A client of TLS that has said nothing yet.
+pub(crate) fn client(gateway: &Gateway) -> ClientConnection {
     let certificate = gateway.folder().join("state/tls/certificate.pem");
     let mut roots = RootCertStore::empty();
     roots
@@ -89,5 +94,5 @@ pub(crate) fn secure(gateway: &Gateway, tcp: TcpStream) -> StreamOwned<ClientCon
         .with_root_certificates(roots)
         .with_no_client_auth();
     let name = ServerName::try_from(DOMAIN).unwrap();
-    StreamOwned::new(ClientConnection::new(Arc::new(config), name).unwrap(), tcp)
+    ClientConnection::new(Arc::new(config), name).unwrap()
 }
