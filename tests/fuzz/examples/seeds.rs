@@ -16,7 +16,10 @@ fn main() -> Result<()> {
     stun()?;
     rtp()?;
     srtp()?;
-    worker()
+    worker()?;
+    dns()?;
+    ws_frames()?;
+    proxies()
 }
 
 fn write(target: &str, name: &str, octets: &[u8]) -> Result<()> {
@@ -336,4 +339,144 @@ fn worker() -> Result<()> {
             (STRANGER_AT_LEARNING | LATER, &compound()?),
         ]),
     )
+}
+
+/// A name as DNS writes it.
+fn name(text: &str) -> Vec<u8> {
+    let labels = text.split('.').filter(|label| !label.is_empty());
+    let mut octets: Vec<u8> = labels
+        .flat_map(|label| [&[label.len() as u8], label.as_bytes()].concat())
+        .collect();
+    octets.push(0);
+    octets
+}
+
+/// A record of this name, good for five minutes.
+fn record(name: &[u8], kind: u16, data: &[u8]) -> Vec<u8> {
+    let len = (data.len() as u16).to_be_bytes();
+    let head = [kind.to_be_bytes(), [0, 1], [0, 0], [1, 44], len].concat();
+    [name, &head, data].concat()
+}
+
+/// An answer to a question about example.com: the records of its sections.
+fn answer(kind: u16, flags: u16, answers: &[Vec<u8>], authority: &[Vec<u8>]) -> Vec<u8> {
+    let counts = [1, answers.len() as u16, authority.len() as u16, 0];
+    let mut octets = [0x1234, flags].map(u16::to_be_bytes).concat();
+    octets.extend(counts.map(u16::to_be_bytes).concat());
+    octets.extend(name("example.com"));
+    octets.extend([kind, 1].map(u16::to_be_bytes).concat());
+    octets.extend(answers.concat());
+    octets.extend(authority.concat());
+    octets
+}
+
+/// Where the name of the question is.
+const ASKED: [u8; 2] = [0xc0, 12];
+
+fn dns() -> Result<()> {
+    const GOOD: u16 = 0x8180;
+    let a = |last| record(&ASKED, 1, &[192, 0, 2, last]);
+    write("dns", "a", &answer(1, GOOD, &[a(1), a(2)], &[]))?;
+    let aaaa = record(
+        &ASKED,
+        28,
+        &[0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1],
+    );
+    write("dns", "aaaa", &answer(28, GOOD, &[aaaa], &[]))?;
+    let srv = |target: &str, priority: u8| {
+        let data = [&[0, priority, 0, 10, 0x13, 0xc4][..], &name(target)].concat();
+        record(&ASKED, 33, &data)
+    };
+    let servers = [srv("one.example.com", 1), srv("two.example.com", 1), srv("", 2)];
+    write("dns", "srv", &answer(33, GOOD, &servers, &[]))?;
+    let naptr = |service: &str, replacement: &str| {
+        let service = [&[service.len() as u8], service.as_bytes()].concat();
+        let data = [&[0, 10, 0, 10, 1, b's'][..], &service, &[0], &name(replacement)].concat();
+        record(&ASKED, 35, &data)
+    };
+    let services = [
+        naptr("SIP+D2U", "_sip._udp.example.com"),
+        naptr("SIPS+D2T", "_sips._tcp.example.com"),
+    ];
+    write("dns", "naptr", &answer(35, GOOD, &services, &[]))?;
+    let alias = record(&ASKED, 5, &name("other.example.com"));
+    let behind = record(&name("other.example.com"), 1, &[192, 0, 2, 3]);
+    write("dns", "alias", &answer(1, GOOD, &[alias, behind], &[]))?;
+    let itself = record(&ASKED, 5, &ASKED);
+    write("dns", "alias-of-itself", &answer(1, GOOD, &[itself], &[]))?;
+    let soa = [
+        name("ns.example.com"),
+        name("admin.example.com"),
+        vec![0; 18],
+        vec![0, 60],
+    ]
+    .concat();
+    let soa = record(&ASKED, 6, &soa);
+    write("dns", "no-such-name", &answer(1, GOOD | 3, &[], &[soa]))?;
+    write("dns", "server-failure", &answer(35, GOOD | 2, &[], &[]))?;
+    write("dns", "truncated", &answer(33, GOOD | 0x0200, &[], &[]))?;
+    // A name that is a pointer to itself, one that leads forward and back, and a record that is longer than the message.
+    let here = 12 + name("example.com").len() as u8 + 4;
+    let circle = record(&[0xc0, here], 1, &[192, 0, 2, 1]);
+    write("dns", "fault-pointer-to-itself", &answer(1, GOOD, &[circle], &[]))?;
+    let loops = record(&ASKED, 33, &[0, 1, 0, 1, 0x13, 0xc4, 1, b'a', 0xc0, here + 18]);
+    write(
+        "dns",
+        "fault-pointer-behind-a-label",
+        &answer(33, GOOD, &[loops], &[]),
+    )?;
+    let mut long = a(1);
+    long[10] = 0xff;
+    write("dns", "fault-long-record", &answer(1, GOOD, &[long], &[]))
+}
+
+/// A frame of a client whose payload is as long as it says.
+fn frame(first: u8, length: u16) -> Vec<u8> {
+    let mut octets = vec![first];
+    match length {
+        0..=125 => octets.push(0x80 | length as u8),
+        _ => {
+            octets.push(0x80 | 126);
+            octets.extend(length.to_be_bytes());
+        }
+    }
+    octets.extend(vec![b'x'; 4 + usize::from(length)]);
+    octets
+}
+
+fn ws_frames() -> Result<()> {
+    const FIN: u8 = 0x80;
+    let whole = [frame(FIN | 1, 400), frame(FIN | 9, 4), frame(FIN | 8, 2)];
+    write("ws_frames", "whole", &whole.concat())?;
+    let pieces = [
+        frame(1, 3),
+        frame(FIN | 9, 0),
+        frame(0, 0),
+        frame(FIN | 10, 125),
+        frame(FIN, 126),
+    ];
+    write("ws_frames", "pieces-and-pings", &pieces.concat())?;
+    write("ws_frames", "cut-off", &frame(FIN | 2, 300)[..100])?;
+    let huge = [&[FIN | 2, 0xff][..], &u64::MAX.to_be_bytes(), &[0; 20]].concat();
+    write("ws_frames", "huge", &huge)
+}
+
+/// Version 2 of the PROXY protocol.
+fn proxies() -> Result<()> {
+    let header = |version: u8, family: u8, rest: &[u8]| {
+        let len = (rest.len() as u16).to_be_bytes();
+        [
+            &b"\r\n\r\n\0\r\nQUIT\n"[..],
+            &[version, family],
+            &len,
+            rest,
+            b"INVITE",
+        ]
+        .concat()
+    };
+    let v4 = [203, 0, 113, 7, 10, 0, 0, 1, 0x13, 0xc4, 0x13, 0xc5, 4, 0, 1, 0];
+    write("proxies", "v2", &header(0x21, 0x11, &v4))?;
+    write("proxies", "v2-ipv6", &header(0x21, 0x21, &[0x20; 36]))?;
+    write("proxies", "v2-local", &header(0x20, 0, &[]))?;
+    write("proxies", "fault-v2-short", &header(0x21, 0x11, &v4[..8]))
 }

@@ -29,26 +29,38 @@
     reason = "a law that does not hold is told by a panic"
 )]
 
+mod digest;
+mod dns;
 mod mutator;
 mod ng;
+mod proxies;
+mod proxy;
 mod relay;
 mod rtp;
 mod sdp;
+mod services;
 mod sip;
 mod srtp;
 mod stun;
 mod worker;
+mod ws_frames;
 mod ws_handshake;
 
+pub use digest::digest;
+pub use dns::dns;
 pub use mutator::Mutator;
 pub use ng::{bencode, flags, json};
+pub use proxies::proxies;
+pub use proxy::proxy;
 pub use relay::relay;
 pub use rtp::rtp;
 pub use sdp::sdp;
+pub use services::{hook_answer, user_answer};
 pub use sip::sip;
 pub use srtp::srtp;
 pub use stun::stun;
 pub use worker::worker;
+pub use ws_frames::ws_frames;
 pub use ws_handshake::ws_handshake;
 
 /// A function to be fuzzed, and where its seeds are.
@@ -61,18 +73,38 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 18] = [
     Target {
         name: "bencode",
         run: bencode,
+    },
+    Target {
+        name: "digest",
+        run: digest,
+    },
+    Target {
+        name: "dns",
+        run: dns,
     },
     Target {
         name: "flags",
         run: flags,
     },
     Target {
+        name: "hook_answer",
+        run: hook_answer,
+    },
+    Target {
         name: "json",
         run: json,
+    },
+    Target {
+        name: "proxies",
+        run: proxies,
+    },
+    Target {
+        name: "proxy",
+        run: proxy,
     },
     Target {
         name: "relay",
@@ -99,8 +131,16 @@ pub const TARGETS: [Target; 11] = [
         run: stun,
     },
     Target {
+        name: "user_answer",
+        run: user_answer,
+    },
+    Target {
         name: "worker",
         run: worker,
+    },
+    Target {
+        name: "ws_frames",
+        run: ws_frames,
     },
     Target {
         name: "ws_handshake",

@@ -13,9 +13,11 @@ use std::path::{Path, PathBuf};
 
 use viaduct_fuzz::{Mutator, TARGETS};
 use viaduct_ng::{Encoding, Packet};
+use viaduct_resolve::{Kind, Question, WireError};
 use viaduct_rtp::RtpPacket;
 use viaduct_rtp::rtcp::Compound;
 use viaduct_sdp::{SdpFragment, Session};
+use viaduct_settings::{ChallengeSettings, UserDefaults};
 
 /// Mutations of a target, spread over its seeds. All targets together take a few seconds in a debug build.
 const MUTATIONS: usize = 6_000;
@@ -83,13 +85,38 @@ fn bencode() {
 }
 
 #[test]
+fn digest() {
+    replay("digest", MUTATIONS);
+}
+
+#[test]
+fn dns() {
+    replay("dns", MUTATIONS);
+}
+
+#[test]
 fn flags() {
     replay("flags", MUTATIONS_OF_SLOW);
 }
 
 #[test]
+fn hook_answer() {
+    replay("hook_answer", MUTATIONS);
+}
+
+#[test]
 fn json() {
     replay("json", MUTATIONS);
+}
+
+#[test]
+fn proxies() {
+    replay("proxies", MUTATIONS);
+}
+
+#[test]
+fn proxy() {
+    replay("proxy", MUTATIONS_OF_SLOW);
 }
 
 #[test]
@@ -123,8 +150,18 @@ fn stun() {
 }
 
 #[test]
+fn user_answer() {
+    replay("user_answer", MUTATIONS_OF_SLOW);
+}
+
+#[test]
 fn worker() {
     replay("worker", MUTATIONS);
+}
+
+#[test]
+fn ws_frames() {
+    replay("ws_frames", MUTATIONS);
 }
 
 #[test]
@@ -141,6 +178,27 @@ fn every_target_has_seeds_and_a_program_and_nothing_else_has() {
         names(&folder("libfuzzer/fuzz_targets")),
         programs.collect::<Vec<_>>()
     );
+}
+
+/// True for what a server may answer to a question of ours.
+fn is_dns(octets: &[u8]) -> bool {
+    [Kind::A, Kind::Aaaa, Kind::Srv, Kind::Naptr]
+        .into_iter()
+        .any(|kind| {
+            let name = "example.com".into();
+            let read = Question { name, kind }.decode(0x1234, octets);
+            matches!(read, Ok(_) | Err(WireError::Truncated))
+        })
+}
+
+fn is_user(octets: &[u8]) -> bool {
+    let defaults = UserDefaults {
+        devices: 1,
+        challenge: ChallengeSettings::default(),
+    };
+    defaults
+        .user_of_json("alice", str::from_utf8(octets).unwrap())
+        .is_ok()
 }
 
 /// A seed that no parser takes shows a fuzzer nothing of what is behind the parser. Those that are wrong on purpose say so
@@ -165,6 +223,9 @@ fn seeds_are_read() {
                 "sip" => viaduct_sip::Message::parse_datagram(octets.into(), &viaduct_sip::Limits::default())
                     .is_ok(),
                 "stun" => viaduct_stun::Message::parse(&octets).is_ok(),
+                "dns" => is_dns(&octets),
+                "hook_answer" => viaduct_trunk::hook::HookDecision::from_json(&octets).is_ok(),
+                "user_answer" => is_user(&octets),
                 "ws_handshake" => octets.starts_with(b"GET /ws HTTP/1.1\r\n"),
                 // Stories: every octet means something.
                 _ => true,
