@@ -151,7 +151,7 @@ impl Proxy {
     ) {
         let is_trusted_peer = self.config.auth.trusts(flow.remote.ip());
         let to = essentials.to.uri().ok();
-        let aor = to.and_then(|to| self.aor_of(&self.user_name(&to)?));
+        let aor = to.and_then(|to| self.aor_of(&Aor::user_of(&to)?));
         let extensions = Extensions::read(request, is_trusted_peer, &self.config.limits);
         // Both could be read when it came first.
         let (Some(aor), Ok(extensions)) = (aor, extensions) else {
