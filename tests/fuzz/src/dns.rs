@@ -109,7 +109,6 @@ fn as_the_answer_to(question: &Question, data: &[u8]) -> Vec<u8> {
     octets
 }
 
-#[expect(clippy::disallowed_methods, reason = "the base of time")]
 fn base() -> Instant {
     Instant::now()
 }
