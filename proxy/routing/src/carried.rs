@@ -5,6 +5,8 @@ use std::sync::Arc;
 use viaduct_sip::{Edit, HeaderName, Message, Method, NameAddr};
 use viaduct_trunk::{Channel, CseqMap, FailPolicy, HeaderEdit, Line};
 
+use crate::call::address_without_tag;
+
 /// A trunk as the target of one request.
 #[derive(Debug)]
 pub(crate) struct Carrier {
@@ -17,6 +19,8 @@ pub(crate) struct Carrier {
     pub(crate) headers: Vec<HeaderEdit>,
     /// From on the trunk's side, without its tag. `None` leaves it as it is.
     pub(crate) from: Option<String>,
+    /// To on the trunk's side, without its tag. `None` leaves it as it is.
+    pub(crate) to: Option<String>,
 }
 
 /// A side of a call that is a trunk.
@@ -33,11 +37,12 @@ impl Carrier {
     /// A trunk that calls: nothing is changed in what it is sent.
     pub(crate) fn of_caller(line: Line) -> Self {
         Self {
+            headers: line.trunk().withheld().collect(),
             line,
             policy: FailPolicy::default(),
             emergency: false,
-            headers: Vec::new(),
             from: None,
+            to: None,
         }
     }
 }
@@ -87,17 +92,20 @@ impl Mask {
     }
 
     /// Takes it off an answer: the sender sees what it wrote.
-    pub(crate) fn remove(request: &Message, edit: &mut Edit<'_>) {
+    pub(crate) fn remove(request: &Message, answer: &Message, edit: &mut Edit<'_>) {
         for name in [HeaderName::CSeq, HeaderName::From] {
             copy(request, name, edit);
         }
+        let (Some(Ok(asked)), Some(Ok(answered))) = (request.to(), answer.to()) else {
+            return;
+        };
         // To gets its tag from the answer, unless the dialog has one already.
-        if request
-            .to()
-            .and_then(Result::ok)
-            .is_some_and(|to| to.tag().is_some())
-        {
+        if asked.tag().is_some() {
             copy(request, HeaderName::To, edit);
+        } else if asked.uri_octets() != answered.uri_octets() {
+            let address = address_without_tag(request.header(HeaderName::To).unwrap_or_default());
+            let tag = answer.header(HeaderName::To).unwrap_or_default();
+            edit.set(HeaderName::To, tagged(&address, tag));
         }
     }
 }
@@ -161,7 +169,7 @@ mod tests {
               To: <sip:b@h>;tag=2\r\nCall-ID: c\r\nCSeq: 9 PRACK\r\n\r\n",
         );
         let mut edit = Edit::new(&answer);
-        Mask::remove(&request, &mut edit);
+        Mask::remove(&request, &answer, &mut edit);
         let answer = parse(&edit.finish().unwrap());
         assert_eq!(answer.text(HeaderName::CSeq), Some("8 PRACK"));
         assert_eq!(answer.text(HeaderName::From), Some("\"A\" <sip:a@h>;tag=1"));

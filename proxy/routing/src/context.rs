@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use viaduct_resolve::NextHop;
 use viaduct_sip::{HeaderName, Message, StatusCode};
-use viaduct_trunk::{Channel, HeaderEdit};
+use viaduct_trunk::{Channel, HeaderEdit, Line};
 use viaduct_txn::{ClientId, ConnId, Hop, ServerId};
 
 use crate::call::LegId;
@@ -42,6 +42,8 @@ pub(crate) struct Target {
     pub(crate) other_flows: Vec<Target>,
     /// It is a trunk.
     pub(crate) carrier: Option<Arc<Carrier>>,
+    /// It is a trunk that may see nothing of the inside.
+    pub(crate) hides: bool,
 }
 
 /// How a target is reached.
@@ -74,6 +76,7 @@ impl Target {
             path: None,
             other_flows: Vec::new(),
             carrier: None,
+            hides: false,
         }
     }
 
@@ -140,6 +143,10 @@ pub(crate) struct Context {
     pub(crate) media: Media,
     /// Who calls, for whom redirections are followed.
     pub(crate) caller: Option<Calling>,
+    /// The trunk that sent it.
+    pub(crate) from_trunk: Option<Line>,
+    /// Its sender is a trunk that may see nothing of the inside.
+    pub(crate) hides: bool,
     /// How many branches may exist at a time (RFC 5393). `None` leaves Max-Breadth as it came.
     pub(crate) breadth: Option<u32>,
     pub(crate) branches: Vec<Branch>,
@@ -363,6 +370,14 @@ impl Context {
             uri.get(..5)
                 .is_some_and(|scheme| scheme.eq_ignore_ascii_case("sips:"))
         })
+    }
+
+    /// An answer lacks what it would have if its request had not been hidden: one of this branch, or the best of all.
+    pub(crate) fn has_hidden(&self, branch: Option<&Branch>) -> bool {
+        match branch {
+            Some(branch) => branch.target.hides,
+            None => self.branches.iter().any(|branch| branch.target.hides),
+        }
     }
 
     /// Every branch has come to its end, and no other is being made.

@@ -64,6 +64,7 @@ mod proxy;
 mod refusal;
 mod registrar;
 mod route;
+mod sealed;
 #[cfg(test)]
 mod test;
 mod token;

@@ -9,6 +9,7 @@ mod decide;
 mod dialog;
 mod forward;
 mod hangup;
+mod hiding;
 mod hops;
 mod lookup;
 mod own_byes;

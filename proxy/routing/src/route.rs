@@ -1,11 +1,12 @@
 //! Route handling (RFC 3261 sections 16.4 and 16.6): which Route values are ours, and where they lead.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use viaduct_sip::{HeaderName, Message, NameAddr, Uri};
 use viaduct_txn::Hop;
 
-use crate::token::Tokens;
+use crate::token::{Inside, Named, Tokens};
 use crate::{Config, Refusal};
 
 /// What the Route headers of a request mean to us.
@@ -20,9 +21,24 @@ pub(crate) struct Routing {
     pub strict: Option<String>,
     /// A Route of somebody else is left.
     pub foreign: bool,
+    /// The side that the request is for may see nothing of the other.
+    pub hides: bool,
+    /// Whom the Request-URI stands for: the sender may not see who that is. The hop is the one of this.
+    pub inside: Option<Inside>,
 }
 
 impl Routing {
+    fn go_to(&mut self, named: Named) {
+        self.hop = Some(named.hop);
+        self.hides = named.hides;
+    }
+
+    /// Routers beyond the hop that the sender does not know.
+    pub(crate) fn path(&self) -> Option<Arc<str>> {
+        let routes = self.inside.as_ref()?.routes.as_str();
+        (!routes.is_empty()).then(|| routes.into())
+    }
+
     /// The Route value of somebody else that is next, of the request that this was read from.
     pub(crate) fn next_route<'m>(&self, request: &'m Message) -> Option<Result<Uri<'m>, Refusal>> {
         let next = || request.values(HeaderName::Route).nth(self.own).map(uri_of);
@@ -40,19 +56,23 @@ pub(crate) fn read(
     uri: &Uri<'_>,
     at: SocketAddr,
 ) -> Result<Routing, Refusal> {
+    let call_id = request.call_id().unwrap_or_default().as_bytes();
     let mut routing = Routing {
         own: 0,
         hop: None,
         strict: None,
         foreign: false,
+        hides: false,
+        inside: tokens.find_inside(call_id, uri),
     };
+    routing.hop = routing.inside.as_ref().map(|inside| inside.hop.clone());
     if !request.has(HeaderName::Route) {
         return Ok(routing);
     }
     let reader = Reader {
         config,
         tokens,
-        call_id: request.call_id().unwrap_or_default().as_bytes(),
+        call_id,
         at,
     };
     let routes: Vec<&[u8]> = request.values(HeaderName::Route).collect();
@@ -60,9 +80,9 @@ pub(crate) fn read(
     // A strict router sends our Record-Route value as Request-URI (section 16.4).
     if let Some((last, rest)) = left.split_last()
         && uri.is_loose_router()
-        && let Owner::Ours(Some(hop)) = reader.owner(uri)?
+        && let Owner::Ours(Some(named)) = reader.owner(uri)?
     {
-        routing.hop = Some(hop);
+        routing.go_to(named);
         routing.strict = Some(uri_of(last)?.as_str().to_owned());
         left = rest;
     }
@@ -72,7 +92,8 @@ pub(crate) fn read(
             break;
         }
         match reader.owner(&uri_of(first)?)? {
-            Owner::Ours(hop) => routing.hop = hop.or(routing.hop),
+            Owner::Ours(Some(named)) => routing.go_to(named),
+            Owner::Ours(None) => {}
             Owner::Foreign => {
                 routing.foreign = true;
                 break;
@@ -98,8 +119,8 @@ pub(crate) fn is_own_record_route(
 
 /// Whose a Route value is.
 enum Owner {
-    /// Ours; with the hop that its token names, if it has one.
-    Ours(Option<Hop>),
+    /// Ours; with the side that its token names, if it has one.
+    Ours(Option<Named>),
     Foreign,
 }
 
@@ -116,8 +137,8 @@ impl Reader<'_> {
     /// may have come or gone since. What names us and carries anything else was tampered with.
     fn owner(&self, uri: &Uri<'_>) -> Result<Owner, Refusal> {
         let token = uri.user();
-        if let Some(hop) = token.and_then(|token| self.tokens.verify(self.call_id, token).ok()) {
-            return Ok(Owner::Ours(Some(hop)));
+        if let Some(named) = token.and_then(|token| self.tokens.verify(self.call_id, token).ok()) {
+            return Ok(Owner::Ours(Some(named)));
         }
         match (self.config.is_our_route(uri, self.at), token) {
             (false, _) => Ok(Owner::Foreign),
@@ -169,7 +190,7 @@ mod tests {
         }
 
         fn token(&self, call_id: &str, remote: &str) -> String {
-            self.tokens.issue(call_id.as_bytes(), &flow(remote))
+            self.tokens.issue(call_id.as_bytes(), &flow(remote), false)
         }
 
         fn read(&self, uri: &str, routes: &[String]) -> Result<Routing, Refusal> {

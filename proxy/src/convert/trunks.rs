@@ -102,6 +102,8 @@ fn trunk(trunk: &settings::Trunk) -> Trunk {
         },
         prefix: keys.prefix.clone().unwrap_or_default(),
         asserts_identity: keys.assert_identity,
+        hides_topology: keys.hide_topology,
+        hides_software: keys.hide_software,
         codecs: (!keys.codecs.is_empty()).then(|| keys.codecs.clone()),
         sdes: keys.media_encryption == settings::MediaEncryption::Sdes,
         calls_max: keys.max_calls,
@@ -147,6 +149,7 @@ trunks:
     numbers: ['+4930*']
     number_format: national
     media_encryption: sdes
+    hide_topology: true
     max_calls: 30
 routes:
   - match: { to: '+*', from_user: any }
@@ -177,6 +180,7 @@ routes:
             (NumberFormat::National, true, Some(30))
         );
         assert!(trunk.trust_from[0].contains("198.51.100.9".parse().unwrap()));
+        assert_eq!((trunk.hides_topology, trunk.hides_software), (true, false));
         assert_eq!(trunk.register, Some(Duration::from_secs(300)));
         assert_eq!(trunk.probe, Some(Duration::from_secs(30)));
         assert_eq!(trunk.account.unwrap().user, "u");

@@ -1,6 +1,6 @@
 //! Who is said to call (RFC 3323, RFC 3325): what a trunk is told, and what a user may see.
 
-use viaduct_sip::{Aor, HeaderName, Message, NameAddr, Uri, quoted};
+use viaduct_sip::{Aor, Edit, HeaderName, Message, NameAddr, Uri, quoted};
 
 use crate::{Changes, NumberPlan, Trunk, is_e164};
 
@@ -11,6 +11,20 @@ pub enum HeaderEdit {
     Remove(HeaderName),
     /// It has this value alone.
     Set(HeaderName, String),
+}
+
+impl HeaderEdit {
+    /// Makes the change.
+    pub fn apply(&self, edit: &mut Edit<'_>) {
+        match self {
+            Self::Remove(name) => {
+                edit.remove_all(*name);
+            }
+            Self::Set(name, value) => {
+                edit.set(*name, value);
+            }
+        }
+    }
 }
 
 /// A caller as a trunk is told about it.

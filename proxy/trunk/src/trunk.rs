@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
-use viaduct_sip::Transport;
+use viaduct_sip::{HeaderName, Transport};
 
-use crate::{Account, Network, NumberFormat, NumberPlan, Pattern, is_e164};
+use crate::{Account, HeaderEdit, Network, NumberFormat, NumberPlan, Pattern, is_e164};
 
 /// A carrier, or another exchange: who may call in from there, and how calls go out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +37,10 @@ pub struct Trunk {
     pub asserts_identity: bool,
     /// Audio codecs that it takes, best first, as RTP names (`PCMA`). `None` is those of a phone.
     pub codecs: Option<Vec<String>>,
+    /// It sees nothing of the inside: no Via, Record-Route, Contact nor To of others than us.
+    pub hides_topology: bool,
+    /// Nor does it see which programs there are: User-Agent, Server and Organization.
+    pub hides_software: bool,
     /// Media is encrypted with keys from the SDP (RFC 4568).
     pub sdes: bool,
     /// Calls at a time, both directions. `None` is any number.
@@ -72,6 +76,8 @@ impl Trunk {
             prefix: String::new(),
             asserts_identity: true,
             codecs: None,
+            hides_topology: false,
+            hides_software: false,
             sdes: false,
             calls_max: None,
             calls_per_second_max: None,
@@ -104,6 +110,20 @@ impl Trunk {
             return number.to_owned();
         }
         format!("{}{}", self.prefix, plan.format(number, self.format))
+    }
+
+    /// Headers that messages to the trunk go without.
+    pub fn withheld(&self) -> impl Iterator<Item = HeaderEdit> + use<> {
+        let names: &[HeaderName] = if self.hides_software {
+            &[
+                HeaderName::UserAgent,
+                HeaderName::Server,
+                HeaderName::Organization,
+            ]
+        } else {
+            &[]
+        };
+        names.iter().copied().map(HeaderEdit::Remove)
     }
 
     /// The URI of the trunk itself: whom OPTIONS and REGISTER are for.

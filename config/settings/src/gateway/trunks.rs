@@ -73,6 +73,11 @@ section! {
         prefix: Option<String> = absent(phone_number(), "nothing");
         /// Whether the trunk is told who calls (P-Asserted-Identity), also when the callee may not know.
         assert_identity: bool = default(switch(), "true");
+        /// Whether the trunk sees the gateway alone: no Via, Record-Route or Contact of anybody inside, and no private
+        /// address in To, Refer-To and Referred-By. Call-ID and tags stay, because transfers need them.
+        hide_topology: bool = default(switch(), "false");
+        /// Whether User-Agent, Server and Organization are taken out of what the trunk reads.
+        hide_software: bool = default(switch(), "false");
         /// Codecs that the trunk is offered, best first; `[]` for those of a phone.
         codecs: Vec<String> = default(list(codec()), "[]");
         /// How media to the trunk is encrypted.

@@ -12,6 +12,7 @@ use super::targets::{Asked, Dialled, Group};
 use crate::calling::Calling;
 use crate::context::CommonEdits;
 use crate::gruu::Wanted;
+use crate::token::Inside;
 use crate::{Refusal, Rule};
 
 /// See the module.
@@ -27,6 +28,8 @@ pub(super) struct Admitted {
     pub(super) dialled: String,
     /// The one device that it is for.
     pub(super) gruu: Option<Wanted>,
+    /// The side of a dialog that it is for: it takes the place of the other.
+    pub(super) inside: Option<Inside>,
     /// It must reach its end over secure connections only.
     pub(super) secure: bool,
     pub(super) edits: CommonEdits,
@@ -76,6 +79,10 @@ impl Proxy {
             is_trying,
             ..
         } = admitted;
+        let from_trunk = match &caller {
+            Calling::User(_) => None,
+            Calling::Trunk(line) => Some(line.clone()),
+        };
         let forward = Forward {
             server,
             flow,
@@ -83,6 +90,10 @@ impl Proxy {
             edits,
             is_trying,
             breadth: Some(breadth),
+            hides: from_trunk
+                .as_ref()
+                .is_some_and(|line| line.trunk().hides_topology),
+            from_trunk,
         };
         if !is_invite {
             self.forward(now, forward, targets);
@@ -117,6 +128,9 @@ impl Proxy {
             serially,
             secure: admitted.secure,
         };
+        if let Some(inside) = &admitted.inside {
+            return Ok(vec![vec![self.inside_target(now, inside, admitted.flow)]]);
+        }
         if let Some(wanted) = &admitted.gruu {
             return self.gruu_targets(now, wanted, asked.secure);
         }

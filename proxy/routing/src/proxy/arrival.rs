@@ -204,6 +204,7 @@ impl Proxy {
             number: self.config.numbers.normalise(&dialled),
             dialled,
             gruu,
+            inside: self.replaced_inside(request, uri),
             secure: uri.is_sips(),
             edits: CommonEdits {
                 credentials_line: who.line(),

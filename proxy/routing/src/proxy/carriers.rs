@@ -54,7 +54,8 @@ impl Proxy {
         } = arrival;
         let dialled = called_by(line, request, uri).ok_or(Refusal::UnknownUser)?;
         let number = line.trunk().arriving(&self.config.numbers, &dialled);
-        if !line.trunk().has_number(&number) {
+        let inside = self.replaced_inside(request, uri);
+        if inside.is_none() && !line.trunk().has_number(&number) {
             line.count(|counters| counters.foreign_numbers += 1);
             return Err(Refusal::UnknownUser);
         }
@@ -67,6 +68,7 @@ impl Proxy {
             number,
             dialled,
             gruu: None,
+            inside,
             secure: uri.is_sips(),
             edits: CommonEdits {
                 record_route: method.makes_dialog(),
@@ -97,6 +99,7 @@ impl Proxy {
         let id = CallerId::choose(wanted.request, &user.identities, trunk, plan).changed(wanted.shown, plan);
         let is_known = id.number.is_some() || trunk.account.is_some() || id.anonymous;
         let uri = trunk.uri_of(&called);
+        let hides = trunk.hides_topology;
         let host = viaduct_trunk::host_text(&trunk.host);
         let next_hop = NextHop::new(&Host::parse(&host).ok()?, trunk.port, trunk.transport, secure).ok()?;
         Some(Target {
@@ -104,10 +107,16 @@ impl Proxy {
             carrier: Some(Arc::new(Carrier {
                 policy,
                 emergency,
-                headers: id.header_edits(trunk, plan, domain),
+                headers: {
+                    let mut headers = id.header_edits(trunk, plan, domain);
+                    headers.extend(trunk.withheld());
+                    headers
+                },
                 from: is_known.then(|| id.from_value(trunk, plan, domain)),
+                to: hides.then(|| format!("<{uri}>")),
                 line,
             })),
+            hides,
             ..Target::new(uri, Way::Resolve(next_hop))
         })
     }
@@ -153,6 +162,7 @@ impl Proxy {
             Media::Inside { call, leg, sender } => Some(self.dialog_mask(call, leg, sender, &request)),
             Media::None => branch.target.carrier.as_ref().map(|carrier| Mask {
                 from: carrier.from.clone(),
+                to: carrier.to.clone(),
                 ..Mask::default()
             }),
         };
@@ -182,10 +192,14 @@ impl Proxy {
             if callee.is_some_and(|trunk| trunk.carrier.from.is_some()) {
                 mask.to = Some(call.caller.address.clone());
             }
+            if callee.is_some_and(|trunk| trunk.carrier.to.is_some()) {
+                mask.from = call.leg(leg).map(|leg| leg.callee.address.clone());
+            }
         }
         let receiver = call.side_mut(leg, sender.other());
         if let Some(trunk) = receiver.and_then(|side| side.trunk.as_mut()) {
-            mask.from = trunk.carrier.from.clone();
+            mask.from.clone_from(&trunk.carrier.from);
+            mask.to.clone_from(&trunk.carrier.to);
             let came = request.cseq().and_then(Result::ok).map_or(0, |cseq| cseq.number);
             let leaves = match request.method() {
                 Some(Method::Ack) => trunk.cseq.of(came),

@@ -11,7 +11,7 @@ use viaduct_txn::{Flow, Hop};
 
 use super::Proxy;
 use super::arrival::Arrival;
-use super::forward::{Forward, new_branch};
+use super::forward::{Forward, new_branch, put_path};
 use super::relay::{RelayUse, Rewriting};
 use crate::body::SdpPart;
 use crate::call::LegId;
@@ -31,6 +31,11 @@ pub(super) struct PendingAck {
     uri: Arc<str>,
     to: Hop,
     mask: Mask,
+    /// Routers beyond the hop, for a sender who does not know them.
+    path: Option<Arc<str>>,
+    /// It goes to a trunk that may see nothing of the inside.
+    hides: bool,
+    found: Option<(CallKey, LegId, Party)>,
 }
 
 impl Proxy {
@@ -66,6 +71,7 @@ impl Proxy {
             None => Media::None,
         };
         let edits = in_dialog_edits(routing, request);
+        let sender = found.and_then(|(call, leg, sender)| self.carrier_of(call, leg, sender));
         let forward = Forward {
             server: *server,
             flow: *flow,
@@ -73,9 +79,13 @@ impl Proxy {
             edits,
             is_trying: false,
             breadth: None,
+            from_trunk: sender.map(|carrier| carrier.line.clone()),
+            hides: routing.inside.is_some(),
         };
         let (uri, hop) = self.dialog_target(now, (request, flow), routing, to, found);
         let mut target = Target::new(uri, Way::Hop(hop));
+        target.hides = routing.hides;
+        target.path = routing.path();
         target.carrier = match media {
             Media::Inside { call, leg, sender } => self.carrier_of(call, leg, sender.other()),
             Media::None | Media::Begins(_) => None,
@@ -114,6 +124,9 @@ impl Proxy {
             uri,
             to,
             mask: Mask::default(),
+            path: routing.path(),
+            hides: routing.hides,
+            found,
         };
         let Some((call, leg, from)) = found else {
             return self.send_ack(&ack, None);
@@ -175,6 +188,9 @@ impl Proxy {
             uri,
             to,
             mask,
+            path,
+            hides,
+            found,
         } = ack;
         let branch = new_branch(&mut self.rng, request);
         let mut edit = Edit::new(request);
@@ -186,9 +202,18 @@ impl Proxy {
             .and_then(Result::ok)
             .map_or(70, |hops| hops.saturating_sub(1));
         edit.set(HeaderName::MaxForwards, hops.to_string());
-        edit.mark_source(flow.remote);
+        if !*hides {
+            edit.mark_source(flow.remote);
+        }
         edits.apply_to_routes(&mut edit, request);
+        if let Some(path) = path {
+            put_path(&mut edit, path, uri);
+        }
         mask.apply(request, &mut edit);
+        if *hides {
+            let from = self.way_to_sender(request, flow, *found);
+            self.hide_request(&mut edit, request, ("sip", to), from);
+        }
         let via_branch = String::from_utf8_lossy(&branch);
         edit.prepend(
             HeaderName::Via,
@@ -271,12 +296,14 @@ impl Proxy {
             Some(Ok(route)) if !route.is_loose_router() => Some(route.as_str()),
             _ => None,
         };
-        let uri = strict_next
+        let inside = routing.inside.as_ref().map(|inside| inside.contact.as_str());
+        let uri = inside
+            .or(strict_next)
             .or(routing.strict.as_deref())
             .or(request.request_uri_text())
             .unwrap_or_default();
         let receiver = found.and_then(|(call, leg, sender)| self.calls.get(call)?.side(leg, sender.other()));
-        let is_known = receiver.is_some_and(|side| side.contact.as_deref() == Some(uri));
+        let is_known = inside.is_some() || receiver.is_some_and(|side| side.contact.as_deref() == Some(uri));
         match self.contact_of_gruu(now, uri, flow.local, (&hop, is_known)) {
             Some(binding) => (binding.uri.clone(), binding.flow.into()),
             None => (uri.into(), hop),

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use rand::Rng;
-use viaduct_sip::{Edit, EditError, HeaderName, Message, StatusCode, Transport, Via};
-use viaduct_trunk::{Channel, HeaderEdit};
+use viaduct_sip::{Edit, EditError, HeaderName, Message, StatusCode, Via};
+use viaduct_trunk::{Channel, Line};
 use viaduct_txn::{Flow, Hop, Request, ServerId};
 
 use super::arrival::loop_mark;
@@ -34,6 +34,10 @@ pub(super) struct Forward {
     pub(super) is_trying: bool,
     /// How many branches may come of it. `None` inside a dialog, where nothing forks.
     pub(super) breadth: Option<u32>,
+    /// The trunk that sent it.
+    pub(super) from_trunk: Option<Line>,
+    /// Its sender is a trunk that may see nothing of the inside.
+    pub(super) hides: bool,
 }
 
 /// A call that may begin.
@@ -131,6 +135,8 @@ impl Proxy {
             edits,
             is_trying,
             breadth,
+            from_trunk,
+            hides,
         } = forward;
         let is_invite = request.method() == Some(viaduct_sip::Method::Invite);
         if is_invite && !is_trying {
@@ -145,6 +151,8 @@ impl Proxy {
             edits,
             media,
             caller,
+            from_trunk,
+            hides,
             breadth,
             branches: Vec::new(),
             masked: false,
@@ -282,7 +290,9 @@ impl Proxy {
         if let Some(breadth) = branch.breadth {
             edit.set(HeaderName::MaxBreadth, breadth.to_string());
         }
-        edit.mark_source(flow.remote);
+        if !target.hides {
+            edit.mark_source(flow.remote);
+        }
         edits.apply_to_routes(&mut edit, request);
         if let Some(path) = &target.path {
             put_path(&mut edit, path, &target.uri);
@@ -290,21 +300,29 @@ impl Proxy {
         if let Some(line) = edits.credentials_line {
             edit.remove_line(line);
         }
-        apply_headers(&edits.headers, &mut edit);
-        if let Some(carrier) = &target.carrier {
-            apply_headers(&carrier.headers, &mut edit);
+        let of_carrier = target.carrier.iter().flat_map(|carrier| &carrier.headers);
+        for header in edits.headers.iter().chain(of_carrier) {
+            header.apply(&mut edit);
         }
         branch.mask.apply(request, &mut edit);
         for (name, value) in &branch.credentials {
             edit.append(*name, value);
         }
-        if edits.record_route {
+        let scheme = context.scheme();
+        if target.hides {
+            let found = match context.media {
+                Media::Inside { call, leg, sender } => Some((call, leg, sender)),
+                Media::Begins(_) | Media::None => None,
+            };
+            let from = self.way_to_sender(request, flow, found);
+            self.hide_request(&mut edit, request, (scheme, hop), from);
+        } else if edits.record_route {
             let call_id = request.call_id().unwrap_or_default().as_bytes();
             // The callee's side on top (RFC 5658 section 5).
-            let scheme = if context.is_secure() { "sips" } else { "sip" };
-            let upstream = self.record_route(call_id, &(*flow).into(), scheme);
-            edit.prepend(HeaderName::RecordRoute, upstream);
-            edit.prepend(HeaderName::RecordRoute, self.record_route(call_id, hop, scheme));
+            let upstream = (*flow).into();
+            for side in [(&upstream, context.hides), (hop, false)] {
+                edit.prepend(HeaderName::RecordRoute, self.record_route(call_id, side, scheme));
+            }
         }
         let via_branch = branch.transaction_branch();
         let via_branch = String::from_utf8_lossy(&via_branch);
@@ -321,15 +339,11 @@ impl Proxy {
         edit.finish()
     }
 
-    /// Our Record-Route for the side that is reached over `hop`. In a dialog that a `sips` URI begins it is one, too
-    /// (RFC 5630 section 3.1.3).
-    fn record_route(&self, call_id: &[u8], hop: &Hop, scheme: &str) -> String {
-        let token = self.tokens.issue(call_id, hop);
-        let sent_by = self.sent_by(hop);
-        match hop.transport() {
-            Transport::Udp | Transport::Local => format!("<{scheme}:{token}@{sent_by};lr>"),
-            other => format!("<{scheme}:{token}@{sent_by};transport={};lr>", other.uri_param()),
-        }
+    /// Our Record-Route for the side that is reached over `hop`, and that may see nothing of the other if it `hides` it. In
+    /// a dialog that a `sips` URI begins it is one, too (RFC 5630 section 3.1.3).
+    pub(super) fn record_route(&self, call_id: &[u8], (hop, hides): (&Hop, bool), scheme: &str) -> String {
+        let token = self.tokens.issue(call_id, hop, hides);
+        format!("<{};lr>", self.own_uri(scheme, &token, hop))
     }
 
     /// Host and port of ours as the peer at the end of this hop may write them.
@@ -362,22 +376,9 @@ impl CommonEdits {
     }
 }
 
-fn apply_headers(headers: &[HeaderEdit], edit: &mut Edit<'_>) {
-    for header in headers {
-        match header {
-            HeaderEdit::Remove(name) => {
-                edit.remove_all(*name);
-            }
-            HeaderEdit::Set(name, value) => {
-                edit.set(*name, value);
-            }
-        }
-    }
-}
-
 /// Sends a copy along the Path of its contact (RFC 3327 section 5.2). A strict router at its beginning gets what it
 /// expects (RFC 3261 section 16.6 step 6).
-fn put_path(edit: &mut Edit<'_>, path: &str, uri: &str) {
+pub(super) fn put_path(edit: &mut Edit<'_>, path: &str, uri: &str) {
     let mut values = viaduct_sip::elements(path.as_bytes());
     let first = values
         .next()

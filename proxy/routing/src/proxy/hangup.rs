@@ -174,13 +174,21 @@ impl Proxy {
             (Some(address), Some(tag)) => format!("{address};tag={}", String::from_utf8_lossy(tag)),
             _ => tagged(sender)?,
         };
+        let called = receiver
+            .trunk
+            .as_ref()
+            .and_then(|trunk| trunk.carrier.to.as_ref());
+        let to = match (called, receiver.tag.as_deref()) {
+            (Some(address), Some(tag)) => format!("{address};tag={}", String::from_utf8_lossy(tag)),
+            _ => tagged(receiver)?,
+        };
         let seed = (call_id, sender.tag.as_deref(), cseq, method.as_str());
         let branch = viaduct_sip::token::branch(&own_branch_octets(&seed));
         let via = Via::value(receiver.hop.transport(), &self.sent_by(&receiver.hop), &branch);
         let mut builder = RequestBuilder::new(method, uri)
             .via(&via)
             .from(&from)
-            .to(&tagged(receiver)?)
+            .to(&to)
             .call_id(std::str::from_utf8(call_id).ok()?)
             .cseq(cseq);
         for route in &receiver.routes {

@@ -67,6 +67,8 @@ impl Proxy {
             is_trying: arrival.has_waited,
             // One branch takes all the breadth there is.
             breadth: None,
+            from_trunk: None,
+            hides: false,
         };
         match seat {
             Some(seat) => {

@@ -149,7 +149,7 @@ impl Proxy {
         if status.is_provisional() {
             // A device that is given up rings for nobody any more.
             if !context.answered && !context.branches[index].given_up {
-                self.send_upstream(now, id, response, sdp);
+                self.send_upstream(now, id, Some(index), response, sdp);
             }
             return;
         }
@@ -160,7 +160,7 @@ impl Proxy {
             }
             self.leg_answered(id, index);
             self.observe_session(now, id, response);
-            self.send_upstream(now, id, response, sdp);
+            self.send_upstream(now, id, Some(index), response, sdp);
             if let Some(context) = self.contexts.get_mut(id) {
                 context.answered = true;
                 context.waiting.clear();
@@ -193,8 +193,15 @@ impl Proxy {
         self.branch_failed(now, id, index, Best::Received(response.clone()));
     }
 
-    /// Removes our Via and hands the answer to the one before us.
-    fn send_upstream(&mut self, now: Instant, id: ContextId, response: &Message, sdp: Option<&Bytes>) {
+    /// Removes our Via and hands the answer to the one before us. `index` is the branch of an answer below 300.
+    fn send_upstream(
+        &mut self,
+        now: Instant,
+        id: ContextId,
+        index: Option<usize>,
+        response: &Message,
+        sdp: Option<&Bytes>,
+    ) {
         let Some(context) = self.contexts.get(id) else {
             return;
         };
@@ -202,7 +209,17 @@ impl Proxy {
         let mut edit = Edit::new(response);
         edit.remove_first(HeaderName::Via);
         if context.masked {
-            Mask::remove(&context.request, &mut edit);
+            Mask::remove(&context.request, response, &mut edit);
+        }
+        let branch = index.and_then(|index| context.branches.get(index));
+        if context.has_hidden(branch) {
+            self.put_back(&mut edit, context, branch, response);
+        }
+        if context.hides {
+            self.hide_response(&mut edit, context, branch, response);
+        }
+        for header in context.from_trunk.iter().flat_map(|line| line.trunk().withheld()) {
+            header.apply(&mut edit);
         }
         if let (Some(sdp), Some(part)) = (sdp, SdpPart::find(response)) {
             edit.set_body(None, &part.replace(response, sdp));
@@ -343,7 +360,7 @@ impl Proxy {
             Some(401 | 407) => return self.send_challenges(now, id, response),
             Some(430) => StatusCode::TEMPORARILY_UNAVAILABLE,
             Some(503) => StatusCode::SERVER_INTERNAL_ERROR,
-            _ => return self.send_upstream(now, id, response, None),
+            _ => return self.send_upstream(now, id, None, response, None),
         };
         let Some(context) = self.contexts.get(id) else {
             return;
@@ -371,7 +388,7 @@ impl Proxy {
             .finish()
             .ok()
             .and_then(|octets| Message::parse_frame(octets, &viaduct_sip::Limits::default()).ok());
-        self.send_upstream(now, id, merged.as_ref().unwrap_or(response), None);
+        self.send_upstream(now, id, None, merged.as_ref().unwrap_or(response), None);
     }
 
     /// What the end of a request means for the call that it belongs to.

@@ -165,6 +165,9 @@ impl Proxy {
 
     /// The users whom a request is for, none twice.
     pub(super) fn callees(&self, admitted: &Admitted) -> Vec<String> {
+        if admitted.inside.is_some() {
+            return Vec::new();
+        }
         if let Some(wanted) = &admitted.gruu {
             return vec![wanted.user.clone()];
         }
