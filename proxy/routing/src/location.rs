@@ -186,6 +186,19 @@ impl Location {
         ended
     }
 
+    /// Removes every binding of the addresses that `keep` does not want. Answers what was removed.
+    pub fn retain(&self, now: Instant, keep: impl Fn(&Aor) -> bool) -> Vec<(Aor, Arc<Binding>)> {
+        let mut removed = Vec::new();
+        for part in &self.by_aor {
+            let unwanted: Vec<Aor> = lock(part).keys().filter(|aor| !keep(aor)).cloned().collect();
+            for aor in unwanted {
+                let bindings = self.update(&aor, now, std::mem::take);
+                removed.extend(bindings.into_iter().map(|binding| (aor.clone(), binding)));
+            }
+        }
+        removed
+    }
+
     /// Every live binding, part by part: what people look at.
     pub fn snapshot(&self, now: Instant) -> Vec<(Aor, Arc<Binding>)> {
         let mut all = Vec::with_capacity(self.len());
@@ -348,6 +361,19 @@ mod tests {
             (1, 1)
         );
         assert!(location.connection_closed(conn, now).is_empty());
+    }
+
+    #[test]
+    fn addresses_that_nobody_wants_are_emptied_and_others_stay() {
+        let (location, now) = (Location::default(), base());
+        add(&location, "alice", &binding("sip:x@a.invalid", 1, now, 60), now);
+        add(&location, "alice", &binding("sip:a@192.0.2.2", 0, now, 60), now);
+        add(&location, "bob", &binding("sip:z@a.invalid", 1, now, 60), now);
+        let removed = location.retain(now, |aor| aor.user() == Some("bob"));
+        assert_eq!((removed.len(), location.len()), (2, 1));
+        assert_eq!(location.lookup(&aor("bob"), now).len(), 1);
+        let lost = location.connection_closed(ConnId::new(1).unwrap(), now);
+        assert_eq!(lost.len(), 1, "the index knows of no other");
     }
 
     #[test]

@@ -273,6 +273,8 @@ pub enum UnregisterReason {
     Expired,
     /// Its connection was closed.
     ConnectionClosed,
+    /// Its user is not in the configuration.
+    NobodysName,
 }
 
 /// How a call ended.

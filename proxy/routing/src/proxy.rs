@@ -14,6 +14,7 @@ mod hops;
 mod lookup;
 mod own_byes;
 mod parked;
+mod redirect;
 mod register;
 mod relay;
 mod response;
@@ -105,6 +106,8 @@ pub struct Proxy {
     guard: Arc<Guard>,
     call_counts: Arc<CallCounts>,
     tag_key: u64,
+    /// What our marks against loops are told from those of others by.
+    loop_key: u64,
     tokens: Tokens,
     gruus: Gruus,
     shard: Shard,
@@ -127,6 +130,8 @@ pub struct Proxy {
     counters: Counters,
     /// Calls that exist are finished, and others refused.
     is_draining: bool,
+    /// There may be bindings of users who were in another configuration, or in that of an earlier run.
+    are_users_other: bool,
     refused_for: Reasons,
     unread_for: Reasons,
     /// What peers with certificates have proven to be.
@@ -161,8 +166,9 @@ impl Proxy {
     /// A shard without calls.
     pub fn new(config: Arc<Config>, users: Arc<Users>, shared: &Shared, shard: Shard) -> Self {
         // Tags of answers without a transaction are told from others by nobody, so any part of a secret will do.
-        let [a, b, c, d, e, f, g, h, ..] = shared.token_secret;
+        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, ..] = shared.token_secret;
         let tag_key = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+        let loop_key = u64::from_be_bytes([i, j, k, l, m, n, o, p]);
         let layer = Layer::new(txn::Config {
             timing: config.times.timing.clone(),
             limits: layer_limits(&config),
@@ -177,6 +183,7 @@ impl Proxy {
             guard: shared.guard.clone(),
             call_counts: shared.calls.clone(),
             tag_key,
+            loop_key,
             tokens: Tokens::new(&shared.token_secret),
             gruus: Gruus::new(&shared.token_secret),
             rng: StdRng::from_seed(shard.seed),
@@ -198,6 +205,7 @@ impl Proxy {
             outputs: VecDeque::new(),
             counters: Counters::default(),
             is_draining: false,
+            are_users_other: true,
             refused_for: Reasons::default(),
             unread_for: Reasons::default(),
             proven: HashMap::new(),
@@ -375,12 +383,14 @@ impl Proxy {
         self.renew_upkeep(now);
     }
 
-    /// Works with another configuration and other users from here on. Calls and transactions go on as they began.
+    /// Works with another configuration and other users from here on. Calls and transactions go on as they began. Devices
+    /// of users who are gone are signed off with the next [`expire_bindings`](Self::expire_bindings).
     pub fn reconfigure(&mut self, config: Arc<Config>, users: Arc<Users>) {
         self.layer
             .reconfigure(config.times.timing.clone(), layer_limits(&config));
         self.config = config;
         self.users = users;
+        self.are_users_other = true;
     }
 
     /// The trunks, with what all shards know of them.

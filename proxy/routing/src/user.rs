@@ -98,6 +98,11 @@ impl Users {
         self.directory.is_some()
     }
 
+    /// True when this is certainly nobody's name. What a source may know of is not.
+    pub fn is_nobody(&self, name: &str) -> bool {
+        self.directory.is_none() && !self.listed.contains_key(name)
+    }
+
     /// The source's answers, when it is the source that knows of this name.
     pub fn directory_of(&self, name: &str) -> Option<&Directory> {
         self.directory

@@ -102,6 +102,7 @@ impl Lines {
                     UnregisterReason::Removed => "signed off",
                     UnregisterReason::Expired => "did not refresh its registration",
                     UnregisterReason::ConnectionClosed => "closed its connection",
+                    UnregisterReason::NobodysName => "is not in the configuration and was signed off",
                 };
                 Some(normal(format!("{} {why}", aor.user().unwrap_or(aor.as_str()))))
             }

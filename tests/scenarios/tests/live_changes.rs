@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use viaduct_routing::{Config, ForeignDomains, User, Users};
+use viaduct_routing::{Change, Config, Event, ForeignDomains, Output, UnregisterReason, User, Users};
 use viaduct_sim::{BROWSER_OFFER, Dialog, PHONE_ANSWER, PHONE_OFFER, World};
 use viaduct_sip::{HeaderName, Method};
 
@@ -143,4 +143,46 @@ fn a_proxy_that_drains_takes_no_call_to_another_domain() {
     let probe = world.request_to(phone, Method::Options, "sip:elsewhere.example");
     world.send(phone, probe.build().unwrap());
     world.expect(phone, "407");
+}
+
+/// RFC 3261 section 10.3: a registrar keeps bindings of its users, and of nobody else.
+#[test]
+fn devices_of_a_user_who_is_taken_out_are_signed_off() {
+    let mut config = Config::new("example.com");
+    let mut world = World::with(|theirs, _| config = theirs.clone());
+    let (browser, phone) = (world.browser("300"), world.phone("201"));
+    world.register(browser);
+    world.register(phone);
+    let gone = world.contact(phone);
+    world.events();
+    let config = Arc::new(config);
+    let with = |names: &[&str]| {
+        let users = names
+            .iter()
+            .map(|name| User::with_password(name, "example.com", "secret"));
+        Arc::new(users.collect::<Users>())
+    };
+    world.proxy().reconfigure(config.clone(), with(&["300"]));
+    let now = world.now();
+    world.proxy().expire_bindings(now);
+    let mut stored = Vec::new();
+    while let Some(output) = world.proxy().poll_output() {
+        match output {
+            Output::Store { changes, .. } => stored.extend(changes),
+            Output::Event(Event::Unregistered { uri, reason, .. }) => {
+                assert_eq!((&*uri, reason), (&*gone, UnregisterReason::NobodysName));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    let [Change::Delete { uri, .. }] = stored.as_slice() else {
+        panic!("{stored:?}")
+    };
+    assert_eq!(**uri, *gone);
+    // Whoever comes back is not registered until its device says so. Everybody else is.
+    world.proxy().reconfigure(config, with(&["201", "300"]));
+    world.dial(browser, "201", Some(BROWSER_OFFER));
+    world.expect(browser, "480");
+    world.call(phone, "300", Some(PHONE_OFFER));
+    world.expect(browser, "INVITE");
 }

@@ -275,10 +275,17 @@ impl Proxy {
         self.forget_bindings(gone, UnregisterReason::ConnectionClosed);
     }
 
-    /// Removes bindings that have ended. One shard does it for all, every few seconds.
+    /// Removes bindings that have ended, and those whose users a configuration does not have. One shard does it for all,
+    /// every few seconds.
     pub fn expire_bindings(&mut self, now: Instant) {
         let ended = self.location.expire(now);
         self.forget_bindings(ended, UnregisterReason::Expired);
+        // Not at once: until every shard has the configuration, one that has not lets them register.
+        if std::mem::take(&mut self.are_users_other) {
+            let is_known = |aor: &Aor| !aor.user().is_some_and(|name| self.users.is_nobody(name));
+            let strangers = self.location.retain(now, is_known);
+            self.forget_bindings(strangers, UnregisterReason::NobodysName);
+        }
     }
 
     fn forget_bindings(&mut self, gone: Vec<(Aor, Arc<Binding>)>, reason: UnregisterReason) {
