@@ -162,6 +162,8 @@ pub(crate) struct Context {
     pub(crate) best: Option<Best>,
     /// What all branches want to be proven (RFC 3261 section 16.7 step 7).
     pub(crate) challenges: Vec<(HeaderName, Bytes)>,
+    /// Where branches redirect the caller to: values of Contact.
+    pub(crate) redirections: Vec<Bytes>,
     /// A final answer was sent upstream.
     pub(crate) answered: bool,
     /// The caller gave up.
@@ -353,6 +355,9 @@ impl Best {
             _ => 3,
         };
         let inside = match status {
+            // What holds for now claims less for the contacts of other branches than what holds for ever.
+            302 => 0,
+            300 => 1,
             401 | 407 => 0,
             415 | 420 | 484 => 1,
             487 => 2,

@@ -345,6 +345,84 @@ fn a_redirection_is_followed_inside_the_domain_and_never_twice() {
     world.expect(caller, "302");
 }
 
+/// RFC 3261 section 16.7 steps 4 and 6: whoever redirects, the caller hears of all places in one answer.
+#[test]
+fn redirections_of_several_devices_go_up_together() {
+    let mut world = World::new();
+    let (caller, a, b) = (world.phone("202"), world.phone("201"), world.phone("201"));
+    let c = world.phone("201");
+    for phone in [a, b, c] {
+        world.register(phone);
+    }
+    let invite = world.call(caller, "201", Some(PHONE_OFFER));
+    for (phone, contacts) in [
+        (
+            a,
+            "<sip:one@bank.example>;q=0.9, \"Two, or three\" <sip:two@bank.example>",
+        ),
+        (b, "<sip:two@else.example>,<sip:one@bank.example>;q=0.9"),
+    ] {
+        let got = world.expect(phone, "INVITE");
+        let answer = redirect(&world, phone, &got, contacts);
+        world.send(phone, answer);
+        world.expect(phone, "ACK");
+    }
+    let got = world.expect(c, "INVITE");
+    refuse(&mut world, c, &got, 486);
+    let refusal = world.expect(caller, "302");
+    let contacts: Vec<&[u8]> = refusal.values(HeaderName::Contact).collect();
+    let expected = [
+        "<sip:one@bank.example>;q=0.9",
+        "\"Two, or three\" <sip:two@bank.example>",
+        "<sip:two@else.example>",
+    ];
+    assert_eq!(contacts, expected.map(str::as_bytes));
+    world.ack_refusal(caller, &invite, &refusal);
+    world.expect_clean();
+}
+
+/// What the caller may ring is bounded by what a call may ring here: the first device's word passes as it is.
+#[test]
+fn a_device_cannot_swell_the_redirection_of_another() {
+    let mut world = World::with(|config, _| config.limits.branches_max = 4);
+    let (caller, a, b) = (world.phone("202"), world.phone("201"), world.phone("201"));
+    world.register(a);
+    world.register(b);
+    world.call(caller, "201", Some(PHONE_OFFER));
+    let many = |of: &str| {
+        let contacts: Vec<String> = (0..100).map(|n| format!("<sip:{n}@{of}.example>")).collect();
+        contacts.join(", ")
+    };
+    for (phone, contacts) in [(a, "<sip:a@one.example>".to_owned()), (b, many("two"))] {
+        let got = world.expect(phone, "INVITE");
+        let answer = redirect(&world, phone, &got, &contacts);
+        world.send(phone, answer);
+    }
+    let refusal = world.expect(caller, "302");
+    assert_eq!(refusal.values(HeaderName::Contact).count(), 4);
+    assert_eq!(world.proxy().counters().0.branches_over_limit, 97);
+}
+
+/// RFC 3261 section 16.7 step 4: what is followed is taken out, and the rest is the caller's if nobody answers.
+#[test]
+fn what_is_left_of_a_followed_redirection_goes_to_the_caller() {
+    let mut world = World::with(|config, _| config.redirects = Redirects::Follow);
+    let (caller, phone, other) = (world.phone("202"), world.phone("201"), world.phone("203"));
+    world.register(phone);
+    world.register(other);
+    let invite = world.call(caller, "201", Some(PHONE_OFFER));
+    let got = world.expect(phone, "INVITE");
+    let answer = redirect(&world, phone, &got, "<sip:203@example.com>, <sip:x@bank.example>");
+    world.send(phone, answer);
+    world.expect(phone, "ACK");
+    let got = world.expect(other, "INVITE");
+    refuse(&mut world, other, &got, 486);
+    let refusal = world.expect(caller, "302");
+    assert_eq!(refusal.text(HeaderName::Contact), Some("<sip:x@bank.example>"));
+    world.ack_refusal(caller, &invite, &refusal);
+    world.expect_clean();
+}
+
 /// RFC 3261 section 16.7 step 10, RFC 6026: a second phone that answered before its CANCEL came is told by the caller.
 #[test]
 fn a_second_2xx_is_passed_on_too() {

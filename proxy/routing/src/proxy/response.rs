@@ -6,6 +6,7 @@ use bytes::Bytes;
 use viaduct_sip::{Edit, HeaderName, Message, Method, StatusCode};
 use viaduct_txn::{ClientId, ServerId};
 
+use super::redirect::read_again;
 use super::relay::{RelayUse, Rewriting};
 use super::{Alarm, Proxy};
 use crate::body::SdpPart;
@@ -194,7 +195,7 @@ impl Proxy {
     }
 
     /// Removes our Via and hands the answer to the one before us. `index` is the branch of an answer below 300.
-    fn send_upstream(
+    pub(super) fn send_upstream(
         &mut self,
         now: Instant,
         id: ContextId,
@@ -250,12 +251,15 @@ impl Proxy {
             {
                 context.refuse_with(Best::Timeout);
             }
-            Best::Received(response) => {
-                if let Some(401 | 407) = response.status().map(StatusCode::get) {
-                    context.collect_challenges(&response);
+            Best::Received(response) => match response.status().map_or(0, StatusCode::get) {
+                300..=399 => self.keep_redirection(id, response),
+                status => {
+                    if let 401 | 407 = status {
+                        context.collect_challenges(&response);
+                    }
+                    context.refuse_with(Best::Received(response));
                 }
-                context.refuse_with(Best::Received(response));
-            }
+            },
             best => context.refuse_with(best),
         }
         self.branch_done(now, id, index);
@@ -357,6 +361,7 @@ impl Proxy {
     /// a flow failed means nothing to a caller (RFC 5626 section 5.3).
     fn send_received_refusal(&mut self, now: Instant, id: ContextId, response: &Message) {
         let status = match response.status().map(StatusCode::get) {
+            Some(300..=399) => return self.send_redirection(now, id, response),
             Some(401 | 407) => return self.send_challenges(now, id, response),
             Some(430) => StatusCode::TEMPORARILY_UNAVAILABLE,
             Some(503) => StatusCode::SERVER_INTERNAL_ERROR,
@@ -384,10 +389,7 @@ impl Proxy {
                 edit.append(*name, value);
             }
         }
-        let merged = edit
-            .finish()
-            .ok()
-            .and_then(|octets| Message::parse_frame(octets, &viaduct_sip::Limits::default()).ok());
+        let merged = read_again(edit);
         self.send_upstream(now, id, None, merged.as_ref().unwrap_or(response), None);
     }
 

@@ -1,15 +1,13 @@
-//! Groups of targets are tried one after the other (RFC 3261 section 16.6 step 4), and redirections followed.
+//! Groups of targets are tried one after the other (RFC 3261 section 16.6 step 4), and the flows of one device.
 
 use std::time::Instant;
 
-use viaduct_sip::{Aor, Contact, Message, Method, StatusCode};
-use viaduct_trunk::Changes;
+use viaduct_sip::StatusCode;
 
-use super::targets::{Asked, Dialled, Group};
+use super::targets::Group;
 use super::{Alarm, Proxy};
 use crate::Refusal;
-use crate::config::Redirects;
-use crate::context::{Best, ContextId, Target};
+use crate::context::{Best, ContextId};
 
 impl Proxy {
     /// Tries the next group of targets. Without one, nothing happens.
@@ -36,7 +34,7 @@ impl Proxy {
     }
 
     /// Tries targets at the same time, beside what is tried already.
-    fn start_group(&mut self, now: Instant, id: ContextId, group: Group, breadth: Option<u32>) {
+    pub(super) fn start_group(&mut self, now: Instant, id: ContextId, group: Group, breadth: Option<u32>) {
         let Some(context) = self.contexts.get_mut(id) else {
             return;
         };
@@ -72,85 +70,6 @@ impl Proxy {
             context.starting = false;
         }
         self.start_next_group(now, id);
-    }
-
-    /// Follows the contacts of a 3xx as far as they are in our domain and not yet tried (RFC 3261 section 16.5). False
-    /// when there is nothing to follow.
-    pub(super) fn follow_redirect(
-        &mut self,
-        now: Instant,
-        id: ContextId,
-        index: usize,
-        response: &Message,
-    ) -> bool {
-        let found = self.redirected_to(now, id, response);
-        let Some(context) = self.contexts.get_mut(id) else {
-            return false;
-        };
-        let mut fresh = Group::new();
-        for target in found {
-            let tried = context.branches.iter().map(|branch| &branch.target);
-            let mut known = tried.chain(context.waiting.iter().flatten()).chain(&fresh);
-            if !known.any(|other| other.is_same(&target)) {
-                fresh.push(target);
-            }
-        }
-        let begun = context.branches.len() + context.waiting.iter().map(Vec::len).sum::<usize>();
-        fresh.truncate(self.config.limits.branches_max.saturating_sub(begun));
-        // The others hold the rest of the breadth.
-        let breadth = context.branches[index].breadth;
-        let room = breadth.and_then(|breadth| usize::try_from(breadth).ok());
-        fresh.truncate(room.unwrap_or(usize::MAX));
-        if fresh.is_empty() {
-            return false;
-        }
-        context.starting = true;
-        self.branch_done(now, id, index);
-        self.start_group(now, id, fresh, breadth);
-        true
-    }
-
-    /// Whom of ours the contacts of a 3xx lead to. Never to a carrier: who is called does not spend the caller's money.
-    fn redirected_to(&mut self, now: Instant, id: ContextId, response: &Message) -> Group {
-        let mut group = Group::new();
-        let Some(context) = self.contexts.get(id) else {
-            return group;
-        };
-        let may = self.config.redirects == Redirects::Follow
-            && context.request.method() == Some(Method::Invite)
-            && !context.answered
-            && !context.cancelled;
-        let (Some(caller), true) = (context.caller.clone(), may) else {
-            return group;
-        };
-        let at = context.flow.local;
-        let asked = Asked {
-            serially: false,
-            secure: context.is_secure(),
-        };
-        let request = context.request.clone();
-        for contact in response.contacts().filter_map(Result::ok) {
-            let Contact::Addr(addr) = contact else { continue };
-            let Ok(uri) = addr.uri() else { continue };
-            if !uri.host().is_some_and(|host| self.config.is_our_host(&host, at)) {
-                continue;
-            }
-            let Some(name) = Aor::user_of(&uri) else {
-                continue;
-            };
-            let wanted = Dialled {
-                number: &name,
-                dialled: &name,
-                caller: &caller,
-                request: &request,
-                rule: None,
-                shown: &Changes::default(),
-            };
-            let found = self.targets(now, &wanted, asked).unwrap_or_default();
-            let is_ours = |target: &Target| target.carrier.is_none();
-            group.extend(found.into_iter().flatten().filter(is_ours));
-        }
-        group
     }
 }
 
