@@ -17,8 +17,14 @@ export class Kamailio {
     return Kamailio.launch((ports) => edge(ports, proxy));
   }
 
-  static async launch(text) {
+  /** Starts it between two proxies, each with its `domain` and how it is reached. */
+  static between({ address, sides }) {
+    return Kamailio.launch((ports) => between(ports, address, sides), address);
+  }
+
+  static async launch(text, address = ADDRESS) {
     const kamailio = new Kamailio();
+    kamailio.address = address;
     kamailio.folder = mkdtempSync(path.join(tmpdir(), 'kamailio-'));
     kamailio.ports = ports();
     const file = path.join(kamailio.folder, 'kamailio.cfg');
@@ -30,15 +36,15 @@ export class Kamailio {
   }
 
   get ws() {
-    return `ws://${ADDRESS}:${this.ports.http}/`;
+    return `ws://${this.address}:${this.ports.http}/`;
   }
 
   get sip() {
-    return `${ADDRESS}:${this.ports.sip}`;
+    return `${this.address}:${this.ports.sip}`;
   }
 
   get domain() {
-    return ADDRESS;
+    return this.address;
   }
 
   async stop() {
@@ -209,6 +215,53 @@ request_route {
         record_route();
     }
     if ($sp != ${proxy.split(':')[1]}) $du = "sip:${proxy};transport=udp";
+    t_relay();
+}
+
+event_route[core:worker-one-init] {
+    xlog("L_ERR", "the test proxy is ready\\n");
+}
+`;
+}
+
+/** It carries calls from one domain to the other, over another transport on either side: a Record-Route for each (RFC 5658). */
+function between({ sip }, address, sides) {
+  const towards = ({ domain, server, transport }) => `if ($rd == "${domain}") $du = "sip:${server};transport=${transport}";`;
+  return `
+debug=1
+log_stderror=yes
+children=1
+tcp_children=1
+auto_aliases=no
+listen=udp:${address}:${sip}
+listen=tcp:${address}:${sip}
+tcp_connection_lifetime=3600
+
+loadmodule "kex.so"
+loadmodule "tm.so"
+loadmodule "sl.so"
+loadmodule "rr.so"
+loadmodule "pv.so"
+loadmodule "maxfwd.so"
+loadmodule "textops.so"
+loadmodule "siputils.so"
+loadmodule "xlog.so"
+
+modparam("rr", "enable_double_rr", 1)
+
+request_route {
+    if (!mf_process_maxfwd_header("10")) exit;
+    if (is_method("CANCEL")) {
+        if (t_check_trans()) t_relay();
+        exit;
+    }
+    if (has_totag()) {
+        if (loose_route()) t_relay();
+        else if (is_method("ACK") && t_check_trans()) t_relay();
+        exit;
+    }
+    record_route();
+    ${sides.map(towards).join('\n    ')}
     t_relay();
 }
 

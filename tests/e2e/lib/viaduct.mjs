@@ -18,6 +18,9 @@ export const BIN = process.env.VIADUCT_BIN ?? fileURLToPath(new URL('../../../ta
 /** This machine's address inside the tests' network. */
 export const ADDRESS = process.env.VIADUCT_TEST_ADDRESS ?? '127.0.0.1';
 
+/** Further addresses of this machine, for servers that tell each other by them. */
+export const ROW = (process.env.VIADUCT_TEST_ROW ?? '127.0.0.3 127.0.0.4 127.0.0.5').split(' ');
+
 /** Everybody's password. */
 export const PASSWORD = 'apple-pie-4711';
 
@@ -81,12 +84,13 @@ function leftovers(status) {
 
 export class Gateway extends Observed {
   /** Starts a gateway with test users. `change` may rewrite the text of the configuration. */
-  static async start({ change = (text) => text, relay = 'built-in', address = ADDRESS } = {}) {
+  static async start({ change = (text) => text, relay = 'built-in', address = ADDRESS, domain = 'viaduct.test' } = {}) {
     const gateway = new Gateway();
     gateway.folder = mkdtempSync(path.join(tmpdir(), 'viaduct-e2e-'));
     gateway.socket = path.join(gateway.folder, 'state/control.sock');
     gateway.ports = ports();
     gateway.address = address;
+    gateway.domain = domain;
     const host = address.includes(':') ? `[${address}]` : address;
     gateway.host = host;
     const { http, https, sip, sips, media, first, last } = gateway.ports;
@@ -98,7 +102,7 @@ export class Gateway extends Observed {
 `;
     gateway.config = change(
       `version: 1
-site: { domain: viaduct.test, state_dir: state }
+site: { domain: ${domain}, state_dir: state }
 listen:
   - http://${host}:${http}
   - https://${host}:${https}
@@ -144,10 +148,6 @@ log: { level: debug }
   /** The same, over TLS. */
   get sips() {
     return `${this.host}:${this.ports.sips}`;
-  }
-
-  get domain() {
-    return 'viaduct.test';
   }
 
   async stop() {

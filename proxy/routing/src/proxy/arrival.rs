@@ -163,7 +163,7 @@ impl Proxy {
                 continue;
             };
             if self.config.is_our_host(&via.host(), flow.local)
-                && mark.get_or_insert_with(|| loop_mark(request)) == found
+                && mark.get_or_insert_with(|| loop_mark(self.loop_key, request)) == found
             {
                 return Err(Refusal::Loop);
             }
@@ -411,9 +411,11 @@ fn mark_of(branch: &str) -> Option<&str> {
 /// A dash and 64 bits in hexadecimal digits.
 const LOOP_MARK_CHARS: usize = 17;
 
-/// The end of a branch of ours: equal for requests that would be routed alike (RFC 5393 section 4.2.1).
-pub(super) fn loop_mark(request: &Message) -> String {
+/// The end of a branch of ours: equal for requests that would be routed alike (RFC 5393 section 4.2.1). Other proxies have
+/// other keys, so that one beside us, at the same address, is not taken for us.
+pub(super) fn loop_mark(key: u64, request: &Message) -> String {
     let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
     request.request_uri_text().hash(&mut hasher);
     for name in [
         HeaderName::Route,

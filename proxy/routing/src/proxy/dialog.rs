@@ -192,7 +192,7 @@ impl Proxy {
             hides,
             found,
         } = ack;
-        let branch = new_branch(&mut self.rng, request);
+        let branch = new_branch(&mut self.rng, self.loop_key, request);
         let mut edit = Edit::new(request);
         if request.request_uri_text() != Some(uri) {
             edit.set_request_uri(uri);

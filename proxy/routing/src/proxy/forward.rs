@@ -161,6 +161,7 @@ impl Proxy {
             starting: false,
             best: None,
             challenges: Vec::new(),
+            redirections: Vec::new(),
             answered: false,
             cancelled: false,
             server_ended: false,
@@ -175,7 +176,7 @@ impl Proxy {
         let Some(context) = self.contexts.get_mut(id) else {
             return;
         };
-        let via_branch = new_branch(&mut self.rng, &context.request);
+        let via_branch = new_branch(&mut self.rng, self.loop_key, &context.request);
         let index = context.branches.len();
         let way = target.way.clone();
         let carrier = target.carrier.clone().filter(|_| context.is_new_call());
@@ -404,9 +405,9 @@ pub(super) fn route_set(message: &Message, ours: &[String]) -> Vec<String> {
 }
 
 /// A branch of ours: random, with the mark by which a loop is seen.
-pub(super) fn new_branch(rng: &mut impl Rng, request: &Message) -> Bytes {
+pub(super) fn new_branch(rng: &mut impl Rng, loop_key: u64, request: &Message) -> Bytes {
     let mut branch = viaduct_sip::token::random_branch::<9>(|octets| rng.fill_bytes(octets));
-    branch.push_str(&loop_mark(request));
+    branch.push_str(&loop_mark(loop_key, request));
     branch.into()
 }
 
