@@ -52,6 +52,7 @@ pub(crate) fn routing_config(
         expires_max_s: seconds(settings.registrar.max_expires),
         expires_default_s: seconds(settings.registrar.default_expires),
         flow_timer_s: settings.registrar.flow_timer.map(seconds),
+        udp_ping: settings.registrar.udp_ping,
     };
     config.service_route = settings.registrar.service_route;
     config.durable_registrations = settings.registrations.keep == settings::Keep::Disk;

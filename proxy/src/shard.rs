@@ -242,6 +242,7 @@ impl ShardThread {
     /// Works until it is told to stop.
     pub(crate) fn run(mut self) -> io::Result<()> {
         self.proxy.look_after_trunks(Instant::now());
+        self.proxy.look_after_flows(Instant::now());
         let mut events = Events::with_capacity(64);
         let mut ready = vec![true; self.listeners.len()];
         let (mut inbox, mut room) = (Inbox::new(), SendRoom::new());
@@ -349,6 +350,7 @@ impl ShardThread {
         } = settings;
         self.proxy.reconfigure(config.clone(), users.clone());
         self.proxy.look_after_trunks(now);
+        self.proxy.look_after_flows(now);
         self.limits = *limits;
         self.services.reconfigure(services);
     }

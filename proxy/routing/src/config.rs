@@ -44,6 +44,9 @@ pub struct RegistrarTimes {
     /// How often a device is asked to show that its flow lives, over stream transports (RFC 5626 section 4.4). `None`
     /// leaves it to the device. 120.
     pub flow_timer_s: Option<u32>,
+    /// How often a phone that registered over UDP from behind a NAT is sent an empty line, which keeps the way to it open.
+    /// `None` leaves that to phones. 25 s.
+    pub udp_ping: Option<Duration>,
 }
 
 impl Default for RegistrarTimes {
@@ -53,6 +56,7 @@ impl Default for RegistrarTimes {
             expires_max_s: 7_200,
             expires_default_s: 600,
             flow_timer_s: Some(120),
+            udp_ping: Some(Duration::from_secs(25)),
         }
     }
 }

@@ -45,6 +45,8 @@ pub struct Counters {
     pub branches_over_limit: u64,
     /// Requests refused because Max-Breadth, or [`Limits::breadth_max`](crate::Limits::breadth_max), was too small.
     pub breadth_over_limit: u64,
+    /// Empty lines sent to phones behind NATs.
+    pub udp_pings: u64,
     /// Answers dropped because of [`Limits::answers_waiting_max`](crate::Limits::answers_waiting_max).
     pub answers_over_limit: u64,
     /// Requests to the relay.
@@ -90,6 +92,7 @@ impl std::ops::Add for Counters {
             waiting_over_limit: self.waiting_over_limit + other.waiting_over_limit,
             branches_over_limit: self.branches_over_limit + other.branches_over_limit,
             breadth_over_limit: self.breadth_over_limit + other.breadth_over_limit,
+            udp_pings: self.udp_pings + other.udp_pings,
             answers_over_limit: self.answers_over_limit + other.answers_over_limit,
             relay_requests: self.relay_requests + other.relay_requests,
             relay_failures: self.relay_failures + other.relay_failures,

@@ -3,8 +3,8 @@
 //! One table serves every shard. It is divided by address of record, each part behind its own short lock, and no lock is
 //! held while anything else is done.
 
-use std::collections::HashMap;
 use std::collections::hash_map::{Entry, RandomState};
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, Hash};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,9 +14,6 @@ use viaduct_sip::Aor;
 use viaduct_txn::{ConnId, Flow};
 
 use crate::Flags;
-
-/// Parts of the table. More than threads will ever meet in one.
-const PARTS: usize = 64;
 
 /// One registered contact (RFC 3261 section 10.3, with the flow of RFC 5626).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,14 +91,17 @@ impl Default for Location {
     fn default() -> Self {
         Self {
             hasher: RandomState::new(),
-            by_aor: (0..PARTS).map(|_| Mutex::default()).collect(),
-            by_conn: (0..PARTS).map(|_| Mutex::default()).collect(),
+            by_aor: (0..Self::PARTS).map(|_| Mutex::default()).collect(),
+            by_conn: (0..Self::PARTS).map(|_| Mutex::default()).collect(),
             contacts: AtomicUsize::new(0),
         }
     }
 }
 
 impl Location {
+    /// Parts of the table. More than threads will ever meet in one.
+    pub(crate) const PARTS: usize = 64;
+
     /// The live bindings of an address, the most preferred first, the most recent first among equals.
     pub fn lookup(&self, aor: &Aor, now: Instant) -> Bindings {
         let mut live: Bindings = match self.part(&self.by_aor, aor).get(aor) {
@@ -186,6 +186,19 @@ impl Location {
         ended
     }
 
+    /// The flows of live bindings in one of the [`PARTS`](Self::PARTS), none twice.
+    pub(crate) fn flows_in(
+        &self,
+        part: usize,
+        now: Instant,
+        is_wanted: impl Fn(&Binding) -> bool,
+    ) -> HashSet<Flow> {
+        let part = lock(&self.by_aor[part]);
+        let live = part.values().flatten();
+        let live = live.filter(|binding| binding.time_left(now).is_some() && is_wanted(binding));
+        live.map(|binding| binding.flow).collect()
+    }
+
     /// Removes every binding of the addresses that `keep` does not want. Answers what was removed.
     pub fn retain(&self, now: Instant, keep: impl Fn(&Aor) -> bool) -> Vec<(Aor, Arc<Binding>)> {
         let mut removed = Vec::new();
@@ -222,7 +235,7 @@ impl Location {
     }
 
     fn part<'t, K: Hash, V>(&self, parts: &'t [Mutex<V>], key: &K) -> MutexGuard<'t, V> {
-        lock(&parts[self.hasher.hash_one(key) as usize % PARTS])
+        lock(&parts[self.hasher.hash_one(key) as usize % Self::PARTS])
     }
 
     fn count(&self, before: usize, after: usize) {

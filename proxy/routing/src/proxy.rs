@@ -14,6 +14,7 @@ mod hops;
 mod lookup;
 mod own_byes;
 mod parked;
+mod pings;
 mod redirect;
 mod register;
 mod relay;
@@ -130,6 +131,8 @@ pub struct Proxy {
     counters: Counters,
     /// Calls that exist are finished, and others refused.
     is_draining: bool,
+    /// An [`Alarm::Ping`] is set.
+    is_pinging: bool,
     /// There may be bindings of users who were in another configuration, or in that of an earlier run.
     are_users_other: bool,
     refused_for: Reasons,
@@ -156,6 +159,8 @@ enum Alarm {
     NextGroup { context: ContextId, group: u32 },
     /// Was the session refreshed after its `refresh`th refresh?
     Session { call: CallKey, refresh: u32 },
+    /// Empty lines are due to the phones in a part of the location table.
+    Ping { part: usize },
     /// The longest time of a call is over.
     CallMax(CallKey),
     /// Has the side whose connection went away left?
@@ -205,6 +210,7 @@ impl Proxy {
             outputs: VecDeque::new(),
             counters: Counters::default(),
             is_draining: false,
+            is_pinging: false,
             are_users_other: true,
             refused_for: Reasons::default(),
             unread_for: Reasons::default(),
@@ -336,6 +342,7 @@ impl Proxy {
                 } => self.rang_too_long(now, context, branch, ring),
                 Alarm::NextGroup { context, group } => self.group_rang_too_long(now, context, group),
                 Alarm::Session { call, refresh } => self.watch_session(now, call, refresh),
+                Alarm::Ping { part } => self.ping_part(now, part),
                 Alarm::CallMax(call) => self.end_call(now, call, ProxyEnd::TooLong),
                 Alarm::LostFlow { call, party } => self.check_lost_flow(now, call, party),
             }
@@ -381,6 +388,13 @@ impl Proxy {
     /// first; it is told so at the start and after every [`reconfigure`](Self::reconfigure).
     pub fn look_after_trunks(&mut self, now: Instant) {
         self.renew_upkeep(now);
+    }
+
+    /// Keeps the ways to phones behind NATs open from here on, see
+    /// [`RegistrarTimes::udp_ping`](crate::RegistrarTimes::udp_ping). One shard does, the first; it is told so at the start
+    /// and after every [`reconfigure`](Self::reconfigure).
+    pub fn look_after_flows(&mut self, now: Instant) {
+        self.begin_pings(now);
     }
 
     /// Works with another configuration and other users from here on. Calls and transactions go on as they began. Devices

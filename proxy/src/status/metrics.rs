@@ -194,6 +194,11 @@ impl Moment {
                     counters.breadth_over_limit,
                 ),
                 (
+                    "udp_pings",
+                    "Empty lines to phones behind NATs",
+                    counters.udp_pings,
+                ),
+                (
                     "answers_over_limit",
                     "Answers over limits.answers_waiting",
                     counters.answers_over_limit,

@@ -176,26 +176,26 @@ fn a_refusal_of_the_second_proxy_reaches_the_caller() {
 /// RFC 5393 section 4.2: a loop is when a proxy finds its own mark. One beside it, at the same address, marks otherwise.
 #[test]
 fn two_proxies_of_one_machine_are_no_loop() {
-    let trusted = Network {
-        address: [10, 0, 0, 0].into(),
-        prefix: 8,
+    let only = |address: [u8; 4]| Network {
+        address: address.into(),
+        prefix: 32,
     };
     let mut first = World::with(|config, _| {
         config.foreign_domains = ForeignDomains::Allow;
-        config.auth.trust_from = vec![trusted];
+        config.auth.trust_from = vec![only([10, 0, 0, 1])];
     });
+    let caller = first.phone("202");
     let to_second = first.server("second", Transport::Udp, "10.9.0.2:5060");
     let there = ([10, 9, 0, 2], 5060).into();
     first.names.add("second.example", &[(Transport::Udp, there)]);
     let mut second = World::second(|config, _| {
         // What a machine with the address of both would say.
         config.aliases = vec!["example.com".to_owned(), "192.0.2.1".to_owned()];
-        config.auth.trust_from = vec![trusted];
+        config.auth.trust_from = vec![only([10, 9, 0, 1])];
     });
     let to_first = second.server("first", Transport::Udp, "10.9.0.1:5060");
     let phone = second.phone("201");
     second.register(phone);
-    let caller = first.phone("202");
     // Nothing but the way is changed: no password is taken out.
     let message = first.request_to(caller, Method::Message, "sip:201@second.example");
     first.send(caller, message.body("text/plain", "x").build().unwrap());

@@ -620,6 +620,8 @@ impl World {
                     };
                     let end = self.ends.iter_mut().find(|end| end.is_connected && is_at(end));
                     match (end, id) {
+                        // An empty line, which says nothing (RFC 3261 section 7.5).
+                        (Some(_), None) if octets.iter().all(|octet| b"\r\n".contains(octet)) => {}
                         (Some(end), _) => end.inbox.push_back(parse(&octets)),
                         (None, Some(id)) if hop.transport().is_reliable() => {
                             self.proxy.handle_send_failed(self.now, id);

@@ -25,6 +25,9 @@ section! {
         /// How often a phone that registers a flow (RFC 5626) over TCP, TLS or WebSocket is asked to send a keep-alive;
         /// `none` leaves it to the phone.
         flow_timer: Option<Duration> = default(or_word("none", duration(10 * SECOND, DAY)), "2m");
+        /// How often a phone that registered over UDP from behind a NAT is sent an empty line, so that the NAT keeps the way
+        /// to it open: one whose Contact is not where it registered from. `none` leaves that to phones.
+        udp_ping: Option<Duration> = default(or_word("none", duration(5 * SECOND, 10 * MINUTE)), "25s");
         /// Whether phones are told to send their calls by the way that they registered over (Service-Route, RFC 3608).
         /// Phones that do not know better send them to the domain, which usually is the same.
         service_route: bool = default(switch(), "false");
