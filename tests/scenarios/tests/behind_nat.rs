@@ -1,5 +1,7 @@
 //! Phones whose Contact is an address that nobody outside reaches (RFC 3261 section 10.3, RFC 5626 section 3.5, RFC 3581).
 
+#![expect(clippy::panic, reason = "helpers of tests: what is not there fails the test")]
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
