@@ -8,7 +8,9 @@ use std::ops::Range;
 use rand::RngExt;
 use viaduct_sip::{HeaderName, Message, Method};
 
+use crate::support::conversation::set_up;
 use crate::support::gateway::Gateway;
+use crate::support::media::Media;
 use crate::support::phone::{Phone, expect_status};
 
 /// Contacts of one user.
@@ -87,6 +89,15 @@ fn expect_all(gateway: &Gateway, users: &[&str], known: &Known) {
     }
 }
 
+/// The next answer but a 100.
+fn expect_ringing(caller: &mut Phone, sent: &Message) {
+    let answer = caller.answer(sent);
+    if answer.status().is_some_and(|status| status.get() == 100) {
+        return expect_ringing(caller, sent);
+    }
+    expect_status(&answer, 180);
+}
+
 #[test]
 fn no_acknowledged_registration_is_lost_by_a_kill_and_phones_reach_each_other_again() {
     let kills: u32 = match std::env::var("VIADUCT_KILLS") {
@@ -100,9 +111,26 @@ fn no_acknowledged_registration_is_lost_by_a_kill_and_phones_reach_each_other_ag
     callee.register();
     let mut known = Known::new();
     for _ in 0..kills {
+        // One call stands, and another rings.
+        let (standing, _) = set_up(&mut caller, &mut callee);
+        let offer = Media::at(caller.wire.local().ip()).sdp();
+        let ringing = caller.begin(caller.invitation("301", &offer));
+        let invite = callee.request(Method::Invite);
+        callee.respond(&invite, 180);
+        expect_ringing(&mut caller, &ringing);
         make_changes(&mut phones, &mut known);
         gateway = gateway.crash();
         expect_all(&gateway, &users, &known);
+        // What routes a request inside a dialog is in the request (RFC 3261 section 16.12): a call outlives its proxy.
+        let bye = caller.leave(standing);
+        let asked = callee.request(Method::Bye);
+        callee.respond(&asked, 200);
+        expect_status(&caller.final_answer(&bye), 200);
+        let (again, _) = set_up(&mut caller, &mut callee);
+        let bye = caller.leave(again);
+        let asked = callee.request(Method::Bye);
+        callee.respond(&asked, 200);
+        expect_status(&caller.final_answer(&bye), 200);
         let sent = caller.begin(
             caller
                 .draft(Method::Message, "301")

@@ -72,7 +72,8 @@ impl Conversation {
     }
 }
 
-fn set_up(caller: &mut Phone, callee: &mut Phone) -> (Dialog, Duration) {
+/// Sets up a call. Answers the caller's side of it, and how long it took.
+pub(crate) fn set_up(caller: &mut Phone, callee: &mut Phone) -> (Dialog, Duration) {
     let sdp = |phone: &Phone| Media::at(phone.wire.local().ip()).sdp();
     let (offer, accepted) = (sdp(caller), sdp(callee));
     let begun = Instant::now();
