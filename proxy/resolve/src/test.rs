@@ -466,6 +466,47 @@ fn any_answer() -> impl Strategy<Value = Answer> {
     ]
 }
 
+/// However many want to know at the same time, each question goes out once, and everybody is told.
+#[test]
+fn the_same_question_at_the_same_time_is_asked_once() {
+    const QUERIES: u64 = 50;
+    let mut desk = Desk::new();
+    desk.host("host.example.net", "192.0.2.7");
+    for query in 0..QUERIES {
+        let next_hop = hop("sip:bob@host.example.net:5070");
+        desk.resolver.handle_query(desk.now, QueryId(query), next_hop);
+    }
+    let (mut asked, mut told) = (HashSet::new(), HashSet::new());
+    while let Some(output) = desk.resolver.poll_output() {
+        match output {
+            Output::Ask(question) => {
+                let answer = desk.answer(&question);
+                assert!(asked.insert(question.clone()), "{question:?} is asked again");
+                desk.resolver.handle_answer(desk.now, &question, answer);
+            }
+            Output::Resolved { query, found } => {
+                assert_eq!(found.unwrap()[0].remote, "192.0.2.7:5070".parse().unwrap());
+                assert!(told.insert(query));
+            }
+        }
+    }
+    assert_eq!((asked.len(), told.len() as u64), (2, QUERIES));
+}
+
+/// RFC 3263 section 4.1: no DNS, and no resolver.
+#[test]
+fn an_address_is_decided_by_the_configuration_alone() {
+    let config = Config {
+        transports: vec![Transport::Udp],
+        ..Config::default()
+    };
+    let found = config.direct(&hop("sip:bob@192.0.2.7:5070")).unwrap().unwrap();
+    assert_eq!(found[0].remote, "192.0.2.7:5070".parse().unwrap());
+    let unspoken = config.direct(&hop("sip:bob@192.0.2.7;transport=tcp")).unwrap();
+    assert_eq!(unspoken, Err(Failure::NoTransport("192.0.2.7".into())));
+    assert_eq!(config.direct(&hop("sip:bob@example.com")), None);
+}
+
 proptest! {
     /// Whatever DNS says: every query ends, after a bounded number of questions, each asked once, with candidates that
     /// may be used.

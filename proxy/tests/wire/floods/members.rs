@@ -11,7 +11,8 @@ use super::talk_through;
 use crate::support::gateway::{DOMAIN, Gateway, Setup};
 use crate::support::phone::{Phone, expect_status};
 use crate::support::program::PASSWORD;
-use crate::support::strange_address;
+use crate::support::server::Server;
+use crate::support::{free_port, own_address, strange_address};
 
 /// Contacts of a bomber: as many as one user may have.
 const CONTACTS: usize = 10;
@@ -178,28 +179,39 @@ fn a_user_who_forks_calls_to_himself_runs_out_and_others_do_not_notice() {
     }
 }
 
-/// RFC 3263 with a DNS that says nothing: `limits.lookups` is how many may wait for it.
+/// RFC 3263 with a DNS that says nothing: `limits.lookups` is how many may wait for it. Who calls an address waits for none of
+/// them.
 #[test]
 fn names_that_nobody_answers_for_hold_up_only_those_who_call_them() {
     let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
     let gateway = Setup {
         limits: "lookups: 50, requests_per_source: 100000/1s",
         more: format!(
-            "foreign_domains: allow\ndns: {{ servers: [\"{}\"], timeout: 500ms }}\n",
+            "foreign_domains: allow\ndns: {{ servers: [\"{}\"], timeout: 2s }}\n",
             silent.local_addr().unwrap()
         ),
         ..Setup::default()
     }
     .start();
     let mut caller = Phone::tcp(&gateway, "203");
+    let elsewhere = own_address();
+    let mut server = Server::udp(elsewhere, free_port(elsewhere));
+    let address = format!("sip:somebody@{}", server.address);
     talk_through(&gateway, "names that nobody answers for", |turn| {
         let uri = format!("sip:somebody@name{turn}.test");
         caller.begin(caller.draft_to(Method::Message, &uri).body("text/plain", "hello"));
+        if turn % 200 == 199 {
+            let draft = caller.draft_to(Method::Message, &address);
+            let sent = caller.begin(draft.body("text/plain", "hello"));
+            let asked = server.request(Method::Message);
+            server.respond(&asked, 200);
+            expect_status(&caller.final_answer(&sent), 200);
+        }
         turn == 600
     });
     assert!(gateway.figure("viaduct_lookups_over_limit_total") > 0);
     assert!(gateway.figure("viaduct_hops_unresolved_total") > 0);
-    drop(caller);
+    drop((caller, server));
     gateway.finish();
 }
 
