@@ -1,6 +1,8 @@
 //! Which transaction a message belongs to.
 
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+#[cfg(test)]
+use std::hash::{BuildHasherDefault, DefaultHasher};
 
 use bytes::Bytes;
 use viaduct_sip::{Essentials, HeaderName, Message, Method};
@@ -13,9 +15,15 @@ use crate::Hop;
 pub(crate) struct ServerKey([u64; 2]);
 
 impl ServerKey {
-    /// Octets that no table hashes by.
+    /// Bits that no table hashes by.
     pub(crate) fn spread(&self) -> u64 {
         self.0[1]
+    }
+
+    #[cfg(test)]
+    pub(crate) fn test(number: u64) -> Self {
+        let hash = |seed: u64| BuildHasherDefault::<DefaultHasher>::default().hash_one((seed, number));
+        Self([hash(1), hash(2)])
     }
 }
 

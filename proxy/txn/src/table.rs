@@ -84,3 +84,47 @@ impl Table {
 fn part(key: &ServerKey) -> usize {
     key.spread() as usize % PARTS
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn marked(table: &mut Table, numbers: std::ops::Range<u64>) {
+        for number in numbers {
+            table.insert(ServerKey::test(number), Known::Answered(Answered::Marked(number)));
+        }
+    }
+
+    #[test]
+    fn a_request_is_known_until_it_is_removed() {
+        let mut table = Table::default();
+        marked(&mut table, 0..1_000);
+        marked(&mut table, 0..1_000);
+        assert_eq!(table.len(), 1_000, "what is known again is known once");
+        let is_known = |table: &Table, number| table.get(&ServerKey::test(number)).is_some();
+        assert!(is_known(&table, 999) && !is_known(&table, 1_000));
+        for _ in 0..2 {
+            table.remove(&ServerKey::test(999));
+        }
+        assert!(!is_known(&table, 999) && is_known(&table, 998));
+        assert_eq!(table.len(), 999);
+    }
+
+    #[test]
+    fn the_memory_of_a_flood_goes_back() {
+        let room = |table: &Table| table.parts.iter().map(HashMap::capacity).sum::<usize>();
+        let mut table = Table::default();
+        marked(&mut table, 0..100_000);
+        assert!(room(&table) >= 100_000);
+        for number in 0..100_000 {
+            table.remove(&ServerKey::test(number));
+        }
+        assert!(room(&table) < 1_000, "{}", room(&table));
+    }
+
+    /// There are hundreds of thousands of them.
+    #[test]
+    fn what_is_known_of_a_request_is_no_larger_than_two_words_and_its_key() {
+        assert_eq!(size_of::<(ServerKey, Known)>(), 32);
+    }
+}
