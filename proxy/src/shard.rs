@@ -384,8 +384,8 @@ impl ShardThread {
 
     /// Takes the datagrams of one socket that wait, a bounded number. True when more may be waiting.
     fn take_datagrams(&mut self, number: usize, inbox: &mut Inbox) -> bool {
-        let taken = match self.listeners[number].receive(inbox) {
-            Ok(taken) => taken,
+        let may_have_more = match self.listeners[number].receive(inbox) {
+            Ok(may_have_more) => may_have_more,
             // An ICMP error of an earlier datagram, or nothing that waiting would mend. Neither concerns the next.
             Err(error) => {
                 tracing::debug!("receiving SIP over UDP: {error}");
@@ -403,7 +403,7 @@ impl ShardThread {
             };
             self.datagram(now, flow, octets);
         }
-        taken == BATCH
+        may_have_more
     }
 
     fn datagram(&mut self, now: Instant, flow: Flow, octets: &[u8]) {

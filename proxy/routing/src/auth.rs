@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use viaduct_sip::digest::{
-    Algorithm, Challenge, CountVerdict, Credentials, DigestError, Ha1, NonceCounts, NonceSource, NonceVerdict,
+    Algorithm, Challenge, CountVerdict, Credentials, DigestError, FoundCredentials, Ha1, NonceCounts,
+    NonceSource, NonceVerdict,
 };
 use viaduct_sip::{HeaderName, Message, StatusCode, Transport};
 
@@ -99,6 +100,28 @@ pub enum AuthFailure {
     },
 }
 
+/// The credentials for us that a request brings, read once.
+#[derive(Debug)]
+pub struct Presented<'m> {
+    /// An error when none can be read that might have been them.
+    found: Option<Result<FoundCredentials<'m>, DigestError>>,
+}
+
+impl<'m> Presented<'m> {
+    /// Those for `realm`, in the header that answers us in this role.
+    pub fn read(request: &'m Message, asking: Asking, realm: &str) -> Self {
+        Self {
+            found: Credentials::find(request, asking.credentials_header(), realm),
+        }
+    }
+
+    /// The user's name, proven or not.
+    pub fn user(&self) -> Option<&str> {
+        let found = self.found.as_ref()?.as_ref().ok()?;
+        Some(&found.credentials.username)
+    }
+}
+
 /// Checks credentials and makes challenges. Shared by every shard, so that a nonce count is worth something once.
 #[derive(Debug)]
 pub struct Authenticator {
@@ -116,17 +139,17 @@ impl Authenticator {
         }
     }
 
-    /// Says who sent this request. `unix` is the time since 1970.
+    /// Says who sent this request. `presented` was read from it, `unix` is the time since 1970.
     pub fn check(
         &self,
         request: &Message,
-        asking: Asking,
-        realm: &str,
+        presented: Presented<'_>,
         users: &Users,
         config: &AuthConfig,
         unix: Duration,
     ) -> Result<Authenticated, AuthFailure> {
-        let found = Credentials::find(request, asking.credentials_header(), realm)
+        let found = presented
+            .found
             .ok_or(AuthFailure::Missing)?
             .map_err(AuthFailure::Unreadable)?;
         let credentials = found.credentials;
@@ -181,13 +204,8 @@ impl Authenticator {
         Some(Authenticated { user, line })
     }
 
-    /// The user's name in credentials for our realm, proven or not.
-    pub fn claimed_user(request: &Message, asking: Asking, realm: &str) -> Option<String> {
-        let found = Credentials::find(request, asking.credentials_header(), realm)?.ok()?;
-        Some(found.credentials.username.into_owned())
-    }
-
-    /// The same, if they come with a nonce of ours: then their sender has heard an answer of ours.
+    /// The user's name in credentials for our realm, proven or not, if they come with a nonce of ours: then their sender
+    /// has heard an answer of ours.
     pub fn claimed_with_own_nonce(
         &self,
         request: &Message,
@@ -306,14 +324,9 @@ mod tests {
 
         fn check(&self, credentials: &str, unix: Duration) -> Result<Authenticated, AuthFailure> {
             let request = register(credentials);
-            self.auth.check(
-                &request,
-                Asking::AsRegistrar,
-                "example.com",
-                &self.users,
-                &self.config,
-                unix,
-            )
+            let presented = Presented::read(&request, Asking::AsRegistrar, "example.com");
+            self.auth
+                .check(&request, presented, &self.users, &self.config, unix)
         }
     }
 

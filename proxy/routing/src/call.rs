@@ -294,7 +294,7 @@ pub(crate) fn address_without_tag(value: &[u8]) -> String {
     let uri = String::from_utf8_lossy(addr.uri_octets());
     match addr.display_name().as_deref().map(String::from_utf8_lossy) {
         Some(name) if !name.is_empty() => format!("{} <{uri}>", viaduct_sip::quoted::quote(&name)),
-        _ => format!("<{uri}>"),
+        _ => ["<", &uri, ">"].concat(),
     }
 }
 

@@ -70,7 +70,7 @@ mod test;
 mod token;
 mod user;
 
-pub use self::auth::{Asking, AuthFailure, Authenticated, Authenticator};
+pub use self::auth::{Asking, AuthFailure, Authenticated, Authenticator, Presented};
 pub use self::call::{CallState, CallView, EndView};
 pub use self::call_counts::CallCounts;
 pub use self::clock::WallClock;

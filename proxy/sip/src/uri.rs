@@ -80,7 +80,10 @@ impl<'a> Uri<'a> {
 
     /// As [`parse`](Self::parse), for text whose characters were checked before.
     pub(crate) fn parse_checked(text: &'a str) -> Result<Self, UriError> {
-        let (scheme, rest) = split_at(text, b':').ok_or(UriError::SchemeMissing)?;
+        // The colon is near.
+        let colon = text.bytes().position(|byte| byte == b':');
+        let (scheme, rest) = text.split_at(colon.ok_or(UriError::SchemeMissing)?);
+        let rest = &rest[1..];
         let scheme = Scheme::from_text(scheme).ok_or(UriError::SchemeMissing)?;
         let opaque = Self {
             text,
@@ -353,6 +356,6 @@ fn pairs<'a>(text: &'a str, separator: char) -> impl Iterator<Item = UriParam<'a
 
 /// Both sides of the first `separator`, an ASCII character.
 fn split_at(text: &str, separator: u8) -> Option<(&str, &str)> {
-    let at = text.as_bytes().iter().position(|&byte| byte == separator)?;
+    let at = memchr::memchr(separator, text.as_bytes())?;
     Some((&text[..at], &text[at + 1..]))
 }

@@ -1,5 +1,4 @@
 use std::borrow::Cow;
-use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use crate::text::{Cursor, ascii, is_token, is_whole_token};
@@ -122,10 +121,8 @@ impl<'a> Via<'a> {
     /// The value of a fresh Via that asks for `rport`. `sent_by` is a host, with brackets if IPv6, and a port where it
     /// is not the transport's default.
     pub fn value(transport: Transport, sent_by: &str, branch: &str) -> String {
-        let mut value = String::with_capacity(24 + sent_by.len() + branch.len());
-        // Writing to a string cannot fail.
-        let _ = write!(value, "SIP/2.0/{transport} {sent_by};branch={branch};rport");
-        value
+        let protocol = transport.via_token();
+        ["SIP/2.0/", protocol, " ", sent_by, ";branch=", branch, ";rport"].concat()
     }
 }
 

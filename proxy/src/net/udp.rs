@@ -37,12 +37,18 @@ const FORMER_ERRORS_MAX: usize = 3;
 /// Datagrams taken or sent in one system call.
 pub(crate) const BATCH: usize = 32;
 
+/// Datagrams asked for while few come: one, and room to see that it was the only one. To prepare for more takes longer than
+/// the rest of the call.
+const FEW: usize = 2;
+
 /// Room for the datagrams that one system call takes. One thread's own: it holds addresses for the kernel.
 #[derive(Debug)]
 pub(crate) struct Inbox {
     headers: MultiHeaders<SockaddrStorage>,
     buffer: Vec<u8>,
     taken: Vec<Option<(usize, Origin)>>,
+    /// More than one came last time, so that as many as possible are asked for.
+    come_together: bool,
 }
 
 /// What one system call needs to send many datagrams. One thread's own.
@@ -122,22 +128,32 @@ impl UdpListener {
                 && self.bound.is_ipv4() == local.is_ipv4())
     }
 
-    /// Takes the datagrams that wait, as many as there is room for, in one system call. Answers how many; less than
-    /// [`BATCH`] when no more were there.
-    pub(crate) fn receive(&self, inbox: &mut Inbox) -> io::Result<usize> {
+    /// Takes datagrams that wait, [`BATCH`] at most, in one system call: after one that has found less than two, [`FEW`].
+    /// True when more may be waiting.
+    pub(crate) fn receive(&self, inbox: &mut Inbox) -> io::Result<bool> {
+        if inbox.come_together {
+            self.receive_up_to::<BATCH>(inbox)
+        } else {
+            self.receive_up_to::<FEW>(inbox)
+        }
+    }
+
+    fn receive_up_to<const COUNT: usize>(&self, inbox: &mut Inbox) -> io::Result<bool> {
         let Inbox {
             headers,
             buffer,
             taken,
+            come_together,
         } = inbox;
         taken.clear();
+        *come_together = false;
         let mut slices = buffer.chunks_exact_mut(DATAGRAM_MAX);
-        let mut slices: [[IoSliceMut<'_>; 1]; BATCH] =
+        let mut slices: [[IoSliceMut<'_>; 1]; COUNT] =
             std::array::from_fn(|_| [IoSliceMut::new(slices.next().unwrap_or_default())]);
         let fd = self.socket.as_raw_fd();
         let received = match recvmmsg(fd, headers, slices.iter_mut(), MsgFlags::empty(), None) {
             Ok(received) => received,
-            Err(Errno::EWOULDBLOCK) => return Ok(0),
+            Err(Errno::EWOULDBLOCK) => return Ok(false),
             Err(error) => return Err(error.into()),
         };
         for message in received {
@@ -152,7 +168,8 @@ impl UdpListener {
             });
             taken.push(origin.map(|origin| (message.bytes, origin)));
         }
-        Ok(taken.len())
+        *come_together = taken.len() >= FEW;
+        Ok(taken.len() == COUNT)
     }
 
     /// Takes what the network has said about datagrams that it could not deliver (ICMP): the beginning of each. The peer
@@ -276,6 +293,7 @@ impl Inbox {
             headers: MultiHeaders::preallocate(BATCH, Some(nix::cmsg_space!(nix::libc::in6_pktinfo))),
             buffer: vec![0; BATCH * DATAGRAM_MAX],
             taken: Vec::with_capacity(BATCH),
+            come_together: false,
         }
     }
 
@@ -371,8 +389,8 @@ mod tests {
     fn receive(listener: &UdpListener) -> (Vec<u8>, Origin) {
         let mut inbox = Inbox::new();
         for _ in 0..1_000_000 {
-            if listener.receive(&mut inbox).unwrap() > 0 {
-                let (origin, octets) = inbox.datagrams().next().unwrap();
+            listener.receive(&mut inbox).unwrap();
+            if let Some((origin, octets)) = inbox.datagrams().next() {
                 return (octets.to_vec(), origin);
             }
             std::thread::yield_now();
@@ -437,6 +455,30 @@ mod tests {
                 assert_eq!(got, expected);
             }
         }
+    }
+
+    #[test]
+    fn a_few_are_asked_for_until_many_come() {
+        let listener = UdpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let peer = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        // Loopback has delivered a datagram when it has taken it.
+        let send = |count| {
+            for _ in 0..count {
+                peer.send_to(b"x", listener.bound()).unwrap();
+            }
+        };
+        let mut inbox = Inbox::new();
+        let mut receive = |more| {
+            assert_eq!(listener.receive(&mut inbox).unwrap(), more);
+            inbox.datagrams().count()
+        };
+        send(1);
+        assert_eq!(receive(false), 1);
+        send(FEW + BATCH + 1);
+        assert_eq!(receive(true), FEW);
+        assert_eq!(receive(true), BATCH);
+        assert_eq!(receive(false), 1);
+        assert_eq!(receive(false), 0);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use viaduct_sip::HeaderName;
+use viaduct_sip::token::token;
 use viaduct_sip::{
     Aor, Essentials, Host, Item, Message, Method, ResponseBuilder, Scheme, StatusCode, Uri, Via,
 };
@@ -15,7 +16,7 @@ use viaduct_txn::{Flow, Received, ServerId};
 use super::Proxy;
 use super::admitted::Admitted;
 use super::targets::Group;
-use crate::auth::{Asking, AuthFailure, Authenticated, Authenticator};
+use crate::auth::{Asking, AuthFailure, Authenticated, Authenticator, Presented};
 use crate::call_counts::{NoSeat, Seat};
 use crate::calling::Calling;
 use crate::context::CommonEdits;
@@ -270,11 +271,9 @@ impl Proxy {
         }
         // Whoever is trusted is never made to wait.
         let is_guarded = !self.config.auth.trusts(ip);
-        let claimed = Authenticator::claimed_user(request, asking, realm).filter(|_| is_guarded);
-        if let Some(pause) = claimed
-            .as_deref()
-            .and_then(|user| self.guard.pause(now, ip, user))
-        {
+        let presented = Presented::read(request, asking, realm);
+        let claimed = presented.user().filter(|_| is_guarded);
+        if let Some(pause) = claimed.and_then(|user| self.guard.pause(now, ip, user)) {
             self.counters.passwords_paused += 1;
             return Err(Refusal::Paused {
                 seconds: whole_seconds(pause),
@@ -283,7 +282,7 @@ impl Proxy {
         let unix = self.shard.clock.unix(now);
         let checked = self
             .auth
-            .check(request, asking, realm, &self.users, &self.config.auth, unix);
+            .check(request, presented, &self.users, &self.config.auth, unix);
         match checked {
             Ok(who) => {
                 self.guard.succeeded(ip, &who.user().name);
@@ -408,8 +407,8 @@ fn mark_of(branch: &str) -> Option<&str> {
     mark.starts_with('-').then_some(mark)
 }
 
-/// A dash and 64 bits in hexadecimal digits.
-const LOOP_MARK_CHARS: usize = 17;
+/// A dash and 64 bits as a token.
+const LOOP_MARK_CHARS: usize = 14;
 
 /// The end of a branch of ours: equal for requests that would be routed alike (RFC 5393 section 4.2.1). Other proxies have
 /// other keys, so that one beside us, at the same address, is not taken for us.
@@ -432,5 +431,5 @@ pub(super) fn loop_mark(key: u64, request: &Message) -> String {
     ] {
         request.header(name).hash(&mut hasher);
     }
-    format!("-{:016x}", hasher.finish())
+    ["-", &token(&hasher.finish().to_be_bytes())].concat()
 }

@@ -344,7 +344,7 @@ impl Proxy {
     /// a dialog that a `sips` URI begins it is one, too (RFC 5630 section 3.1.3).
     pub(super) fn record_route(&self, call_id: &[u8], (hop, hides): (&Hop, bool), scheme: &str) -> String {
         let token = self.tokens.issue(call_id, hop, hides);
-        format!("<{};lr>", self.own_uri(scheme, &token, hop))
+        ["<", &self.own_uri(scheme, &token, hop), ";lr>"].concat()
     }
 
     /// Host and port of ours as the peer at the end of this hop may write them.

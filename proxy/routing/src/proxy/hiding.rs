@@ -175,7 +175,7 @@ impl Proxy {
     pub(super) fn own_uri(&self, scheme: &str, user: &str, hop: &Hop) -> String {
         let sent_by = self.sent_by(hop);
         match hop.transport() {
-            Transport::Udp | Transport::Local => format!("{scheme}:{user}@{sent_by}"),
+            Transport::Udp | Transport::Local => [scheme, ":", user, "@", &sent_by].concat(),
             other => format!("{scheme}:{user}@{sent_by};transport={}", other.uri_param()),
         }
     }
