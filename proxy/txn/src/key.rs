@@ -3,6 +3,7 @@
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 #[cfg(test)]
 use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::net::IpAddr;
 
 use bytes::Bytes;
 use viaduct_sip::{Essentials, HeaderName, Message, Method};
@@ -52,16 +53,20 @@ impl Keys {
         self.key(cancel, essentials, INVITE)
     }
 
-    /// What two requests of one key have in common when one is the repeat of the other: the way back and whose they are.
-    pub(crate) fn mark(&self, request: &Message, reply: &Hop) -> u64 {
-        let fields = [
-            HeaderName::From,
-            HeaderName::To,
-            HeaderName::CallId,
-            HeaderName::CSeq,
-        ];
+    /// What makes the repeat of a request sure beside its key, which whoever sees a request on its way can give to others:
+    /// who hears the answer, and about whom.
+    pub(crate) fn mark(&mut self, request: &Message, reply: &Hop) -> u64 {
+        let remote = reply.remote();
+        self.fields.clear();
+        match remote.ip() {
+            IpAddr::V4(ip) => self.fields.extend_from_slice(&ip.octets()),
+            IpAddr::V6(ip) => self.fields.extend_from_slice(&ip.octets()),
+        }
+        self.fields.extend_from_slice(&remote.port().to_be_bytes());
+        let to = request.header(HeaderName::To);
+        self.fields.extend_from_slice(to.unwrap_or_default());
         let [hasher, _] = &self.hashers;
-        hasher.hash_one((reply, fields.map(|name| request.header(name))))
+        hasher.hash_one(&*self.fields)
     }
 
     fn key(&mut self, request: &Message, essentials: &Essentials<'_>, kind: &[u8]) -> ServerKey {

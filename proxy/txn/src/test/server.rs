@@ -205,13 +205,8 @@ fn another_request_with_the_branch_of_a_marked_one_is_not_answered() {
         .respond_and_mark(bench.now(), server, StatusCode::OK, answer);
     bench.did();
     let text = String::from_utf8(register.octets().to_vec()).unwrap();
-    for (field, other) in [
-        ("To: <sip:bob@", "To: <sip:carol@"),
-        ("Call-ID: c1", "Call-ID: c2"),
-    ] {
-        let other = message(&text.replace(field, other));
-        assert_eq!(bench.receive(Transport::Udp, &other), Received::Absorbed);
-    }
+    let other = message(&text.replace("To: <sip:bob@", "To: <sip:carol@"));
+    assert_eq!(bench.receive(Transport::Udp, &other), Received::Absorbed);
     let elsewhere = Flow {
         remote: "192.0.2.200:5060".parse().unwrap(),
         ..flow(Transport::Udp)
