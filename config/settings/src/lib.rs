@@ -77,7 +77,7 @@ pub use self::gateway::site::{PublicIp, SiteSettings};
 pub use self::gateway::tls::{Certificate, CertificateKeys, ClientCertificates, TlsSettings, TlsVersion};
 pub use self::gateway::trunks::{
     Account, LoginKeys, MediaEncryption, NumberFormat, ProxyUri, RegisterKeys, Trunk, TrunkKeys,
-    TrunkTransport,
+    TrunkRedirects, TrunkTransport,
 };
 pub use self::gateway::user_source::{LookupPlace, UserLookup, UserSource};
 pub use self::gateway::users::{Algorithm, Credentials, Ha1, Profile, Transport, User};

@@ -11,6 +11,8 @@ use crate::call::address_without_tag;
 #[derive(Debug)]
 pub(crate) struct Carrier {
     pub(crate) line: Line,
+    /// The user who calls.
+    pub(crate) user: Option<Arc<str>>,
     /// When the next trunk is tried.
     pub(crate) policy: FailPolicy,
     /// No limit holds it up.
@@ -39,6 +41,7 @@ impl Carrier {
         Self {
             headers: line.trunk().withheld().collect(),
             line,
+            user: None,
             policy: FailPolicy::default(),
             emergency: false,
             from: None,

@@ -44,6 +44,8 @@ pub(crate) struct Target {
     pub(crate) carrier: Option<Arc<Carrier>>,
     /// It is a trunk that may see nothing of the inside.
     pub(crate) hides: bool,
+    /// How many redirections led to it.
+    pub(crate) redirects: u32,
 }
 
 /// How a target is reached.
@@ -77,6 +79,7 @@ impl Target {
             other_flows: Vec::new(),
             carrier: None,
             hides: false,
+            redirects: 0,
         }
     }
 

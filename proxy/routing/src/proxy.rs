@@ -4,6 +4,7 @@ mod admitted;
 mod answer;
 mod arrival;
 mod cancel;
+mod carrier_redirect;
 mod carriers;
 mod decide;
 mod dialog;

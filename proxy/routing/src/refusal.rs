@@ -2,7 +2,7 @@
 
 use viaduct_resolve::Failure;
 use viaduct_sip::StatusCode;
-use viaduct_trunk::Rejection;
+use viaduct_trunk::{Rejection, Unusable};
 
 use crate::auth::{Asking, AuthFailure};
 use crate::media::NoCommonCodec;
@@ -123,10 +123,14 @@ pub enum Refusal {
     Draining,
     /// A trunk takes no call right now.
     #[error("No trunk: {0}")]
-    NoTrunk(#[from] viaduct_trunk::Unusable),
+    NoTrunk(#[from] Unusable),
     /// A trunk wants to be shown a password that we do not have, or does not take ours. Nothing for the caller to answer.
     #[error("The trunk does not let us in")]
     TrunkRefusedUs,
+    /// A trunk redirected the call to where it does not go: nobody else spends the caller's money, and the caller cannot
+    /// reach what a carrier names.
+    #[error("The trunk redirected the call")]
+    TrunkRedirected,
     /// The relay does not answer, or cannot take the call.
     #[error("Media relay unavailable")]
     RelayUnavailable,
@@ -165,7 +169,7 @@ impl Refusal {
             Self::BadEvent => StatusCode::BAD_EVENT,
             Self::NoCommonCodec(_) | Self::BadSdp => StatusCode::NOT_ACCEPTABLE_HERE,
             Self::Register(refusal) => refusal.status(),
-            Self::UserBusy => StatusCode::BUSY_HERE,
+            Self::UserBusy | Self::NoTrunk(Unusable::FullForUser) => StatusCode::BUSY_HERE,
             Self::Overload(_)
             | Self::Draining
             | Self::NoTrunk(_)
@@ -177,7 +181,9 @@ impl Refusal {
             // What is no code of an answer does not pass its reader.
             Self::Decided(rejection) => StatusCode::new(rejection.status).unwrap_or(StatusCode::FORBIDDEN),
             // A 503 would make the caller avoid this proxy, not the one behind it (RFC 3261 section 16.7, step 6).
-            Self::StoreFailed | Self::Unreachable | Self::TrunkRefusedUs => StatusCode::SERVER_INTERNAL_ERROR,
+            Self::StoreFailed | Self::Unreachable | Self::TrunkRefusedUs | Self::TrunkRedirected => {
+                StatusCode::SERVER_INTERNAL_ERROR
+            }
             Self::Unresolved(failure) => match failure {
                 Failure::NoAddress(_) | Failure::NoTransport(_) => StatusCode::NOT_FOUND,
                 Failure::Unanswered(_) => StatusCode::SERVER_INTERNAL_ERROR,
@@ -245,6 +251,7 @@ impl Refusal {
             Self::Draining => "draining",
             Self::NoTrunk(_) => "no_trunk",
             Self::TrunkRefusedUs => "trunk_refused_us",
+            Self::TrunkRedirected => "trunk_redirected",
         }
     }
 

@@ -1,5 +1,6 @@
 //! `viaduct route`: where a number goes, and why.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
@@ -64,6 +65,7 @@ fn offline(args: &RouteArgs, file: &Path) -> anyhow::Result<Outcome> {
         decision: serde_json::to_value(&explanation)?,
         asks_hook: settings.hook.is_some(),
         trunks: Vec::new(),
+        passed_over: BTreeMap::new(),
     };
     if args.ask.json {
         say(&serde_json::to_string_pretty(&view)?);

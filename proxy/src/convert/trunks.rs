@@ -106,7 +106,12 @@ fn trunk(trunk: &settings::Trunk) -> Trunk {
         hides_software: keys.hide_software,
         codecs: (!keys.codecs.is_empty()).then(|| keys.codecs.clone()),
         sdes: keys.media_encryption == settings::MediaEncryption::Sdes,
+        redirects_max: match keys.redirects {
+            settings::TrunkRedirects::Refuse => 0,
+            settings::TrunkRedirects::Follow => keys.max_redirects,
+        },
         calls_max: keys.max_calls,
+        calls_per_user_max: keys.max_calls_per_user,
         calls_per_second_max: keys.max_calls_per_second,
         priority: narrow(keys.priority),
         weight: narrow(keys.weight),

@@ -1,6 +1,8 @@
 //! Where a number goes, for `viaduct route`.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use viaduct_trunk::{Caller, TrunkView};
@@ -19,6 +21,9 @@ pub(crate) struct RouteView {
     pub(crate) asks_hook: bool,
     /// The trunks that it may go to, as they are.
     pub(crate) trunks: Vec<TrunkView>,
+    /// Those of them that the call would pass over at this moment, and why.
+    #[serde(default)]
+    pub(crate) passed_over: BTreeMap<String, String>,
 }
 
 /// `trunk:acme` is a trunk, everything else a user.
@@ -38,7 +43,20 @@ impl Parts {
             let trunk = viaduct_routing::Destination::Trunk(name.to_owned());
             explanation.send_to.contains(&trunk)
         };
+        let passed_over = match caller(from) {
+            Caller::User(user) if !explanation.emergency => config
+                .trunks
+                .iter()
+                .filter(|line| is_target(&line.trunk().name))
+                .filter_map(|line| {
+                    let why = line.refuses(Instant::now(), user)?;
+                    Some((line.trunk().name.clone(), why.to_string()))
+                })
+                .collect(),
+            Caller::User(_) | Caller::Trunk(_) => BTreeMap::new(),
+        };
         Ok(RouteView {
+            passed_over,
             explanation: explanation.to_string(),
             decision: serde_json::to_value(&explanation)?,
             asks_hook: config.hook.is_some(),
@@ -62,6 +80,9 @@ impl fmt::Display for RouteView {
             match trunk.calls_max {
                 Some(most) => write!(f, ", {} of {most} calls", trunk.calls)?,
                 None => write!(f, ", {} calls", trunk.calls)?,
+            }
+            if let Some(why) = self.passed_over.get(&trunk.name) {
+                write!(f, "; passed over: {why}")?;
             }
         }
         Ok(())

@@ -1,10 +1,10 @@
 //! One carrier, as it is configured.
 
 use std::borrow::Cow;
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
-use viaduct_sip::{HeaderName, Transport};
+use viaduct_sip::{HeaderName, Host, Transport};
 
 use crate::{Account, HeaderEdit, Network, NumberFormat, NumberPlan, Pattern, is_e164};
 
@@ -43,8 +43,13 @@ pub struct Trunk {
     pub hides_software: bool,
     /// Media is encrypted with keys from the SDP (RFC 4568).
     pub sdes: bool,
+    /// How many redirections of one call are followed, one after the other, as far as they stay with the trunks of its
+    /// rule. 0 follows none: a redirection is a failure of the trunk.
+    pub redirects_max: u32,
     /// Calls at a time, both directions. `None` is any number.
     pub calls_max: Option<u32>,
+    /// Calls at a time that one user may have out through the trunk. `None` is any number.
+    pub calls_per_user_max: Option<u32>,
     /// Calls that may be begun in one second. `None` is any number.
     pub calls_per_second_max: Option<u32>,
     /// Among the trunks of a list those with the lowest go first. 0.
@@ -79,7 +84,9 @@ impl Trunk {
             hides_topology: false,
             hides_software: false,
             sdes: false,
+            redirects_max: 0,
             calls_max: None,
+            calls_per_user_max: None,
             calls_per_second_max: None,
             priority: 0,
             weight: 0,
@@ -124,6 +131,21 @@ impl Trunk {
             &[]
         };
         names.iter().copied().map(HeaderEdit::Remove)
+    }
+
+    /// True when this host is the trunk's: the name or address of its proxy, its domain, or an address that it calls from.
+    pub fn is_at(&self, host: &Host<'_>) -> bool {
+        match host.ip() {
+            Some(ip) => {
+                let is_own = |own: &str| own.parse::<IpAddr>().is_ok_and(|own| own == ip);
+                is_own(&self.host)
+                    || is_own(&self.domain)
+                    || self.trust_from.iter().any(|network| network.contains(ip))
+            }
+            None => [&self.host, &self.domain]
+                .iter()
+                .any(|own| host.as_str().eq_ignore_ascii_case(own)),
+        }
     }
 
     /// The URI of the trunk itself: whom OPTIONS and REGISTER are for.
@@ -183,6 +205,19 @@ mod tests {
             "112",
             "help is called by its own number"
         );
+    }
+
+    #[test]
+    fn a_trunk_is_at_its_own_hosts_only() {
+        let mut trunk = Trunk::new("acme", "sbc.carrier.example");
+        trunk.domain = "carrier.example".to_owned();
+        trunk.trust_from.push(Network {
+            address: "198.51.100.0".parse().unwrap(),
+            prefix: 24,
+        });
+        let is_at = |host: &str| trunk.is_at(&Host::parse(host).unwrap());
+        assert!(is_at("SBC.carrier.example") && is_at("carrier.example") && is_at("198.51.100.9"));
+        assert!(!is_at("evil.example") && !is_at("203.0.113.1") && !is_at("x.carrier.example"));
     }
 
     #[test]

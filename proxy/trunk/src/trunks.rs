@@ -150,14 +150,30 @@ impl Line {
     /// Takes a channel for one call, which is free again when the channel is dropped. An emergency gets one whatever
     /// the limits say and however the trunk is.
     pub fn take(&self, now: Instant, emergency: bool) -> Result<Channel, Unusable> {
-        self.with(|state| state.take(now, &self.trunk, emergency))?;
-        Ok(Channel::new(self.clone()))
+        self.take_for(now, None, emergency)
+    }
+
+    /// The same for a user, whose calls are counted if the trunk takes only so many of one.
+    pub fn take_for(
+        &self,
+        now: Instant,
+        user: Option<&Arc<str>>,
+        emergency: bool,
+    ) -> Result<Channel, Unusable> {
+        let user = user.filter(|_| self.trunk.calls_per_user_max.is_some());
+        self.with(|state| state.take(now, &self.trunk, (user, emergency)))?;
+        Ok(Channel::new(self.clone(), user.cloned()))
+    }
+
+    /// Why a call of this user, which is no emergency, would get no channel at this moment.
+    pub fn refuses(&self, now: Instant, user: &str) -> Option<Unusable> {
+        self.with(|state| state.check(now, &self.trunk, Some(user))).err()
     }
 
     /// Takes a channel for a call that comes in: how the trunk is for calls that go out does not matter.
     pub fn take_in(&self, now: Instant) -> Result<Channel, Unusable> {
         self.with(|state| state.take_in(now, &self.trunk))?;
-        Ok(Channel::new(self.clone()))
+        Ok(Channel::new(self.clone(), None))
     }
 
     /// The trunk said 503, and perhaps how long it wants to be left alone.
@@ -207,8 +223,8 @@ impl Line {
         self.with(|state| state.view(now, &self.trunk))
     }
 
-    fn release(&self) {
-        self.with(|state| state.calls = state.calls.saturating_sub(1));
+    fn release(&self, user: Option<&Arc<str>>) {
+        self.with(|state| state.release(user));
     }
 
     fn with<T>(&self, run: impl FnOnce(&mut State) -> T) -> T {

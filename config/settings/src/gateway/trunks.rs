@@ -84,8 +84,15 @@ section! {
         media_encryption: MediaEncryption = default(choice::<MediaEncryption>(), "none");
         /// Calls at a time, in both directions; counted as `over_limit` beyond. Emergency calls are not held up.
         max_calls: Option<u32> = default(or_word("none", count(1..=100_000)), "none");
+        /// Calls at a time that one user may have out through the trunk; counted as `over_user_limit` beyond, and refused
+        /// with 486 if there is no other trunk. Emergency calls are not held up.
+        max_calls_per_user: Option<u32> = default(or_word("none", count(1..=10_000)), "none");
         /// Calls that may begin in one second; counted as `over_limit` beyond.
         max_calls_per_second: Option<u32> = default(or_word("none", count(1..=10_000)), "none");
+        /// What becomes of a redirection (3xx) of the trunk. The caller never gets it.
+        redirects: TrunkRedirects = default(choice::<TrunkRedirects>(), "refuse");
+        /// Redirections of one call that are followed, one after the other; counted as `redirects_refused` beyond.
+        max_redirects: u32 = default(count(1..=10), "3");
         /// Among the trunks of a route those with the lowest are tried first.
         priority: u32 = default(count(0..=65_535), "0");
         /// Share of the calls among trunks of one priority; 0 takes them in the order of the route.
@@ -154,6 +161,16 @@ choices! {
         National = "national",
         /// As it was dialled.
         AsDialled = "as_dialled",
+    }
+}
+
+choices! {
+    /// What becomes of a redirection of a trunk.
+    pub enum TrunkRedirects {
+        /// The trunk has failed: the next one of the route is tried.
+        Refuse = "refuse",
+        /// It is followed to the host, domain or networks of the trunks of the route, and refused if it leads elsewhere.
+        Follow = "follow",
     }
 }
 

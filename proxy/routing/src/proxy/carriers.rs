@@ -105,6 +105,7 @@ impl Proxy {
         Some(Target {
             patience: Some(policy.first_answer),
             carrier: Some(Arc::new(Carrier {
+                user: Some(user.name.as_str().into()),
                 policy,
                 emergency,
                 headers: {

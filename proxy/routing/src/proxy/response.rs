@@ -185,6 +185,12 @@ impl Proxy {
                 false => self.branch_failed(now, id, index, Best::Local(Refusal::TrunkRefusedUs)),
             };
         }
+        if status.class() == 3
+            && self.is_for_trunk(id, index)
+            && self.trunk_redirected(now, id, index, response)
+        {
+            return;
+        }
         if status.class() == 3 && self.follow_redirect(now, id, index, response) {
             return;
         }

@@ -15,7 +15,7 @@ pub(super) struct Trunks(pub(super) Vec<TrunkView>);
 
 type Count = (&'static str, &'static str, fn(&TrunkCounters) -> u64);
 
-const COUNTERS: [Count; 11] = [
+const COUNTERS: [Count; 14] = [
     ("trunk_calls_in", "Calls that came in", |c| c.calls_in),
     ("trunk_calls_out", "Calls that were tried to go out", |c| {
         c.calls_out
@@ -31,6 +31,21 @@ const COUNTERS: [Count; 11] = [
     ("trunk_over_limit", "Calls held up by a limit of the trunk", |c| {
         c.over_limit
     }),
+    (
+        "trunk_over_user_limit",
+        "Calls held up because their user had as many over the trunk as one may",
+        |c| c.over_user_limit,
+    ),
+    (
+        "trunk_redirected",
+        "Redirections of the trunk that were followed",
+        |c| c.redirected,
+    ),
+    (
+        "trunk_redirects_refused",
+        "Redirections of the trunk that were not followed",
+        |c| c.redirects_refused,
+    ),
     (
         "trunk_avoided",
         "Calls that passed over the trunk because it was down or resting",

@@ -1,16 +1,20 @@
 //! The right to one call over a trunk.
 
+use std::sync::Arc;
+
 use super::Line;
 
 /// One call's place on a trunk, free again when this is dropped: nothing can leak one.
 #[derive(Debug)]
 pub struct Channel {
     line: Line,
+    /// Whose call is counted.
+    user: Option<Arc<str>>,
 }
 
 impl Channel {
-    pub(super) fn new(line: Line) -> Self {
-        Self { line }
+    pub(super) fn new(line: Line, user: Option<Arc<str>>) -> Self {
+        Self { line, user }
     }
 
     /// The trunk that it is on.
@@ -21,7 +25,7 @@ impl Channel {
 
 impl Drop for Channel {
     fn drop(&mut self) {
-        self.line.release();
+        self.line.release(self.user.as_ref());
     }
 }
 
@@ -37,6 +41,10 @@ pub enum Unusable {
     /// It carries as many calls as it may: [`Trunk::calls_max`](crate::Trunk::calls_max).
     #[error("it carries as many calls as it may")]
     Full,
+    /// It carries as many calls of this user as it may:
+    /// [`Trunk::calls_per_user_max`](crate::Trunk::calls_per_user_max).
+    #[error("it carries as many calls of this user as it may")]
+    FullForUser,
     /// Too many calls began in this second:
     /// [`Trunk::calls_per_second_max`](crate::Trunk::calls_per_second_max).
     #[error("too many calls began in this second")]

@@ -1,6 +1,8 @@
 //! What is known of one trunk at one moment.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +14,8 @@ use crate::Trunk;
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) calls: u32,
+    /// Calls out of each user, where that is limited. Nobody is in it without one.
+    of_users: HashMap<Arc<str>, u32>,
     /// When the running second began, and how many calls have begun in it.
     second: Option<(Instant, u32)>,
     /// `None` while nobody has asked.
@@ -36,6 +40,12 @@ pub struct TrunkCounters {
     pub failed: u64,
     /// Calls that did not try the trunk because of one of its limits.
     pub over_limit: u64,
+    /// Calls that did not try the trunk because their user had as many over it as one may.
+    pub over_user_limit: u64,
+    /// Redirections that were followed.
+    pub redirected: u64,
+    /// Redirections that were not.
+    pub redirects_refused: u64,
     /// Calls that did not try the trunk because it was down or resting.
     pub avoided: u64,
     /// Requests that the trunk wanted credentials for.
@@ -98,16 +108,38 @@ impl TrunkState {
 }
 
 impl State {
-    pub(super) fn take(&mut self, now: Instant, trunk: &Trunk, emergency: bool) -> Result<(), Unusable> {
+    /// `user` is the one whose calls are counted, if they are.
+    pub(super) fn take(
+        &mut self,
+        now: Instant,
+        trunk: &Trunk,
+        (user, emergency): (Option<&Arc<str>>, bool),
+    ) -> Result<(), Unusable> {
         if !emergency {
-            self.check(now, trunk).inspect_err(|unusable| match unusable {
-                Unusable::Down | Unusable::Resting => self.counters.avoided += 1,
-                Unusable::Full | Unusable::TooFast => self.counters.over_limit += 1,
-            })?;
+            self.check(now, trunk, user.map(|user| &**user))
+                .inspect_err(|unusable| match unusable {
+                    Unusable::Down | Unusable::Resting => self.counters.avoided += 1,
+                    Unusable::Full | Unusable::TooFast => self.counters.over_limit += 1,
+                    Unusable::FullForUser => self.counters.over_user_limit += 1,
+                })?;
         }
         self.begin(now);
+        if let Some(user) = user {
+            *self.of_users.entry(Arc::clone(user)).or_default() += 1;
+        }
         self.counters.calls_out += 1;
         Ok(())
+    }
+
+    pub(super) fn release(&mut self, user: Option<&Arc<str>>) {
+        self.calls = self.calls.saturating_sub(1);
+        let Some(user) = user else { return };
+        if let Some(calls) = self.of_users.get_mut(user) {
+            *calls = calls.saturating_sub(1);
+            if *calls == 0 {
+                self.of_users.remove(user);
+            }
+        }
     }
 
     pub(super) fn take_in(&mut self, now: Instant, trunk: &Trunk) -> Result<(), Unusable> {
@@ -124,11 +156,17 @@ impl State {
         self.second = Some((began, calls.saturating_add(1)));
     }
 
-    fn check(&self, now: Instant, trunk: &Trunk) -> Result<(), Unusable> {
+    pub(super) fn check(&self, now: Instant, trunk: &Trunk, user: Option<&str>) -> Result<(), Unusable> {
         match self.state(now) {
             TrunkState::Down => return Err(Unusable::Down),
             TrunkState::Resting => return Err(Unusable::Resting),
             TrunkState::Unknown | TrunkState::Up => {}
+        }
+        let of_user = user.and_then(|user| self.of_users.get(user)).copied();
+        if let (Some(calls), Some(most)) = (of_user, trunk.calls_per_user_max)
+            && calls >= most
+        {
+            return Err(Unusable::FullForUser);
         }
         self.check_limits(now, trunk)
     }

@@ -166,3 +166,27 @@ fn calls_come_in_from_a_trunk_that_is_down_but_not_beyond_its_channels() {
     drop(channel);
     assert_eq!((line.view(now).calls, line.view(now).counters.calls_in), (0, 1));
 }
+
+#[test]
+fn one_user_has_only_so_many_calls_and_gets_each_back() {
+    let trunks = trunks(|trunk| trunk.calls_per_user_max = Some(1));
+    let (line, now) = (trunks.get("a").unwrap(), base());
+    let (alice, bob): (Arc<str>, Arc<str>) = ("alice".into(), "bob".into());
+    let first = line.take_for(now, Some(&alice), false).unwrap();
+    assert_eq!(line.refuses(now, "alice"), Some(Unusable::FullForUser));
+    assert_eq!(
+        line.take_for(now, Some(&alice), false).unwrap_err(),
+        Unusable::FullForUser
+    );
+    assert_eq!(line.refuses(now, "bob"), None);
+    let help = line.take_for(now, Some(&alice), true).unwrap();
+    drop((first, line.take_for(now, Some(&bob), false).unwrap()));
+    assert_eq!(
+        line.refuses(now, "alice"),
+        Some(Unusable::FullForUser),
+        "help counts"
+    );
+    drop(help);
+    assert_eq!(line.refuses(now, "alice"), None);
+    assert_eq!(line.view(now).counters.over_user_limit, 1);
+}
