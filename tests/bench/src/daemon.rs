@@ -11,7 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 /// How long a program may take to end when it is asked to.
-const STOP_MAX: Duration = Duration::from_secs(5);
+const STOP_MAX: Duration = Duration::from_secs(15);
 
 /// How often it is looked at while it ends.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);

@@ -6,6 +6,7 @@
 mod commands;
 mod packets;
 mod signalling;
+mod web;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
@@ -15,6 +16,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 pub use self::commands::Commander;
 pub use self::packets::Phones;
 pub use self::signalling::{Signalling, Traffic};
+pub use self::web::{WebPhones, WebTally, web_address};
 
 /// Everything stays on this machine.
 pub const ADDRESS: Ipv4Addr = Ipv4Addr::LOCALHOST;

@@ -26,6 +26,7 @@
 pub mod daemon;
 pub mod disk;
 pub mod drive;
+pub mod gauges;
 pub mod load;
 pub mod media;
 pub mod peers;

@@ -20,6 +20,7 @@ pub struct Pacer {
     demand: Demand,
     start: Instant,
     begun: u64,
+    times: u64,
 }
 
 impl Pacer {
@@ -30,7 +31,20 @@ impl Pacer {
             demand,
             start,
             begun: 0,
+            times: u64::MAX,
         }
+    }
+
+    /// The same, so many times in all.
+    #[must_use]
+    pub fn times(self, times: u64) -> Self {
+        Self { times, ..self }
+    }
+
+    /// Whether all have begun.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.begun >= self.times
     }
 
     /// How many must begin now to be on time, while `in_flight` are not done. They count as begun.
@@ -42,6 +56,7 @@ impl Pacer {
             }
             Demand::Window(window) => window.saturating_sub(in_flight) as u64,
         };
+        let due = due.min(self.times - self.begun);
         self.begun += due;
         due
     }
@@ -106,6 +121,15 @@ mod tests {
         assert_eq!(pacer.take_due(start, 8), 0);
         assert_eq!(pacer.take_due(start, 5), 3);
         assert_eq!(pacer.take_due(start, 9), 0);
+    }
+
+    #[test]
+    fn no_more_begin_than_are_wanted() {
+        let start = Instant::now();
+        let mut pacer = Pacer::new(Demand::Window(8), start).times(10);
+        assert_eq!((pacer.take_due(start, 0), pacer.is_over()), (8, false));
+        assert_eq!((pacer.take_due(start, 0), pacer.is_over()), (2, true));
+        assert_eq!(pacer.take_due(start, 0), 0);
     }
 
     #[test]

@@ -53,6 +53,8 @@ fn main() -> anyhow::Result<()> {
         work: args.work.clone(),
     };
     let (kamailio, rtpengine) = (version("kamailio", "-v"), version("rtpengine", "--version"));
+    let valgrind = version("valgrind", "--version");
+    let has_valgrind = valgrind.is_some();
     let sync_time = sync_time(&args.work, SYNCS).context("writing to the work folder")?;
     let about = vec![
         ("processor", processor_model()),
@@ -65,16 +67,18 @@ fn main() -> anyhow::Result<()> {
         ),
         ("kamailio", kamailio.clone().unwrap_or_else(missing)),
         ("rtpengine", rtpengine.clone().unwrap_or_else(missing)),
+        (
+            "valgrind",
+            valgrind.unwrap_or_else(|| {
+                "not installed, so no instructions are counted (Debian: apt-get install valgrind)".to_owned()
+            }),
+        ),
     ];
     let suite = Suite {
         proxies: proxies(kamailio.is_some()),
         relays: relays(rtpengine.is_some()),
         plan,
-        works: if args.only.is_empty() {
-            Work::value_variants().to_vec()
-        } else {
-            args.only.clone()
-        },
+        works: works(&args, has_valgrind),
         places,
         processor: args.processor,
     };
@@ -92,6 +96,17 @@ fn main() -> anyhow::Result<()> {
     };
     std::io::stdout().write_all(text.as_bytes())?;
     Ok(())
+}
+
+/// What is asked for, or everything; in either case what can be done.
+fn works(args: &Args, has_valgrind: bool) -> Vec<Work> {
+    let mut works = if args.only.is_empty() {
+        Work::value_variants().to_vec()
+    } else {
+        args.only.clone()
+    };
+    works.retain(|&work| work != Work::Instructions || has_valgrind);
+    works
 }
 
 fn proxies(has_kamailio: bool) -> Vec<ProxyPeer> {
@@ -119,7 +134,7 @@ fn version(program: &str, option: &str) -> Option<String> {
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said);
     said.lines()
-        .find(|line| line.to_ascii_lowercase().contains("version"))
+        .find(|line| line.to_ascii_lowercase().contains("version") || line.starts_with(program))
         .map(str::to_owned)
 }
 

@@ -7,6 +7,7 @@ mod viaduct;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context;
 
@@ -19,6 +20,12 @@ pub const SIP_PORT: u16 = 5_060;
 
 /// Where relays listen for NG.
 pub const NG_PORT: u16 = 2_223;
+
+/// Where our gateway listens for SIP over WebSocket, without TLS and with it.
+pub const WEB_PORTS: [u16; 2] = [8_080, 8_443];
+
+/// Where our gateway serves its metrics, where they are asked for.
+pub const METRICS_PORT: u16 = 9_100;
 
 /// The ports that relays give to calls.
 const MEDIA_PORTS: [u16; 2] = [20_000, 29_999];
@@ -54,6 +61,21 @@ pub enum Proof {
     Digest,
 }
 
+/// What a proxy is configured for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Setup {
+    /// How phones prove who they are.
+    pub proof: Proof,
+    /// T1 of RFC 3261 where it is not that of the RFC; our gateway's only.
+    pub t1: Option<Duration>,
+}
+
+impl From<Proof> for Setup {
+    fn from(proof: Proof) -> Self {
+        Self { proof, t1: None }
+    }
+}
+
 /// What is measured as a media relay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RelayPeer {
@@ -85,7 +107,11 @@ impl ProxyPeer {
     #[must_use]
     pub fn does(self, work: Work) -> bool {
         match self {
-            Self::Viaduct | Self::Kamailio | Self::KamailioTuned => true,
+            Self::Viaduct => true,
+            // What is measured there are figures of our own: Kamailio takes all memory that it will have at its start.
+            Self::Kamailio | Self::KamailioTuned => {
+                !matches!(work, Work::Memory | Work::Wss | Work::Instructions)
+            }
             Self::ViaductOnDisk => work == Work::RegisterDigest,
         }
     }
@@ -99,14 +125,16 @@ impl ProxyPeer {
         places: &Places,
         folder: &Path,
         users: usize,
-        proof: Proof,
+        setup: Setup,
     ) -> anyhow::Result<Launch> {
         let name = self.name();
         match self {
-            Self::Viaduct => viaduct::prepare(name, places, folder, users, (proof, "memory")),
-            Self::ViaductOnDisk => viaduct::prepare(name, places, folder, users, (proof, "disk")),
-            Self::Kamailio => kamailio::prepare(name, folder, users, (proof, &[])),
-            Self::KamailioTuned => kamailio::prepare(name, folder, users, (proof, &kamailio::FAST_ALLOCATOR)),
+            Self::Viaduct => viaduct::prepare(name, places, folder, users, (setup, "memory")),
+            Self::ViaductOnDisk => viaduct::prepare(name, places, folder, users, (setup, "disk")),
+            Self::Kamailio => kamailio::prepare(name, folder, users, (setup.proof, &[])),
+            Self::KamailioTuned => {
+                kamailio::prepare(name, folder, users, (setup.proof, &kamailio::FAST_ALLOCATOR))
+            }
         }
     }
 }
@@ -140,6 +168,12 @@ impl RelayPeer {
 #[must_use]
 pub fn sip_address() -> SocketAddr {
     (ADDRESS, SIP_PORT).into()
+}
+
+/// Where our gateway serves its metrics.
+#[must_use]
+pub fn metrics_address() -> SocketAddr {
+    (ADDRESS, METRICS_PORT).into()
 }
 
 /// Where relays listen for commands.

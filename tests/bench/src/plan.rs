@@ -36,6 +36,32 @@ pub struct RatePlan {
     pub tries: usize,
 }
 
+/// What memory is measured with.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MemoryPlan {
+    /// Pairs of phones that register in a burst.
+    pub pairs: usize,
+    /// Pairs of phones that register slowly.
+    pub slow_pairs: usize,
+    /// Phones that do so in a second.
+    pub slow_per_second: f64,
+    /// Calls that go on.
+    pub calls: usize,
+    /// Calls that begin in a second.
+    pub calls_per_second: f64,
+}
+
+/// Phones over WebSocket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WebPlan {
+    /// Phones without TLS.
+    pub ws: usize,
+    /// Phones with TLS.
+    pub wss: usize,
+    /// The time in which all of them refresh, each once.
+    pub refresh: Duration,
+}
+
 /// Everything that is done.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Plan {
@@ -49,6 +75,12 @@ pub struct Plan {
     pub call: LoadPlan,
     /// As many calls as possible.
     pub rate: RatePlan,
+    /// Idle registrations and live calls.
+    pub memory: MemoryPlan,
+    /// Phones over WebSocket.
+    pub web: WebPlan,
+    /// Operations of which instructions are counted.
+    pub instruction_times: usize,
     /// Calls at a relay at the same time.
     pub media_calls: usize,
     /// How long they talk before anything is counted.
@@ -82,6 +114,19 @@ impl Plan {
                 step: Duration::from_millis(2_500),
                 tries: 3,
             },
+            memory: MemoryPlan {
+                pairs: 10_000,
+                slow_pairs: 2_500,
+                slow_per_second: 500.0,
+                calls: 4_000,
+                calls_per_second: 800.0,
+            },
+            web: WebPlan {
+                ws: 2_000,
+                wss: 15_000,
+                refresh: Duration::from_secs(15),
+            },
+            instruction_times: 1_000,
             media_calls: 100,
             media_warm_up: Duration::from_secs(1),
             media: Duration::from_secs(3),
@@ -108,6 +153,18 @@ impl Plan {
                 tries: 2,
                 ..full.rate
             },
+            memory: MemoryPlan {
+                pairs: 2_500,
+                slow_pairs: 500,
+                calls: 1_000,
+                ..full.memory
+            },
+            web: WebPlan {
+                ws: 500,
+                wss: 1_000,
+                refresh: Duration::from_secs(2),
+            },
+            instruction_times: 200,
             media_warm_up: Duration::from_millis(500),
             media: Duration::from_millis(1_500),
             ..full

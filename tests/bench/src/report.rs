@@ -167,7 +167,7 @@ impl Report {
         ));
         notes.push(
             "Nobody logs calls and registrations. kamailio is started as Debian's unit starts it: eight processes and its default\n\
-             allocator, but with 1024 MiB of shared memory (its 64 are full at a few hundred calls a second) and a receive buffer\n\
+             allocator, but with 1024 MiB of shared memory (with its 64 it answers 500 at some 500 calls a second) and a receive buffer\n\
              as large as ours. kamailio-tuned also has the fastest of its allocators (-x fm -X fm), which nobody gets without\n\
              asking for it. rtpengine has no kernel module."
                 .to_owned(),

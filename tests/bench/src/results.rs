@@ -17,6 +17,12 @@ pub enum Work {
     Call,
     /// The same calls, ever more a second until one fails.
     CallRate,
+    /// What registrations and calls leave in memory.
+    Memory,
+    /// Phones that stay connected over WebSocket, without TLS and with it.
+    Wss,
+    /// Instructions, counted one by one.
+    Instructions,
     /// Media, RTP on both sides.
     Plain,
     /// Media, SRTP on one side and RTP on the other.
@@ -78,6 +84,32 @@ pub enum Figure {
     HeldRate,
     /// The lowest rate at which one did.
     FailedRate,
+    /// Resident memory for one registration that came in a burst, in octets.
+    BurstRegistration,
+    /// The same for one that came slowly.
+    SlowRegistration,
+    /// Resident memory for one call that goes on, in octets.
+    LiveCall,
+    /// Resident memory for a registered phone that stays connected over WS, in octets.
+    WsConnection,
+    /// The same over WSS.
+    WssConnection,
+    /// Phones that registered over WSS.
+    WssClients,
+    /// Those of them that were not there any more at the end, or whose refresh was not answered.
+    WssLost,
+    /// Processor time for a connection over WSS with its handshakes and its first registration, in microseconds.
+    WssSetUp,
+    /// Processor time for a refresh over WSS, in microseconds.
+    WssRefresh,
+    /// Delay of a refresh over WSS that 99 of 100 do not exceed, in microseconds.
+    WssRefreshMostWithin,
+    /// Instructions for a REGISTER without a password.
+    RegisterInstructions,
+    /// Instructions for a registration with a password: two REGISTER.
+    RegisterDigestInstructions,
+    /// Instructions for a call.
+    CallInstructions,
     /// What other programs used of the machine meanwhile, in percent of all processors.
     Others,
     /// The same at full load.

@@ -1,10 +1,13 @@
 //! Runs everything in turn.
 
+mod instructions;
+mod memory;
 mod proxy;
 mod rate;
 mod relay;
 mod started;
 mod watch;
+mod web;
 
 use std::fs;
 use std::io::Write as _;
@@ -57,6 +60,7 @@ impl Suite {
                 }
             }
         }
+        self.run_once(&mut results)?;
         for run in 1..=self.plan.runs {
             for work in self.chosen([Work::Register, Work::RegisterDigest, Work::Call]) {
                 for &peer in self.proxies.iter().filter(|peer| peer.does(work)) {
@@ -82,6 +86,22 @@ impl Suite {
             }
         }
         Ok(results)
+    }
+
+    /// What is measured once: it hardly depends on what else the machine does.
+    fn run_once(&self, results: &mut Results) -> anyhow::Result<()> {
+        for work in self.chosen([Work::Memory, Work::Wss, Work::Instructions]) {
+            for &peer in self.proxies.iter().filter(|peer| peer.does(work)) {
+                note(&format!("{}, {work:?}", peer.name()));
+                let measured = self.in_folder(peer.name(), 1, |folder| match work {
+                    Work::Wss => web::measure(self, peer, folder, results),
+                    Work::Instructions => instructions::measure(self, peer, folder, results),
+                    _ => memory::measure(self, peer, folder, results),
+                });
+                measured.with_context(|| format!("measuring {}", peer.name()))?;
+            }
+        }
+        Ok(())
     }
 
     /// Those of `works` that are to be done.

@@ -18,6 +18,9 @@ const DATAGRAMS_A_ROUND: usize = 16;
 /// How often deadlines are looked at.
 const DEADLINES_EVERY: Duration = Duration::from_millis(50);
 
+/// How long a given number of operations may take.
+const TIMES_MAX: Duration = Duration::from_secs(180);
+
 /// How long an answer to a probe is waited for.
 const PROBE_WAIT: Duration = Duration::from_millis(50);
 
@@ -104,11 +107,30 @@ impl Signalling {
     /// A socket fails: the proxy is gone.
     pub fn run(&mut self, load: &mut dyn Load, demand: Demand, duration: Duration) -> io::Result<Traffic> {
         let start = Instant::now();
+        self.until_done(load, Pacer::new(demand, start), start, duration)
+    }
+
+    /// Lets phones do `times` operations, and no more. Gives up after a few minutes.
+    ///
+    /// # Errors
+    /// A socket fails: the proxy is gone.
+    pub fn run_times(&mut self, load: &mut dyn Load, demand: Demand, times: usize) -> io::Result<Traffic> {
+        let start = Instant::now();
+        let pacer = Pacer::new(demand, start).times(times as u64);
+        self.until_done(load, pacer, start, TIMES_MAX)
+    }
+
+    fn until_done(
+        &mut self,
+        load: &mut dyn Load,
+        mut pacer: Pacer,
+        start: Instant,
+        duration: Duration,
+    ) -> io::Result<Traffic> {
         let (stop, end) = (
             start + duration,
             start + duration + PATIENCE + DEADLINES_EVERY * 2,
         );
-        let mut pacer = Pacer::new(demand, start);
         let mut out = Outbox::default();
         let (mut messages, mut messages_before) = (0, 0);
         let (mut left, mut idle, mut last) = (None, Duration::ZERO, start);
@@ -119,7 +141,7 @@ impl Signalling {
                 idle += now - last;
             }
             (last, messages_before) = (now, messages);
-            if now < stop {
+            if now < stop && !pacer.is_over() {
                 for _ in 0..pacer.take_due(now, load.in_flight()) {
                     if !load.begin(now, &mut out) {
                         load.tally().fail("no phone was idle");

@@ -10,8 +10,8 @@ use crate::sip::line::{DOMAIN, password, user};
 /// Of its three allocators the default one (`qm`) takes half of a call's time; `fm` is the fastest of them.
 pub(super) const FAST_ALLOCATOR: [&str; 4] = ["-x", "fm", "-X", "fm"];
 
-/// Shared memory in MiB. Transactions stay in it for five seconds, and the 64 of Debian's unit are full at a few hundred
-/// calls a second.
+/// Shared memory in MiB. Transactions stay in it for five seconds, and the 64 of Debian's unit are full at some 500 calls a
+/// second: it then answers 500 (`new_t(): out of mem`), and so it does at some 2,000 with 256.
 const SHARED_MEMORY: &str = "1024";
 
 /// The same memory for each process as Debian's unit gives, in MiB.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::{Places, Proof, SIP_PORT, write};
+use super::{METRICS_PORT, Places, Proof, SIP_PORT, Setup, WEB_PORTS, write};
 use crate::daemon::Launch;
 use crate::drive::ADDRESS;
 use crate::sip::line::{DOMAIN, password, user};
@@ -13,10 +13,10 @@ pub(super) fn prepare(
     places: &Places,
     folder: &Path,
     users: usize,
-    (proof, keep): (Proof, &str),
+    (setup, keep): (Setup, &str),
 ) -> anyhow::Result<Launch> {
     let file = folder.join("gateway.yaml");
-    write(&file, &configuration(proof, keep))?;
+    write(&file, &configuration(setup, keep))?;
     write(&folder.join("users.csv"), &table(users))?;
     Ok(Launch {
         name: name.to_owned(),
@@ -25,25 +25,36 @@ pub(super) fn prepare(
     })
 }
 
-/// Calls and registrations are not logged, as Kamailio logs none. Limits that protect against floods from one address are lifted: here one address is everybody. It has one processor,
-/// and so one signalling thread.
-fn configuration(proof: Proof, keep: &str) -> String {
-    let trusted = match proof {
-        Proof::Address => format!("\"{ADDRESS}\""),
+/// Calls and registrations are not logged, as Kamailio logs none. Limits that protect against floods from one address are
+/// lifted: here one address is everybody. It has one processor, and so one signalling thread.
+fn configuration(setup: Setup, keep: &str) -> String {
+    let [ws, wss] = WEB_PORTS;
+    let trusted = match setup.proof {
+        // Connections of many phones need many addresses of this machine.
+        Proof::Address => "\"127.0.0.0/8\"".to_owned(),
         Proof::Digest => String::new(),
     };
+    let timers = setup.t1.map_or(String::new(), |t1| {
+        let millis = t1.as_millis();
+        format!("timers: {{ t1: {millis}ms, d: {}ms }}\n", 64 * millis)
+    });
     format!(
         "version: 1
 site: {{ domain: {DOMAIN}, state_dir: state }}
-listen: [\"sip+udp://{ADDRESS}:{SIP_PORT}\"]
+listen: [\"sip+udp://{ADDRESS}:{SIP_PORT}\", \"ws://{ADDRESS}:{ws}\", \"wss://{ADDRESS}:{wss}\"]
 user_source: {{ file: users.csv }}
-auth: {{ trust_from: [{trusted}] }}
+auth: {{ trust_from: [{trusted}], origins: any }}
 registrations: {{ keep: {keep} }}
 relay: {{ mode: none }}
-limits: {{ requests_per_source: 1000000/1s, calls: 100000, calls_per_user: 100, transactions: 1000000 }}
-metrics: {{ listen: none }}
+limits:
+  requests_per_source: 1000000/1s
+  calls: 100000
+  calls_per_user: 100
+  transactions: 1000000
+  connections_per_source: 20000
+metrics: {{ listen: \"{ADDRESS}:{METRICS_PORT}\" }}
 log: {{ level: warn }}
-"
+{timers}"
     )
 }
 

@@ -58,6 +58,32 @@ const RATE: &[Row] = &[
     row(Figure::FailedRate, "a call failed at", "1/s"),
 ];
 
+const MEMORY: &[Row] = &[
+    row(Figure::BurstRegistration, "each registration, after a burst", "B"),
+    row(Figure::SlowRegistration, "each registration, come slowly", "B"),
+    row(Figure::LiveCall, "each call that goes on", "B"),
+];
+
+const WEB: &[Row] = &[
+    row(Figure::WsConnection, "memory, each phone over WS", "B"),
+    row(Figure::WssConnection, "memory, each phone over WSS", "B"),
+    row(Figure::WssClients, "phones registered over WSS", ""),
+    row(Figure::WssLost, "  lost, or not answered", ""),
+    row(Figure::WssSetUp, "  set-up: processor time, each", "µs"),
+    row(Figure::WssRefresh, "  refresh: processor time, each", "µs"),
+    row(Figure::WssRefreshMostWithin, "  refresh: delay p99", "µs"),
+];
+
+const INSTRUCTIONS: &[Row] = &[
+    row(Figure::RegisterInstructions, "REGISTER, 200", ""),
+    row(
+        Figure::RegisterDigestInstructions,
+        "REGISTER, 401, REGISTER, 200",
+        "",
+    ),
+    row(Figure::CallInstructions, "a call", ""),
+];
+
 const MEDIA: &[Row] = &[
     row(Figure::Processor, "processor time, each packet", "µs"),
     row(Figure::Kernel, "  of it in the kernel", "%"),
@@ -74,12 +100,13 @@ const MEDIA: &[Row] = &[
 
 const PROXIES: &[&str] = &["viaduct", "kamailio", "kamailio-tuned"];
 const REGISTRARS: &[&str] = &["viaduct", "kamailio", "kamailio-tuned", "viaduct-on-disk"];
+const OURS: &[&str] = &["viaduct"];
 const KAMAILIOS: &[&str] = &["kamailio", "kamailio-tuned"];
 const RELAYS: &[&str] = &["viaduct-relay", "rtpengine"];
 const RTPENGINE: &[&str] = &["rtpengine"];
 
 /// All tables in the order in which they are shown.
-pub(super) const SECTIONS: [Section; 6] = [
+pub(super) const SECTIONS: [Section; 9] = [
     Section {
         work: Work::Register,
         peers: PROXIES,
@@ -103,6 +130,24 @@ pub(super) const SECTIONS: [Section; 6] = [
         peers: PROXIES,
         rivals: KAMAILIOS,
         rows: RATE,
+    },
+    Section {
+        work: Work::Memory,
+        peers: OURS,
+        rivals: &[],
+        rows: MEMORY,
+    },
+    Section {
+        work: Work::Wss,
+        peers: OURS,
+        rivals: &[],
+        rows: WEB,
+    },
+    Section {
+        work: Work::Instructions,
+        peers: OURS,
+        rivals: &[],
+        rows: INSTRUCTIONS,
     },
     Section {
         work: Work::Plain,
@@ -148,6 +193,25 @@ pub(super) fn title(work: Work, plan: &Plan) -> String {
             plan.rate.pairs,
             plan.rate.step.as_secs_f64(),
             PATIENCE.as_secs()
+        ),
+        Work::Memory => format!(
+            "Resident memory, once nothing has been said for so long that no transaction is left: {} registrations in a burst,\n\
+             {} at {} a second, and {} calls. T1 is shorter there, so that transactions are over in ten seconds.",
+            2 * plan.memory.pairs,
+            2 * plan.memory.slow_pairs,
+            plan.memory.slow_per_second,
+            plan.memory.calls
+        ),
+        Work::Wss => format!(
+            "Phones that stay connected and registered: {} over WS, {} over WSS (TLS 1.3, no resumption), all of which refresh\n\
+             within {} s. Memory is that of the connection and of the registration.",
+            plan.web.ws,
+            plan.web.wss,
+            plan.web.refresh.as_secs()
+        ),
+        Work::Instructions => format!(
+            "Instructions of the program for one operation, counted by callgrind: what {} more of them take.",
+            plan.instruction_times
         ),
         Work::Plain => format!("Media, RTP to RTP: {media}."),
         Work::Sdes => format!("Media, SRTP (AES_CM_128_HMAC_SHA1_80, keys in SDP) to RTP: {media}."),

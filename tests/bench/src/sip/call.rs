@@ -25,6 +25,9 @@ pub struct Calls {
     pairs: Vec<Pair>,
     /// Pairs in the order in which they became idle.
     idle: VecDeque<usize>,
+    /// Pairs whose calls go on.
+    talking: usize,
+    go_on: bool,
     requests: u64,
     limits: Limits,
     tally: Tally,
@@ -58,6 +61,8 @@ enum Stage {
     Calling(Message),
     /// It was answered, and the ACK sent.
     Answered(Dialog),
+    /// Nobody hangs up.
+    Talking,
     /// The BYE was sent.
     Ending,
 }
@@ -84,9 +89,20 @@ impl Calls {
             directory,
             pairs: vec![Pair::default(); pairs],
             idle: (0..pairs).collect(),
+            talking: 0,
+            go_on: false,
             requests: 0,
             limits: Limits::default(),
             tally: Tally::default(),
+        }
+    }
+
+    /// The same, of whom nobody hangs up: a call is done when the callee has the ACK.
+    #[must_use]
+    pub fn that_go_on(directory: Arc<Directory>) -> Self {
+        Self {
+            go_on: true,
+            ..Self::new(directory)
         }
     }
 
@@ -213,6 +229,13 @@ impl Calls {
             return;
         };
         let dialog = dialog.clone();
+        if self.go_on {
+            self.tally.succeed(dialog.setup);
+            self.pairs[index].since = None;
+            self.pairs[index].stage = Stage::Talking;
+            self.talking += 1;
+            return;
+        }
         self.pairs[index].cseq += 1;
         let bye = self.request(index, Method::Bye, &dialog.target);
         let bye = dialog.addressed(bye).cseq(self.pairs[index].cseq);
@@ -333,7 +356,7 @@ impl Load for Calls {
             };
             if now.saturating_duration_since(since) > PATIENCE {
                 let missing = match pair.stage {
-                    Stage::Idle => continue,
+                    Stage::Idle | Stage::Talking => continue,
                     Stage::Asking(_) | Stage::Calling(_) => "no answer",
                     Stage::Answered(_) => "no ACK",
                     Stage::Ending => "no answer to BYE",
@@ -348,7 +371,7 @@ impl Load for Calls {
     }
 
     fn in_flight(&self) -> usize {
-        self.pairs.len() - self.idle.len()
+        self.pairs.len() - self.idle.len() - self.talking
     }
 
     fn tally(&mut self) -> &mut Tally {
@@ -610,5 +633,22 @@ mod tests {
         assert_eq!(ack.method(), Some(Method::Ack));
         load.handle_timeout(now + Duration::from_secs(1), &mut out);
         assert!(taken(&mut out).is_empty(), "and the INVITE is not sent again");
+    }
+
+    #[test]
+    fn a_call_that_goes_on_is_done_and_its_phones_are_not_idle() {
+        let mut load = Calls::that_go_on(Arc::new(directory(1)));
+        let mut out = Outbox::default();
+        let now = Instant::now();
+        load.begin(now, &mut out);
+        while load.in_flight() > 0 {
+            for (side, message) in taken(&mut out) {
+                pass(&mut load, now, side, &message, &mut out);
+            }
+        }
+        assert_eq!((load.tally().done, load.tally().failed), (1, 0));
+        assert!(!load.begin(now, &mut out), "they still talk");
+        load.handle_timeout(now + PATIENCE * 2, &mut out);
+        assert_eq!((load.tally().failed, taken(&mut out).len()), (0, 0));
     }
 }
