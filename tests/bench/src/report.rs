@@ -144,7 +144,8 @@ impl Report {
 
     fn notes(&self) -> Vec<String> {
         let mut notes = vec![format!(
-            "Medians of {} runs, each with a fresh program, in turn. The ratio is ours to theirs, run by run.",
+            "Medians of {} runs, each with a fresh program, in turn. The ratio is ours to theirs, run by run.\n\
+             The highest rate of calls, memory, phones over WebSocket and instructions are measured once.",
             self.plan.runs
         )];
         notes.push(if self.is_pinned {
