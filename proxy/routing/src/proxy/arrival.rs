@@ -2,13 +2,14 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::iter;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use viaduct_sip::HeaderName;
 use viaduct_sip::token::token;
 use viaduct_sip::{
-    Aor, Essentials, Host, Item, Message, Method, ResponseBuilder, Scheme, StatusCode, Uri, Via,
+    Aor, Essentials, Host, Item, Message, Method, ResponseBuilder, Scheme, StatusCode, Transport, Uri, Via,
 };
 use viaduct_trunk::Changes;
 use viaduct_txn::{Flow, Received, ServerId};
@@ -50,6 +51,7 @@ impl Proxy {
                 return;
             }
         };
+        let flow = self.flow_back(flow, &essentials);
         match self.layer.handle_request(now, flow, request, &essentials) {
             Received::Absorbed => {}
             Received::Marked => self.register_repeated(now, flow, request, &essentials),
@@ -68,6 +70,24 @@ impl Proxy {
                 }
             }
         }
+    }
+
+    /// How the sender of a request is reached. Phones are answered where they send from, for most are behind a NAT. A
+    /// trunk that does not ask for `rport` is answered at the port that it names: some send from other ports than they
+    /// listen at (RFC 3261 section 18.2.2). One that is behind a NAT names another address than it sends from.
+    fn flow_back(&self, flow: Flow, essentials: &Essentials<'_>) -> Flow {
+        let via = &essentials.via;
+        if flow.transport != Transport::Udp || via.rport().is_some() {
+            return flow;
+        }
+        let (named, source) = (via.host().ip(), flow.remote.ip());
+        let is_there = named.is_some_and(|ip| ip.to_canonical() == source.to_canonical());
+        if !is_there || self.trunk_at(flow).is_none() {
+            return flow;
+        }
+        let port = via.port().unwrap_or_else(|| Transport::Udp.default_port());
+        let remote = SocketAddr::new(source, port);
+        Flow { remote, ..flow }
     }
 
     pub(super) fn admit(&mut self, now: Instant, arrival: &Arrival<'_>) -> Result<(), Refusal> {
