@@ -16,6 +16,7 @@ pub(crate) mod service;
 pub(crate) mod site;
 pub(crate) mod table;
 pub(crate) mod tls;
+pub(crate) mod trunk_headers;
 pub(crate) mod trunks;
 pub(crate) mod user_source;
 pub(crate) mod users;

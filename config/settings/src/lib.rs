@@ -75,9 +75,10 @@ pub use self::gateway::service::{
 };
 pub use self::gateway::site::{PublicIp, SiteSettings};
 pub use self::gateway::tls::{Certificate, CertificateKeys, ClientCertificates, TlsSettings, TlsVersion};
+pub use self::gateway::trunk_headers::TrunkHeaders;
 pub use self::gateway::trunks::{
-    Account, LoginKeys, MediaEncryption, NumberFormat, ProxyUri, RegisterKeys, Trunk, TrunkKeys,
-    TrunkRedirects, TrunkTransport,
+    Account, LoginKeys, MediaEncryption, NumberFormat, ProxyUri, RegisterKeys, Trunk, TrunkDiversion,
+    TrunkKeys, TrunkRedirects, TrunkTransport,
 };
 pub use self::gateway::user_source::{LookupPlace, UserLookup, UserSource};
 pub use self::gateway::users::{Algorithm, Credentials, Ha1, Profile, Transport, User};

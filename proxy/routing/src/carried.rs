@@ -17,7 +17,7 @@ pub(crate) struct Carrier {
     pub(crate) policy: FailPolicy,
     /// No limit holds it up.
     pub(crate) emergency: bool,
-    /// Who is said to call.
+    /// Who is said to call, and what else is different in requests to it.
     pub(crate) headers: Vec<HeaderEdit>,
     /// From on the trunk's side, without its tag. `None` leaves it as it is.
     pub(crate) from: Option<String>,
@@ -36,10 +36,10 @@ pub(crate) struct TrunkSide {
 }
 
 impl Carrier {
-    /// A trunk that calls: nothing is changed in what it is sent.
+    /// A trunk that calls: numbers and names are its own.
     pub(crate) fn of_caller(line: Line) -> Self {
         Self {
-            headers: line.trunk().withheld().collect(),
+            headers: line.trunk().request_edits().collect(),
             line,
             user: None,
             policy: FailPolicy::default(),

@@ -4,7 +4,7 @@ use viaduct_routing::{Destination, NumberPlan, Ring, Routes, Rule, Service, Trun
 use viaduct_settings as settings;
 use viaduct_settings::GatewaySettings;
 use viaduct_sip::Transport;
-use viaduct_trunk::{Account, FailOn, From, NumberFormat, NumberRule, Pattern};
+use viaduct_trunk::{Account, FailOn, From, HeaderEdit, NumberFormat, NumberRule, Pattern};
 
 /// Which number goes where.
 pub(crate) fn routes(settings: &GatewaySettings) -> Routes {
@@ -104,6 +104,8 @@ fn trunk(trunk: &settings::Trunk) -> Trunk {
         asserts_identity: keys.assert_identity,
         hides_topology: keys.hide_topology,
         hides_software: keys.hide_software,
+        hides_diversion: keys.diversion == settings::TrunkDiversion::Remove,
+        headers: header_edits(&keys.headers),
         codecs: (!keys.codecs.is_empty()).then(|| keys.codecs.clone()),
         sdes: keys.media_encryption == settings::MediaEncryption::Sdes,
         redirects_max: match keys.redirects {
@@ -119,6 +121,18 @@ fn trunk(trunk: &settings::Trunk) -> Trunk {
         register: trunk.account.as_ref().and_then(|account| account.register),
         probe: keys.options_ping,
     }
+}
+
+fn header_edits(headers: &settings::TrunkHeaders) -> Vec<HeaderEdit> {
+    let removed = headers
+        .remove
+        .iter()
+        .map(|(_, name)| HeaderEdit::remove(name.as_str()));
+    let set = headers
+        .set
+        .iter()
+        .map(|(name, value)| HeaderEdit::set(name.as_str(), value));
+    removed.chain(set).collect()
 }
 
 fn account(account: &settings::Account) -> Account {
@@ -137,6 +151,7 @@ mod tests {
     use std::time::Duration;
 
     use viaduct_settings::{FixedEnvironment, load_gateway};
+    use viaduct_sip::HeaderName;
     use viaduct_trunk::Caller;
 
     use super::*;
@@ -155,6 +170,8 @@ trunks:
     number_format: national
     media_encryption: sdes
     hide_topology: true
+    diversion: remove
+    headers: { remove: [alert-info], set: { X-Tenant: blue } }
     max_calls: 30
 routes:
   - match: { to: '+*', from_user: any }
@@ -186,6 +203,14 @@ routes:
         );
         assert!(trunk.trust_from[0].contains("198.51.100.9".parse().unwrap()));
         assert_eq!((trunk.hides_topology, trunk.hides_software), (true, false));
+        assert!(trunk.hides_diversion);
+        assert_eq!(
+            trunk.headers,
+            [
+                HeaderEdit::remove(HeaderName::AlertInfo),
+                HeaderEdit::set("X-Tenant", "blue")
+            ]
+        );
         assert_eq!(trunk.register, Some(Duration::from_secs(300)));
         assert_eq!(trunk.probe, Some(Duration::from_secs(30)));
         assert_eq!(trunk.account.unwrap().user, "u");

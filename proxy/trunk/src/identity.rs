@@ -1,31 +1,8 @@
 //! Who is said to call (RFC 3323, RFC 3325): what a trunk is told, and what a user may see.
 
-use viaduct_sip::{Aor, Edit, HeaderName, Message, NameAddr, Uri, quoted};
+use viaduct_sip::{Aor, HeaderName, Message, NameAddr, Uri, quoted};
 
-use crate::{Changes, NumberPlan, Trunk, is_e164};
-
-/// A change of a header.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum HeaderEdit {
-    /// Every line of it goes.
-    Remove(HeaderName),
-    /// It has this value alone.
-    Set(HeaderName, String),
-}
-
-impl HeaderEdit {
-    /// Makes the change.
-    pub fn apply(&self, edit: &mut Edit<'_>) {
-        match self {
-            Self::Remove(name) => {
-                edit.remove_all(*name);
-            }
-            Self::Set(name, value) => {
-                edit.set(*name, value);
-            }
-        }
-    }
-}
+use crate::{Changes, HeaderEdit, NumberPlan, Trunk, is_e164};
 
 /// A caller as a trunk is told about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,16 +68,16 @@ impl CallerId {
     /// we can assert who it is.
     pub fn header_edits(&self, trunk: &Trunk, plan: &NumberPlan, domain: &str) -> Vec<HeaderEdit> {
         let mut edits = vec![
-            HeaderEdit::Remove(HeaderName::PPreferredIdentity),
-            HeaderEdit::Remove(HeaderName::RemotePartyId),
+            HeaderEdit::remove(HeaderName::PPreferredIdentity),
+            HeaderEdit::remove(HeaderName::RemotePartyId),
         ];
         edits.push(if trunk.asserts_identity && self.number.is_some() {
-            HeaderEdit::Set(HeaderName::PAssertedIdentity, self.address(trunk, plan, domain))
+            HeaderEdit::set(HeaderName::PAssertedIdentity, self.address(trunk, plan, domain))
         } else {
-            HeaderEdit::Remove(HeaderName::PAssertedIdentity)
+            HeaderEdit::remove(HeaderName::PAssertedIdentity)
         });
         if self.anonymous && trunk.asserts_identity {
-            edits.push(HeaderEdit::Set(HeaderName::Privacy, "id".to_owned()));
+            edits.push(HeaderEdit::set(HeaderName::Privacy, "id"));
         }
         edits
     }
@@ -121,7 +98,7 @@ impl CallerId {
 
 /// What goes before a request of a user reaches another user: nobody has asserted anything about it.
 pub fn between_users() -> [HeaderEdit; 1] {
-    [HeaderEdit::Remove(HeaderName::PAssertedIdentity)]
+    [HeaderEdit::remove(HeaderName::PAssertedIdentity)]
 }
 
 /// What goes before a request of a trunk reaches a user: who calls, if the caller wants that nobody knows (RFC 3325
@@ -131,7 +108,7 @@ pub fn from_trunk(request: &Message) -> Vec<HeaderEdit> {
         return Vec::new();
     }
     [HeaderName::PAssertedIdentity, HeaderName::RemotePartyId]
-        .map(HeaderEdit::Remove)
+        .map(HeaderEdit::remove)
         .into()
 }
 
@@ -169,7 +146,7 @@ pub fn dialled(uri: &Uri<'_>) -> Option<String> {
 mod tests {
     use super::*;
     use crate::test::parse;
-    use crate::{Account, NumberFormat, Pattern};
+    use crate::{Account, HeaderKey, NumberFormat, Pattern};
 
     fn request(from: &str, headers: &str) -> Message {
         parse(
@@ -227,18 +204,15 @@ mod tests {
         let id = CallerId::choose(&request, &[], &trunk, &plan);
         let edits = id.header_edits(&trunk, &plan, "example.com");
         let asserted = "\"Alice \\\"A\\\"\" <sip:+4930123000@carrier.example>";
-        assert!(edits.contains(&HeaderEdit::Set(
-            HeaderName::PAssertedIdentity,
-            asserted.to_owned()
-        )));
-        assert!(edits.contains(&HeaderEdit::Remove(HeaderName::PPreferredIdentity)));
+        assert!(edits.contains(&HeaderEdit::set(HeaderName::PAssertedIdentity, asserted)));
+        assert!(edits.contains(&HeaderEdit::remove(HeaderName::PPreferredIdentity)));
         assert_eq!(id.from_value(&trunk, &plan, "example.com"), asserted);
         let silent = Trunk {
             asserts_identity: false,
             ..trunk
         };
         let edits = id.header_edits(&silent, &plan, "example.com");
-        assert!(edits.contains(&HeaderEdit::Remove(HeaderName::PAssertedIdentity)));
+        assert!(edits.contains(&HeaderEdit::remove(HeaderName::PAssertedIdentity)));
     }
 
     #[test]
@@ -289,7 +263,7 @@ mod tests {
         ] {
             let id = CallerId::choose(&request(from, headers), &[], &trunk(), &plan());
             let edits = id.header_edits(&trunk(), &plan(), "example.com");
-            assert!(edits.contains(&HeaderEdit::Set(HeaderName::Privacy, "id".to_owned())));
+            assert!(edits.contains(&HeaderEdit::set(HeaderName::Privacy, "id")));
             assert!(
                 id.from_value(&trunk(), &plan(), "example.com")
                     .contains("anonymous.invalid")
@@ -297,7 +271,7 @@ mod tests {
             assert!(
                 edits
                     .iter()
-                    .any(|edit| matches!(edit, HeaderEdit::Set(HeaderName::PAssertedIdentity, value) if value.contains("+4930123000")))
+                    .any(|edit| matches!(edit, HeaderEdit::Set(HeaderKey::Known(HeaderName::PAssertedIdentity), value) if value.contains("+4930123000")))
             );
         }
     }
@@ -306,7 +280,7 @@ mod tests {
     fn a_user_does_not_see_who_wants_to_stay_unknown() {
         let asserted = "P-Asserted-Identity: <sip:+4930999@carrier.example>\r\n";
         let private = request("<sip:a@h>", &format!("{asserted}Privacy: ID\r\n"));
-        assert!(from_trunk(&private).contains(&HeaderEdit::Remove(HeaderName::PAssertedIdentity)));
+        assert!(from_trunk(&private).contains(&HeaderEdit::remove(HeaderName::PAssertedIdentity)));
         for privacy in ["", "Privacy: none\r\n", "Privacy: identity\r\n"] {
             let open = request("<sip:a@h>", &format!("{asserted}{privacy}"));
             assert_eq!(from_trunk(&open), []);

@@ -41,6 +41,10 @@ pub struct Trunk {
     pub hides_topology: bool,
     /// Nor does it see which programs there are: User-Agent, Server and Organization.
     pub hides_software: bool,
+    /// Nor does it see over whom a call was diverted: Diversion (RFC 5806) and History-Info (RFC 7044).
+    pub hides_diversion: bool,
+    /// What else is different in the headers of requests to it, in calls and outside them.
+    pub headers: Vec<HeaderEdit>,
     /// Media is encrypted with keys from the SDP (RFC 4568).
     pub sdes: bool,
     /// How many redirections of one call are followed, one after the other, as far as they stay with the trunks of its
@@ -83,6 +87,8 @@ impl Trunk {
             codecs: None,
             hides_topology: false,
             hides_software: false,
+            hides_diversion: false,
+            headers: Vec::new(),
             sdes: false,
             redirects_max: 0,
             calls_max: None,
@@ -119,18 +125,24 @@ impl Trunk {
         format!("{}{}", self.prefix, plan.format(number, self.format))
     }
 
-    /// Headers that messages to the trunk go without.
+    /// Headers that messages to the trunk go without, answers too.
     pub fn withheld(&self) -> impl Iterator<Item = HeaderEdit> + use<> {
-        let names: &[HeaderName] = if self.hides_software {
-            &[
-                HeaderName::UserAgent,
-                HeaderName::Server,
-                HeaderName::Organization,
-            ]
-        } else {
-            &[]
-        };
-        names.iter().copied().map(HeaderEdit::Remove)
+        let software = [
+            HeaderName::UserAgent,
+            HeaderName::Server,
+            HeaderName::Organization,
+        ];
+        let diversion = [HeaderName::Diversion, HeaderName::HistoryInfo];
+        let software = software.into_iter().filter(|_| self.hides_software);
+        let diversion = diversion.into_iter().filter(|_| self.hides_diversion);
+        let names: Vec<HeaderName> = software.chain(diversion).collect();
+        names.into_iter().map(HeaderEdit::remove)
+    }
+
+    /// What is different in every request to the trunk, whoever calls: what it is not to see goes, then comes what is
+    /// configured for it, which may put a header back.
+    pub fn request_edits(&self) -> impl Iterator<Item = HeaderEdit> + '_ {
+        self.withheld().chain(self.headers.iter().cloned())
     }
 
     /// True when this host is the trunk's: the name or address of its proxy, its domain, or an address that it calls from.
@@ -218,6 +230,24 @@ mod tests {
         let is_at = |host: &str| trunk.is_at(&Host::parse(host).unwrap());
         assert!(is_at("SBC.carrier.example") && is_at("carrier.example") && is_at("198.51.100.9"));
         assert!(!is_at("evil.example") && !is_at("203.0.113.1") && !is_at("x.carrier.example"));
+    }
+
+    #[test]
+    fn what_is_configured_comes_after_what_is_withheld() {
+        let mut trunk = Trunk::new("acme", "h");
+        assert_eq!(trunk.request_edits().count(), 0);
+        trunk.hides_diversion = true;
+        trunk.headers = vec![HeaderEdit::set(HeaderName::Diversion, "<sip:+4930@h>")];
+        let edits: Vec<HeaderEdit> = trunk.request_edits().collect();
+        assert_eq!(
+            edits,
+            [
+                HeaderEdit::remove(HeaderName::Diversion),
+                HeaderEdit::remove(HeaderName::HistoryInfo),
+                HeaderEdit::set(HeaderName::Diversion, "<sip:+4930@h>"),
+            ]
+        );
+        assert_eq!(trunk.withheld().count(), 2, "answers have their own headers");
     }
 
     #[test]

@@ -81,10 +81,7 @@ impl<F: Form> Form for Numbered<F> {
             return None;
         };
         if items.len() > self.items_max {
-            let message = format!("{} has {} items", decoder.what(), items.len());
-            let diagnostic = Diagnostic::new(Code::OutOfRange, message)
-                .expected(format!("at most {} items", self.items_max));
-            decoder.report(node.spot, diagnostic);
+            too_many(node, items.len(), self.items_max, decoder);
             return None;
         }
         Some(self.list.items(items, decoder))
@@ -93,6 +90,13 @@ impl<F: Form> Form for Numbered<F> {
     fn shape(&self) -> Shape {
         self.list.shape()
     }
+}
+
+fn too_many(node: &Node, found: usize, items_max: usize, decoder: &mut Decoder<'_>) {
+    let message = format!("{} has {found} items", decoder.what());
+    let diagnostic =
+        Diagnostic::new(Code::OutOfRange, message).expected(format!("at most {items_max} items"));
+    decoder.report(node.spot, diagnostic);
 }
 
 /// One value, or a list of them.
@@ -132,11 +136,24 @@ pub(crate) struct MapOf<N, F> {
     title: &'static str,
     name: N,
     value: F,
+    entries_max: usize,
 }
 
 /// A map from names to values, in the order of the file; `title` says what the names are.
 pub(crate) fn map_of<N: TextForm, F: Form>(title: &'static str, name: N, value: F) -> MapOf<N, F> {
-    MapOf { title, name, value }
+    MapOf {
+        title,
+        name,
+        value,
+        entries_max: usize::MAX,
+    }
+}
+
+impl<N, F> MapOf<N, F> {
+    /// With this many entries at most.
+    pub(crate) fn at_most(self, entries_max: usize) -> Self {
+        Self { entries_max, ..self }
+    }
 }
 
 impl<N: TextForm, F: Form> Form for MapOf<N, F> {
@@ -152,6 +169,10 @@ impl<N: TextForm, F: Form> Form for MapOf<N, F> {
                 return None;
             }
         };
+        if entries.len() > self.entries_max {
+            too_many(node, entries.len(), self.entries_max, decoder);
+            return None;
+        }
         let mut decoded = Vec::with_capacity(entries.len());
         for entry in entries.iter() {
             let name = self.name.parse(&entry.key).map_err(|fault: Fault| {

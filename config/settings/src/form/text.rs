@@ -54,6 +54,12 @@ pub(crate) fn token(
     }
 }
 
+/// A token of SIP, as the names of headers are (RFC 3261 section 25.1).
+pub(crate) fn is_token(text: &str) -> bool {
+    text.bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&b))
+}
+
 impl TextForm for Text {
     type Value = String;
 

@@ -7,7 +7,7 @@ use crate::code::Code;
 use crate::decode::{section, section_default};
 use crate::diagnostic::Diagnostic;
 use crate::environment::Environment;
-use crate::form::text::Text;
+use crate::form::text::{Text, is_token};
 use crate::form::time::{DAY, MILLISECOND, SECOND};
 use crate::form::url::http_url;
 use crate::form::{choice, choices, count, duration, list, path, token, variable};
@@ -106,11 +106,8 @@ fn header_name() -> Text {
         "the name of a header",
         64,
         |text| {
-            let is_token = text
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&b));
             let proves = ["Authorization", "Proxy-Authorization"];
-            is_token && !proves.iter().any(|name| text.eq_ignore_ascii_case(name))
+            is_token(text) && !proves.iter().any(|name| text.eq_ignore_ascii_case(name))
         },
         "letters, digits and `-`; the headers with which users prove who they are stay here",
     )

@@ -16,6 +16,7 @@ use crate::secret::Secret;
 use crate::shape::Shape;
 
 use super::routes::{Pattern, PatternForm};
+use super::trunk_headers::TrunkHeaders;
 use super::users::codec;
 
 /// A carrier or another exchange, ready for use: the secret is read.
@@ -74,10 +75,14 @@ section! {
         /// Whether the trunk is told who calls (P-Asserted-Identity), also when the callee may not know.
         assert_identity: bool = default(switch(), "true");
         /// Whether the trunk sees the gateway alone: no Via, Record-Route or Contact of anybody inside, and no private
-        /// address in To, Refer-To and Referred-By. Call-ID and tags stay, because transfers need them.
+        /// address in To, Refer-To, Referred-By, Diversion and History-Info. Call-ID and tags stay, because transfers need them.
         hide_topology: bool = default(switch(), "false");
         /// Whether User-Agent, Server and Organization are taken out of what the trunk reads.
         hide_software: bool = default(switch(), "false");
+        /// What becomes of Diversion and History-Info, which say over whom a call was diverted.
+        diversion: TrunkDiversion = default(choice::<TrunkDiversion>(), "pass");
+        /// What else is different in the headers of requests to the trunk.
+        headers: TrunkHeaders = default(section_form::<TrunkHeaders>(), "{}");
         /// Codecs that the trunk is offered, best first; `[]` for those of a phone.
         codecs: Vec<String> = default(list(codec()), "[]");
         /// How media to the trunk is encrypted.
@@ -161,6 +166,16 @@ choices! {
         National = "national",
         /// As it was dialled.
         AsDialled = "as_dialled",
+    }
+}
+
+choices! {
+    /// What a trunk reads about how a call was diverted (RFC 5806, RFC 7044).
+    pub enum TrunkDiversion {
+        /// What the caller wrote; with `hide_topology` without private addresses.
+        Pass = "pass",
+        /// Nothing, in requests and in answers.
+        Remove = "remove",
     }
 }
 

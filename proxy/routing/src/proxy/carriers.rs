@@ -110,7 +110,7 @@ impl Proxy {
                 emergency,
                 headers: {
                     let mut headers = id.header_edits(trunk, plan, domain);
-                    headers.extend(trunk.withheld());
+                    headers.extend(trunk.request_edits());
                     headers
                 },
                 from: is_known.then(|| id.from_value(trunk, plan, domain)),

@@ -16,7 +16,7 @@ use super::relay::{RelayUse, Rewriting};
 use crate::body::SdpPart;
 use crate::call::LegId;
 use crate::calls::CallKey;
-use crate::carried::Mask;
+use crate::carried::{Carrier, Mask};
 use crate::context::{CommonEdits, Media, Target, Way};
 use crate::media::Party;
 use crate::route::{self, Routing};
@@ -35,6 +35,8 @@ pub(super) struct PendingAck {
     path: Option<Arc<str>>,
     /// It goes to a trunk that may see nothing of the inside.
     hides: bool,
+    /// The trunk that it goes to.
+    carrier: Option<Arc<Carrier>>,
     found: Option<(CallKey, LegId, Party)>,
 }
 
@@ -126,6 +128,7 @@ impl Proxy {
             mask: Mask::default(),
             path: routing.path(),
             hides: routing.hides,
+            carrier: found.and_then(|(call, leg, from)| self.carrier_of(call, leg, from.other())),
             found,
         };
         let Some((call, leg, from)) = found else {
@@ -190,6 +193,7 @@ impl Proxy {
             mask,
             path,
             hides,
+            carrier,
             found,
         } = ack;
         let branch = new_branch(&mut self.rng, self.loop_key, request);
@@ -213,6 +217,13 @@ impl Proxy {
         if *hides {
             let from = self.way_to_sender(request, flow, *found);
             self.hide_request(&mut edit, request, ("sip", to), from);
+        }
+        // Who calls was said in the INVITE (RFC 3325 section 9.1: no identity in an ACK).
+        for header in carrier
+            .iter()
+            .flat_map(|carrier| carrier.line.trunk().request_edits())
+        {
+            header.apply(&mut edit);
         }
         let via_branch = String::from_utf8_lossy(&branch);
         edit.prepend(

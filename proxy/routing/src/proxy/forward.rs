@@ -304,8 +304,7 @@ impl Proxy {
         if let Some(line) = edits.credentials_line {
             edit.remove_line(line);
         }
-        let of_carrier = target.carrier.iter().flat_map(|carrier| &carrier.headers);
-        for header in edits.headers.iter().chain(of_carrier) {
+        for header in &edits.headers {
             header.apply(&mut edit);
         }
         branch.mask.apply(request, &mut edit);
@@ -327,6 +326,10 @@ impl Proxy {
             for side in [(&upstream, context.hides), (hop, false)] {
                 edit.prepend(HeaderName::RecordRoute, self.record_route(call_id, side, scheme));
             }
+        }
+        // What a trunk is not to see has gone by here, so what is configured for it counts.
+        for header in target.carrier.iter().flat_map(|carrier| &carrier.headers) {
+            header.apply(&mut edit);
         }
         let via_branch = branch.transaction_branch();
         let via_branch = String::from_utf8_lossy(&via_branch);

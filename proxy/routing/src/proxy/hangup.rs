@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use viaduct_sip::{HeaderName, Message, Method, RequestBuilder, Via};
+use viaduct_sip::{Edit, HeaderName, Limits, Message, Method, RequestBuilder, Via};
+use viaduct_trunk::HeaderEdit;
 use viaduct_txn::{Hop, Request};
 
 use super::Proxy;
@@ -197,7 +198,16 @@ impl Proxy {
         if let Some(reason) = reason {
             builder = builder.header(HeaderName::Reason, reason);
         }
-        Some((builder.build().ok()?, branch.into()))
+        let octets = builder.build().ok()?;
+        let own = receiver
+            .trunk
+            .as_ref()
+            .map(|trunk| &trunk.carrier.line.trunk().headers);
+        let octets = match own.filter(|headers| !headers.is_empty()) {
+            Some(headers) => with_headers(octets, headers)?,
+            None => octets,
+        };
+        Some((octets, branch.into()))
     }
 
     fn context_of(&self, call: CallKey) -> Option<ContextId> {
@@ -206,6 +216,16 @@ impl Proxy {
             .find(|(_, context)| context.media == Media::Begins(call))
             .map(|(id, _)| id)
     }
+}
+
+/// A request of our own as the trunk wants it that it goes to.
+fn with_headers(octets: Bytes, headers: &[HeaderEdit]) -> Option<Bytes> {
+    let request = Message::parse_frame(octets, &Limits::default()).ok()?;
+    let mut edit = Edit::new(&request);
+    for header in headers {
+        header.apply(&mut edit);
+    }
+    edit.finish().ok()
 }
 
 /// A branch that is unique because the dialog and its CSeq are.

@@ -6,6 +6,7 @@
 //! request itself, which the transaction keeps. Call-ID and tags stay: Replaces (RFC 3891) and transfers name dialogs by
 //! them, and phones of today make them of random text (RFC 3261 section 8.1.1.4).
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::time::Instant;
 
@@ -43,6 +44,7 @@ impl Proxy {
                 edit.set(name, value);
             }
         }
+        self.hide_history(edit, request);
     }
 
     /// Takes out of an answer what the trunk may not see that sent the request.
@@ -54,6 +56,7 @@ impl Proxy {
         response: &Message,
     ) {
         edit.remove_all(HeaderName::Warning);
+        self.hide_history(edit, response);
         if response.has(HeaderName::RecordRoute) {
             edit.remove_all(HeaderName::RecordRoute);
             copy_all(&context.request, HeaderName::RecordRoute, edit);
@@ -180,9 +183,44 @@ impl Proxy {
         }
     }
 
+    /// Over whom a call was diverted (RFC 5806, RFC 7044), without the addresses that only the inside knows. What cannot
+    /// be read cannot be known to be without them, and goes.
+    fn hide_history(&self, edit: &mut Edit<'_>, message: &Message) {
+        for name in [HeaderName::Diversion, HeaderName::HistoryInfo] {
+            let values = message.values(name);
+            let shown: Vec<Option<Cow<'_, str>>> = values.map(|value| self.outward_entry(value)).collect();
+            if shown.iter().all(|entry| matches!(entry, Some(Cow::Borrowed(_)))) {
+                continue;
+            }
+            let shown: Vec<Cow<'_, str>> = shown.into_iter().flatten().collect();
+            if shown.is_empty() {
+                edit.remove_all(name);
+            } else {
+                edit.set(name, shown.join(", ").replace(['\r', '\n'], " "));
+            }
+        }
+    }
+
+    /// An entry of such a list, with its name and parameters. Borrowed when it may be shown as it is, `None` when it cannot
+    /// be read.
+    fn outward_entry<'v>(&self, value: &'v [u8]) -> Option<Cow<'v, str>> {
+        let text = std::str::from_utf8(value).ok()?;
+        let addr = NameAddr::parse(value).ok()?;
+        let uri = addr.uri().ok()?;
+        match self.outward_uri(&uri) {
+            // A name may repeat the address.
+            Some(shown) => Some(Cow::Owned(text.replace(uri.as_str(), &shown))),
+            None => Some(Cow::Borrowed(text)),
+        }
+    }
+
     /// An address whose host only the inside knows, as an address in our domain. `None` when it may be shown as it is.
     fn outward(&self, value: &[u8]) -> Option<String> {
         let uri = NameAddr::parse(value).ok()?.uri().ok()?;
+        self.outward_uri(&uri).map(|uri| format!("<{uri}>"))
+    }
+
+    fn outward_uri(&self, uri: &Uri<'_>) -> Option<String> {
         if !is_inner(&uri.host()?) {
             return None;
         }
@@ -193,7 +231,7 @@ impl Proxy {
             format!("?{}", uri.headers().as_str())
         };
         let scheme = if uri.is_sips() { "sips" } else { "sip" };
-        Some(format!("<{scheme}:{user}{}{headers}>", self.config.domain))
+        Some(format!("{scheme}:{user}{}{headers}", self.config.domain))
     }
 
     /// Somebody inside whom an INVITE names that takes a dialog over (RFC 3891): the Contact that a trunk has seen is good

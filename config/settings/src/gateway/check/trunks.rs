@@ -5,6 +5,7 @@ use crate::diagnostic::{Diagnostic, quoted};
 use crate::form::network::Network;
 use crate::gateway::routes::{FromUser, Route, Target};
 use crate::gateway::tls::ClientCertificates;
+use crate::gateway::trunk_headers::TrunkHeaders;
 use crate::gateway::trunks::{MediaEncryption, TrunkKeys, TrunkTransport};
 use crate::suggest::did_you_mean;
 
@@ -19,6 +20,7 @@ impl Check<'_> {
         self.trunk_networks();
         for (name, keys) in &file.trunks {
             self.trunk_keys(name, keys);
+            self.trunk_headers(name, &keys.headers);
         }
         for (index, route) in &file.routes {
             self.route_trunks(&index.to_string(), route);
@@ -93,6 +95,38 @@ impl Check<'_> {
             let diagnostic = Diagnostic::new(Code::Exclusive, message)
                 .at(self.positions.nearest(&["trunks", name, "login"]))
                 .help("delete one of the two; `register` answers for calls too".to_owned());
+            self.report(diagnostic);
+        }
+    }
+
+    /// Each header of a trunk is named once.
+    fn trunk_headers(&mut self, name: &str, headers: &TrunkHeaders) {
+        let places = self.positions;
+        let indexes: Vec<String> = headers
+            .remove
+            .iter()
+            .map(|(index, _)| index.to_string())
+            .collect();
+        let removed = headers.remove.iter().zip(&indexes);
+        let removed = removed.map(|((_, header), index)| (["remove", index.as_str()], header));
+        let set = headers
+            .set
+            .iter()
+            .map(|(header, _)| (["set", header.as_str()], header));
+        let named: Vec<_> = removed
+            .chain(set)
+            .map(|([key, inner], header)| (["trunks", name, "headers", key, inner], header.as_str()))
+            .collect();
+        for (index, (path, header)) in named.iter().enumerate() {
+            let mut before = named[..index].iter();
+            let is_same = |other: &str| other.eq_ignore_ascii_case(header);
+            let first = before.find_map(|(path, other)| is_same(other).then(|| places.key(path)));
+            let Some(Some(first)) = first else { continue };
+            let message = format!("trunk {} names the header {} twice", quoted(name), quoted(header));
+            let diagnostic = Diagnostic::new(Code::Exclusive, message)
+                .at(places.key(path))
+                .note(format!("it is named at {first}"))
+                .help("delete one of the two".to_owned());
             self.report(diagnostic);
         }
     }
