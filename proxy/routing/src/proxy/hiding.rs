@@ -201,17 +201,21 @@ impl Proxy {
         }
     }
 
-    /// An entry of such a list, with its name and parameters. Borrowed when it may be shown as it is, `None` when it cannot
-    /// be read.
+    /// An entry of such a list, with its parameters. Borrowed when it may be shown as it is, `None` when it cannot be read.
     fn outward_entry<'v>(&self, value: &'v [u8]) -> Option<Cow<'v, str>> {
         let text = std::str::from_utf8(value).ok()?;
         let addr = NameAddr::parse(value).ok()?;
         let uri = addr.uri().ok()?;
-        match self.outward_uri(&uri) {
-            // A name may repeat the address.
-            Some(shown) => Some(Cow::Owned(text.replace(uri.as_str(), &shown))),
-            None => Some(Cow::Borrowed(text)),
-        }
+        let Some(shown) = self.outward_uri(&uri) else {
+            return Some(Cow::Borrowed(text));
+        };
+        let octets = addr.uri_octets();
+        let start = octets.as_ptr().addr() - value.as_ptr().addr();
+        let (before, after) = (&text[..start], &text[start + octets.len()..]);
+        // Phones without a name for somebody write the address in its place.
+        let is_name_inner = uri.host().is_some_and(|host| before.contains(host.as_str()));
+        let before = if is_name_inner { "<" } else { before };
+        Some(Cow::Owned([before, &shown, after].concat()))
     }
 
     /// An address whose host only the inside knows, as an address in our domain. `None` when it may be shown as it is.
