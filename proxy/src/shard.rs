@@ -26,7 +26,7 @@ use viaduct_routing::{
     Reachable, Reasons, RelayFailure, SERVICE_FLOW, SendId, Ticket, Users,
 };
 use viaduct_sip::{KeepAlive, Limits, Message, ParseError, Transport};
-use viaduct_txn::{ConnId, Flow, Hop};
+use viaduct_txn::{ConnId, Flow, Hop, way_back};
 
 pub(crate) use self::queue::{Handle, Inputs, ShardHandle, Shards, WAKE, pair};
 pub(crate) use self::relay::{RelayLink, RelayTarget};
@@ -528,31 +528,26 @@ impl ShardThread {
                     true
                 }
                 Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => {
-                    self.conns.send(flow, octets)
+                    self.conns.send(flow, octets.clone()) || self.answer_elsewhere(flow, octets)
                 }
             },
-            Hop::Connect {
-                transport,
-                local,
-                remote,
-                name,
-            } => {
-                let peer = Peer {
-                    transport: *transport,
-                    local: *local,
-                    remote: *remote,
-                    name: name.clone(),
-                };
+            Hop::Connect { .. } => {
                 let waiter = id.map(|(_, id)| Waiter {
                     shard: self.index,
                     id,
                 });
-                self.connector.send(&peer, octets, waiter)
+                Peer::of(hop).is_some_and(|peer| self.connector.send(&peer, octets, waiter))
             }
         };
         if let (false, Some((now, id))) = (sent, id) {
             self.proxy.handle_send_failed(now, id);
         }
+    }
+
+    /// Answers somebody whose connection is gone over one that is opened for it (RFC 3261 section 18.2.2).
+    fn answer_elsewhere(&self, flow: &Flow, octets: Bytes) -> bool {
+        let peer = way_back(flow, &octets, &self.limits).and_then(|hop| Peer::of(&hop));
+        peer.is_some_and(|peer| self.connector.answer(&peer, octets))
     }
 
     /// Sends the datagrams of a round, those that leave from one address together.

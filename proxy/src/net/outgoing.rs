@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use viaduct_routing::SendId;
 use viaduct_sip::Transport;
-use viaduct_txn::Flow;
+use viaduct_txn::{Flow, Hop};
 
 use super::conns::Outgoing as Queue;
 use super::context::NetContext;
@@ -35,6 +35,8 @@ pub(crate) struct OutgoingCounters {
     pub(crate) failed: AtomicU64,
     /// Messages not sent because of `limits.outgoing_connections`.
     pub(crate) over_limit: AtomicU64,
+    /// Answers sent over a connection of ours because that of the request was gone.
+    pub(crate) answers: AtomicU64,
 }
 
 /// Whom a connection leads to.
@@ -47,6 +49,26 @@ pub(crate) struct Peer {
     pub(crate) remote: SocketAddr,
     /// The name to verify.
     pub(crate) name: Option<Arc<str>>,
+}
+
+impl Peer {
+    /// Whom a hop leads to, when a connection may be opened for it.
+    pub(crate) fn of(hop: &Hop) -> Option<Self> {
+        match hop {
+            Hop::Flow(_) => None,
+            Hop::Connect {
+                transport,
+                local,
+                remote,
+                name,
+            } => Some(Self {
+                transport: *transport,
+                local: *local,
+                remote: *remote,
+                name: name.clone(),
+            }),
+        }
+    }
 }
 
 /// Who wants to know when a message cannot be sent.
@@ -141,6 +163,12 @@ impl Connector {
         is_queued
     }
 
+    /// Sends an answer to a peer whose own connection is gone. False when it cannot be sent.
+    pub(crate) fn answer(&self, peer: &Peer, octets: Bytes) -> bool {
+        self.inner.counters.answers.fetch_add(1, Ordering::Relaxed);
+        self.send(peer, octets, None)
+    }
+
     /// How many connections there are, and what was counted.
     pub(crate) fn snapshot(&self) -> (usize, &OutgoingCounters) {
         (self.inner.peers.len(), &self.inner.counters)
@@ -175,11 +203,17 @@ impl Connector {
             }
             Err(error) => {
                 self.inner.counters.failed.fetch_add(1, Ordering::Relaxed);
-                tracing::warn!("cannot connect to {}: {}", Words(&peer), explain(&peer, &error));
                 // From here on messages open another connection; those that waited for this one are lost.
                 let link = self.inner.peers.remove_if(&peer, |_, link| link.flow == flow);
                 drop(queue);
                 let waiting = link.and_then(|(_, link)| link.opening).unwrap_or_default();
+                let (words, why) = (Words(&peer), explain(&peer, &error));
+                if waiting.is_empty() {
+                    // Nothing but answers, to whoever chose to go away.
+                    tracing::debug!("cannot connect to {words}: {why}");
+                } else {
+                    tracing::warn!("cannot connect to {words}: {why}");
+                }
                 self.tell(waiting).await;
             }
         }

@@ -299,6 +299,11 @@ impl Moment {
                     "Messages not sent over limits.outgoing_connections",
                     read(&opened.over_limit),
                 ),
+                (
+                    "answers_over_new_connections",
+                    "Answers sent over a connection of the gateway because that of the request was gone",
+                    read(&opened.answers),
+                ),
                 ("dns_questions", "Questions to DNS", names.counters.questions),
                 (
                     "dns_cache_hits",

@@ -26,6 +26,7 @@ mod keep_alives;
 mod kills;
 mod limits;
 mod live;
+mod lost_connections;
 mod next_hops;
 mod pages;
 mod proxies;

@@ -47,9 +47,11 @@ mod table;
 #[cfg(test)]
 mod test;
 mod timers;
+mod way_back;
 
 pub use self::config::{Config, Counters, Limits, Timing};
 pub use self::flow::{ConnId, Flow, Hop};
 pub use self::layer::{Layer, Received, Request};
 pub use self::output::{ClientId, Output, ServerId};
 pub use self::timers::Timers;
+pub use self::way_back::way_back;

@@ -29,8 +29,8 @@ pub(crate) struct Phone {
     pub(crate) wire: Wire,
     /// The URI of its Contact.
     pub(crate) contact: String,
-    /// The host of its Via.
-    sent_by: String,
+    /// The host and the port of its Via.
+    pub(crate) sent_by: String,
     tag: String,
     /// Call-ID and last CSeq of its registrations.
     registration: (String, u32),

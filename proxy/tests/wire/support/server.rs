@@ -83,13 +83,18 @@ impl Server {
     /// The next request with this method. Repeats of others are left out.
     pub(crate) fn request(&mut self, method: Method<'static>) -> Message {
         loop {
-            let wire = self.wire();
-            let Some(message) = wire.receive() else {
-                panic!("the gateway has closed the connection")
-            };
+            let message = self.message();
             if message.method() == Some(method) {
                 return message;
             }
+        }
+    }
+
+    /// The next message of any kind.
+    pub(crate) fn message(&mut self) -> Message {
+        match self.wire().receive() {
+            Some(message) => message,
+            None => panic!("the gateway has closed the connection"),
         }
     }
 
