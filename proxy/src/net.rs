@@ -1,5 +1,6 @@
 //! Sockets: octets in, messages to the shards; messages from the shards, octets out.
 
+pub(crate) mod aliases;
 pub(crate) mod conns;
 pub(crate) mod context;
 pub mod frames;

@@ -119,6 +119,7 @@ pub(super) fn prepare(
     let net = NetContext {
         shards: shards.clone(),
         conns: Conns::new(convert::conn_limits(settings)),
+        aliases: Arc::default(),
         location: shared.location.clone(),
         tuning: Arc::new(RwLock::new(convert::tuning(settings))),
         proxies: Arc::new(RwLock::new(Arc::new(convert::proxies(settings)))),

@@ -12,6 +12,7 @@ use viaduct_routing::Location;
 use viaduct_sip::{Limits, Message, ParseError, Transport};
 use viaduct_txn::{ConnId, Flow};
 
+use super::aliases::Aliases;
 use super::conns::{Conns, Permit};
 use super::proxies::{self, Proxies};
 use crate::shard::{ShardInput, Shards};
@@ -52,6 +53,8 @@ pub(crate) struct Tuning {
 pub(crate) struct NetContext {
     pub(crate) shards: Shards,
     pub(crate) conns: Arc<Conns>,
+    /// Which of them requests to their peers go over too.
+    pub(crate) aliases: Arc<Aliases>,
     /// Who is registered over which connection.
     pub(crate) location: Arc<Location>,
     /// For connections that begin.
@@ -68,6 +71,8 @@ pub(crate) struct Inlet {
     context: NetContext,
     flow: Flow,
     conn: ConnId,
+    /// What the peer has proven to be.
+    names: Arc<[String]>,
 }
 
 impl NetContext {
@@ -91,6 +96,7 @@ impl NetContext {
             context: self.clone(),
             flow,
             conn,
+            names: Arc::default(),
         }
     }
 
@@ -170,12 +176,12 @@ impl NetContext {
 
 impl Inlet {
     /// The peer has proven to have these names. Every shard is told before the first message.
-    pub(crate) async fn proven(&self, names: Vec<String>) {
-        let names: Arc<[String]> = names.into();
+    pub(crate) async fn proven(&mut self, names: Vec<String>) {
+        self.names = names.into();
         for shard in self.context.shards.iter() {
             let input = ShardInput::Proven {
                 conn: self.conn,
-                names: Arc::clone(&names),
+                names: Arc::clone(&self.names),
             };
             shard.push(input).await;
         }
@@ -183,6 +189,9 @@ impl Inlet {
 
     /// Hands a message to its shard, waiting while the shard is busy: that is what slows a peer down.
     pub(crate) async fn message(&self, message: Message) {
+        if !self.names.is_empty() {
+            self.context.aliases.notice(&self.flow, &self.names, &message);
+        }
         self.context
             .shards
             .of_message(&message)
@@ -211,6 +220,7 @@ impl Inlet {
 
     /// The connection is gone: every shard may have calls over it.
     pub(crate) async fn closed(&self) {
+        self.context.aliases.forget(self.conn);
         for shard in self.context.shards.iter() {
             shard.push(ShardInput::Closed(self.conn)).await;
         }

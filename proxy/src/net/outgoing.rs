@@ -35,6 +35,8 @@ pub(crate) struct OutgoingCounters {
     pub(crate) failed: AtomicU64,
     /// Messages not sent because of `limits.outgoing_connections`.
     pub(crate) over_limit: AtomicU64,
+    /// Messages sent over connections that their peers have opened (RFC 5923).
+    pub(crate) reused: AtomicU64,
     /// Answers sent over a connection of ours because that of the request was gone.
     pub(crate) answers: AtomicU64,
 }
@@ -113,10 +115,16 @@ impl Connector {
         }
     }
 
-    /// Sends a message to a peer over the connection that there is, or over one that is opened for it. False when it
+    /// Sends a message to a peer over the connection that there is, its own or ours, or over one that is opened for it. False when it
     /// cannot be sent; what is found out later is told to the waiter.
     pub(crate) fn send(&self, peer: &Peer, octets: Bytes, waiter: Option<Waiter>) -> bool {
         let inner = &self.inner;
+        if let Some(flow) = inner.net.aliases.of(peer)
+            && inner.net.conns.send(&flow, octets.clone())
+        {
+            inner.counters.reused.fetch_add(1, Ordering::Relaxed);
+            return true;
+        }
         if let Some(mut link) = inner.peers.get_mut(peer)
             && inner.net.conns.send(&link.flow, octets.clone())
         {

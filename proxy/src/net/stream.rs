@@ -93,7 +93,7 @@ async fn talk<S>(
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let (conn, outgoing) = context.conns.open();
-    let inlet = context.inlet(transport, local, remote, conn);
+    let mut inlet = context.inlet(transport, local, remote, conn);
     if !names.is_empty() {
         tracing::debug!(%remote, "a client has proven to be {}", names.join(", "));
         inlet.proven(names).await;

@@ -300,6 +300,11 @@ impl Moment {
                     read(&opened.over_limit),
                 ),
                 (
+                    "connections_reused",
+                    "Messages sent over connections that their peers opened and offered with alias",
+                    read(&opened.reused),
+                ),
+                (
                     "answers_over_new_connections",
                     "Answers sent over a connection of the gateway because that of the request was gone",
                     read(&opened.answers),

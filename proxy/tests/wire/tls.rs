@@ -1,7 +1,7 @@
 //! TLS as clients meet it: which certificate they are shown, what they have to show, and what is said when it fails.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{IpAddr, TcpStream};
 use std::sync::Arc;
 
 use rustls::client::Resumption;
@@ -10,10 +10,15 @@ use rustls::version::{TLS12, TLS13};
 use rustls::{
     ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned, SupportedProtocolVersion,
 };
+use viaduct_sip::{Framer, HeaderName, Limits, Method, RequestBuilder, ResponseBuilder, StatusCode};
 
 use crate::support::Folder;
+use crate::support::dns::Dns;
 use crate::support::gateway::{Gateway, Setup};
-use crate::support::socket::connect;
+use crate::support::phone::{Phone, expect_status};
+use crate::support::socket::{connect, connect_from};
+use crate::support::wire::Wire;
+use crate::support::{free_port, own_address};
 
 /// A certificate that vouches for itself, and its key.
 struct Certificate {
@@ -80,7 +85,18 @@ type Tls = StreamOwned<ClientConnection, TcpStream>;
 
 /// A connection to the port of SIP over TLS, on which a ping was answered. The error is that of the handshake.
 fn reach(gateway: &Gateway, config: &Arc<ClientConfig>, name: &'static str) -> std::io::Result<Tls> {
-    let tcp = connect(gateway.at(gateway.ports.sips));
+    let to = gateway.at(gateway.ports.sips);
+    reach_from(to.ip(), gateway, config, name)
+}
+
+/// The same from this address.
+fn reach_from(
+    source: IpAddr,
+    gateway: &Gateway,
+    config: &Arc<ClientConfig>,
+    name: &'static str,
+) -> std::io::Result<Tls> {
+    let tcp = connect_from(source, gateway.at(gateway.ports.sips))?;
     let name = ServerName::try_from(name).unwrap();
     let client = ClientConnection::new(Arc::clone(config), name).unwrap();
     let mut connection = StreamOwned::new(client, tcp);
@@ -302,4 +318,61 @@ fn clients_prove_who_they_are_where_that_is_wanted() {
     ] {
         assert!(ended.log.contains(told), "no {told} in {}", ended.log);
     }
+}
+
+/// RFC 5923 section 8: nobody listens where the carrier's Via and DNS say that it is.
+#[test]
+fn a_peer_with_a_certificate_is_sent_requests_over_the_connection_that_it_offers() {
+    let folder = Folder::new();
+    let (main, carrier) = (Certificate::of(&["a.test"]), Certificate::of(&["example.test"]));
+    main.write(&folder, "main");
+    carrier.write(&folder, "carriers");
+    let elsewhere = own_address();
+    let dns = Dns::start(elsewhere);
+    let port = free_port(elsewhere);
+    dns.srv("_sips._tcp.example.test", 1, "host.example.test", port);
+    dns.a("host.example.test", elsewhere);
+    let tls = format!("{FILES}, client_certificates: optional, client_authorities: DIR/carriers.pem");
+    let setup = Setup {
+        more: format!(
+            "foreign_domains: allow\ndns: {{ servers: [\"{}\"], timeout: 5s }}\ntls: {{ {} }}\n",
+            dns.address,
+            tls.replace("DIR", folder.path().to_str().unwrap())
+        ),
+        ..Setup::default()
+    };
+    let gateway = setup.start();
+    let config = Client {
+        own: Some((carrier.der.clone(), carrier.key_der.clone_key())),
+        ..Client::trusting(&[&main])
+    }
+    .config();
+    let connection = reach_from(elsewhere, &gateway, &config, "a.test").unwrap();
+    let mut wire = Wire::Stream(Box::new(connection), Framer::new(Limits::default()));
+    let options = RequestBuilder::new(Method::Options, "sip:a.test")
+        .via(format!("SIP/2.0/TLS {elsewhere}:{port};branch=z9hG4bK1;alias"))
+        .from("<sip:example.test>;tag=1")
+        .to("<sip:a.test>")
+        .call_id("alias")
+        .cseq(1)
+        .build()
+        .unwrap();
+    wire.send(&options);
+    assert!(!wire.receive().unwrap().is_request());
+
+    let mut phone = Phone::udp(&gateway, "201");
+    let draft = phone
+        .draft_to(Method::Message, "sips:bob@example.test")
+        .body("text/plain", "hello");
+    let sent = phone.begin(draft);
+    let got = wire.receive().unwrap();
+    assert_eq!(got.method(), Some(Method::Message));
+    assert_eq!(got.header(HeaderName::CallId), sent.header(HeaderName::CallId));
+    let answer = ResponseBuilder::new(&got, StatusCode::OK).to_tag("bob");
+    wire.send(&answer.build().unwrap());
+    expect_status(&phone.final_answer(&sent), 200);
+    assert_eq!(gateway.figure("viaduct_connections_reused_total"), 1);
+    assert_eq!(gateway.figure("viaduct_outgoing_connections_total"), 0);
+    drop((wire, dns));
+    gateway.finish();
 }
