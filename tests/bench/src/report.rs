@@ -174,8 +174,8 @@ impl Report {
                 .to_owned(),
         );
         notes.push(
-            "Transactions that are over stay for 32 s in viaduct and 5 s in Kamailio, so these runs end before viaduct\n\
-             removes its own (a tenth more), and while its memory still grows (which costs as much)."
+            "What was answered is remembered for 32 s in viaduct and 5 s in Kamailio, so these runs end before viaduct\n\
+             forgets it: a few hundred instructions for each."
                 .to_owned(),
         );
         if !self.results.reasons.is_empty() {
