@@ -1,5 +1,6 @@
 //! Answers of other people's HTTP services: decisions about calls, and users.
 
+use serde_json::Value;
 use viaduct_settings::{ChallengeSettings, UserDefaults};
 use viaduct_trunk::hook::{ANSWER_OCTETS_MAX, HookDecision, TARGETS_MAX, TEXT_OCTETS_MAX};
 
@@ -49,9 +50,17 @@ pub fn user_answer(data: &[u8]) {
         Ok(user) => assert_eq!(user.login, "alice"),
         Err(why) => {
             assert!(!why.is_empty());
-            assert!(!why.contains(SECRET), "{why}");
+            assert!(!(is_only_a_password(text) && why.contains(SECRET)), "{why}");
         }
     }
+}
+
+/// True when the password of the seeds stands where passwords belong, and nowhere else: other values and keys are shown to
+/// whoever has to mend them.
+fn is_only_a_password(text: &str) -> bool {
+    let parsed: Option<Value> = serde_json::from_str(text).ok();
+    let is_once = |text: &str| text.matches(SECRET).count() == 1;
+    parsed.is_some_and(|value| value["secret"] == SECRET && is_once(&value.to_string()) && is_once(text))
 }
 
 /// The password in the seeds.
