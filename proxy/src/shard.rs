@@ -8,6 +8,7 @@
 //!
 //! and after each of them carries out what the proxy wants.
 
+mod pace;
 mod queue;
 mod relay;
 mod services;
@@ -28,6 +29,7 @@ use viaduct_routing::{
 use viaduct_sip::{KeepAlive, Limits, Message, ParseError, Transport};
 use viaduct_txn::{ConnId, Flow, Hop, way_back};
 
+use self::pace::Pace;
 pub(crate) use self::queue::{Handle, Inputs, ShardHandle, Shards, WAKE, pair};
 pub(crate) use self::relay::{RelayLink, RelayTarget};
 pub(crate) use self::services::{ServiceInput, Services, ServicesConfig};
@@ -246,10 +248,17 @@ impl ShardThread {
         let mut events = Events::with_capacity(64);
         let mut ready = vec![true; self.listeners.len()];
         let (mut inbox, mut room) = (Inbox::new(), SendRoom::new());
+        let mut pace = Pace::new(Instant::now());
         while !self.stopping {
             let timeout = self.time_to_sleep(&ready);
+            if timeout != Some(Duration::ZERO) {
+                let rest = pace.rest(Instant::now());
+                if !rest.is_zero() {
+                    std::thread::sleep(rest);
+                }
+            }
             match self.poll.poll(&mut events, timeout) {
-                Ok(()) => {}
+                Ok(()) => pace.woken(Instant::now()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             }
