@@ -1,11 +1,14 @@
 //! The loop around phones that register and call.
 
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::AsRawFd;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt, sockopt};
+use nix::sys::time::TimeSpec;
 use viaduct_sip::{Method, RequestBuilder};
 
 use super::{ADDRESS, DATAGRAM_MAX, bind, received};
@@ -55,6 +58,7 @@ impl Signalling {
         let phone = || {
             let socket = bind(0)?;
             socket.connect(proxy)?;
+            setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
             Ok::<_, io::Error>(socket)
         };
         Ok(Self {
@@ -143,9 +147,10 @@ impl Signalling {
             (last, messages_before) = (now, messages);
             if now < stop && !pacer.is_over() {
                 for _ in 0..pacer.take_due(now, load.in_flight()) {
-                    if !load.begin(now, &mut out) {
+                    if !load.begin(Instant::now(), &mut out) {
                         load.tally().fail("no phone was idle");
                     }
+                    messages += self.send(&mut out)?;
                 }
             } else {
                 let in_flight = load.in_flight();
@@ -161,11 +166,11 @@ impl Signalling {
             }
             for side in [Side::Caller, Side::Callee] {
                 for _ in 0..DATAGRAMS_A_ROUND {
-                    let Some(datagram) = self.receive(side)? else {
+                    let Some((arrived, datagram)) = self.receive(side)? else {
                         break;
                     };
                     messages += 1;
-                    load.handle(Instant::now(), side, datagram, &mut out);
+                    load.handle(arrived, side, datagram, &mut out);
                 }
                 messages += self.send(&mut out)?;
             }
@@ -184,13 +189,27 @@ impl Signalling {
         }
     }
 
-    fn receive(&mut self, side: Side) -> io::Result<Option<Bytes>> {
+    /// A datagram, and when it came to the socket: what the phones took to look is none of the proxy's time.
+    fn receive(&mut self, side: Side) -> io::Result<Option<(Instant, Bytes)>> {
         let socket = match side {
-            Side::Caller => &self.caller,
-            Side::Callee => &self.callee,
+            Side::Caller => self.caller.as_raw_fd(),
+            Side::Callee => self.callee.as_raw_fd(),
         };
-        let len = received(socket.recv(&mut self.buffer))?;
-        Ok(len.map(|len| Bytes::copy_from_slice(&self.buffer[..len])))
+        let mut control = nix::cmsg_space!(TimeSpec);
+        let mut room = [IoSliceMut::new(&mut self.buffer)];
+        let datagram = recvmsg::<()>(socket, &mut room, Some(&mut control), MsgFlags::empty());
+        let Some(datagram) = received(datagram.map_err(io::Error::from))? else {
+            return Ok(None);
+        };
+        let (now, wall) = (Instant::now(), SystemTime::now());
+        let mut stamps = datagram.cmsgs()?.filter_map(|message| match message {
+            ControlMessageOwned::ScmTimestampns(stamp) => Some(SystemTime::UNIX_EPOCH + Duration::from(stamp)),
+            _ => None,
+        });
+        let waited = stamps.next().and_then(|stamp| wall.duration_since(stamp).ok());
+        let arrived = now - waited.unwrap_or_default();
+        let len = datagram.bytes;
+        Ok(Some((arrived, Bytes::copy_from_slice(&self.buffer[..len]))))
     }
 
     fn send(&self, out: &mut Outbox) -> io::Result<u64> {
