@@ -17,7 +17,7 @@ slotmap::new_key_type! {
 /// Calls by key and by Call-ID. A Call-ID is its maker's to choose, so more than one call may have it.
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
-    calls: SlotMap<CallKey, Call>,
+    calls: SlotMap<CallKey, Box<Call>>,
     by_call_id: HashMap<Bytes, Vec<CallKey>>,
     numbers: u64,
 }
@@ -29,9 +29,17 @@ impl Calls {
         CallNumber((self.numbers - 1) * shards + shard + 1)
     }
 
+    /// Nothing waits for a table that grows, see [`viaduct_txn::room_for`].
+    pub(crate) fn make_room(&mut self, limit: usize) {
+        let room = viaduct_txn::room_for(limit);
+        self.calls.reserve(room.saturating_sub(self.calls.len()));
+        self.by_call_id
+            .reserve(room.saturating_sub(self.by_call_id.len()));
+    }
+
     pub(crate) fn insert(&mut self, call: Call) -> CallKey {
         let call_id = call.call_id.clone();
-        let key = self.calls.insert(call);
+        let key = self.calls.insert(Box::new(call));
         self.by_call_id.entry(call_id).or_default().push(key);
         key
     }
@@ -44,15 +52,15 @@ impl Calls {
                 self.by_call_id.remove(&call.call_id);
             }
         }
-        Some(call)
+        Some(*call)
     }
 
     pub(crate) fn get(&self, key: CallKey) -> Option<&Call> {
-        self.calls.get(key)
+        self.calls.get(key).map(|call| &**call)
     }
 
     pub(crate) fn get_mut(&mut self, key: CallKey) -> Option<&mut Call> {
-        self.calls.get_mut(key)
+        self.calls.get_mut(key).map(|call| &mut **call)
     }
 
     /// The call, the leg and the sender of a message inside a dialog.
@@ -82,11 +90,11 @@ impl Calls {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (CallKey, &Call)> {
-        self.calls.iter()
+        self.calls.iter().map(|(key, call)| (key, &**call))
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (CallKey, &mut Call)> {
-        self.calls.iter_mut()
+        self.calls.iter_mut().map(|(key, call)| (key, &mut **call))
     }
 
     pub(crate) fn len(&self) -> usize {

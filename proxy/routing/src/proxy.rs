@@ -115,7 +115,7 @@ pub struct Proxy {
     shard: Shard,
     rng: StdRng,
     layer: Layer,
-    contexts: SlotMap<ContextId, Context>,
+    contexts: SlotMap<ContextId, Box<Context>>,
     by_server: HashMap<ServerId, ContextId>,
     by_client: HashMap<ClientId, (ContextId, usize)>,
     calls: Calls,
@@ -181,7 +181,7 @@ impl Proxy {
             tag_key,
             ..txn::Config::default()
         });
-        Self {
+        let mut proxy = Self {
             config,
             users,
             location: shared.location.clone(),
@@ -219,7 +219,18 @@ impl Proxy {
             upkeep: Upkeep::default(),
             own_byes: HashMap::new(),
             own_call_ids: Arc::clone(&shared.own_call_ids),
-        }
+        };
+        proxy.make_room();
+        proxy
+    }
+
+    /// Nothing waits for a table that grows, see [`txn::room_for`].
+    fn make_room(&mut self) {
+        let room = txn::room_for(self.config.limits.server_transactions_max);
+        self.contexts.reserve(room.saturating_sub(self.contexts.len()));
+        self.by_server.reserve(room.saturating_sub(self.by_server.len()));
+        self.by_client.reserve(room.saturating_sub(self.by_client.len()));
+        self.calls.make_room(self.config.limits.calls_max);
     }
 
     /// A message came over a flow.
@@ -405,6 +416,7 @@ impl Proxy {
             .reconfigure(config.times.timing.clone(), layer_limits(&config));
         self.config = config;
         self.users = users;
+        self.make_room();
         self.are_users_other = true;
     }
 

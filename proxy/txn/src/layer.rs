@@ -14,6 +14,7 @@ use crate::answered::Answered;
 use crate::client::{self, CancelOutcome, Client, ClientState, Tell};
 use crate::effects::{Effects, Owner, Timer};
 use crate::key::{ClientKey, Keys, ServerKey};
+use crate::room::room_for;
 use crate::server::{self, Server, ServerState};
 use crate::table::{Known, Table};
 use crate::{ClientId, Config, Counters, Flow, Hop, Limits, Output, ServerId, Timers, Timing};
@@ -58,8 +59,8 @@ pub struct Request {
 #[derive(Debug, Default)]
 pub struct Layer {
     config: Config,
-    servers: SlotMap<ServerId, Server>,
-    clients: SlotMap<ClientId, Client>,
+    servers: SlotMap<ServerId, Box<Server>>,
+    clients: SlotMap<ClientId, Box<Client>>,
     requests: Table,
     keys: Keys,
     /// When answered requests are forgotten, timer J.
@@ -73,10 +74,12 @@ pub struct Layer {
 impl Layer {
     /// A layer without transactions.
     pub fn new(config: Config) -> Self {
-        Self {
+        let mut layer = Self {
             config,
             ..Self::default()
-        }
+        };
+        layer.make_room();
+        layer
     }
 
     /// Works with other timing and limits from here on. Timers that run go on as they were set; transactions beyond a
@@ -84,6 +87,7 @@ impl Layer {
     pub fn reconfigure(&mut self, timing: Timing, limits: Limits) {
         self.config.timing = timing;
         self.config.limits = limits;
+        self.make_room();
     }
 
     /// A request came. `essentials` are those of `request`.
@@ -298,7 +302,7 @@ impl Layer {
 
     /// True while a server transaction exists and has no final answer.
     pub fn is_pending(&self, server: ServerId) -> bool {
-        self.servers.get(server).is_some_and(Server::is_pending)
+        self.servers.get(server).is_some_and(|server| server.is_pending())
     }
 
     /// Server transactions, those included that only wait for repeats of their request, and client transactions.
@@ -316,6 +320,15 @@ impl Layer {
         self.counters
     }
 
+    /// Nothing waits for a table that grows, see [`room_for`].
+    fn make_room(&mut self) {
+        // Clients may be many more, as requests fork; those of forked ones alone make tables grow.
+        let room = room_for(self.config.limits.server_transactions_max);
+        self.servers.reserve(room.saturating_sub(self.servers.len()));
+        self.clients.reserve(room.saturating_sub(self.clients.len()));
+        self.by_branch.reserve(room.saturating_sub(self.by_branch.len()));
+    }
+
     fn begin(
         &mut self,
         key: ServerKey,
@@ -325,12 +338,12 @@ impl Layer {
     ) -> Received {
         self.counters.requests += 1;
         let method = essentials.cseq.method;
-        let server = self.servers.insert(Server {
+        let server = self.servers.insert(Box::new(Server {
             key,
             request: Some(request.clone()),
             reply: reply_hop(flow, essentials, self.config.symmetric_response),
             state: Some(ServerState::new(method == Method::Invite)),
-        });
+        }));
         self.requests.insert(key, Known::Running(server));
         match method {
             Method::Cancel => Received::Cancel {
@@ -378,7 +391,11 @@ impl Layer {
 
     fn acknowledged(&mut self, now: Instant, server: ServerId) -> Received {
         // An ACK of a 2xx has a branch of its own, but clients that reuse the INVITE's are common.
-        if self.servers.get(server).is_some_and(Server::is_accepted) {
+        if self
+            .servers
+            .get(server)
+            .is_some_and(|server| server.is_accepted())
+        {
             return Received::Ack;
         }
         self.with_server(now, server, ServerState::acknowledged);
@@ -443,12 +460,12 @@ impl Layer {
                 counters,
             };
             let state = ClientState::start(request.is_invite, &mut fx, request.octets, patience);
-            Client {
+            Box::new(Client {
                 key: key.clone(),
                 hop: request.hop.clone(),
                 is_own_cancel,
                 state: Some(state),
-            }
+            })
         });
         by_branch.insert(key, client);
         Some(client)

@@ -42,6 +42,7 @@ mod flow;
 mod key;
 mod layer;
 mod output;
+mod room;
 mod server;
 mod table;
 #[cfg(test)]
@@ -53,5 +54,6 @@ pub use self::config::{Config, Counters, Limits, Timing};
 pub use self::flow::{ConnId, Flow, Hop};
 pub use self::layer::{Layer, Received, Request};
 pub use self::output::{ClientId, Output, ServerId};
+pub use self::room::room_for;
 pub use self::timers::Timers;
 pub use self::way_back::way_back;

@@ -158,7 +158,8 @@ impl Report {
         notes.push(
             "At half load operations begin evenly spaced, half as many a second as the same program did at full load just\n\
              before. The time in the proxy is that from sending an INVITE to seeing it at the callee, or from sending a REGISTER\n\
-             to its answer: the network of this machine and both programs' turns on their processors are in it."
+             to its answer, by the kernel's clock at the phones: the network of this machine and the program's turns on its\n\
+             processor are in it. Where its threads waited for a turn, others had that processor, if only for milliseconds."
                 .to_owned(),
         );
         notes.push(format!(

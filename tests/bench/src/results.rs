@@ -78,6 +78,8 @@ pub enum Figure {
     MidFailed,
     /// As `Others`, at half load.
     MidOthers,
+    /// How long the program's threads could have run at half load and had no processor, in percent of the time.
+    MidWaited,
     /// The part of their processor that the phones used, in percent.
     PhonesBusy,
     /// The highest rate, in operations a second, at which none failed.
@@ -130,7 +132,13 @@ impl Figure {
     pub fn is_comparable(self) -> bool {
         !matches!(
             self,
-            Self::Kernel | Self::Busy | Self::PhonesBusy | Self::Others | Self::FullOthers | Self::MidOthers
+            Self::Kernel
+                | Self::Busy
+                | Self::PhonesBusy
+                | Self::Others
+                | Self::FullOthers
+                | Self::MidOthers
+                | Self::MidWaited
         )
     }
 }

@@ -17,6 +17,8 @@ pub struct Usage {
     pub user: Duration,
     /// … and in the kernel.
     pub system: Duration,
+    /// How long its threads could have run and had no processor, together.
+    pub waited: Duration,
 }
 
 impl Usage {
@@ -46,6 +48,7 @@ impl Usage {
             processor: self.processor.saturating_sub(earlier.processor),
             user: self.user.saturating_sub(earlier.user),
             system: self.system.saturating_sub(earlier.system),
+            waited: self.waited.saturating_sub(earlier.waited),
         }
     }
 
@@ -61,6 +64,7 @@ impl Usage {
             processor: self.processor + other.processor,
             user: self.user + other.user,
             system: self.system + other.system,
+            waited: self.waited + other.waited,
         }
     }
 }
@@ -108,7 +112,21 @@ fn of_process(pid: u32) -> Option<Usage> {
         processor: clock.now().ok()?.into(),
         user: ticks(stat.user),
         system: ticks(stat.system),
+        waited: waited_of(pid).unwrap_or_default(),
     })
+}
+
+/// What the threads of a process have waited for a processor: the second number of their `schedstat`. Nothing is known where
+/// the kernel does not count it.
+fn waited_of(pid: u32) -> Option<Duration> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+    let of_thread = |entry: fs::DirEntry| {
+        let counts = fs::read_to_string(entry.path().join("schedstat")).ok()?;
+        counts.split_ascii_whitespace().nth(1)?.parse::<u64>().ok()
+    };
+    Some(Duration::from_nanos(
+        threads.flatten().filter_map(of_thread).sum(),
+    ))
 }
 
 /// The process and its descendants.

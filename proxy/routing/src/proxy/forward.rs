@@ -143,7 +143,7 @@ impl Proxy {
             let trying = viaduct_sip::ResponseBuilder::new(&request, StatusCode::TRYING).source(flow.remote);
             self.respond(now, server, StatusCode::TRYING, trying);
         }
-        let context = self.contexts.insert(Context {
+        let context = self.contexts.insert(Box::new(Context {
             server,
             request,
             flow,
@@ -165,7 +165,7 @@ impl Proxy {
             answered: false,
             cancelled: false,
             server_ended: false,
-        });
+        }));
         self.by_server.insert(server, context);
         self.start_next_group(now, context);
     }

@@ -694,11 +694,7 @@ impl Proxy {
     }
 
     fn drop_if_over(&mut self, id: ContextId) {
-        if self
-            .contexts
-            .get(id)
-            .is_some_and(crate::context::Context::is_over)
-        {
+        if self.contexts.get(id).is_some_and(|context| context.is_over()) {
             self.contexts.remove(id);
         }
     }

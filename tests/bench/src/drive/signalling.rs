@@ -203,7 +203,9 @@ impl Signalling {
         };
         let (now, wall) = (Instant::now(), SystemTime::now());
         let mut stamps = datagram.cmsgs()?.filter_map(|message| match message {
-            ControlMessageOwned::ScmTimestampns(stamp) => Some(SystemTime::UNIX_EPOCH + Duration::from(stamp)),
+            ControlMessageOwned::ScmTimestampns(stamp) => {
+                Some(SystemTime::UNIX_EPOCH + Duration::from(stamp))
+            }
             _ => None,
         });
         let waited = stamps.next().and_then(|stamp| wall.duration_since(stamp).ok());

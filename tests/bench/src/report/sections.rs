@@ -49,6 +49,7 @@ const SIGNALLING: &[Row] = &[
     row(Figure::MidMostWithin, "  delay p99", "µs"),
     row(Figure::MidFailed, "  failed", ""),
     row(Figure::MidOthers, "  machine used by others", "%"),
+    row(Figure::MidWaited, "  its threads waited for a turn", "%"),
 ];
 
 const RATE: &[Row] = &[

@@ -125,6 +125,7 @@ impl Run<'_> {
         }
         add(Figure::MidFailed, tally.failed as f64);
         add(Figure::MidOthers, seen.others);
+        add(Figure::MidWaited, seen.waited);
         Ok(())
     }
 

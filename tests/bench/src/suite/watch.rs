@@ -21,6 +21,8 @@ pub(super) struct Seen {
     pub(super) used: Usage,
     /// By everybody but the program and us, in percent of all processors.
     pub(super) others: f64,
+    /// How long the program's threads waited for a processor, in percent of the time.
+    pub(super) waited: f64,
 }
 
 impl Watch {
@@ -39,11 +41,13 @@ impl Watch {
         let used = Usage::of(self.pid)?.since(self.program);
         let ours = Usage::of(std::process::id())?.since(self.ours);
         let busy = machine_busy()?.saturating_sub(self.busy);
-        let available = self.begun.elapsed().as_secs_f64() * processors()? as f64;
+        let elapsed = self.begun.elapsed().as_secs_f64();
+        let available = elapsed * processors()? as f64;
         let others = busy.saturating_sub(ours.processor);
         Ok(Seen {
             used,
             others: others.as_secs_f64() / available * 100.0,
+            waited: used.waited.as_secs_f64() / elapsed * 100.0,
         })
     }
 }

@@ -1,0 +1,25 @@
+//! How large tables are from the start.
+
+/// Entries beyond which a table grows as it fills, whatever its limit. What many entries need is address space until the
+/// first of them comes, but some systems refuse too much of that as well.
+const ROOM_MAX: usize = 1 << 18;
+
+/// The entries that a table of at most `limit` has room for from the start.
+///
+/// A table that fills up moves everything to a place twice as large, which takes tens of milliseconds at a hundred
+/// thousand entries, and all that while nothing else is done. Room that is never used costs no memory, so tables that are
+/// looked into with every message have it from the start. Their entries should be small: large values go in boxes.
+pub fn room_for(limit: usize) -> usize {
+    limit.min(ROOM_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_have_room_for_all_that_may_come_but_not_for_any_number() {
+        assert_eq!(room_for(100_000), 100_000);
+        assert_eq!(room_for(usize::MAX), ROOM_MAX);
+    }
+}
