@@ -1,9 +1,8 @@
 //! All calls of one shard.
 
-use std::collections::HashMap;
-
 use bytes::Bytes;
 use slotmap::SlotMap;
+use viaduct_txn::Parts;
 
 use crate::CallNumber;
 use crate::call::{Call, CallState, LegId};
@@ -18,7 +17,7 @@ slotmap::new_key_type! {
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
     calls: SlotMap<CallKey, Box<Call>>,
-    by_call_id: HashMap<Bytes, Vec<CallKey>>,
+    by_call_id: Parts<Bytes, Vec<CallKey>>,
     numbers: u64,
 }
 
@@ -33,14 +32,15 @@ impl Calls {
     pub(crate) fn make_room(&mut self, limit: usize) {
         let room = viaduct_txn::room_for(limit);
         self.calls.reserve(room.saturating_sub(self.calls.len()));
-        self.by_call_id
-            .reserve(room.saturating_sub(self.by_call_id.len()));
     }
 
     pub(crate) fn insert(&mut self, call: Call) -> CallKey {
         let call_id = call.call_id.clone();
         let key = self.calls.insert(Box::new(call));
-        self.by_call_id.entry(call_id).or_default().push(key);
+        match self.by_call_id.get_mut(&call_id) {
+            Some(keys) => keys.push(key),
+            None => drop(self.by_call_id.insert(call_id, vec![key])),
+        }
         key
     }
 

@@ -33,7 +33,7 @@ use std::time::Instant;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use slotmap::SlotMap;
+use slotmap::{SecondaryMap, SlotMap};
 use viaduct_ng as ng;
 use viaduct_resolve::Failure;
 use viaduct_sip::{Message, ParseError, Transport};
@@ -116,8 +116,8 @@ pub struct Proxy {
     rng: StdRng,
     layer: Layer,
     contexts: SlotMap<ContextId, Box<Context>>,
-    by_server: HashMap<ServerId, ContextId>,
-    by_client: HashMap<ClientId, (ContextId, usize)>,
+    by_server: SecondaryMap<ServerId, ContextId>,
+    by_client: SecondaryMap<ClientId, (ContextId, usize)>,
     calls: Calls,
     relay_waits: HashMap<Ticket, RelayUse>,
     forgotten: HashMap<(CallKey, LegId), Forgotten>,
@@ -196,8 +196,8 @@ impl Proxy {
             shard,
             layer,
             contexts: SlotMap::with_key(),
-            by_server: HashMap::new(),
-            by_client: HashMap::new(),
+            by_server: SecondaryMap::new(),
+            by_client: SecondaryMap::new(),
             calls: Calls::default(),
             relay_waits: HashMap::new(),
             forgotten: HashMap::new(),
@@ -228,8 +228,8 @@ impl Proxy {
     fn make_room(&mut self) {
         let room = txn::room_for(self.config.limits.server_transactions_max);
         self.contexts.reserve(room.saturating_sub(self.contexts.len()));
-        self.by_server.reserve(room.saturating_sub(self.by_server.len()));
-        self.by_client.reserve(room.saturating_sub(self.by_client.len()));
+        self.by_server.set_capacity(room);
+        self.by_client.set_capacity(room);
         self.calls.make_room(self.config.limits.calls_max);
     }
 

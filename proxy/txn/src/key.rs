@@ -9,6 +9,7 @@ use bytes::Bytes;
 use viaduct_sip::{Essentials, HeaderName, Message, Method};
 
 use crate::Hop;
+use crate::parts::Spread;
 
 /// Finds a server transaction: a keyed hash of every field that must be equal (RFC 3261 section 17.2.3). With 128 bits
 /// no two requests ever have one in common by chance, and without the key nobody can make two that have.
@@ -16,15 +17,23 @@ use crate::Hop;
 pub(crate) struct ServerKey([u64; 2]);
 
 impl ServerKey {
-    /// Bits that no table hashes by.
-    pub(crate) fn spread(&self) -> u64 {
-        self.0[1]
-    }
-
     #[cfg(test)]
     pub(crate) fn test(number: u64) -> Self {
         let hash = |seed: u64| BuildHasherDefault::<DefaultHasher>::default().hash_one((seed, number));
         Self([hash(1), hash(2)])
+    }
+}
+
+impl Spread for ServerKey {
+    /// Bits that no table hashes by.
+    fn spread(&self) -> u64 {
+        self.0[1]
+    }
+}
+
+impl Spread for ClientKey {
+    fn spread(&self) -> u64 {
+        self.branch.spread()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The transaction layer: finds the transaction of each message and drives it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ use crate::answered::Answered;
 use crate::client::{self, CancelOutcome, Client, ClientState, Tell};
 use crate::effects::{Effects, Owner, Timer};
 use crate::key::{ClientKey, Keys, ServerKey};
+use crate::parts::Parts;
 use crate::room::room_for;
 use crate::server::{self, Server, ServerState};
 use crate::table::{Known, Table};
@@ -65,7 +66,7 @@ pub struct Layer {
     keys: Keys,
     /// When answered requests are forgotten, timer J.
     answered_until: Timers<ServerKey>,
-    by_branch: HashMap<ClientKey, ClientId>,
+    by_branch: Parts<ClientKey, ClientId>,
     timers: Timers<Timer>,
     outputs: VecDeque<Output>,
     counters: Counters,
@@ -326,7 +327,6 @@ impl Layer {
         let room = room_for(self.config.limits.server_transactions_max);
         self.servers.reserve(room.saturating_sub(self.servers.len()));
         self.clients.reserve(room.saturating_sub(self.clients.len()));
-        self.by_branch.reserve(room.saturating_sub(self.by_branch.len()));
     }
 
     fn begin(
@@ -434,7 +434,7 @@ impl Layer {
         is_own_cancel: bool,
     ) -> Option<ClientId> {
         if self.clients.len() >= self.config.limits.client_transactions_max
-            || self.by_branch.contains_key(&key)
+            || self.by_branch.get(&key).is_some()
         {
             self.counters.clients_refused += 1;
             return None;
@@ -546,7 +546,7 @@ impl Layer {
                     self.answered_until.set(now, lifetime, entry.key);
                     self.requests.insert(entry.key, Known::Answered(answered));
                 }
-                None => self.requests.remove(&entry.key),
+                None => drop(self.requests.remove(&entry.key)),
             }
         }
         self.outputs

@@ -7,8 +7,9 @@ const ROOM_MAX: usize = 1 << 18;
 /// The entries that a table of at most `limit` has room for from the start.
 ///
 /// A table that fills up moves everything to a place twice as large, which takes tens of milliseconds at a hundred
-/// thousand entries, and all that while nothing else is done. Room that is never used costs no memory, so tables that are
-/// looked into with every message have it from the start. Their entries should be small: large values go in boxes.
+/// thousand entries, and all that while nothing else is done. Room that is never used costs no memory, so slot maps, which
+/// fill from the front, have it from the start. Their entries should be small: large values go in boxes. Hash maps spread
+/// over all of their room, so they grow by [`Parts`](crate::Parts).
 pub fn room_for(limit: usize) -> usize {
     limit.min(ROOM_MAX)
 }

@@ -18,7 +18,7 @@ impl Proxy {
         cancel: ServerId,
         invite: Option<ServerId>,
     ) {
-        let context = invite.and_then(|invite| self.by_server.get(&invite)).copied();
+        let context = invite.and_then(|invite| self.by_server.get(invite)).copied();
         let looked_up = invite.filter(|&invite| self.is_looked_up(invite));
         let undecided = invite.filter(|&invite| self.is_undecided(invite));
         if context.is_none() && looked_up.is_none() && undecided.is_none() {

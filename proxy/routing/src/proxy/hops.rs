@@ -238,7 +238,7 @@ impl Proxy {
         let Some(client) = branch_in(quoted).and_then(|branch| self.layer.client_with_branch(branch)) else {
             return;
         };
-        let Some(&(id, index)) = self.by_client.get(&client) else {
+        let Some(&(id, index)) = self.by_client.get(client) else {
             return;
         };
         let Some(branch) = self.contexts.get(id).map(|context| &context.branches[index]) else {

@@ -30,7 +30,7 @@ impl Proxy {
         let Some(client) = self.layer.handle_response(now, response, &essentials) else {
             return;
         };
-        let Some(&(id, index)) = self.by_client.get(&client) else {
+        let Some(&(id, index)) = self.by_client.get(client) else {
             if !self.trunk_answered(now, client, response) {
                 self.bye_answered(now, client, response);
             }
@@ -621,7 +621,7 @@ impl Proxy {
     }
 
     pub(super) fn client_timed_out(&mut self, now: Instant, client: ClientId) {
-        let Some((id, index)) = self.by_client.get(&client).copied() else {
+        let Some((id, index)) = self.by_client.get(client).copied() else {
             self.trunk_unanswered(now, client);
             return;
         };
@@ -646,7 +646,7 @@ impl Proxy {
     /// The transport refused a copy: as if its target had answered 503 (RFC 3261 section 16.9). A flow that is gone
     /// means that its user is.
     pub(super) fn send_failed(&mut self, now: Instant, client: ClientId) {
-        let Some((id, index)) = self.by_client.get(&client).copied() else {
+        let Some((id, index)) = self.by_client.get(client).copied() else {
             if !self.trunk_unanswered(now, client) {
                 self.layer.abandon(client);
             }
@@ -670,7 +670,7 @@ impl Proxy {
     }
 
     pub(super) fn server_ended(&mut self, server: ServerId) {
-        let Some(id) = self.by_server.remove(&server) else {
+        let Some(id) = self.by_server.remove(server) else {
             return;
         };
         if let Some(context) = self.contexts.get_mut(id) {
@@ -680,7 +680,7 @@ impl Proxy {
     }
 
     pub(super) fn client_ended(&mut self, client: ClientId) {
-        let Some((id, index)) = self.by_client.remove(&client) else {
+        let Some((id, index)) = self.by_client.remove(client) else {
             return self.trunk_client_ended(client);
         };
         if let Some(context) = self.contexts.get_mut(id) {
