@@ -212,6 +212,7 @@ pub(crate) fn tuning(settings: &GatewaySettings) -> Tuning {
             idle: settings.limits.connection_idle,
             ping: settings.limits.websocket_ping,
         },
+        in_flight: settings.limits.connection_in_flight as usize,
         connect: settings.limits.connect,
         outgoing_max: settings.limits.outgoing_connections as usize,
     }

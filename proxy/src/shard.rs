@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use mio::{Events, Interest, Poll, Token};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use viaduct_ng as ng;
 use viaduct_resolve::Failure;
 use viaduct_routing::{
@@ -62,13 +62,24 @@ const EXPIRE_EVERY: Duration = Duration::from_secs(5);
 /// The token of the socket to a relay that is spoken to in NG.
 const RELAY: Token = Token(usize::MAX - 1);
 
+/// A connection's right to let one message wait for a shard. It is given back when the message is handled.
+pub(crate) type Turn = OwnedSemaphorePermit;
+
 /// What a shard is told from outside its thread.
 #[derive(Debug)]
 pub(crate) enum ShardInput {
-    /// A message came over a connection, or over another thread's socket.
-    Message { flow: Flow, message: Message },
+    /// A message came over a connection, in its turn, or over another thread's socket.
+    Message {
+        flow: Flow,
+        message: Message,
+        turn: Option<Turn>,
+    },
     /// Octets came that are no message.
-    BadMessage { flow: Flow, error: Box<ParseError> },
+    BadMessage {
+        flow: Flow,
+        error: Box<ParseError>,
+        turn: Option<Turn>,
+    },
     /// The peer of a connection has proven to have these names, with a certificate.
     Proven { conn: ConnId, names: Arc<[String]> },
     /// A connection is gone.
@@ -322,8 +333,16 @@ impl ShardThread {
 
     fn handle(&mut self, now: Instant, input: ShardInput) {
         match input {
-            ShardInput::Message { flow, message } => self.proxy.handle_message(now, flow, &message),
-            ShardInput::BadMessage { flow, error } => self.proxy.handle_bad_message(now, flow, &error),
+            ShardInput::Message {
+                flow,
+                message,
+                turn: _turn,
+            } => self.proxy.handle_message(now, flow, &message),
+            ShardInput::BadMessage {
+                flow,
+                error,
+                turn: _turn,
+            } => self.proxy.handle_bad_message(now, flow, &error),
             ShardInput::Proven { conn, names } => self.proxy.handle_peer_proven(conn, names),
             ShardInput::Closed(conn) => self.proxy.handle_connection_closed(now, conn),
             ShardInput::Relay { ticket, reply } => self.proxy.handle_relay(now, ticket, reply),
@@ -429,17 +448,26 @@ impl ShardThread {
             Ok(message) => {
                 let owner = self.shards.index_of(&message);
                 if owner != self.index {
-                    let input = ShardInput::Message { flow, message };
+                    let input = ShardInput::Message {
+                        flow,
+                        message,
+                        turn: None,
+                    };
                     if !self.shards.at(owner).try_push_aside(input) {
                         self.dropped += 1;
                     }
                     return;
                 }
-                ShardInput::Message { flow, message }
+                ShardInput::Message {
+                    flow,
+                    message,
+                    turn: None,
+                }
             }
             Err(error) => ShardInput::BadMessage {
                 flow,
                 error: Box::new(error),
+                turn: None,
             },
         };
         self.handle(now, input);

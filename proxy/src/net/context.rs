@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 use viaduct_routing::Location;
 use viaduct_sip::{Limits, Message, ParseError, Transport};
@@ -15,7 +15,7 @@ use viaduct_txn::{ConnId, Flow};
 use super::aliases::Aliases;
 use super::conns::{Conns, Permit};
 use super::proxies::{self, Proxies};
-use crate::shard::{ShardInput, Shards};
+use crate::shard::{ShardInput, Shards, Turn};
 use crate::tls::Failure;
 
 /// How long connections may take.
@@ -42,6 +42,8 @@ pub(crate) struct Tuning {
     pub(crate) limits: Limits,
     /// How long it may take.
     pub(crate) times: ConnTimes,
+    /// Messages of it that wait for shards at a time (`limits.connection_in_flight`).
+    pub(crate) in_flight: usize,
     /// How long it may take to open, when the gateway opens it (`limits.connect`).
     pub(crate) connect: Duration,
     /// Connections that the gateway may have opened at a time (`limits.outgoing_connections`).
@@ -73,6 +75,8 @@ pub(crate) struct Inlet {
     conn: ConnId,
     /// What the peer has proven to be.
     names: Arc<[String]>,
+    /// How many more of its messages may wait for shards.
+    turns: Arc<Semaphore>,
 }
 
 impl NetContext {
@@ -97,6 +101,7 @@ impl NetContext {
             flow,
             conn,
             names: Arc::default(),
+            turns: Arc::new(Semaphore::new(self.tuning().in_flight)),
         }
     }
 
@@ -187,8 +192,32 @@ impl Inlet {
         }
     }
 
-    /// Hands a message to its shard, waiting while the shard is busy: that is what slows a peer down.
-    pub(crate) async fn message(&self, message: Message) {
+    /// The right to hand over one more message. `None`, and counted, when as many wait as may: then the next must not be
+    /// read before one of them is handled, so that TCP slows the peer down, and no queue in which others wait fills up.
+    pub(crate) fn turn(&self) -> Option<Turn> {
+        let turn = Arc::clone(&self.turns).try_acquire_owned().ok();
+        if turn.is_none() {
+            self.context
+                .conns
+                .counters
+                .held_back
+                .fetch_add(1, Ordering::Relaxed);
+        }
+        turn
+    }
+
+    /// The same, as soon as it is there. May be asked for and dropped any number of times.
+    pub(crate) async fn next_turn(&self) -> Turn {
+        #[expect(clippy::expect_used, reason = "a semaphore that nobody closes")]
+        let turn = Arc::clone(&self.turns)
+            .acquire_owned()
+            .await
+            .expect("turns are never closed");
+        turn
+    }
+
+    /// Hands a message to its shard, waiting while the queue is full.
+    pub(crate) async fn message(&self, message: Message, turn: Turn) {
         if !self.names.is_empty() {
             self.context.aliases.notice(&self.flow, &self.names, &message);
         }
@@ -198,6 +227,7 @@ impl Inlet {
             .push(ShardInput::Message {
                 flow: self.flow,
                 message,
+                turn: Some(turn),
             })
             .await;
     }
@@ -208,12 +238,13 @@ impl Inlet {
     }
 
     /// Octets that are no message: a shard answers them if they can be answered.
-    pub(crate) async fn bad_message(&self, error: ParseError) {
+    pub(crate) async fn bad_message(&self, error: ParseError, turn: Turn) {
         let shard = self.context.shards.any(self.conn.get());
         shard
             .push(ShardInput::BadMessage {
                 flow: self.flow,
                 error: Box::new(error),
+                turn: Some(turn),
             })
             .await;
     }

@@ -12,6 +12,7 @@ use viaduct_sip::{Frame, Framer, KeepAlive, Transport};
 
 use super::conns::{Outgoing, Permit};
 use super::context::{ConnTimes, Inlet, NetContext};
+use crate::shard::Turn;
 use crate::tls::{self, TlsSource};
 
 /// Octets read at a time.
@@ -166,14 +167,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
         let end = loop {
             let patience = self.patience();
             tokio::select! {
-                message = self.outgoing.next() => match message {
-                    Some(octets) => {
-                        if !self.write(octets).await {
-                            break End::Closed;
-                        }
+                message = self.outgoing.next() => {
+                    if let Err(end) = self.pass_on(message).await {
+                        break end;
                     }
-                    None => break End::Closed,
-                },
+                }
                 read = self.stream.read(&mut buffer) => match read {
                     Ok(0) | Err(_) => break End::Closed,
                     Ok(len) => {
@@ -249,7 +247,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
                 Ok(None) => break,
                 Ok(Some(Frame::Message(message))) => {
                     self.has_spoken = true;
-                    inlet.message(message).await;
+                    let turn = self.turn(inlet).await?;
+                    inlet.message(message, turn).await;
                 }
                 Ok(Some(Frame::Ping)) => {
                     if !self.write(Bytes::from_static(KeepAlive::PONG)).await {
@@ -259,7 +258,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
                 Ok(Some(Frame::Pong)) => {}
                 Err(error) => {
                     let has_answer = error.salvage.is_some();
-                    inlet.bad_message(error).await;
+                    let turn = self.turn(inlet).await?;
+                    inlet.bad_message(error, turn).await;
                     return Err(End::Garbled { has_answer });
                 }
             }
@@ -270,6 +270,31 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
             self.since = Instant::now();
         }
         Ok(())
+    }
+
+    /// Waits until another message may be handed over. What the peer is told meanwhile is sent: much of it are the
+    /// answers to those before.
+    async fn turn(&mut self, inlet: &Inlet) -> Result<Turn, End> {
+        if let Some(turn) = inlet.turn() {
+            return Ok(turn);
+        }
+        loop {
+            tokio::select! {
+                turn = inlet.next_turn() => return Ok(turn),
+                message = self.outgoing.next() => self.pass_on(message).await?,
+                () = self.context.stopped() => return Err(End::Closed),
+            }
+        }
+    }
+
+    /// Sends what was waiting for the peer. Without it the connection has to close.
+    async fn pass_on(&mut self, message: Option<Bytes>) -> Result<(), End> {
+        let octets = message.ok_or(End::Closed)?;
+        if self.write(octets).await {
+            Ok(())
+        } else {
+            Err(End::Closed)
+        }
     }
 
     /// Sends one message and all that wait behind it. False when the peer is gone or does not read.

@@ -13,10 +13,11 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Error, Message as Frame, error::CapacityError};
 use viaduct_sip::{KeepAlive, Limits, Message, Transport};
 
-use super::conns::Permit;
+use super::conns::{Outgoing, Permit};
 use super::context::{Inlet, NetContext, Tuning};
 use super::patience::ReadLimit;
 use super::stream::hang_up;
+use crate::shard::Turn;
 
 /// Pings without an answer after which nobody is there.
 const PINGS_MISSED_MAX: u32 = 2;
@@ -67,13 +68,10 @@ where
     let end = loop {
         let next_ping = talk.heard + times.ping;
         let step = tokio::select! {
-            message = outgoing.next() => match message {
-                Some(octets) => talk.send(octets).await,
-                None => Err(close(CloseCode::Policy, "not reading")),
-            },
-            frame = talk.socket.next() => talk.received(frame, &inlet).await,
+            message = outgoing.next() => talk.pass_on(message).await,
+            frame = talk.socket.next() => talk.received(frame, &inlet, &mut outgoing).await,
             () = tokio::time::sleep_until(next_ping) => talk.ping().await,
-            () = context.stopped() => Err(close(CloseCode::Away, "restarting")),
+            () = context.stopped() => Err(restarting()),
         };
         if let Err(end) = step {
             break end;
@@ -109,7 +107,12 @@ enum End {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
-    async fn received(&mut self, frame: Option<Result<Frame, Error>>, inlet: &Inlet) -> Result<(), End> {
+    async fn received(
+        &mut self,
+        frame: Option<Result<Frame, Error>>,
+        inlet: &Inlet,
+        outgoing: &mut Outgoing,
+    ) -> Result<(), End> {
         let frame = match frame {
             None => return Err(End::Gone),
             Some(Ok(frame)) => frame,
@@ -129,12 +132,36 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
             Some(KeepAlive::Empty | KeepAlive::Pong | KeepAlive::Nul) => return Ok(()),
             None => {}
         }
+        let turn = self.turn(inlet, outgoing).await?;
         match Message::parse_frame(octets, &self.limits) {
-            Ok(message) => inlet.message(message).await,
+            Ok(message) => inlet.message(message, turn).await,
             // One bad message says nothing about the next: frames keep them apart.
-            Err(error) => inlet.bad_message(error).await,
+            Err(error) => inlet.bad_message(error, turn).await,
         }
         Ok(())
+    }
+
+    /// Waits until another message may be handed over. What the peer is told meanwhile is sent: much of it are the
+    /// answers to those before.
+    async fn turn(&mut self, inlet: &Inlet, outgoing: &mut Outgoing) -> Result<Turn, End> {
+        if let Some(turn) = inlet.turn() {
+            return Ok(turn);
+        }
+        loop {
+            tokio::select! {
+                turn = inlet.next_turn() => return Ok(turn),
+                message = outgoing.next() => self.pass_on(message).await?,
+                () = self.context.stopped() => return Err(restarting()),
+            }
+        }
+    }
+
+    /// Sends what was waiting for the peer. Without it the connection has to close.
+    async fn pass_on(&mut self, message: Option<Bytes>) -> Result<(), End> {
+        match message {
+            Some(octets) => self.send(octets).await,
+            None => Err(close(CloseCode::Policy, "not reading")),
+        }
     }
 
     /// Sends one message in a frame of its own: text if it is text (RFC 7118 section 5).
@@ -198,6 +225,10 @@ fn close(code: CloseCode, reason: &'static str) -> End {
         code,
         reason: reason.into(),
     })
+}
+
+fn restarting() -> End {
+    close(CloseCode::Away, "restarting")
 }
 
 /// What a peer that broke the protocol is told (RFC 6455 section 7.4.1).

@@ -270,6 +270,11 @@ impl Moment {
                     read(&conns.slow_peers),
                 ),
                 (
+                    "messages_held_back",
+                    "Messages read later over limits.connection_in_flight",
+                    read(&conns.held_back),
+                ),
+                (
                     "connections_half_open",
                     "Connections closed over limits.first_message",
                     read(&conns.half_open),

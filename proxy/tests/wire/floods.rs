@@ -3,6 +3,7 @@
 //! What each crowd does is refused and counted by name, the gateway's memory stays what it was, and the two who talk do not
 //! have to wait for each other.
 
+mod connections;
 mod members;
 mod strangers;
 

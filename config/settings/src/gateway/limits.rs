@@ -73,6 +73,10 @@ section! {
         websocket_ping: Duration = default(duration(SECOND, HOUR), "25s");
         /// Messages waiting to be sent on one connection; a peer that lets them pile up is disconnected.
         connection_queue: u32 = default(count(8..=100_000), "256");
+        /// Messages from one connection that wait for signalling threads at the same time. The next is read when one of
+        /// them has been handled, so that whoever sends without a pause is slowed down by TCP and keeps nobody else
+        /// waiting. Counted are the messages that were read later for it.
+        connection_in_flight: u32 = default(count(1..=10_000), "16");
         /// Messages waiting for one signalling thread. Datagrams wait apart, as many again: further ones are dropped. Further
         /// messages over connections are not read until there is room.
         shard_queue: u32 = default(count(64..=1_000_000), "8192");
