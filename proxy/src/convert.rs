@@ -21,6 +21,7 @@ use crate::net::conns::ConnLimits;
 use crate::net::context::{ConnTimes, Tuning};
 use crate::net::names::NamesConfig;
 use crate::net::proxies::Proxies;
+use crate::net::sources::SourceLimits;
 use crate::store::StoreConfig;
 
 /// What the routing core is told, but for the trunks, which live longer than one configuration. `bound` are the listeners as they were bound, `own` the addresses of this machine.
@@ -166,15 +167,18 @@ pub(crate) fn directory_limits(lookup: &settings::UserLookup) -> routing::Direct
 
 /// What one source may do.
 pub(crate) fn guard_limits(settings: &GatewaySettings) -> routing::GuardLimits {
-    let rate = |rate: settings::Rate| routing::Rate {
-        count: rate.count,
-        per: rate.per,
-    };
     routing::GuardLimits {
         requests: rate(settings.limits.requests_per_source),
         failures: rate(settings.limits.register_attempts),
         pause_max: settings.limits.register_pause,
         sources_max: settings.limits.sources as usize,
+    }
+}
+
+fn rate(rate: settings::Rate) -> routing::Rate {
+    routing::Rate {
+        count: rate.count,
+        per: rate.per,
     }
 }
 
@@ -195,7 +199,11 @@ pub(crate) fn message_limits(settings: &GatewaySettings) -> Limits {
 pub(crate) fn conn_limits(settings: &GatewaySettings) -> ConnLimits {
     ConnLimits {
         connections: settings.limits.connections as usize,
-        per_source: settings.limits.connections_per_source as usize,
+        source: SourceLimits {
+            connections: settings.limits.connections_per_source as usize,
+            opening: rate(settings.limits.new_connections_per_source),
+            remembered: settings.limits.sources as usize,
+        },
         queue: settings.limits.connection_queue as usize,
     }
 }

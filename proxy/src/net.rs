@@ -8,6 +8,7 @@ pub(crate) mod names;
 pub(crate) mod outgoing;
 pub(crate) mod patience;
 pub mod proxies;
+pub(crate) mod sources;
 pub(crate) mod stream;
 pub(crate) mod udp;
 pub(crate) mod ws;

@@ -1,15 +1,16 @@
-//! Every stream connection there is: where its outgoing messages go, and how many one source may have.
+//! Every stream connection there is: where its outgoing messages go, and how many there may be.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Instant;
 
 use bytes::Bytes;
 use dashmap::DashMap;
 use tokio::sync::mpsc;
 use viaduct_txn::{ConnId, Flow};
 
+use super::sources::{Refusal, SourceLimits, Sources};
 use crate::tls::FailureCounts;
 
 /// Bounds on connections.
@@ -17,8 +18,8 @@ use crate::tls::FailureCounts;
 pub(crate) struct ConnLimits {
     /// Connections at a time (`limits.connections`).
     pub(crate) connections: usize,
-    /// Connections of one source address (`limits.connections_per_source`).
-    pub(crate) per_source: usize,
+    /// Those of one source.
+    pub(crate) source: SourceLimits,
     /// Messages that wait for one peer (`limits.connection_queue`).
     pub(crate) queue: usize,
 }
@@ -28,8 +29,10 @@ pub(crate) struct ConnLimits {
 pub(crate) struct ConnCounters {
     /// Connections refused because of [`ConnLimits::connections`].
     pub(crate) over_limit: AtomicU64,
-    /// Connections refused because of [`ConnLimits::per_source`].
+    /// Connections refused because of [`SourceLimits::connections`].
     pub(crate) over_source_limit: AtomicU64,
+    /// Connections refused because of [`SourceLimits::opening`].
+    pub(crate) over_rate: AtomicU64,
     /// Connections closed because their peer let [`ConnLimits::queue`] messages pile up, or did not read in time.
     pub(crate) slow_peers: AtomicU64,
     /// Messages that were read later because of `limits.connection_in_flight`.
@@ -53,7 +56,7 @@ pub(crate) struct ConnCounters {
 pub(crate) struct Conns {
     limits: RwLock<ConnLimits>,
     open: DashMap<ConnId, mpsc::Sender<Bytes>>,
-    per_source: Mutex<HashMap<IpAddr, usize>>,
+    sources: Mutex<Sources>,
     total: AtomicUsize,
     next: AtomicU64,
     pub(crate) counters: Arc<ConnCounters>,
@@ -89,7 +92,7 @@ impl Conns {
         Self {
             limits: RwLock::new(limits),
             open: DashMap::new(),
-            per_source: Mutex::default(),
+            sources: Mutex::new(Sources::new()),
             total: AtomicUsize::new(0),
             next: AtomicU64::new(1),
             counters,
@@ -169,40 +172,34 @@ impl Conns {
         (self.open.len(), self.total.load(Ordering::Relaxed))
     }
 
-    fn lock_sources(&self) -> std::sync::MutexGuard<'_, HashMap<IpAddr, usize>> {
+    fn lock_sources(&self) -> MutexGuard<'_, Sources> {
         // Counting cannot leave the table half changed.
-        self.per_source.lock().unwrap_or_else(PoisonError::into_inner)
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Permit {
-    /// Counts it among the connections of this source. False, and counted, when there are too many.
+    /// Counts it among the connections of this source. False, and counted, when there are too many, or they come too fast.
     pub(crate) fn belongs_to(&mut self, ip: IpAddr) -> bool {
         self.leave_source();
-        let per_source = self.conns.limits().per_source;
-        let mut sources = self.conns.lock_sources();
-        let count = sources.entry(ip).or_default();
-        *count += 1;
-        let is_over = *count > per_source;
-        drop(sources);
-        self.ip = Some(ip);
-        if is_over {
-            self.conns
-                .counters
-                .over_source_limit
-                .fetch_add(1, Ordering::Relaxed);
-        }
-        !is_over
+        let limits = self.conns.limits().source;
+        let entered = self.conns.lock_sources().enter(Instant::now(), ip, &limits);
+        let counters = &self.conns.counters;
+        let counter = match entered {
+            Ok(()) => {
+                self.ip = Some(ip);
+                return true;
+            }
+            Err(Refusal::TooMany) => &counters.over_source_limit,
+            Err(Refusal::TooFast) => &counters.over_rate,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        false
     }
 
     fn leave_source(&mut self) {
-        let Some(ip) = self.ip.take() else { return };
-        let mut per_source = self.conns.lock_sources();
-        if let Some(count) = per_source.get_mut(&ip) {
-            *count -= 1;
-            if *count == 0 {
-                per_source.remove(&ip);
-            }
+        if let Some(ip) = self.ip.take() {
+            self.conns.lock_sources().leave(Instant::now(), ip);
         }
     }
 }
@@ -239,6 +236,9 @@ impl Drop for Outgoing {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use viaduct_routing::Rate;
     use viaduct_sip::Transport;
 
     use super::*;
@@ -246,7 +246,15 @@ mod tests {
     fn conns(connections: usize, per_source: usize, queue: usize) -> Arc<Conns> {
         Conns::new(ConnLimits {
             connections,
-            per_source,
+            source: SourceLimits {
+                connections: per_source,
+                // As good as at once, so that nothing is left of who has gone.
+                opening: Rate {
+                    count: 1_000_000,
+                    per: Duration::from_nanos(1),
+                },
+                remembered: 100,
+            },
             queue,
         })
     }
@@ -281,7 +289,7 @@ mod tests {
         assert!(second.belongs_to(ip(2)));
         assert!(conns.admit(ip(2)).is_none());
         drop((first, second));
-        assert!(conns.admit(ip(1)).is_some() && conns.lock_sources().is_empty());
+        assert!(conns.admit(ip(1)).is_some() && conns.lock_sources().len() == 0);
     }
 
     #[test]

@@ -265,6 +265,11 @@ impl Moment {
                     read(&conns.over_source_limit),
                 ),
                 (
+                    "connections_over_rate",
+                    "Connections over limits.new_connections_per_source",
+                    read(&conns.over_rate),
+                ),
+                (
                     "connections_slow",
                     "Connections closed over limits.connection_queue or limits.write_time",
                     read(&conns.slow_peers),

@@ -1,6 +1,6 @@
 //! What is more than allowed is refused, counted, and nobody else's loss.
 
-use std::io::Read;
+use std::io::{Read, Write};
 
 use viaduct_sip::{HeaderName, Method, StatusCode, Transport};
 
@@ -69,6 +69,29 @@ fn more_connections_than_one_source_may_have_are_refused() {
         || if all() == 3 { Ok(()) } else { Err(all()) },
     );
     drop(held);
+    gateway.finish();
+}
+
+/// Whoever opens and closes connections without a pause, on whichever listener, is refused until he has made one.
+#[test]
+fn a_source_that_opens_connections_too_fast_is_refused_and_others_are_not() {
+    let gateway = Gateway::with_limits("new_connections_per_source: 5/1h");
+    let source = own_address();
+    let ports = gateway.ports;
+    let good = b"OPTIONS sip:viaduct.test SIP/2.0\r\nVia: SIP/2.0/TCP 192.0.2.1;branch=z9hG4bK1\r\nFrom: <sip:1@x>;tag=1\r\n\
+                 To: <sip:viaduct.test>\r\nCall-ID: 1\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n";
+    for _ in 0..5 {
+        let mut connection = connect_from(source, gateway.at(ports.sip)).unwrap();
+        connection.write_all(good).unwrap();
+        assert_ne!(connection.read(&mut [0; 64]).unwrap(), 0);
+    }
+    for port in [ports.sip, ports.sips, ports.ws, ports.http, ports.https] {
+        let mut refused = connect_from(source, gateway.at(port)).unwrap();
+        assert_eq!(refused.read(&mut [0; 1]).unwrap(), 0);
+    }
+    assert_eq!(gateway.figure("viaduct_connections_over_rate_total"), 5);
+    assert_eq!(gateway.figure("viaduct_connections_over_source_limit_total"), 0);
+    EchoCall::of(&gateway, "201").hang_up();
     gateway.finish();
 }
 

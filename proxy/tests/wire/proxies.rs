@@ -70,6 +70,26 @@ fn a_header_of_a_trusted_proxy_says_who_a_browser_is() {
     }
 }
 
+/// Everybody behind it comes from one address: what counts is the one that it tells.
+#[test]
+fn a_trusted_proxy_may_open_connections_as_fast_as_its_clients_do() {
+    let proxy = own_address();
+    let gateway = behind(proxy, "x-forwarded-for", "new_connections_per_source: 1/1h");
+    let open = |client: &str| {
+        let connection = connect_from(proxy, gateway.at(gateway.ports.ws)).unwrap();
+        WebSocket::open_for(Box::new(connection), "X-Forwarded-For", client).err()
+    };
+    for last in 1..=10 {
+        assert_eq!(open(&format!("203.0.113.{last}")), None);
+    }
+    assert_eq!(open("203.0.113.1"), Some(503));
+    // One host of IPv6 has all addresses of its network.
+    assert_eq!(open("2001:db8::1"), None);
+    assert_eq!(open("2001:db8::2"), Some(503));
+    assert_eq!(gateway.figure("viaduct_connections_over_rate_total"), 2);
+    gateway.finish();
+}
+
 /// Version 1 and version 2 for 203.0.113.7, port 4711.
 fn beginnings() -> [Vec<u8>; 2] {
     let v2 = [

@@ -49,8 +49,14 @@ section! {
         service_calls: u32 = default(count(1..=10_000), "256");
         /// Connections (TCP, TLS, WebSocket, HTTP) at the same time.
         connections: u32 = default(count(1..=1_000_000), "20000");
-        /// Connections from one source address. Many users may sit behind one address of a carrier.
+        /// Connections from one source: an IPv4 address, or the /64 of an IPv6 address. Many users may sit behind one
+        /// address of a carrier.
         connections_per_source: u32 = default(count(1..=1_000_000), "200");
+        /// Connections that one source may open: so many at once, and at the same rate from then on; further ones are closed
+        /// before anything is read, so that nobody makes the gateway sign handshake after handshake of TLS. It is generous
+        /// because all phones of an office come back at the same moment when its power does. Through `trusted_proxies` the
+        /// address counts that they tell. Raise it, with `connections_per_source`, for a load balancer that tells none.
+        new_connections_per_source: Rate = default(rate(), "1000/5s");
         /// Connections that the gateway has opened itself; a request that needs one more fails over to the next address of
         /// its target.
         outgoing_connections: u32 = default(count(1..=1_000_000), "1000");
@@ -86,7 +92,7 @@ section! {
         /// users together. Half of their number is forgotten after each such time without one. Networks in
         /// `auth.trust_from` never pause.
         register_attempts: Rate = default(rate(), "10/1m");
-        /// Source addresses of which requests and failures are remembered; beyond, the ones that were heard longest ago
+        /// Source addresses of which requests, failures and new connections are remembered; beyond, the ones that were heard longest ago
         /// are forgotten.
         sources: u32 = default(count(1_000..=10_000_000), "100000");
         /// Longest pause after wrong passwords, in which no password is looked at; the first takes 1 s, and it doubles

@@ -57,7 +57,9 @@ fn messages_that_belong_to_no_call_are_counted_and_go_nowhere() {
 /// Every message of RFC 4475 and RFC 5118, as it is and damaged, over UDP, TCP and WebSocket.
 #[test]
 fn messages_made_to_break_parsers_break_nothing() {
-    let gateway = Gateway::with_limits("connections_per_source: 1000, requests_per_source: 100000/1s");
+    let gateway = Gateway::with_limits(
+        "connections_per_source: 1000, new_connections_per_source: 100000/1s, requests_per_source: 100000/1s",
+    );
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("sip/tests/data");
     let mut messages: Vec<Vec<u8>> = Vec::new();
     for rfc in ["rfc4475", "rfc5118"] {

@@ -52,6 +52,7 @@ limits:
   calls_per_user: 100
   transactions: 1000000
   connections_per_source: 20000
+  new_connections_per_source: 1000000/1s
 metrics: {{ listen: \"{ADDRESS}:{METRICS_PORT}\" }}
 log: {{ level: warn }}
 {timers}"
