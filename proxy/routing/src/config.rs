@@ -142,7 +142,8 @@ impl Default for Limits {
 pub struct Times {
     /// The transaction timers.
     pub timing: Timing,
-    /// Timer C: how long a branch may ring after its last provisional answer. 3 min (RFC 3261 section 16.6, step 11).
+    /// Timer C: how long a branch may ring after its last provisional answer. 3 min 1 s: it must be larger than three
+    /// minutes (RFC 3261 section 16.6, step 11).
     pub ringing_max: Duration,
     /// How long a flow may be silent before the next of the same device is tried (RFC 5626 section 7). 2 s.
     pub flow_patience: Duration,
@@ -163,7 +164,7 @@ impl Default for Times {
     fn default() -> Self {
         Self {
             timing: Timing::default(),
-            ringing_max: Duration::from_secs(180),
+            ringing_max: Duration::from_secs(181),
             flow_patience: Duration::from_secs(2),
             group_ring: Duration::from_secs(20),
             call_max: Duration::from_secs(4 * 3_600),

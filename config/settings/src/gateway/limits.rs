@@ -30,8 +30,8 @@ section! {
         /// Copies of one call that all proxies on the way together may make, if the caller says nothing (Max-Breadth,
         /// RFC 5393); a call that would need more gets 440.
         max_breadth: u32 = default(count(1..=1_000), "60");
-        /// How long a call may ring before it ends with 408 (Timer C, RFC 3261 16.6).
-        ring_time: Duration = default(duration(10 * SECOND, HOUR), "3m");
+        /// How long a call may ring before it ends with 408 (Timer C; RFC 3261 16.6 wants more than three minutes).
+        ring_time: Duration = default(duration(10 * SECOND, HOUR), "3m1s");
         /// Longest call; `none` for no limit.
         call_time: Option<Duration> = default(or_word("none", duration(MINUTE, 7 * DAY)), "12h");
         /// Size of a SIP message, header and body.
