@@ -14,6 +14,8 @@ pub(crate) enum Answered {
     Kept(Box<Answer>),
     /// By the user, who makes the answer again for a request with this mark.
     Marked(u64),
+    /// Not at all: there was no answer, and there will be none.
+    Silent,
 }
 
 /// A final answer.

@@ -29,7 +29,8 @@ pub enum Received {
     Cancel {
         /// The CANCEL's transaction.
         server: ServerId,
-        /// The INVITE's transaction, while it has no final answer. `None` deserves a 481.
+        /// The INVITE's transaction. When it has its final answer, the CANCEL changes nothing and deserves a 200 all the
+        /// same; `None` deserves a 481 (RFC 3261 section 9.2).
         invite: Option<ServerId>,
     },
     /// A repeat of a request that was answered with [`Layer::respond_and_mark`]: make the answer again, and send it with
@@ -126,6 +127,10 @@ impl Layer {
                     Received::Absorbed
                 }
             }
+            (Some(Known::Answered(Answered::Silent)), _) => {
+                self.counters.request_repeats += 1;
+                Received::Absorbed
+            }
             (None, Method::Ack) if self.is_of_forgotten(request, essentials) => Received::Absorbed,
             (None, Method::Ack) => Received::Ack,
             (None, _) if self.requests.len() >= self.config.limits.server_transactions_max => {
@@ -200,7 +205,7 @@ impl Layer {
             octets,
             client: None,
         });
-        self.leave_unanswered(server);
+        self.forget(server);
     }
 
     /// Sends a request in a new client transaction. `None` when [`Limits::client_transactions_max`] is reached or the
@@ -248,8 +253,18 @@ impl Layer {
     }
 
     /// Ends a server transaction that will never be answered: a request other than INVITE that got no answer itself
-    /// (RFC 4320 section 4.2).
-    pub fn leave_unanswered(&mut self, server: ServerId) {
+    /// (RFC 4320 section 4.2). Its repeats are absorbed.
+    pub fn leave_unanswered(&mut self, now: Instant, server: ServerId) {
+        self.with_server(now, server, |_, fx| {
+            if fx.is_reliable() {
+                server::Next::Over
+            } else {
+                server::Next::Answered(Answered::Silent)
+            }
+        });
+    }
+
+    fn forget(&mut self, server: ServerId) {
         if let Some(entry) = self.servers.remove(server) {
             self.requests.remove(&entry.key);
             self.outputs.push_back(Output::ServerEnded {
@@ -370,11 +385,11 @@ impl Layer {
         }
     }
 
-    /// The INVITE that a CANCEL is about, while it has no final answer.
+    /// The INVITE that a CANCEL is about.
     fn cancelled(&mut self, cancel: &Message, essentials: &Essentials<'_>) -> Option<ServerId> {
         let key = self.keys.of_cancelled(cancel, essentials);
         match self.requests.get(&key) {
-            Some(&Known::Running(invite)) if self.is_pending(invite) => Some(invite),
+            Some(&Known::Running(invite)) => Some(invite),
             _ => None,
         }
     }

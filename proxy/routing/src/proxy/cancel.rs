@@ -18,25 +18,25 @@ impl Proxy {
         cancel: ServerId,
         invite: Option<ServerId>,
     ) {
-        let context = invite.and_then(|invite| self.by_server.get(invite)).copied();
-        let looked_up = invite.filter(|&invite| self.is_looked_up(invite));
-        let undecided = invite.filter(|&invite| self.is_undecided(invite));
-        if context.is_none() && looked_up.is_none() && undecided.is_none() {
+        let Some(invite) = invite else {
             return self.refuse(now, cancel, flow, &Refusal::NothingToCancel);
-        }
+        };
         let Some(request) = self.layer.server_request(cancel).cloned() else {
             return;
         };
-        // Answered at once, whatever becomes of the INVITE.
+        // Answered at once, whatever becomes of the INVITE, or has become of it.
         let answer = self.answer_builder(&request, flow, StatusCode::OK);
         self.respond(now, cancel, StatusCode::OK, answer);
-        if let Some(invite) = looked_up {
+        if !self.layer.is_pending(invite) {
+            return;
+        }
+        if self.is_looked_up(invite) {
             self.cancel_looked_up(now, invite);
         }
-        if let Some(invite) = undecided {
+        if self.is_undecided(invite) {
             self.cancel_undecided(now, invite);
         }
-        if let Some(context) = context {
+        if let Some(&context) = self.by_server.get(invite) {
             let reason = request.text(HeaderName::Reason).map(Arc::from);
             self.cancel_context(now, context, reason.as_ref());
         }

@@ -333,6 +333,10 @@ impl Proxy {
         let status = best.status();
         let mut reason = status.default_reason().to_owned();
         match best {
+            // Nobody is told that a request other than INVITE timed out, here or elsewhere (RFC 4320 section 4.2).
+            best if !is_invite && best.status() == StatusCode::REQUEST_TIMEOUT => {
+                self.layer.leave_unanswered(now, server);
+            }
             Best::Received(response) => {
                 if let viaduct_sip::Start::Response { reason: text, .. } = response.start() {
                     reason = String::from_utf8_lossy(text).into_owned();
@@ -343,8 +347,6 @@ impl Proxy {
                 reason = refusal.to_string();
                 self.refuse(now, server, flow, &refusal);
             }
-            // Nobody is told that a request other than INVITE timed out (RFC 4320 section 4.2).
-            Best::Timeout if !is_invite => self.layer.leave_unanswered(server),
             Best::Timeout | Best::Terminated => {
                 let answer = self.answer_builder(&request, flow, status);
                 self.respond(now, server, status, answer);
@@ -505,9 +507,10 @@ impl Proxy {
         let Some((call, leg, party)) = found else { return };
         let call_id = response.call_id().unwrap_or_default().as_bytes();
         let (ours, at) = ((&*self.config, &self.tokens), context.flow.local);
+        // The callee's side stands above our values, the caller's below (RFC 3261 section 16.6 step 4).
         let routes = response
             .values(HeaderName::RecordRoute)
-            .filter(|value| !route::is_own_record_route(ours, at, call_id, value));
+            .take_while(|value| !route::is_own_record_route(ours, at, call_id, value));
         let mut routes: Vec<String> = routes
             .map(|value| String::from_utf8_lossy(value).into_owned())
             .collect();

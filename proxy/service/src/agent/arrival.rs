@@ -73,9 +73,18 @@ impl Agent {
         invite: Option<ServerId>,
         request: &Message,
     ) {
-        let found = invite.and_then(|invite| self.by_invite.get(&invite)).copied();
-        let Some((id, opening)) = found.and_then(|id| Some((id, self.openings.get(&id)?))) else {
+        let Some(invite) = invite else {
             return self.refuse(now, cancel, request, &Refusal::NoDialog);
+        };
+        let found = self.by_invite.get(&invite).copied();
+        let Some((id, opening)) = found.and_then(|id| Some((id, self.openings.get(&id)?))) else {
+            // The INVITE was answered before: this changes nothing.
+            return self.accept(
+                now,
+                cancel,
+                request,
+                ResponseBuilder::new(request, StatusCode::OK),
+            );
         };
         // The same tag as in the 487 (RFC 3261 section 9.2).
         let tag = opening.dialog.local_tag().clone();

@@ -242,11 +242,23 @@ fn a_cancel_finds_its_pending_invite_and_no_other() {
     assert!(matches!(stranger, Received::Cancel { invite: None, .. }));
 }
 
+/// RFC 3261 section 9.2: it finds its INVITE for as long as that has a transaction.
 #[test]
-fn a_cancel_that_comes_after_the_final_answer_finds_nothing() {
+fn a_cancel_that_comes_after_the_final_answer_finds_its_invite() {
     let mut bench = Bench::new();
     let invite = bench.begin(Transport::Udp, &request("INVITE", "z9hG4bK1"));
     bench.respond(invite, 200);
+    let cancel = bench.receive(Transport::Udp, &request("CANCEL", "z9hG4bK1"));
+    let Received::Cancel {
+        server,
+        invite: found,
+    } = cancel
+    else {
+        panic!("{cancel:?}");
+    };
+    assert_eq!(found, Some(invite));
+    bench.respond(server, 200);
+    bench.pass(32.0);
     let cancel = bench.receive(Transport::Udp, &request("CANCEL", "z9hG4bK1"));
     assert!(matches!(cancel, Received::Cancel { invite: None, .. }));
 }
@@ -323,11 +335,23 @@ fn requests_beyond_the_limit_are_refused_without_state() {
 
 /// RFC 4320 4.2: nobody is told that a request other than INVITE timed out.
 #[test]
-fn a_request_left_unanswered_is_forgotten_without_a_word() {
+fn a_request_left_unanswered_is_absorbed_without_a_word() {
     let mut bench = Bench::new();
     let server = bench.begin(Transport::Udp, &request("MESSAGE", "z9hG4bK1"));
-    bench.layer.leave_unanswered(server);
+    bench.layer.leave_unanswered(bench.now(), server);
     assert_eq!(bench.did(), ["server ended"]);
+    let repeat = bench.receive(Transport::Udp, &request("MESSAGE", "z9hG4bK1"));
+    assert_eq!((repeat, bench.did()), (Received::Absorbed, vec![]));
+    bench.pass(32.0);
     assert!(bench.layer.is_empty());
     bench.begin(Transport::Udp, &request("MESSAGE", "z9hG4bK1"));
+}
+
+#[test]
+fn a_request_left_unanswered_over_a_stream_is_forgotten() {
+    let mut bench = Bench::new();
+    let server = bench.begin(Transport::Tcp, &request("MESSAGE", "z9hG4bK1"));
+    bench.layer.leave_unanswered(bench.now(), server);
+    assert_eq!(bench.did(), ["server ended"]);
+    assert!(bench.layer.is_empty());
 }
