@@ -18,7 +18,7 @@ use crate::Flags;
 /// One registered contact (RFC 3261 section 10.3, with the flow of RFC 5626).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Binding {
-    /// The Contact URI, octet for octet as registered: requests carry it as Request-URI.
+    /// The Contact URI, octet for octet as registered. Requests carry it as [`request_uri`](Self::request_uri) says.
     pub uri: Arc<str>,
     /// Preference in thousandths, 0 to 1000.
     pub q: u16,
@@ -64,6 +64,23 @@ impl Binding {
         match (viaduct_sip::Uri::parse(&self.uri), viaduct_sip::Uri::parse(uri)) {
             (Ok(a), Ok(b)) => a.is_equivalent(&b),
             _ => false,
+        }
+    }
+
+    /// The Request-URI of what is sent to it: the Contact URI without the little that no request line may have
+    /// (RFC 3261 section 16.6 step 2).
+    pub fn request_uri(&self) -> Arc<str> {
+        // Hardly any has it, and this is asked for every call.
+        const METHOD: &[u8] = b";method";
+        let mut pieces = self.uri.as_bytes().windows(METHOD.len());
+        let may_have =
+            self.uri.contains(['?', '%']) || pieces.any(|piece| piece.eq_ignore_ascii_case(METHOD));
+        let uri = may_have
+            .then(|| viaduct_sip::Uri::parse(&self.uri))
+            .and_then(Result::ok);
+        match uri.map(|uri| uri.for_request_line()) {
+            Some(allowed) if *allowed != *self.uri => allowed.into(),
+            _ => self.uri.clone(),
         }
     }
 

@@ -360,10 +360,11 @@ pub(crate) fn contact_value(binding: &Binding, now: Instant) -> Vec<u8> {
     value
 }
 
-/// A registered contact is where calls go, so it must be an address that a call can go to.
+/// A registered contact is where calls go, so it must be an address that a call can go to. It may have headers (RFC 3261
+/// section 19.1.1, table 1), which requests to it do not get.
 fn check_contact(uri: &Uri<'_>) -> Result<(), RegisterRefusal> {
     let is_sip = uri.scheme() == viaduct_sip::Scheme::Sip || uri.is_sips();
-    if is_sip && uri.host().is_some() && uri.headers().is_empty() {
+    if is_sip && uri.host().is_some() {
         Ok(())
     } else {
         Err(RegisterRefusal::BadContact)

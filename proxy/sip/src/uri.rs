@@ -2,6 +2,7 @@
 
 mod compare;
 mod escape;
+mod request_line;
 #[cfg(test)]
 mod tests;
 

@@ -1,6 +1,5 @@
 //! A trunk says that somebody is elsewhere (RFC 3261 section 21.3).
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use viaduct_resolve::NextHop;
@@ -80,7 +79,7 @@ fn within_group(context: &Context, index: usize, response: &Message) -> Option<T
         };
         let found = group().find(is_at)?;
         let target = Target {
-            uri: without_headers(&uri),
+            uri: uri.for_request_line().into(),
             way: way_to(found, &uri)?,
             redirects,
             other_flows: Vec::new(),
@@ -102,10 +101,4 @@ fn way_to(trunk: &Target, uri: &Uri<'_>) -> Option<Way> {
         next_hop.transport = next_hop.transport.or(own.transport);
     }
     Some(Way::Resolve(next_hop))
-}
-
-/// What a Request-URI may not have goes (RFC 3261 section 19.1.5).
-fn without_headers(uri: &Uri<'_>) -> Arc<str> {
-    let text = uri.as_str();
-    text.split_once('?').map_or(text, |(before, _)| before).into()
 }

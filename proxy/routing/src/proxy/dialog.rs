@@ -316,7 +316,7 @@ impl Proxy {
         let receiver = found.and_then(|(call, leg, sender)| self.calls.get(call)?.side(leg, sender.other()));
         let is_known = inside.is_some() || receiver.is_some_and(|side| side.contact.as_deref() == Some(uri));
         match self.contact_of_gruu(now, uri, flow.local, (&hop, is_known)) {
-            Some(binding) => (binding.uri.clone(), binding.flow.into()),
+            Some(binding) => (binding.request_uri(), binding.flow.into()),
             None => (uri.into(), hop),
         }
     }

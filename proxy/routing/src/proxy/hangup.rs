@@ -1,10 +1,11 @@
 //! Calls end: by their sides, or by the proxy.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use viaduct_sip::{Edit, HeaderName, Limits, Message, Method, RequestBuilder, Via};
+use viaduct_sip::{Edit, HeaderName, Limits, Message, Method, NameAddr, RequestBuilder, Via};
 use viaduct_trunk::HeaderEdit;
 use viaduct_txn::{Hop, Request};
 
@@ -148,7 +149,7 @@ impl Proxy {
     fn way_to(&self, now: Instant, side: &Side) -> (Arc<str>, Hop) {
         let contact = side.contact.as_deref().unwrap_or_default();
         match self.contact_of_gruu(now, contact, side.hop.local(), (&side.hop, true)) {
-            Some(binding) => (binding.uri.clone(), binding.flow.into()),
+            Some(binding) => (binding.request_uri(), binding.flow.into()),
             None => (contact.into(), side.hop.clone()),
         }
     }
@@ -186,14 +187,15 @@ impl Proxy {
         let seed = (call_id, sender.tag.as_deref(), cseq, method.as_str());
         let branch = viaduct_sip::token::branch(&own_branch_octets(&seed));
         let via = Via::value(receiver.hop.transport(), &self.sent_by(&receiver.hop), &branch);
+        let (uri, routes) = along(uri, &receiver.routes);
         let mut builder = RequestBuilder::new(method, uri)
             .via(&via)
             .from(&from)
             .to(&to)
             .call_id(std::str::from_utf8(call_id).ok()?)
             .cseq(cseq);
-        for route in &receiver.routes {
-            builder = builder.route(route);
+        for route in &routes {
+            builder = builder.route(&**route);
         }
         if let Some(reason) = reason {
             builder = builder.header(HeaderName::Reason, reason);
@@ -215,6 +217,23 @@ impl Proxy {
             .iter()
             .find(|(_, context)| context.media == Media::Begins(call))
             .map(|(id, _)| id)
+    }
+}
+
+/// Request-URI and Route of a request to `uri` along these routers. A strict one at the beginning finds itself in the
+/// Request-URI (RFC 3261 section 12.2.1.1).
+fn along<'r>(uri: &'r str, routes: &'r [String]) -> (&'r str, Vec<Cow<'r, str>>) {
+    let all = |routes: &'r [String]| routes.iter().map(|route| Cow::from(route.as_str()));
+    let strict = routes.split_first().and_then(|(first, rest)| {
+        let first = NameAddr::parse(first.as_bytes()).ok()?.uri().ok()?;
+        (!first.is_loose_router()).then_some((first.as_str(), rest))
+    });
+    match strict {
+        Some((first, rest)) => {
+            let target = Cow::from(["<", uri, ">"].concat());
+            (first, all(rest).chain([target]).collect())
+        }
+        None => (uri, all(routes).collect()),
     }
 }
 

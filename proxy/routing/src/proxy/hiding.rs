@@ -250,7 +250,7 @@ impl Proxy {
     pub(super) fn inside_target(&self, now: Instant, inside: &Inside, flow: Flow) -> Target {
         let Inside { hop, contact, routes } = inside;
         let (uri, hop) = match self.contact_of_gruu(now, contact, flow.local, (hop, true)) {
-            Some(binding) => (binding.uri.clone(), binding.flow.into()),
+            Some(binding) => (binding.request_uri(), binding.flow.into()),
             None => (contact.as_str().into(), hop.clone()),
         };
         Target {

@@ -239,7 +239,7 @@ impl Proxy {
                 flags: binding.flags,
                 user: Some(Arc::clone(user)),
                 path: binding.path.clone(),
-                ..Target::new(binding.uri.clone(), Way::Hop(binding.flow.into()))
+                ..Target::new(binding.request_uri(), Way::Hop(binding.flow.into()))
             };
             let device = binding.instance.clone().filter(|_| binding.reg_id.is_some());
             let known = found

@@ -182,3 +182,28 @@ proptest! {
         prop_assert_eq!(uri.params().as_str(), params);
     }
 }
+
+/// RFC 3261 section 19.1.1, table 1: `method` and headers may not stand in a request line, everything else may.
+#[test]
+fn what_no_request_line_has_is_taken_out() {
+    for (written, sent) in [
+        ("sip:a@h", "sip:a@h"),
+        ("sip:a@h?", "sip:a@h"),
+        ("sip:a@h:5070?Route=%3Csip:x%3E&Subject=y", "sip:a@h:5070"),
+        ("sip:a@h;method=INVITE", "sip:a@h"),
+        (
+            "sip:a:pw@h;lr;METHOD=BYE;maddr=1.2.3.4;ttl=1;x=;ob?a=b",
+            "sip:a:pw@h;lr;maddr=1.2.3.4;ttl=1;x=;ob",
+        ),
+        ("sip:a@h;%6dethod=BYE;transport=ws", "sip:a@h;transport=ws"),
+        // The user part may look like anything.
+        ("sip:a?b;method=c@h", "sip:a?b;method=c@h"),
+        (
+            "sip:a?b;method=c@h;user=phone?d=e",
+            "sip:a?b;method=c@h;user=phone",
+        ),
+        ("tel:+1;method=x?y", "tel:+1;method=x?y"),
+    ] {
+        assert_eq!(uri(written).for_request_line(), sent, "{written}");
+    }
+}
