@@ -115,11 +115,9 @@ impl Scene {
 
     /// The same where nothing is kept: one answer may come at most.
     fn expect_one_at_most(&mut self, datagram: &[u8], factor: usize) -> Option<u16> {
-        match &*self.expect_no_more(datagram, factor) {
-            [] => None,
-            [answer] => Some(answer.status().unwrap().get()),
-            answers => panic!("{} answers: {answers:?}", answers.len()),
-        }
+        let answers = self.expect_no_more(datagram, factor);
+        assert!(answers.len() <= 1, "{answers:?}");
+        answers.first().map(|answer| answer.status().unwrap().get())
     }
 }
 
@@ -144,7 +142,7 @@ fn the_shortest_request_of_a_stranger_is_answered_once_and_in_few_octets() {
 #[test]
 fn a_challenge_with_every_algorithm_is_not_much_more_than_what_phones_send() {
     let world = World::with(|config, _| {
-        config.auth.other = vec![Algorithm::Sha512_256, Algorithm::Sha256, Algorithm::Md5]
+        config.auth.other = vec![Algorithm::Sha512_256, Algorithm::Sha256, Algorithm::Md5];
     });
     let mut scene = Scene::of(world);
     for method in [Method::Options, Method::Register, Method::Invite, Method::Message] {
