@@ -36,7 +36,8 @@ impl Timing {
 /// Bounds of one transaction layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Server transactions at a time; a request beyond is answered 503 without state. 100,000.
+    /// Server transactions at a time; a request beyond is answered 503 without state. The last eighth is for CANCEL and for
+    /// requests inside dialogs. 100,000.
     pub server_transactions_max: usize,
     /// Client transactions at a time; a request beyond is not sent. 200,000.
     pub client_transactions_max: usize,

@@ -133,7 +133,7 @@ impl Layer {
             }
             (None, Method::Ack) if self.is_of_forgotten(request, essentials) => Received::Absorbed,
             (None, Method::Ack) => Received::Ack,
-            (None, _) if self.requests.len() >= self.config.limits.server_transactions_max => {
+            (None, _) if self.requests.len() >= self.room_for_request(essentials) => {
                 self.refuse(flow, request, essentials);
                 Received::Absorbed
             }
@@ -342,6 +342,14 @@ impl Layer {
         let room = room_for(self.config.limits.server_transactions_max);
         self.servers.reserve(room.saturating_sub(self.servers.len()));
         self.clients.reserve(room.saturating_sub(self.clients.len()));
+    }
+
+    /// How many server transactions there may be before this request is refused. What belongs to a call that exists, and
+    /// mostly ends it, has an eighth that is kept for it.
+    fn room_for_request(&self, essentials: &Essentials<'_>) -> usize {
+        let most = self.config.limits.server_transactions_max;
+        let goes_on = essentials.to_tag.is_some() || essentials.cseq.method == Method::Cancel;
+        if goes_on { most } else { most - most / 8 }
     }
 
     fn begin(

@@ -38,7 +38,7 @@ section! {
         sip_message: usize = default(size(4 << 10, 1 << 20), "64KiB");
         /// Header fields in a SIP message.
         headers: u32 = default(count(32..=10_000), "256");
-        /// SIP transactions in progress; further requests get 503.
+        /// SIP transactions in progress; further requests get 503. The last eighth is for what goes on in calls that exist.
         transactions: u32 = default(count(100..=10_000_000), "100000");
         /// Requests that wait for the relay, the store, a name, the user source or the hook, in one signalling thread;
         /// further ones get 503.

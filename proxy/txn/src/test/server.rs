@@ -299,6 +299,35 @@ fn requests_without_a_magic_cookie_are_matched_by_their_fields() {
     ));
 }
 
+/// However many requests come, calls that exist can be changed, given up and ended.
+#[test]
+fn the_last_eighth_of_the_room_is_for_calls_that_exist() {
+    let limits = Limits {
+        server_transactions_max: 8,
+        ..Limits::default()
+    };
+    let mut bench = Bench::with(Config {
+        limits,
+        ..Config::default()
+    });
+    for branch in 1..=7 {
+        bench.begin(Transport::Udp, &request("OPTIONS", &format!("z9hG4bK{branch}")));
+    }
+    let another = bench.receive(Transport::Udp, &request("OPTIONS", "z9hG4bK8"));
+    assert_eq!((another, bench.did()), (Received::Absorbed, vec!["503".into()]));
+    let bye = request("BYE", "z9hG4bK9");
+    let bye = std::str::from_utf8(bye.octets())
+        .unwrap()
+        .replace("bob@example.com>\r\n", "bob@example.com>;tag=b\r\n");
+    bench.begin(Transport::Udp, &super::message(&bye));
+    let cancel = bench.receive(Transport::Udp, &request("CANCEL", "z9hG4bK10"));
+    assert_eq!(
+        (cancel, bench.did()),
+        (Received::Absorbed, vec!["503".into()]),
+        "a bound all the same"
+    );
+}
+
 #[test]
 fn requests_beyond_the_limit_are_refused_without_state() {
     let limits = Limits {
