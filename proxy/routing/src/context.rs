@@ -364,7 +364,8 @@ impl Best {
             401 | 407 => 0,
             415 | 420 | 484 => 1,
             487 => 2,
-            480 => 4,
+            // A lost flow becomes a 480 on its way up.
+            430 | 480 => 4,
             _ => 3,
         };
         (class, inside)

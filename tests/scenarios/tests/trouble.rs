@@ -174,6 +174,33 @@ fn the_proxy_hangs_up_on_both_sides_in_the_name_of_the_other() {
     world.expect_clean();
 }
 
+/// `limits.call_time`: nobody talks for ever, and both sides read why.
+#[test]
+fn a_call_that_lasts_too_long_is_ended_on_both_sides() {
+    let mut world = World::with(|config, _| config.times.call_max = std::time::Duration::from_secs(3_600));
+    let (browser, phone) = (world.browser("300"), world.phone("201"));
+    world.register(browser);
+    world.register(phone);
+    world.answered(browser, phone, BROWSER_OFFER, PHONE_ANSWER);
+    world.pass(3_599.9);
+    world.expect_nothing(phone);
+    world.pass(0.1);
+    for end in [browser, phone] {
+        let bye = world.expect(end, "BYE");
+        let reason = bye.text(HeaderName::Reason).unwrap();
+        assert!(reason.contains("Call too long"), "{reason}");
+        world.respond(end, &bye, 200, None);
+    }
+    assert!(world.events().iter().any(|event| matches!(
+        event,
+        Event::CallEnded {
+            end: CallEnd::ByProxy(ProxyEnd::TooLong),
+            ..
+        }
+    )));
+    world.expect_clean();
+}
+
 fn tag(address: &str) -> String {
     address.split(";tag=").nth(1).unwrap().to_owned()
 }
