@@ -16,7 +16,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use viaduct_mediarelay::RelayHandle;
 use viaduct_settings::{GatewaySettings, Loaded, Scheme};
 
@@ -70,22 +70,37 @@ impl Extras {
 /// Ends a running gateway.
 #[derive(Debug, Clone)]
 pub(crate) struct Stopper {
+    /// Somebody said so.
+    asked: Arc<watch::Sender<bool>>,
+    /// It ends, and connections with it.
     stopping: Arc<watch::Sender<bool>>,
 }
 
 impl Stopper {
     fn new() -> Self {
         Self {
+            asked: Arc::new(watch::Sender::new(false)),
             stopping: Arc::new(watch::Sender::new(false)),
         }
     }
 
     /// Lets it end.
     pub(crate) fn stop(&self) {
+        self.asked.send_replace(true);
+    }
+
+    /// Resolves when somebody said so. There are connections until it [ends](Self::end) indeed.
+    async fn asked(&self) {
+        // The sender lives as long as `self`.
+        let _ = self.asked.subscribe().wait_for(|asked| *asked).await;
+    }
+
+    /// Ends connections, and what else waits for this.
+    fn end(&self) {
         self.stopping.send_replace(true);
     }
 
-    /// Resolves when somebody said so.
+    /// Resolves when it ends.
     pub(crate) async fn stopped(&self) {
         // The sender lives as long as `self`.
         let _ = self.stopping.subscribe().wait_for(|stopping| *stopping).await;
@@ -200,11 +215,13 @@ impl Gateway {
         self.live.clone()
     }
 
-    /// Waits until somebody says so, then ends everything in order: no new connections, then signalling, then media,
-    /// then the store.
+    /// Waits until somebody says so, then ends everything in order: registrations with trunks, connections, signalling,
+    /// media, then the store.
     pub(crate) async fn run_to_end(self) -> anyhow::Result<()> {
-        self.stopper.stopped().await;
+        self.stopper.asked().await;
         self.health.set_ready(false);
+        self.leave_trunks().await;
+        self.stopper.end();
         for shard in self.shards.iter() {
             shard.push(ShardInput::Command(Command::Stop)).await;
         }
@@ -234,6 +251,25 @@ impl Gateway {
         match tokio::time::timeout(STOP_MAX, ending).await {
             Ok(ended) => ended.context("ending")?,
             Err(_) => bail!("the gateway did not end within {} s", STOP_MAX.as_secs()),
+        }
+    }
+
+    /// Ends registrations with trunks, while there are connections to do so over. The first shard looks after them, and
+    /// after the time that it takes.
+    async fn leave_trunks(&self) {
+        let (answer, left) = oneshot::channel();
+        let leave = async {
+            let shard = self.shards.at(0);
+            shard
+                .push(ShardInput::Command(Command::LeaveTrunks(answer)))
+                .await;
+            // A shard that failed keeps nobody waiting.
+            let _ = left.await;
+        };
+        if tokio::time::timeout(STOP_MAX, leave).await.is_err() {
+            tracing::warn!(
+                "registrations with trunks are left to run out: the signalling thread does not answer"
+            );
         }
     }
 }

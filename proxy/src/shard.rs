@@ -124,6 +124,8 @@ pub(crate) enum Command {
     Calls(oneshot::Sender<Vec<CallView>>),
     /// End a call. Answers whether there was one.
     HangUp(CallNumber, oneshot::Sender<bool>),
+    /// End the registrations with trunks. Answers when nothing is waited for any more.
+    LeaveTrunks(oneshot::Sender<()>),
     /// Refuse further calls, or take them again.
     Drain(bool),
     /// Work with other settings.
@@ -199,6 +201,8 @@ pub(crate) struct ShardThread {
     outgoing: Vec<Datagram>,
     next_expiry: Instant,
     dropped: u64,
+    /// Who waits until trunks have ended our registrations.
+    leaving: Option<oneshot::Sender<()>>,
     stopping: bool,
 }
 
@@ -248,6 +252,7 @@ impl ShardThread {
             outgoing: Vec::new(),
             next_expiry: now + EXPIRE_EVERY,
             dropped: 0,
+            leaving: None,
             stopping: false,
         })
     }
@@ -298,6 +303,7 @@ impl ShardThread {
             self.take_relay_replies();
             self.fire_timers();
             self.flush(&mut room);
+            self.tell_left();
         }
         Ok(())
     }
@@ -365,9 +371,21 @@ impl ShardThread {
             Command::Snapshot(answer) => drop(answer.send(self.snapshot())),
             Command::Calls(answer) => drop(answer.send(self.proxy.calls(now))),
             Command::HangUp(call, answer) => drop(answer.send(self.proxy.hang_up(now, call))),
+            Command::LeaveTrunks(answer) => {
+                self.leaving = Some(answer);
+                self.proxy.leave_trunks(now);
+            }
             Command::Drain(is_draining) => self.proxy.set_draining(is_draining),
             Command::Reconfigure(settings) => self.reconfigure(now, &settings),
             Command::Stop => self.stopping = true,
+        }
+    }
+
+    /// Answers whoever waits for trunks, when there is nothing to wait for.
+    fn tell_left(&mut self) {
+        if let Some(answer) = self.leaving.take_if(|_| !self.proxy.is_leaving_trunks()) {
+            // Whoever asked may have had no more time.
+            let _ = answer.send(());
         }
     }
 

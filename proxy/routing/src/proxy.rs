@@ -402,6 +402,18 @@ impl Proxy {
         self.renew_upkeep(now);
     }
 
+    /// Ends the registrations with trunks (RFC 3261 section 10.2.2), for a stop in order. The shard that
+    /// [looks after them](Self::look_after_trunks) does.
+    pub fn leave_trunks(&mut self, now: Instant) {
+        self.end_upkeep(now);
+        self.drain_layer(now);
+    }
+
+    /// True while trunks that were [left](Self::leave_trunks) have time to say that they keep no registration any more.
+    pub fn is_leaving_trunks(&self) -> bool {
+        self.is_upkeep_ending()
+    }
+
     /// Keeps the ways to phones behind NATs open from here on, see
     /// [`RegistrarTimes::udp_ping`](crate::RegistrarTimes::udp_ping). One shard does, the first; it is told so at the start
     /// and after every [`reconfigure`](Self::reconfigure).

@@ -119,6 +119,7 @@ fn trunk(trunk: &settings::Trunk) -> Trunk {
         weight: narrow(keys.weight),
         account: trunk.account.as_ref().map(account),
         register: trunk.account.as_ref().and_then(|account| account.register),
+        unregister: trunk.account.as_ref().and_then(|account| account.unregister),
         probe: keys.options_ping,
     }
 }

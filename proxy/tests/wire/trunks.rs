@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use nix::sys::signal::Signal;
 use serde_json::Value;
 use viaduct_sip::digest::{Algorithm, Credentials, Ha1};
 use viaduct_sip::{HeaderName, Message, Method, RequestBuilder};
@@ -178,6 +179,39 @@ routes:
         if is_over { Ok(()) } else { Err(seen) }
     });
     gateway.finish();
+}
+
+/// RFC 3261 section 10.2.2: over the connection that it was made over, which is there until then.
+#[test]
+fn a_gateway_that_stops_ends_its_registration() {
+    let elsewhere = own_address();
+    let mut carrier = Server::tcp(elsewhere, free_port(elsewhere));
+    let mut gateway = Gateway::start();
+    let more = format!(
+        "trunks:
+  carrier:
+    proxy: 'sip:{}'
+    transport: tcp
+    register: {{ user: \"4930\", secret_env: PASSWORD, unregister: 10s }}
+    options_ping: never
+",
+        carrier.address
+    );
+    gateway.rewrite(|text| text + &more);
+    let said = gateway.command(&["reload"]);
+    assert_eq!(said.code(), Some(0), "{said:?}");
+    let first = carrier.request(Method::Register);
+    carrier.respond_with(&first, 200, |answer| answer.header(HeaderName::Expires, "300"));
+    assert!(gateway.says("trunk carrier  keeps our registration"));
+    gateway.signal(Signal::SIGTERM);
+    let last = carrier.request(Method::Register);
+    assert_eq!(last.text(HeaderName::Expires), Some("0"));
+    challenge(&mut carrier, &last, 401);
+    let proven = carrier.request(Method::Register);
+    expect_proof(&proven, HeaderName::Authorization);
+    assert_eq!(proven.text(HeaderName::Expires), Some("0"));
+    carrier.respond(&proven, 200);
+    gateway.ended().expect_good();
 }
 
 /// Without a gateway that runs: a configuration file is asked.

@@ -31,6 +31,10 @@ pub struct Registrant {
     phase: Phase,
     /// Failed attempts in a row.
     failures: u32,
+    /// Until when the trunk keeps us, as far as it said.
+    kept_until: Option<Instant>,
+    /// The registration is to end, and until when the trunk is waited for.
+    end_by: Option<Instant>,
     outputs: Vec<RegistrantOutput>,
 }
 
@@ -53,6 +57,11 @@ pub enum RegistrantOutput {
         /// When the next one is due.
         again: Instant,
     },
+    /// It was [ended](Registrant::end), and there will be no other one.
+    Ended {
+        /// The trunk has said so, or never kept one. False when it did not answer in time, or did not want to.
+        is_sure: bool,
+    },
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -65,7 +74,11 @@ enum Phase {
         proven: bool,
         /// Its wish for a time was raised after a 423.
         raised: bool,
+        /// It ends the registration.
+        is_last: bool,
     },
+    /// Nothing will ever be.
+    Over,
 }
 
 /// The first pause after a failure, and the longest (RFC 5626 section 4.5).
@@ -93,17 +106,27 @@ impl Registrant {
             expires,
             phase: Phase::Idle { send_at: first },
             failures: 0,
+            kept_until: None,
+            end_by: None,
             outputs: Vec::new(),
         }
     }
 
     /// The trunk answered, from this address. Provisional answers change nothing.
     pub fn handle_answer(&mut self, now: Instant, response: &Message, from: IpAddr) {
-        let (Phase::Sent { proven, raised }, Some(status)) = (self.phase, response.status()) else {
+        let Phase::Sent {
+            proven,
+            raised,
+            is_last,
+        } = self.phase
+        else {
             return;
         };
+        let Some(status) = response.status() else { return };
         match status.get() {
             100..=199 => {}
+            200..=299 if is_last => self.over(true),
+            200..=299 if self.end_by.is_some() => self.send(Vec::new(), false, false),
             200..=299 => self.registered(now, response, from),
             401 | 407 => self.challenged(now, response, proven, raised),
             423 if !raised => self.too_brief(now, response),
@@ -122,8 +145,34 @@ impl Registrant {
         }
     }
 
+    /// Ends the registration (RFC 3261 section 10.2.2), and waits for the trunk as long as [`Trunk::unregister`] says:
+    /// [`RegistrantOutput::Ended`] comes by then. Without a time nothing is said, and the registration runs out.
+    pub fn end(&mut self, now: Instant) {
+        let Some(patience) = self.trunk.unregister else {
+            self.phase = Phase::Over;
+            return;
+        };
+        self.end_by = Some(now + patience);
+        match self.phase {
+            Phase::Idle { .. } if self.kept_until.is_some_and(|until| now < until) => {
+                self.send(Vec::new(), false, false);
+            }
+            Phase::Idle { .. } => self.over(true),
+            // What is under way comes to its end first: its answer shows whether there is anything to end.
+            Phase::Sent { .. } | Phase::Over => {}
+        }
+    }
+
+    /// True from [`end`](Self::end) until [`RegistrantOutput::Ended`].
+    pub fn is_ending(&self) -> bool {
+        self.end_by.is_some() && !matches!(self.phase, Phase::Over)
+    }
+
     /// [`poll_timeout`](Self::poll_timeout) was reached.
     pub fn handle_timeout(&mut self, now: Instant) {
+        if self.is_ending() && self.end_by.is_some_and(|by| by <= now) {
+            return self.over(false);
+        }
         if let Phase::Idle { send_at } = self.phase
             && send_at <= now
         {
@@ -136,11 +185,12 @@ impl Registrant {
         (!self.outputs.is_empty()).then(|| self.outputs.remove(0))
     }
 
-    /// When to call [`handle_timeout`](Self::handle_timeout). `None` while an answer is awaited.
+    /// When to call [`handle_timeout`](Self::handle_timeout). `None` while an answer is awaited, and at the end.
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.phase {
             Phase::Idle { send_at } => Some(send_at),
-            Phase::Sent { .. } => None,
+            Phase::Sent { .. } => self.end_by,
+            Phase::Over => None,
         }
     }
 
@@ -150,6 +200,7 @@ impl Registrant {
             return self.failed(now, "the trunk keeps no registration".to_owned(), self.pause());
         }
         self.failures = 0;
+        self.kept_until = Some(now + granted);
         self.phase = Phase::Idle {
             send_at: now + granted.mul_f64(0.8),
         };
@@ -211,17 +262,32 @@ impl Registrant {
     fn send(&mut self, credentials: Vec<(HeaderName, String)>, proven: bool, raised: bool) {
         // One Call-ID for the life of the process, rising CSeq (section 10.2).
         self.cseq = if self.cseq >= CSEQ_MAX { 1 } else { self.cseq + 1 };
-        self.phase = Phase::Sent { proven, raised };
+        let is_last = self.end_by.is_some();
+        self.phase = Phase::Sent {
+            proven,
+            raised,
+            is_last,
+        };
+        let expires = if is_last { Duration::ZERO } else { self.expires };
         self.outputs.push(RegistrantOutput::Send(RegisterRequest {
             call_id: self.call_id.clone(),
             from_tag: self.from_tag.clone(),
             cseq: self.cseq,
-            expires_s: u32::try_from(self.expires.as_secs()).unwrap_or(u32::MAX),
+            expires_s: u32::try_from(expires.as_secs()).unwrap_or(u32::MAX),
             credentials,
         }));
     }
 
+    /// Nothing is registered any more, or nobody waits for it.
+    fn over(&mut self, is_sure: bool) {
+        self.phase = Phase::Over;
+        self.outputs.push(RegistrantOutput::Ended { is_sure });
+    }
+
     fn failed(&mut self, now: Instant, reason: String, pause: Duration) {
+        if self.end_by.is_some() {
+            return self.over(false);
+        }
         self.failures = self.failures.saturating_add(1);
         let again = now + pause.clamp(Duration::from_secs(1), PAUSE_MAX);
         self.phase = Phase::Idle { send_at: again };

@@ -64,6 +64,8 @@ pub struct Trunk {
     pub account: Option<Account>,
     /// How long a registration with the trunk is asked for. `None` does not register.
     pub register: Option<Duration>,
+    /// How long the trunk may take to end the registration when we stop. `None` leaves it to run out. 2 s.
+    pub unregister: Option<Duration>,
     /// How often the trunk is asked whether it is there. `None` never asks.
     pub probe: Option<Duration>,
 }
@@ -98,6 +100,7 @@ impl Trunk {
             weight: 0,
             account: None,
             register: None,
+            unregister: Some(Duration::from_secs(2)),
             probe: None,
         }
     }

@@ -209,6 +209,14 @@ impl Line {
         });
     }
 
+    /// The registration was ended by us.
+    pub fn set_ended(&self, reason: String) {
+        self.with(|state| {
+            state.registration = Some(Err(reason));
+            state.registered_at = None;
+        });
+    }
+
     fn is_registered_at(&self, source: IpAddr) -> bool {
         self.with(|state| state.registered_at == Some(source.to_canonical()))
     }

@@ -210,3 +210,38 @@ fn a_trunk_without_an_address_is_down_and_not_registered() {
     assert_eq!(view.state, TrunkState::Down);
     assert_eq!(view.registration_error.as_deref(), Some("no answer"));
 }
+
+/// RFC 3261 section 10.2.2: a proxy that stops ends what the trunk keeps, and does not wait for one that is silent.
+#[test]
+fn a_registration_is_ended_at_a_stop() {
+    for is_silent in [false, true] {
+        let (mut world, [a, _]) = world_with(|trunk| {
+            registering(trunk);
+            probed(trunk);
+        });
+        let first = world.expect(a, "OPTIONS");
+        world.respond(a, &first, 200, None);
+        let register = world.expect(a, "REGISTER");
+        accept(&mut world, a, &register, 600);
+        assert!(!world.proxy().is_leaving_trunks());
+        let now = world.now();
+        world.proxy().leave_trunks(now);
+        world.settle();
+        let last = world.expect(a, "REGISTER");
+        assert_eq!(last.text(HeaderName::Expires), Some("0"));
+        assert_eq!(last.text(HeaderName::Contact), register.text(HeaderName::Contact));
+        assert!(world.proxy().is_leaving_trunks());
+        if is_silent {
+            world.pass(2.1);
+        } else {
+            world.respond(a, &last, 200, None);
+        }
+        assert!(!world.proxy().is_leaving_trunks());
+        assert_eq!(view(&mut world).registered_s, None);
+        // Repeats of the last one (RFC 3261 section 17.1.2.2), and nothing else.
+        world.pass(60.0);
+        while let Some(repeat) = world.try_take(a) {
+            assert_eq!(repeat.octets(), last.octets());
+        }
+    }
+}

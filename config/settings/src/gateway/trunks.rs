@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::decode::{Fault, Form, TextForm, section};
 use crate::form::address::is_host_name;
 use crate::form::network::Network;
-use crate::form::time::{DAY, HOUR, MINUTE, SECOND};
+use crate::form::time::{DAY, HOUR, MILLISECOND, MINUTE, SECOND};
 use crate::form::{
     choice, choices, count, duration, host, list, map_of, network, or_word, path, section_form, switch, text,
     token, variable,
@@ -43,6 +43,8 @@ pub struct Account {
     pub secret: Secret,
     /// How long a registration is asked for; `None` for an account that is for calls only.
     pub register: Option<Duration>,
+    /// How long the trunk may take to end the registration at a stop; `None` leaves it to run out.
+    pub unregister: Option<Duration>,
 }
 
 section! {
@@ -122,6 +124,10 @@ section! {
         secret_env: Option<String> = absent(variable(), "one of the secrets is needed");
         /// How long a registration is asked for. It is refreshed when 80 % are over.
         expires: Duration = default(duration(MINUTE, DAY), "10m");
+        /// How long the trunk may take to end the registration when the gateway stops in order; `never` leaves it to run out.
+        /// Without a registration the trunk sends calls elsewhere at once; with one that is left, calls wait through a
+        /// short restart.
+        unregister: Option<Duration> = default(or_word("never", duration(100 * MILLISECOND, 10 * SECOND)), "2s");
     }
 }
 

@@ -111,6 +111,27 @@ impl Proxy {
         }
     }
 
+    /// Ends what trunks keep of us. Whatever was done for them otherwise ends with it.
+    pub(super) fn end_upkeep(&mut self, now: Instant) {
+        for care in &mut self.upkeep.cares {
+            care.probe = None;
+            if let Some(registrant) = &mut care.registrant {
+                registrant.end(now);
+            }
+        }
+        self.drain_upkeep(now);
+    }
+
+    /// True while a trunk has not said that it keeps nothing of us any more, and still has time to.
+    pub(super) fn is_upkeep_ending(&self) -> bool {
+        let mut registrants = self
+            .upkeep
+            .cares
+            .iter()
+            .filter_map(|care| care.registrant.as_ref());
+        registrants.any(Registrant::is_ending)
+    }
+
     /// Something may be due for a trunk.
     pub(super) fn upkeep_due(&mut self, now: Instant) {
         for care in &mut self.upkeep.cares {
@@ -161,6 +182,17 @@ impl Proxy {
                     RegistrantOutput::Failed { reason, .. } => {
                         care.line.set_unregistered(now, reason.clone());
                         TrunkChange::NotRegistered { reason }
+                    }
+                    RegistrantOutput::Ended { is_sure } => {
+                        let reason = if is_sure {
+                            "the gateway stops"
+                        } else {
+                            "the gateway stops, and the trunk was not told in time"
+                        };
+                        care.line.set_ended(reason.to_owned());
+                        TrunkChange::NotRegistered {
+                            reason: reason.to_owned(),
+                        }
                     }
                 };
                 let is_registered = change == TrunkChange::Registered;

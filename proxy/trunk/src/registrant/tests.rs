@@ -167,3 +167,108 @@ fn a_trunk_that_grants_nothing_has_not_registered_us() {
         Some(RegistrantOutput::Failed { .. })
     ));
 }
+
+/// A registrant that the trunk keeps for 100 s.
+fn registered(now: Instant) -> Registrant {
+    let mut registrant = registrant(now);
+    next(&mut registrant);
+    registrant.handle_answer(now, &answer(200, "Expires: 100\r\n"), AT);
+    assert!(matches!(
+        registrant.poll_output(),
+        Some(RegistrantOutput::Registered { .. })
+    ));
+    registrant
+}
+
+/// RFC 3261 section 10.2.2.
+#[test]
+fn a_registration_is_ended_with_a_password_if_one_is_asked_for() {
+    let now = base();
+    let mut registrant = registered(now);
+    registrant.end(now);
+    let Some(RegistrantOutput::Send(last)) = registrant.poll_output() else {
+        panic!("nothing is sent");
+    };
+    assert_eq!((last.cseq, last.expires_s), (2, 0));
+    registrant.handle_answer(now, &answer(401, CHALLENGE), AT);
+    let Some(RegistrantOutput::Send(proven)) = registrant.poll_output() else {
+        panic!("nothing is proven");
+    };
+    assert_eq!((proven.expires_s, proven.credentials.len()), (0, 1));
+    assert!(registrant.is_ending());
+    registrant.handle_answer(now, &answer(200, ""), AT);
+    assert_eq!(
+        registrant.poll_output(),
+        Some(RegistrantOutput::Ended { is_sure: true })
+    );
+    assert!(!registrant.is_ending());
+    assert_eq!(registrant.poll_timeout(), None, "there is no other one");
+}
+
+#[test]
+fn a_trunk_that_does_not_end_a_registration_is_not_waited_for() {
+    let now = base();
+    let mut silent = registered(now);
+    silent.end(now);
+    silent.poll_output();
+    assert_eq!(silent.poll_timeout(), Some(now + Duration::from_secs(2)));
+    silent.handle_timeout(now + Duration::from_secs(1));
+    assert_eq!(silent.poll_output(), None);
+    silent.handle_timeout(now + Duration::from_secs(2));
+    assert_eq!(
+        silent.poll_output(),
+        Some(RegistrantOutput::Ended { is_sure: false })
+    );
+    let mut refusing = registered(now);
+    refusing.end(now);
+    refusing.poll_output();
+    refusing.handle_answer(now, &answer(503, ""), AT);
+    assert_eq!(
+        refusing.poll_output(),
+        Some(RegistrantOutput::Ended { is_sure: false })
+    );
+}
+
+#[test]
+fn a_registration_that_is_under_way_is_ended_when_it_is_there() {
+    let now = base();
+    let mut registrant = registrant(now);
+    assert_eq!(next(&mut registrant).expires_s, 600);
+    registrant.end(now);
+    assert_eq!(registrant.poll_output(), None);
+    registrant.handle_answer(now, &answer(200, "Expires: 600\r\n"), AT);
+    assert_eq!(next(&mut registrant).expires_s, 0);
+}
+
+#[test]
+fn what_is_not_registered_need_not_be_ended() {
+    let now = base();
+    let mut never = registrant(now);
+    never.end(now);
+    assert_eq!(
+        never.poll_output(),
+        Some(RegistrantOutput::Ended { is_sure: true })
+    );
+    // It ran out while the trunk did not answer any more.
+    let mut lapsed = registered(now);
+    next(&mut lapsed);
+    let later = now + Duration::from_secs(101);
+    lapsed.handle_no_answer(later);
+    lapsed.poll_output();
+    lapsed.end(later);
+    assert_eq!(
+        lapsed.poll_output(),
+        Some(RegistrantOutput::Ended { is_sure: true })
+    );
+}
+
+#[test]
+fn a_registration_is_left_where_that_is_configured() {
+    let now = base();
+    let mut registrant = registered(now);
+    Arc::make_mut(&mut registrant.trunk).unregister = None;
+    registrant.end(now);
+    assert_eq!(registrant.poll_output(), None);
+    assert!(!registrant.is_ending());
+    assert_eq!(registrant.poll_timeout(), None);
+}

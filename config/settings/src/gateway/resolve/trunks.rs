@@ -38,6 +38,7 @@ struct Login<'a> {
     secret_file: Option<&'a String>,
     secret_env: Option<&'a String>,
     register: Option<Duration>,
+    unregister: Option<Duration>,
 }
 
 impl TrunkKeys {
@@ -51,6 +52,7 @@ impl TrunkKeys {
                 secret_file: keys.secret_file.as_ref(),
                 secret_env: keys.secret_env.as_ref(),
                 register: Some(keys.expires),
+                unregister: keys.unregister,
             });
         }
         let keys = self.login.as_ref()?;
@@ -62,6 +64,7 @@ impl TrunkKeys {
             secret_file: keys.secret_file.as_ref(),
             secret_env: keys.secret_env.as_ref(),
             register: None,
+            unregister: None,
         })
     }
 }
@@ -117,6 +120,7 @@ impl Login<'_> {
             realm: self.realm.cloned(),
             secret,
             register: self.register,
+            unregister: self.unregister,
         })
     }
 }
