@@ -14,7 +14,7 @@ use rand::rngs::StdRng;
 use tokio::sync::broadcast;
 use viaduct_forward::{CryptoTable, Epoch, Shared, StatsTable};
 use viaduct_ng::EndpointLearning;
-use viaduct_session::{Config, DtlsVersion, Interface, InterfaceAddress, Relay, WallClock};
+use viaduct_session::{Config, DtlsVersion, Interface, InterfaceAddress, Relay, SdesMode, WallClock};
 use viaduct_settings::{DtlsRole, IceMode, Layer, Learning, MediaSettings, PortRange, RelayScheme};
 
 use crate::certificate;
@@ -310,6 +310,10 @@ fn session_config(config: &RelayConfig, interfaces: &[MediaInterface]) -> Config
         dtls_version: match media.dtls_version {
             viaduct_settings::DtlsVersion::V1_2 => DtlsVersion::V1_2,
             viaduct_settings::DtlsVersion::Auto => DtlsVersion::Auto,
+        },
+        sdes: match media.sdes {
+            viaduct_settings::SdesMode::OwnKeys => SdesMode::OwnKeys,
+            viaduct_settings::SdesMode::Rtpengine => SdesMode::Rtpengine,
         },
         dtls_passive: media.dtls_role == DtlsRole::Passive,
         learning: match media.learning {

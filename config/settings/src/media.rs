@@ -40,6 +40,8 @@ section! {
         dtls_role: DtlsRole = default(choice::<DtlsRole>(), "active");
         /// Versions of DTLS.
         dtls_version: DtlsVersion = default(choice::<DtlsVersion>(), "1.2");
+        /// Whose keys SDES uses, and which suites it offers.
+        sdes: SdesMode = default(choice::<SdesMode>(), "own-keys");
         /// Largest DTLS datagram, in bytes, without UDP and IP. Lower it where tunnels lose large datagrams.
         dtls_mtu: usize = default(dtls_mtu(), "1200");
         /// A peer to which ICE finds no path within this has failed.
@@ -98,6 +100,17 @@ choices! {
         V1_2 = "1.2",
         /// 1.2 or 1.3 (RFC 9147), whatever the peer has.
         Auto = "auto",
+    }
+}
+
+choices! {
+    /// Whose keys SDES uses, and which suites it offers (RFC 4568).
+    pub enum SdesMode {
+        /// Keys of its own on each side of a call, and only suites that encrypt.
+        OwnKeys = "own-keys",
+        /// As rtpengine: the other side's key where the suite is the same, and every suite, those without encryption
+        /// included. It holds where the relay is started with rtpengine's options.
+        Rtpengine = "rtpengine",
     }
 }
 

@@ -19,7 +19,7 @@ use crate::gateway::site::{PublicIp, PublicIpForm};
 use crate::gateway::{LISTENERS_MAX, VersionForm};
 use crate::listener::{Layer, is_local, listen_url};
 use crate::load::Loaded;
-use crate::media::{IceMode, MediaSettings};
+use crate::media::{IceMode, MediaSettings, SdesMode};
 use crate::positions::Positions;
 use crate::source::{FileLimits, Reporter, Source};
 use crate::tree;
@@ -151,7 +151,8 @@ impl From<RelayFile> for RelaySettings {
 impl RelaySettings {
     /// What holds when the relay is started with rtpengine's options: rtpengine's own defaults where they are safe.
     ///
-    /// Browsers get ports of their own and full ICE, because that is what proxies written for rtpengine expect. NG
+    /// Browsers get ports of their own and full ICE, and SDES keys are told to the other side, because that is what
+    /// proxies written for rtpengine expect. NG
     /// stays on loopback and sources stay strict, unlike rtpengine.
     #[must_use]
     pub fn rtpengine_defaults() -> Self {
@@ -165,6 +166,7 @@ impl RelaySettings {
                     last: 40_000,
                 },
                 ice: IceMode::Full,
+                sdes: SdesMode::Rtpengine,
                 tos: 0,
                 ..settings.media
             },

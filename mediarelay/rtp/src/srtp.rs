@@ -1,14 +1,15 @@
-//! SRTP and SRTCP (RFC 3711, RFC 7714), protected and unprotected in place in the caller's buffer.
+//! SRTP and SRTCP (RFC 3711, RFC 6188, RFC 7714), protected and unprotected in place in the caller's buffer.
 //!
 //! A [`SendContext`] or [`ReceiveContext`] belongs to one direction of one leg: every port, m-line and network path
 //! that uses the same master key must share it, because the packet index of an SSRC is kept in it and an index used
 //! twice repeats key stream.
 //!
-//! Not done: MKI, key derivation rates other than 0 (one derivation at construction), F8, AES-192 and AES-256-CM.
+//! Not done: MKI, key derivation rates other than 0 (one derivation at construction).
 
 mod cipher;
 mod cm;
 mod error;
+mod f8;
 mod gcm;
 mod hmac;
 mod kdf;

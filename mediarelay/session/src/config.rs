@@ -15,6 +15,8 @@ pub struct Config {
     pub ice_lite: bool,
     /// Whether we wait for the ClientHello where a peer leaves the DTLS role to us. Default no: we begin.
     pub dtls_passive: bool,
+    /// Whose keys SDES uses, and which suites it offers. Default keys of our own.
+    pub sdes: SdesMode,
     /// Largest DTLS datagram, octets. Default 1,200.
     pub dtls_mtu: usize,
     /// DTLS versions. Default 1.2.
@@ -63,6 +65,7 @@ impl Config {
             interfaces,
             ice_lite: false,
             dtls_passive: false,
+            sdes: SdesMode::OwnKeys,
             dtls_mtu: 1_200,
             dtls_version: DtlsVersion::V1_2,
             learning: EndpointLearning::Heuristic,
@@ -83,6 +86,17 @@ impl Config {
             limits: Limits::default(),
         }
     }
+}
+
+/// Whose keys SDES uses, and which suites it offers (RFC 4568).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SdesMode {
+    /// Every leg has keys of its own. The suites of [`SrtpProfile::ALL`](viaduct_rtp::srtp::SrtpProfile::ALL) are
+    /// offered; those that do not encrypt are neither offered nor accepted.
+    OwnKeys,
+    /// As rtpengine: a key that one side gives for a suite is told to the other side with that suite, and all suites of
+    /// [`SrtpProfile::SDES`](viaduct_rtp::srtp::SrtpProfile::SDES) are offered, among them the two that do not encrypt.
+    Rtpengine,
 }
 
 /// Which DTLS versions are spoken.

@@ -15,7 +15,7 @@ use crate::leg::Endpoints;
 use crate::sdes::Theirs;
 
 /// The header extension that names an m-line in packets (RFC 9143 section 15).
-const MID_EXTENSION: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
+pub(crate) const MID_EXTENSION: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
 
 /// SSRCs of one m-line that packets are told apart by.
 const SSRCS_MAX: usize = 16;
@@ -24,7 +24,7 @@ const SSRCS_MAX: usize = 16;
 const CLOCKS_MAX: usize = 48;
 
 /// The first payload type that means nothing by itself (RFC 3551 section 3).
-const FIRST_DYNAMIC: u8 = 96;
+pub(crate) const FIRST_DYNAMIC: u8 = 96;
 
 /// `a=crypto` lines of one m-line that are read.
 const CRYPTOS_MAX: usize = 32;
@@ -231,9 +231,13 @@ impl Description {
             return None;
         }
         let credentials = media.effective_ice().ok().flatten()?;
+        let options = media.effective_ice_options();
+        let says = |name: &str| options.0.iter().any(|option| option == name);
         let mut ice = RemoteIce {
             credentials,
             lite: media.session().ice_lite(),
+            trickle: says("trickle"),
+            ice2: says("ice2"),
             candidates: Vec::new(),
         };
         for candidate in media.candidates() {

@@ -28,6 +28,10 @@ pub(crate) struct RemoteCandidate {
 pub(crate) struct RemoteIce {
     pub(crate) credentials: IceCredentials,
     pub(crate) lite: bool,
+    /// It says that it trickles (RFC 8838).
+    pub(crate) trickle: bool,
+    /// It says that it follows RFC 8445.
+    pub(crate) ice2: bool,
     pub(crate) candidates: Vec<RemoteCandidate>,
 }
 

@@ -66,7 +66,7 @@ mod sdes;
 mod secrets;
 
 pub use clock::WallClock;
-pub use config::{Config, DtlsVersion, Interface, InterfaceAddress, Limits};
+pub use config::{Config, DtlsVersion, Interface, InterfaceAddress, Limits, SdesMode};
 pub use counters::{ClientCounters, Clients, Counters, Gauges, LimitCounters};
 pub use dtls::{Certificate, CertificateError, DimplEngines, DtlsEngine, DtlsEngines, DtlsOutput};
 pub use event::{DeleteReason, DtlsFailure, Event, IceFailure, MediaRef, What};

@@ -96,6 +96,8 @@ pub(crate) struct Party {
     pub(crate) wishes: Wishes,
     /// What its last offer asked for toward itself.
     pub(crate) toward_offerer: TowardOfferer,
+    /// What its last offer asked for of SDES, in both directions.
+    pub(crate) offer_sdes: Sdes,
     pub(crate) written: Written,
     /// We have said `a=ice-lite`, or have not.
     pub(crate) ice_lite: bool,
@@ -133,6 +135,7 @@ impl Party {
             peer: None,
             wishes: Wishes::default(),
             toward_offerer: TowardOfferer::default(),
+            offer_sdes: Sdes::default(),
             written: Written::default(),
             ice_lite: false,
             bundles: false,

@@ -1,13 +1,15 @@
 //! SRTP keys in SDP (RFC 4568): what we offer, what we accept.
 //!
-//! Keys of ours are our own on every leg, also where the other side uses the same suite: media is always decrypted,
-//! verified and encrypted again. A key stays the same over re-offers while its suite does.
+//! Media is always decrypted, verified and encrypted again, also where both sides use the same suite. Keys of ours are
+//! our own on every leg and stay the same over re-offers while their suite does; only where we are to be like rtpengine
+//! ([`SdesMode::Rtpengine`]) a key that one side gives is told to the other.
 
 use rand::Rng;
 use viaduct_ng::{Sdes as Wishes, SdesWord};
 use viaduct_rtp::srtp::{SrtpKeyMaterial, SrtpKeyPair, SrtpProfile};
 use viaduct_sdp::{Crypto, CryptoSuite, Lifetime, MasterKey};
 
+use crate::config::SdesMode;
 use crate::secrets;
 
 /// Lines of ours in one offer; a sender's own lines count among them.
@@ -70,22 +72,34 @@ impl Sdes {
         self.agreed.as_ref().map(|(_, key)| key.profile())
     }
 
+    /// The peer's key, once both sides have spoken.
+    pub(crate) fn peer_key(&self) -> Option<&SrtpKeyMaterial> {
+        self.agreed.as_ref().map(|(_, key)| key)
+    }
+
     /// The lines of an offer. `sender` has the lines of the other side's SDP: its suites come first and keep their
     /// tags; what is missing follows.
-    pub(crate) fn offer(&mut self, sender: &[Theirs], wishes: &Wishes, rng: &mut impl Rng) -> Vec<Crypto> {
+    pub(crate) fn offer(
+        &mut self,
+        sender: &[Theirs],
+        wishes: &Wishes,
+        mode: SdesMode,
+        rng: &mut impl Rng,
+    ) -> Vec<Crypto> {
+        // What came in and nothing else beats what shall be left out.
+        let only_theirs = wishes.words.contains(SdesWord::NoNew) && !sender.is_empty();
         let mut wanted: Vec<(u32, SrtpProfile)> = Vec::new();
         for theirs in sender {
-            if may_offer(wishes, theirs.profile())
+            if (only_theirs && mode.accepts(theirs.profile()) || may_offer(wishes, mode, theirs.profile()))
                 && wanted.iter().all(|(_, known)| *known != theirs.profile())
             {
                 wanted.push((theirs.tag, theirs.profile()));
             }
         }
-        let only_theirs = wishes.words.contains(SdesWord::NoNew) && !sender.is_empty();
-        let mut next_tag = sender.iter().map(|theirs| theirs.tag).max().unwrap_or(0) + 1;
-        for profile in SrtpProfile::ALL.into_iter().filter(|_| !only_theirs) {
-            if may_offer(wishes, profile) && wanted.iter().all(|(_, known)| *known != profile) {
-                wanted.push((next_tag, profile));
+        let mut next_tag = wanted.iter().map(|(tag, _)| *tag).max().unwrap_or(0) + 1;
+        for profile in mode.offers().iter().filter(|_| !only_theirs) {
+            if may_offer(wishes, mode, *profile) && wanted.iter().all(|(_, known)| known != profile) {
+                wanted.push((next_tag, *profile));
                 next_tag += 1;
             }
         }
@@ -93,7 +107,10 @@ impl Sdes {
         order(&mut wanted, &wishes.order, |(_, profile)| *profile);
         self.own = wanted
             .into_iter()
-            .map(|(tag, profile)| self.own_line(tag, profile, rng))
+            .map(|(tag, profile)| {
+                let of_sender = sender.iter().find(|theirs| theirs.profile() == profile);
+                self.own_line(tag, profile, of_sender.map(|theirs| &theirs.key), mode, rng)
+            })
             .collect();
         self.own.iter().map(|own| own.line(wishes)).collect()
     }
@@ -116,11 +133,14 @@ impl Sdes {
     pub(crate) fn choose(
         &mut self,
         offered: &[Theirs],
-        other_side: Option<SrtpProfile>,
+        other_side: &OtherSide,
         wishes: &Wishes,
+        mode: SdesMode,
         rng: &mut impl Rng,
     ) -> Option<SrtpKeyPair> {
-        let of = |profile: SrtpProfile| offered.iter().find(|theirs| theirs.profile() == profile);
+        let may_be = |profile| mode.accepts(profile) && !names(&wishes.no, profile);
+        let mut offered = offered.iter().filter(|theirs| may_be(theirs.profile()));
+        let of = |profile: SrtpProfile| offered.clone().find(|theirs| theirs.profile() == profile);
         let in_use = self.profile().filter(|_| wishes.words.contains(SdesWord::Static));
         let preferred = wishes
             .offerer_pref
@@ -130,9 +150,10 @@ impl Sdes {
         let theirs = in_use
             .and_then(of)
             .or(preferred)
-            .or_else(|| other_side.and_then(of))
-            .or_else(|| offered.first())?;
-        let own = self.own_line(theirs.tag, theirs.profile(), rng);
+            .or_else(|| other_side.suite.and_then(of))
+            .or_else(|| offered.next())?;
+        let profile = theirs.profile();
+        let own = self.own_line(theirs.tag, profile, other_side.key.as_ref(), mode, rng);
         let pair = SrtpKeyPair {
             send: own.key.clone(),
             receive: theirs.key.clone(),
@@ -151,11 +172,48 @@ impl Sdes {
             .map(|own| own.line(wishes))
     }
 
-    /// A line with the key that we have told before for this suite, or with another.
-    fn own_line(&self, tag: u32, profile: SrtpProfile, rng: &mut impl Rng) -> Own {
+    /// A line with the key that the other side gives, or with the one that we have told before for this suite, or with
+    /// another.
+    fn own_line(
+        &self,
+        tag: u32,
+        profile: SrtpProfile,
+        given: Option<&SrtpKeyMaterial>,
+        mode: SdesMode,
+        rng: &mut impl Rng,
+    ) -> Own {
+        let given = given.filter(|key| mode == SdesMode::Rtpengine && key.profile() == profile);
+        if let Some(key) = given {
+            let key = key.clone().shared();
+            return Own { tag, key };
+        }
         let known = self.own.iter().find(|own| own.key.profile() == profile);
         let key = known.map_or_else(|| new_key(profile, rng), |own| own.key.clone());
         Own { tag, key }
+    }
+}
+
+/// What the other side of a call has agreed on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct OtherSide {
+    /// The suite in use, by whichever kind of keying.
+    pub(crate) suite: Option<SrtpProfile>,
+    /// The key that it sends under, by SDES.
+    pub(crate) key: Option<SrtpKeyMaterial>,
+}
+
+impl SdesMode {
+    /// What is offered where nothing else is asked for.
+    fn offers(self) -> &'static [SrtpProfile] {
+        match self {
+            Self::OwnKeys => &SrtpProfile::ALL,
+            Self::Rtpengine => &SrtpProfile::SDES,
+        }
+    }
+
+    fn accepts(self, profile: SrtpProfile) -> bool {
+        let encrypts = !matches!(profile, SrtpProfile::NullSha1_80 | SrtpProfile::NullSha1_32);
+        encrypts || self == Self::Rtpengine
     }
 }
 
@@ -184,17 +242,19 @@ fn new_key(profile: SrtpProfile, rng: &mut impl Rng) -> SrtpKeyMaterial {
     SrtpKeyMaterial::from_sdes(profile, &octets).expect("a key of the profile's length")
 }
 
-fn may_offer(wishes: &Wishes, profile: SrtpProfile) -> bool {
-    let names = |suites: &[String]| {
-        suites
-            .iter()
-            .any(|suite| suite.eq_ignore_ascii_case(profile.sdes_name()))
-    };
-    if wishes.only.is_empty() {
-        !names(&wishes.no)
+fn may_offer(wishes: &Wishes, mode: SdesMode, profile: SrtpProfile) -> bool {
+    if !mode.accepts(profile) {
+        false
+    } else if wishes.only.is_empty() {
+        !names(&wishes.no, profile)
     } else {
-        names(&wishes.only)
+        names(&wishes.only, profile)
     }
+}
+
+fn names(suites: &[String], profile: SrtpProfile) -> bool {
+    let mut suites = suites.iter();
+    suites.any(|suite| suite.eq_ignore_ascii_case(profile.sdes_name()))
 }
 
 /// Puts those named first, in the order they are named.
@@ -242,7 +302,7 @@ mod tests {
         }
     }
 
-    fn names(lines: &[Crypto]) -> Vec<(u32, &str)> {
+    fn tags(lines: &[Crypto]) -> Vec<(u32, &str)> {
         lines.iter().map(|line| (line.tag, line.suite.name())).collect()
     }
 
@@ -250,9 +310,15 @@ mod tests {
     fn both_ends_get_each_others_keys() {
         let mut rng = rng();
         let (mut offerer, mut answerer) = (Sdes::default(), Sdes::default());
-        let offer = offerer.offer(&[], &Wishes::default(), &mut rng);
+        let offer = offerer.offer(&[], &Wishes::default(), SdesMode::OwnKeys, &mut rng);
         let theirs_pair = answerer
-            .choose(&theirs(&offer), None, &Wishes::default(), &mut rng)
+            .choose(
+                &theirs(&offer),
+                &OtherSide::default(),
+                &Wishes::default(),
+                SdesMode::OwnKeys,
+                &mut rng,
+            )
             .unwrap();
         let answer = answerer.answer(&Wishes::default()).unwrap();
         assert_eq!((answer.tag, answer.suite.name()), (1, "AEAD_AES_256_GCM"));
@@ -268,11 +334,11 @@ mod tests {
         let mut rng = rng();
         let mut sender = Sdes::default();
         let only = wishes(&["only-AES_CM_128_HMAC_SHA1_80"]);
-        let mut lines = sender.offer(&[], &only, &mut rng);
+        let mut lines = sender.offer(&[], &only, SdesMode::OwnKeys, &mut rng);
         lines[0].tag = 7;
-        let offer = Sdes::default().offer(&theirs(&lines), &Wishes::default(), &mut rng);
+        let offer = Sdes::default().offer(&theirs(&lines), &Wishes::default(), SdesMode::OwnKeys, &mut rng);
         assert_eq!(
-            names(&offer),
+            tags(&offer),
             [
                 (7, "AES_CM_128_HMAC_SHA1_80"),
                 (8, "AEAD_AES_256_GCM"),
@@ -281,8 +347,8 @@ mod tests {
             ]
         );
         assert_ne!(offer[0].keys, lines[0].keys);
-        let nonew = Sdes::default().offer(&theirs(&lines), &wishes(&["nonew"]), &mut rng);
-        assert_eq!(names(&nonew), [(7, "AES_CM_128_HMAC_SHA1_80")]);
+        let nonew = Sdes::default().offer(&theirs(&lines), &wishes(&["nonew"]), SdesMode::OwnKeys, &mut rng);
+        assert_eq!(tags(&nonew), [(7, "AES_CM_128_HMAC_SHA1_80")]);
     }
 
     #[test]
@@ -292,9 +358,9 @@ mod tests {
             "no-AEAD_AES_256_GCM",
             "order:AES_CM_128_HMAC_SHA1_32;AES_CM_128_HMAC_SHA1_80",
         ]);
-        let offer = Sdes::default().offer(&[], &some, &mut rng);
+        let offer = Sdes::default().offer(&[], &some, SdesMode::OwnKeys, &mut rng);
         assert_eq!(
-            names(&offer),
+            tags(&offer),
             [
                 (3, "AES_CM_128_HMAC_SHA1_32"),
                 (2, "AES_CM_128_HMAC_SHA1_80"),
@@ -303,25 +369,98 @@ mod tests {
         );
         let prefer = wishes(&["offerer_pref:AES_CM_128_HMAC_SHA1_80"]);
         let mut sdes = Sdes::default();
-        sdes.choose(&theirs(&offer), None, &prefer, &mut rng).unwrap();
+        sdes.choose(
+            &theirs(&offer),
+            &OtherSide::default(),
+            &prefer,
+            SdesMode::OwnKeys,
+            &mut rng,
+        )
+        .unwrap();
         assert_eq!(sdes.profile(), Some(SrtpProfile::Aes128CmSha1_80));
         let mut same = Sdes::default();
         same.choose(
             &theirs(&offer),
-            Some(SrtpProfile::AeadAes128Gcm),
+            &OtherSide {
+                suite: Some(SrtpProfile::AeadAes128Gcm),
+                key: None,
+            },
             &Wishes::default(),
+            SdesMode::OwnKeys,
             &mut rng,
         )
         .unwrap();
         assert_eq!(same.profile(), Some(SrtpProfile::AeadAes128Gcm));
     }
 
+    /// Proxies written for rtpengine may rely on it (NG `SDES`).
+    #[test]
+    fn like_rtpengine_a_key_is_told_to_the_other_side_with_its_suite() {
+        let (mut rng, mode) = (rng(), SdesMode::Rtpengine);
+        let only = wishes(&["only-AES_256_CM_HMAC_SHA1_80"]);
+        let lines = Sdes::default().offer(&[], &only, mode, &mut rng);
+        let (mut caller_leg, mut callee_leg) = (Sdes::default(), Sdes::default());
+        let offer = callee_leg.offer(&theirs(&lines), &Wishes::default(), mode, &mut rng);
+        assert_eq!(offer[0], lines[0]);
+        assert_eq!(offer.len(), SrtpProfile::SDES.len());
+        let last = offer.last().unwrap();
+        assert_eq!((last.tag, last.suite.name()), (12, "NULL_HMAC_SHA1_32"));
+        let mut answer = offer[0].clone();
+        answer.keys[0].key.0.fill(9);
+        callee_leg.accept(&theirs(std::slice::from_ref(&answer))).unwrap();
+        let other = OtherSide {
+            suite: callee_leg.profile(),
+            key: callee_leg.peer_key().cloned(),
+        };
+        caller_leg
+            .choose(&theirs(&lines), &other, &Wishes::default(), mode, &mut rng)
+            .unwrap();
+        assert_eq!(caller_leg.answer(&Wishes::default()), Some(answer));
+    }
+
+    #[test]
+    fn media_that_is_not_encrypted_is_neither_offered_nor_accepted() {
+        let mut rng = rng();
+        let null = wishes(&["only-NULL_HMAC_SHA1_80"]);
+        let lines = Sdes::default().offer(&[], &null, SdesMode::Rtpengine, &mut rng);
+        let mut sdes = Sdes::default();
+        let none = sdes.offer(&theirs(&lines), &null, SdesMode::OwnKeys, &mut rng);
+        assert_eq!(none, []);
+        let (other, wishes) = (OtherSide::default(), Wishes::default());
+        let chosen = sdes.choose(&theirs(&lines), &other, &wishes, SdesMode::OwnKeys, &mut rng);
+        assert_eq!(chosen, None);
+    }
+
+    /// NG `SDES`: `nonew` beats `only`; what an offer leaves out or prefers counts toward its sender as well.
+    #[test]
+    fn what_shall_be_left_out_is_left_out_on_both_sides() {
+        let mut rng = rng();
+        let lines = Sdes::default().offer(&[], &Wishes::default(), SdesMode::OwnKeys, &mut rng);
+        let mut sdes = Sdes::default();
+        let all = wishes(&["nonew", "only-AES_CM_128_HMAC_SHA1_80"]);
+        let kept = sdes.offer(&theirs(&lines), &all, SdesMode::OwnKeys, &mut rng);
+        assert_eq!(tags(&kept), tags(&lines));
+        let no = wishes(&["no-AEAD_AES_256_GCM"]);
+        let other = OtherSide::default();
+        let mut toward = Sdes::default();
+        toward
+            .choose(&theirs(&lines), &other, &no, SdesMode::OwnKeys, &mut rng)
+            .unwrap();
+        assert_eq!(toward.profile(), Some(SrtpProfile::AeadAes128Gcm));
+        let only = wishes(&["only-AES_CM_128_HMAC_SHA1_32"]);
+        let fresh = sdes.offer(&theirs(&lines[..2]), &only, SdesMode::OwnKeys, &mut rng);
+        assert_eq!(tags(&fresh), [(1, "AES_CM_128_HMAC_SHA1_32")]);
+    }
+
     #[test]
     fn keys_stay_over_re_offers() {
         let mut rng = rng();
         let mut sdes = Sdes::default();
-        let first = sdes.offer(&[], &Wishes::default(), &mut rng);
-        assert_eq!(sdes.offer(&[], &Wishes::default(), &mut rng), first);
+        let first = sdes.offer(&[], &Wishes::default(), SdesMode::OwnKeys, &mut rng);
+        assert_eq!(
+            sdes.offer(&[], &Wishes::default(), SdesMode::OwnKeys, &mut rng),
+            first
+        );
     }
 
     #[test]
@@ -337,14 +476,14 @@ mod tests {
             "MKI"
         );
         assert!(line(&format!("1 AES_CM_128_HMAC_SHA1_80 {key} UNENCRYPTED_SRTP")).is_none());
-        assert!(line(&format!("1 F8_128_HMAC_SHA1_80 {key}")).is_none());
+        assert!(line(&format!("1 F8_128_HMAC_MD5_80 {key}")).is_none());
     }
 
     #[test]
     fn an_answer_to_something_else_gives_no_keys() {
         let mut rng = rng();
         let mut offerer = Sdes::default();
-        let offer = offerer.offer(&[], &Wishes::default(), &mut rng);
+        let offer = offerer.offer(&[], &Wishes::default(), SdesMode::OwnKeys, &mut rng);
         let mut wrong_suite = offer[1].clone();
         wrong_suite.tag = offer[0].tag;
         assert_eq!(offerer.accept(&theirs(&[wrong_suite])), None);
@@ -356,6 +495,7 @@ mod tests {
         let line = Sdes::default().offer(
             &[],
             &wishes(&["pad", "lifetime", "only-AEAD_AES_128_GCM"]),
+            SdesMode::OwnKeys,
             &mut rng(),
         );
         let text = line[0].to_string();

@@ -63,6 +63,8 @@ words! {
         RejectIce = "reject-ICE" ["ice-reject"];
         /// Forget what the receiver declined before
         Reset = "reset";
+        /// `answer`: keep the first codec only
+        SingleCodec = "single-codec";
         /// Use `received-from` instead of the addresses of the SDP
         SipSourceAddress = "SIP-source-address";
         /// After learning, drop packets from other sources

@@ -3,7 +3,6 @@
 use super::cm::CmCipher;
 use super::gcm::GcmCipher;
 use super::keys::SrtpKeyMaterial;
-use super::profile::SrtpProfile;
 
 /// The bit beside the SRTCP index that says that the packet is encrypted.
 pub(super) const ENCRYPTED: u32 = 1 << 31;
@@ -38,9 +37,10 @@ pub(super) enum Cipher {
 
 impl Cipher {
     pub(super) fn new(master: &SrtpKeyMaterial) -> Self {
-        match master.profile() {
-            SrtpProfile::Aes128CmSha1_80 | SrtpProfile::Aes128CmSha1_32 => Self::Cm(CmCipher::new(master)),
-            SrtpProfile::AeadAes128Gcm | SrtpProfile::AeadAes256Gcm => Self::Gcm(GcmCipher::new(master)),
+        if master.profile().is_aead() {
+            Self::Gcm(GcmCipher::new(master))
+        } else {
+            Self::Cm(CmCipher::new(master))
         }
     }
 

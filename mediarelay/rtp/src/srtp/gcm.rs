@@ -20,9 +20,7 @@ impl Half {
     fn new(profile: SrtpProfile, key: &[u8], salt: [u8; NONCE_LEN]) -> Self {
         let algorithm = match profile {
             SrtpProfile::AeadAes256Gcm => &AES_256_GCM,
-            SrtpProfile::Aes128CmSha1_80 | SrtpProfile::Aes128CmSha1_32 | SrtpProfile::AeadAes128Gcm => {
-                &AES_128_GCM
-            }
+            _ => &AES_128_GCM,
         };
         #[expect(
             clippy::expect_used,
@@ -80,9 +78,7 @@ impl GcmCipher {
                 SrtpProfile::AeadAes256Gcm => {
                     Half::new(master.profile(), &derive::<32>(master, encryption), salt)
                 }
-                SrtpProfile::Aes128CmSha1_80 | SrtpProfile::Aes128CmSha1_32 | SrtpProfile::AeadAes128Gcm => {
-                    Half::new(master.profile(), &derive::<16>(master, encryption), salt)
-                }
+                profile => Half::new(profile, &derive::<16>(master, encryption), salt),
             }
         };
         Self {

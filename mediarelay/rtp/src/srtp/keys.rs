@@ -50,6 +50,8 @@ pub struct SrtpKeyMaterial {
     key: [u8; KEY_MAX],
     /// The rest is zero where the profile's salt is shorter, as key derivation wants it (RFC 7714, section 11).
     salt: [u8; SALT_MAX],
+    /// See [`shared`](Self::shared).
+    shared: bool,
 }
 
 impl SrtpKeyMaterial {
@@ -78,7 +80,12 @@ impl SrtpKeyMaterial {
         key[..master_key.len()].copy_from_slice(master_key);
         let mut salt = [0; SALT_MAX];
         salt[..master_salt.len()].copy_from_slice(master_salt);
-        Ok(Self { profile, key, salt })
+        Ok(Self {
+            profile,
+            key,
+            salt,
+            shared: false,
+        })
     }
 
     /// Key and salt in one piece: what follows `inline:` in `a=crypto`, decoded from base64 (RFC 4568, section 6.1).
@@ -114,6 +121,18 @@ impl SrtpKeyMaterial {
     #[must_use]
     pub fn master_salt(&self) -> &[u8] {
         &self.salt[..self.profile.salt_len()]
+    }
+
+    /// The same key, where somebody else sends under it as well and we pass on what they send: their RTP keeps its
+    /// indices and so its key stream, and our RTCP is counted from where theirs never gets, so that none repeats.
+    #[must_use]
+    pub fn shared(mut self) -> Self {
+        self.shared = true;
+        self
+    }
+
+    pub(super) fn is_shared(&self) -> bool {
+        self.shared
     }
 
     /// The key with zeros up to 32 octets.

@@ -20,7 +20,13 @@ pub struct SendContext {
     profile: SrtpProfile,
     cipher: Cipher,
     streams: Streams,
+    /// Index of an SSRC's first RTCP packet.
+    first_rtcp: u64,
 }
+
+/// Where RTCP is counted from under a key that somebody else sends under as well: half way, which is 34 years of one
+/// packet a second away.
+const FIRST_SHARED_RTCP: u64 = RTCP_INDEX_END / 2;
 
 impl SendContext {
     /// Derives the session keys.
@@ -30,6 +36,7 @@ impl SendContext {
             profile: keys.profile(),
             cipher: Cipher::new(keys),
             streams: Streams::new(limits),
+            first_rtcp: if keys.is_shared() { FIRST_SHARED_RTCP } else { 0 },
         }
     }
 
@@ -75,7 +82,7 @@ impl SendContext {
     /// Turns the RTCP compound in the first `len` octets of the buffer into SRTCP and says how long that is.
     ///
     /// The buffer needs [`SrtpProfile::rtcp_tag_len`] and four octets after the compound. The index counts from zero
-    /// for each SSRC.
+    /// for each SSRC, or from the middle under a key that is [shared](SrtpKeyMaterial::shared).
     ///
     /// # Errors
     /// [`ProtectError`]; the buffer is unchanged, and no index is used up.
@@ -88,7 +95,7 @@ impl SendContext {
         }
         let ssrc = be32(&packet[4..]);
         let stream = self.streams.enter(now, ssrc)?;
-        let index = stream.rtcp.next();
+        let index = stream.rtcp.next().max(self.first_rtcp);
         if index >= RTCP_INDEX_END {
             return Err(ProtectError::KeyExhausted);
         }
@@ -109,6 +116,7 @@ impl SendContext {
             profile,
             cipher,
             streams,
+            first_rtcp: 0,
         }
     }
 }

@@ -167,11 +167,12 @@ impl Call {
         Ok(found)
     }
 
-    /// The party that an offer without a known to-tag is for: the one that an earlier offer made for the same branch.
+    /// The party that an offer without a known to-tag is for: the one that an earlier offer made for the same branch,
+    /// or, where neither names a to-tag nor a branch, the latest one: an offer in a dialogue need not name both ends.
     fn fork(&self, sender: PartyId, names: &Names<'_>) -> Option<PartyId> {
-        let of_branch = names.via_branch.and_then(|branch| {
-            self.partners(sender)
-                .find(|party| party.via_branch.as_ref() == Some(branch))
+        let of_branch = self.partners(sender).find(|party| {
+            let named = names.via_branch.is_some() || names.to.is_none();
+            named && party.via_branch.as_ref() == names.via_branch
         });
         // A party that has answered under another tag is not the one that is called here.
         let fits = |party: &&Party| names.to.is_none() || party.tag.is_none();

@@ -9,6 +9,7 @@ use crate::core::Core;
 use crate::describe::{Description, RemoteMedia};
 use crate::leg::{Component, IceRole, Keys, LearningRules, Leg, LegEvent};
 use crate::party::{Offered, PartyId};
+use crate::sdes::OtherSide;
 
 impl Call {
     /// Settles the legs of the answer's sender.
@@ -16,7 +17,11 @@ impl Call {
         let rules = exchange.learning(&core.config);
         let count = description.medias.len();
         let offered_bundle = std::mem::take(&mut self.party_mut(exchange.sender).offered_bundle);
-        self.party_mut(exchange.sender).bundles |= offered_bundle && !description.bundles.is_empty();
+        let bundles = offered_bundle && !description.bundles.is_empty();
+        self.party_mut(exchange.sender).bundles |= bundles;
+        if bundles {
+            self.share_legs(exchange.sender, &description);
+        }
         for (position, remote) in description.medias.into_iter().enumerate() {
             let sender = self.party_mut(exchange.sender);
             let media = &mut sender.medias[position];
@@ -44,6 +49,23 @@ impl Call {
             }
         }
         self.refuse_unanswered(exchange, count);
+    }
+
+    /// m-lines that were offered ports of their own and are bundled by the answer are on the leg of the first.
+    fn share_legs(&mut self, party: PartyId, description: &Description) {
+        let medias = &mut self.party_mut(party).medias;
+        for group in &description.bundles {
+            let mut live = group
+                .iter()
+                .copied()
+                .filter(|at| description.medias[*at].is_live());
+            let Some(leg) = live.next().and_then(|first| medias[first].leg) else {
+                continue;
+            };
+            for at in live {
+                medias[at].leg = medias[at].leg.map(|_| leg);
+            }
+        }
     }
 
     /// An m-line that an answer leaves out has no description; it gets that of its counterpart, refused.
@@ -100,11 +122,17 @@ impl Call {
         let opposite = self.dialogues[exchange.dialogue].opposite(exchange.reader, position);
         let other = opposite.and_then(|opposite| self.leg_of(exchange.sender, opposite));
         let other_muxes = other.is_some_and(|leg| leg.mux);
-        let other_suite = other.and_then(|leg| leg.keys(Component::Rtp)).map(Keys::profile);
+        let other_side = OtherSide {
+            suite: other.and_then(|leg| leg.keys(Component::Rtp)).map(Keys::profile),
+            key: other.and_then(|leg| leg.sdes.peer_key()).cloned(),
+        };
         let reader = self.party(exchange.reader);
         let toward = reader.toward_offerer;
         let lite = reader.ice_lite && !remote.ice.as_ref().is_some_and(|ice| ice.lite);
-        let sdes = reader.wishes.sdes.clone().unwrap_or_default();
+        let mut sdes = reader.wishes.sdes.clone().unwrap_or_default();
+        sdes.no.extend_from_slice(&reader.offer_sdes.no);
+        sdes.offerer_pref
+            .extend_from_slice(&reader.offer_sdes.offerer_pref);
         let rules = toward.learning.unwrap_or_else(|| LearningRules::of(&core.config));
         let Some(leg) = self.leg_of_mut(exchange.reader, position) else {
             return;
@@ -118,8 +146,9 @@ impl Call {
         let wanted = toward.mux_accept || leg.is_shared() || web_like || other_muxes;
         leg.mux |= remote.mux && !toward.mux_reject && wanted;
         conclude_keys(leg, core, exchange, toward, remote, |leg, core| {
+            let mode = core.config.sdes;
             leg.sdes
-                .choose(&remote.cryptos, other_suite, &sdes, &mut core.rng)
+                .choose(&remote.cryptos, &other_side, &sdes, mode, &mut core.rng)
         });
     }
 

@@ -71,6 +71,7 @@ impl Call {
         if exchange.kind == Kind::Offer {
             let sender = self.party_mut(exchange.sender);
             sender.toward_offerer = TowardOfferer::read(options);
+            sender.offer_sdes = options.sdes.clone();
             sender.wishes.interface = from.or(sender.wishes.interface);
             let word = |word| options.bundle.contains(word);
             let asked = [Bundle::Accept, Bundle::Offer, Bundle::Require, Bundle::Strict]

@@ -3,7 +3,7 @@
 mod media;
 mod origin;
 
-use viaduct_ng::{Flag, Options, SdpAttr, SdpSection};
+use viaduct_ng::{Bundle, Flag, Options, SdpAttr, SdpSection};
 use viaduct_sdp::{AttributeEdits, Group, MediaOut, SessionOut};
 
 use super::{Exchange, Kind};
@@ -42,7 +42,10 @@ impl Call {
 
     /// The bundle that the reader has, or is offered: the m-lines on the leg of the first one.
     fn groups(&mut self, exchange: &Exchange<'_>, out: &SessionOut) -> Vec<Group> {
-        let offers = exchange.kind == Kind::Offer && self.bundles_to(exchange);
+        let is_offer = exchange.kind == Kind::Offer;
+        // m-lines with ports of their own may share one if the reader likes.
+        let may_share = is_offer && exchange.options.bundle.contains(Bundle::Offer);
+        let offers = is_offer && self.bundles_to(exchange) || may_share;
         let reader = self.party_mut(exchange.reader);
         reader.offered_bundle = offers || exchange.kind == Kind::Offer && reader.bundles;
         if !offers && !reader.bundles {
@@ -52,7 +55,8 @@ impl Call {
         let Some(first) = (0..out.medias.len()).find(live) else {
             return Vec::new();
         };
-        let on_leg = |at: &usize| live(at) && reader.medias[*at].leg == reader.medias[first].leg;
+        let on_leg =
+            |at: &usize| live(at) && (may_share || reader.medias[*at].leg == reader.medias[first].leg);
         let mids: Vec<String> = (first..out.medias.len())
             .filter(on_leg)
             .filter_map(|at| out.medias[at].mid.clone())

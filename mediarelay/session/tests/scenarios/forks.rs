@@ -183,3 +183,25 @@ fn a_transferred_call_keeps_the_ports_of_who_stays() {
     world.ok(&delete_now());
     world.assert_empty();
 }
+
+/// Proxies leave the to-tag out of what they send for a re-INVITE of the caller; without a branch it is the dialogue that
+/// there is (NG `offer`).
+#[test]
+fn an_offer_without_a_to_tag_is_for_whoever_answered_last() {
+    let mut world = World::new();
+    let mut caller = caller();
+    let [mut one, _] = callees();
+    let first = world.sdp(&offer(&caller.sdp(), "a", None, ""));
+    one.read(&first);
+    caller.read(&world.sdp(&answer(&one.sdp(), "a", "one", "")));
+    let again = world.sdp(&offer(&caller.sdp(), "a", None, ""));
+    assert_eq!(again.address(0), first.address(0));
+    caller.read(&world.sdp(&answer(&one.sdp(), "a", "one", "")));
+    phones_hear_each_other(&mut world, &mut caller, &mut one);
+    assert_eq!(world.query().tags.0.len(), 2);
+    // Another branch is another fork all the same.
+    let fork = world.sdp(&offer_branch(&caller.sdp(), "z9hG4bK-2"));
+    assert_ne!(fork.address(0), first.address(0));
+    world.ok(&delete_now());
+    world.assert_empty();
+}

@@ -174,3 +174,76 @@ fn a_session_without_a_name_gets_one() {
         world.assert_empty();
     }
 }
+
+/// RFC 3264 section 6.1; `single-codec` is rtpengine's flag for phones that change codec in mid-call.
+#[test]
+fn an_answer_has_what_was_offered_or_one_codec_of_it() {
+    for (flags, m_line) in [("", "RTP/AVP 8 101"), ("single-codec", "RTP/AVP 8 101")] {
+        let mut world = World::new();
+        let (mut caller, mut callee) = phones();
+        let without = caller.sdp().replace(" 8 0 101", " 8 101");
+        world.sdp(&offer(&without, "a", None, ""));
+        let more = callee.sdp().replace(" 8 0 101", " 8 9 101");
+        let told = world.sdp(&answer(&more, "a", "b", flags));
+        assert!(told.m_lines()[0].ends_with(m_line), "{}", told.text);
+    }
+    let mut world = World::new();
+    let (mut caller, mut callee) = phones();
+    world.sdp(&offer(&caller.sdp(), "a", None, ""));
+    let told = world.sdp(&answer(&callee.sdp(), "a", "b", "single-codec"));
+    assert!(told.m_lines()[0].ends_with("RTP/AVP 8 101"), "{}", told.text);
+}
+
+/// RFC 4585 section 4.2: an endpoint that does not know them passes over them.
+#[test]
+fn feedback_lines_are_passed_on_whatever_the_profile() {
+    let mut world = World::new();
+    let (mut caller, _) = phones();
+    let sdp = caller.sdp_with("RTP/AVP", &["a=rtcp-fb:8 ccm fir", "a=rtcp-fb:* nack"]);
+    let told = world.sdp(&offer(&sdp, "a", None, ""));
+    assert_eq!(told.values("rtcp-fb"), ["8 ccm fir", "* nack"], "{}", told.text);
+}
+
+/// NG `bundle`: m-lines keep ports of their own until the answer bundles them (RFC 9143 section 7.2.1); then packets go
+/// to the first, and are told apart by the extension that the offer brings (RFC 9143 section 15).
+#[test]
+fn an_offered_bundle_is_shared_when_it_is_answered() {
+    const MID: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
+    let two = |phone: &mut Phone| {
+        format!(
+            "{}m=video 4010 RTP/AVP 96\r\na=rtpmap:96 VP8/90000\r\n",
+            phone.sdp()
+        )
+    };
+    for accepts in [true, false] {
+        let mut world = World::new();
+        let (mut caller, mut callee) = phones();
+        let request = change(offer(&two(&mut caller), "a", None, ""), |options| {
+            options.bundle.insert(viaduct_ng::Bundle::Offer);
+        });
+        let told = world.sdp(&request);
+        assert_eq!(told.values("group"), ["BUNDLE 1 2"], "{}", told.text);
+        assert_eq!(told.values("extmap"), [format!("1 {MID}"), format!("1 {MID}")]);
+        assert_ne!(told.address(0), told.address(1));
+        let mut back = two(&mut callee).replace("m=audio", "a=group:BUNDLE 1 2\r\nm=audio");
+        back = back.replace("m=video 4010 RTP/AVP 96", "a=mid:1\r\nm=video 6000 RTP/AVP 96") + "a=mid:2\r\n";
+        if !accepts {
+            back = two(&mut callee);
+        }
+        let to_caller = world.sdp(&answer(&back, "a", "b", ""));
+        assert!(!to_caller.has_attribute("group"), "{}", to_caller.text);
+        assert_ne!(to_caller.address(0), to_caller.address(1));
+        let legs: Vec<_> = world
+            .query()
+            .tags
+            .get(b"b")
+            .unwrap()
+            .medias
+            .iter()
+            .map(|media| media.streams[0].local_port)
+            .collect();
+        assert_eq!(legs[0] == legs[1], accepts);
+        world.ok(&delete_now());
+        world.assert_empty();
+    }
+}

@@ -3,7 +3,7 @@
 use viaduct_forward::{Tick, Verdict};
 use viaduct_rtp::srtp::{ReceiveContext, SendContext, SrtpKeyMaterial, SrtpLimits, SrtpProfile};
 use viaduct_sdp::{Crypto, TypedAttribute};
-use viaduct_session::What;
+use viaduct_session::{SdesMode, What};
 
 use crate::browser_and_phone::{browser, phone};
 use crate::phone::{Phone, rtp};
@@ -17,6 +17,8 @@ struct SecurePhone {
     phone: Phone,
     send: SendContext,
     receive: Option<ReceiveContext>,
+    /// The relay has told it the key that both phones have.
+    shares_key: bool,
 }
 
 fn crypto_line(tag: u32) -> String {
@@ -37,6 +39,7 @@ impl SecurePhone {
                 SrtpLimits::default(),
             ),
             receive: None,
+            shares_key: false,
         }
     }
 
@@ -55,7 +58,7 @@ impl SecurePhone {
             .find(|line| line.suite.name() == PROFILE.sdes_name())
             .unwrap();
         let key = SrtpKeyMaterial::from_sdes(PROFILE, &line.keys[0].key.0).unwrap();
-        assert_ne!(line.keys[0].key.0, KEY, "the relay uses the peer's key");
+        self.shares_key = line.keys[0].key.0 == KEY;
         self.receive = Some(ReceiveContext::new(&key, SrtpLimits::default()));
         self.phone.read(sdp);
         line.tag
@@ -262,4 +265,33 @@ fn a_browser_talks_to_a_phone_with_sdes() {
     assert_eq!(caller.received(&mut world), [packet], "{verdict:?}");
     world.ok(&delete_now());
     world.assert_empty();
+}
+
+/// As with rtpengine, where proxies and SBCs may count on seeing their key again (RFC 4568 section 6.1 has keys for one
+/// direction, and here both hops of a direction have the same).
+#[test]
+fn like_rtpengine_both_hops_of_a_direction_have_one_key() {
+    for (mode, shares) in [(SdesMode::OwnKeys, false), (SdesMode::Rtpengine, true)] {
+        let mut world = World::with(viaduct_session::Config {
+            sdes: mode,
+            ..config()
+        });
+        let (mut caller, mut callee) = (SecurePhone::new(), SecurePhone::new());
+        callee.phone = plain();
+        let to_callee = world.sdp(&offer(&caller.sdp(1), "a", None, "DTLS=off"));
+        let tag = callee.read(&to_callee);
+        assert_eq!((tag, callee.shares_key), (1, shares), "{}", to_callee.text);
+        let suites = to_callee.values("crypto").len();
+        assert_eq!(suites, if shares { 12 } else { 4 }, "{}", to_callee.text);
+        caller.read(&world.sdp(&answer(&callee.sdp(tag), "a", "b", "")));
+        assert_eq!(caller.shares_key, shares);
+        for sequence in 1..4 {
+            let (verdict, packet) = caller.send(&mut world, sequence);
+            assert_eq!(callee.received(&mut world), [packet], "{verdict:?}");
+            let (verdict, packet) = callee.send(&mut world, sequence);
+            assert_eq!(caller.received(&mut world), [packet], "{verdict:?}");
+        }
+        world.ok(&delete_now());
+        world.assert_empty();
+    }
 }

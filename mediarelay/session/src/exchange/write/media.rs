@@ -1,24 +1,28 @@
 //! One m-line for the reader.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use viaduct_forward::LegId;
 use viaduct_ng::{Bundle, Flag, Replace, RtcpMux, SdpSection, TransportProtocol};
 use viaduct_sdp::{
-    AddressFamily, CodecPattern, CodecRules, CodecSelector, Connection, Direction, Fingerprint, HashFunction,
-    Host, Media, MediaOut, Protocol, RemoteCandidate, RemoteCandidates, Rtcp, Setup, TlsId,
+    AddressFamily, Codec, CodecPattern, CodecRules, CodecSelector, Connection, Direction, Extmap,
+    Fingerprint, HashFunction, Host, Media, MediaOut, RemoteCandidate, RemoteCandidates, Rtcp, Setup, TlsId,
 };
 
 use super::{edits, rejected};
 use crate::call::Call;
 use crate::core::Core;
-use crate::describe::RemoteMedia;
+use crate::describe::{FIRST_DYNAMIC, MID_EXTENSION, RemoteMedia};
 use crate::dtls::fingerprint;
 use crate::exchange::pairing::media_type;
 use crate::exchange::{Exchange, Kind};
 use crate::ice::{FullAgent, Ice, local_candidates};
 use crate::leg::{Component, Leg, Path};
 use crate::party::Offered;
+
+/// Identifiers of header extensions that fit into headers of one octet end here (RFC 8285 section 4.2).
+const EXTENSIONS_END: u16 = 15;
 
 impl Call {
     /// The m-line at a position of the reader's SDP.
@@ -66,7 +70,11 @@ impl Call {
         if theirs.is_rtp() && !edit_codecs(exchange, &mut out) {
             return None;
         }
-        edit_extensions(exchange, &mut out);
+        if let (Kind::Answer, Some(own)) = (exchange.kind, &own_offer) {
+            answer_codecs(exchange, own, &mut out);
+        }
+        let bundled = exchange.kind == Kind::Answer && self.party(exchange.reader).bundles;
+        edit_extensions(exchange, own_offer.as_ref(), bundled, &mut out);
         if exchange.has(Flag::OriginalSendrecv) {
             out.direction = sender
                 .attributes()
@@ -92,7 +100,10 @@ impl Call {
             let sdes = wishes.sdes.clone().unwrap_or_default();
             if told.sdes {
                 out.cryptos = match exchange.kind {
-                    Kind::Offer => leg.sdes.offer(&theirs.cryptos, &sdes, &mut core.rng),
+                    Kind::Offer => {
+                        let mode = core.config.sdes;
+                        leg.sdes.offer(&theirs.cryptos, &sdes, mode, &mut core.rng)
+                    }
                     Kind::Answer => leg.sdes.answer(&sdes).into_iter().collect(),
                 };
             }
@@ -285,21 +296,82 @@ fn edit_codecs(exchange: &Exchange<'_>, out: &mut MediaOut) -> bool {
             out.codecs = original;
         }
     }
-    if !Protocol::from_text(&out.protocol).has_feedback() {
-        out.codecs.0.iter_mut().for_each(|codec| codec.rtcp_fb.clear());
-        out.passed.retain(|attribute| !attribute.starts_with(b"rtcp-fb:"));
-    }
     true
 }
 
-fn edit_extensions(exchange: &Exchange<'_>, out: &mut MediaOut) {
+/// An answer names no static payload type that was not offered (RFC 3264 section 6.1), and one codec where one is asked
+/// for; what accompanies codecs stays.
+fn answer_codecs(exchange: &Exchange<'_>, own: &RemoteMedia, out: &mut MediaOut) {
+    let was_offered = |codec: &Codec| match codec.payload_type() {
+        Some(payload_type) if payload_type < FIRST_DYNAMIC => own.payload_types.contains(&payload_type),
+        _ => true,
+    };
+    if out.codecs.iter().any(was_offered) {
+        out.codecs.0.retain(was_offered);
+    }
+    if exchange.has(Flag::SingleCodec) {
+        let mut first = true;
+        out.codecs
+            .0
+            .retain(|codec| codec.is_supplemental() || std::mem::take(&mut first));
+    }
+}
+
+/// Header extensions: those that are to be left out are, and the one that names m-lines is there where a bundle needs it
+/// and was not asked for where there is none (RFC 9143 section 9).
+fn edit_extensions(
+    exchange: &Exchange<'_>,
+    own_offer: Option<&RemoteMedia>,
+    bundled: bool,
+    out: &mut MediaOut,
+) {
     let options = exchange.options;
     let named = |uri: &String| options.extmap_strip.contains(uri) || options.extmap_mask.contains(uri);
     if exchange.has(Flag::StripExtmap) {
         out.extmaps.clear();
     }
     out.extmaps.retain(|extmap| !named(&extmap.uri));
-    out.extmap_allow_mixed &= !out.extmaps.is_empty();
+    match exchange.kind {
+        Kind::Offer => {
+            let mut words = [Bundle::Offer, Bundle::Require, Bundle::Strict].into_iter();
+            let offers = words.any(|word| exchange.options.bundle.contains(word));
+            if offers && !out.extmaps.iter().any(|extmap| extmap.uri == MID_EXTENSION) {
+                out.extmaps.extend(free_extension(exchange).map(names_media));
+            }
+            // Packets are passed on as they are: whoever reads mixed headers may get them.
+            out.extmap_allow_mixed = !out.extmaps.is_empty();
+        }
+        Kind::Answer => {
+            let offered = own_offer.and_then(|own| own.mid_extension);
+            let has = out.extmaps.iter().any(|extmap| extmap.uri == MID_EXTENSION);
+            match offered {
+                Some(id) if bundled && !has => {
+                    out.extmaps.push(names_media(u16::from(id)));
+                }
+                None => out.extmaps.retain(|extmap| extmap.uri != MID_EXTENSION),
+                Some(_) => {}
+            }
+            out.extmap_allow_mixed &= !out.extmaps.is_empty();
+        }
+    }
+}
+
+/// The header extension that names the m-line of a packet.
+fn names_media(id: u16) -> Extmap {
+    Extmap {
+        id,
+        direction: None,
+        uri: MID_EXTENSION.to_owned(),
+        attributes: String::new(),
+    }
+}
+
+/// An identifier that no m-line uses: they are the same in all of a bundle.
+fn free_extension(exchange: &Exchange<'_>) -> Option<u16> {
+    let medias = exchange.session.medias();
+    let extmaps = medias.flat_map(|media| media.attributes().all::<Extmap>().flatten());
+    let used: BTreeSet<u16> = extmaps.map(|extmap| extmap.id).collect();
+    (1..EXTENSIONS_END).find(|id| !used.contains(id))
 }
 
 /// `c=` and the port.
@@ -348,15 +420,16 @@ fn write_ice(core: &Core, exchange: &Exchange<'_>, leg: &Leg, told: &Told, out: 
     let media_address = exchange.options.media_address;
     out.ice = Some(ice.local.clone());
     out.candidates = local_candidates(&leg.sockets, components, &core.instance_id, media_address);
-    for (option, wanted) in [
-        ("trickle", exchange.options.ice.trickle),
-        ("ice2", exchange.options.ice.ice2),
-    ] {
+    // An answer says what the offer said, and what is asked for.
+    let theirs = ice.remote.as_ref().filter(|_| exchange.kind == Kind::Answer);
+    let trickle = exchange.options.ice.trickle || theirs.is_some_and(|theirs| theirs.trickle);
+    let ice2 = exchange.options.ice.ice2 || theirs.is_some_and(|theirs| theirs.ice2);
+    for (option, wanted) in [("trickle", trickle), ("ice2", ice2)] {
         if wanted {
             out.ice_options.0.push(option.to_owned());
         }
     }
-    out.end_of_candidates = exchange.options.ice.trickle;
+    out.end_of_candidates = trickle;
     if exchange.kind == Kind::Offer {
         write_chosen(leg, ice, components, out);
     }
