@@ -15,10 +15,6 @@ use super::profile::SrtpProfile;
 pub(super) const RTCP_TAG_LEN: usize = 10;
 
 /// What encrypts.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one per context; behind a pointer it would cost a cache miss a packet"
-)]
 enum Stream {
     Cm128(Aes128Enc),
     Cm192(Aes192Enc),
