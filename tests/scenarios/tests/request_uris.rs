@@ -171,3 +171,39 @@ fn a_new_contact_inside_a_call_is_where_our_own_bye_goes() {
     assert_eq!(bye.request_uri_text(), Some("sip:elsewhere@10.0.0.99:5099"));
     assert!(routes(&world.expect(phone, "BYE")).is_empty());
 }
+
+/// RFC 3966, RFC 3261 section 19.1.6: a number may be dialled without a domain, whatever stands between its digits, and may
+/// stand in From and To. It is nobody's but that of the user who has it.
+#[test]
+fn numbers_without_a_domain_are_dialled_and_called_from() {
+    let mut world = World::with(|_, users| {
+        let user = users.iter_mut().find(|user| user.name == "202").unwrap();
+        user.identities = vec!["+4930999".to_owned()];
+    });
+    let (caller, phone) = (world.phone("202"), world.phone("201"));
+    world.register(phone);
+    for (from, status) in [
+        ("<tel:202>", 200),
+        ("\"Me\" <tel:+49-(30)-999>", 200),
+        ("<tel:+49-30-998>", 403),
+        ("<tel:201>", 403),
+        ("<urn:service:sos>", 403),
+    ] {
+        let request = world
+            .request_to(caller, Method::Message, "tel:2-0-1;phone-context=example.com")
+            .from(format!("{from};tag=x"));
+        world.send_with_password(caller, request);
+        if status == 200 {
+            let got = world.expect(phone, "MESSAGE");
+            assert_eq!(got.request_uri_text(), Some(&*world.contact(phone)));
+            assert_eq!(got.text(HeaderName::From), Some(&*format!("{from};tag=x")));
+            assert_eq!(
+                got.text(HeaderName::To),
+                Some("<tel:2-0-1;phone-context=example.com>")
+            );
+            world.respond(phone, &got, 200, None);
+        }
+        world.expect(caller, &status.to_string());
+        world.expect_nothing(phone);
+    }
+}

@@ -1,5 +1,6 @@
 //! A request arrives: what it is, who sent it, whether it may go on, and where (RFC 3261 sections 16.3 to 16.5).
 
+use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::iter;
 use std::net::SocketAddr;
@@ -251,7 +252,11 @@ impl Proxy {
         let is_ours = from
             .host()
             .is_some_and(|host| self.config.is_our_host(&host, arrival.flow.local));
-        let name = Aor::user_of(&from).filter(|_| is_ours);
+        // A number belongs to no domain (RFC 3966 section 5.1.5): it is somebody's here or nobody's.
+        let name = match from.scheme() {
+            Scheme::Tel => viaduct_trunk::dialled(&from).map(Cow::Owned),
+            _ => Aor::user_of(&from).filter(|_| is_ours),
+        };
         let who = self.authenticate(
             now,
             (arrival.request, arrival.flow),

@@ -4,10 +4,9 @@
 //! stands in the [`Directory`](crate::Directory), so a request that waited goes on where it stopped. Nobody can make us
 //! ask who has not shown a nonce of ours: the sender's address of a datagram may be forged.
 
-use std::borrow::Cow;
 use std::time::Instant;
 
-use viaduct_sip::{Aor, Essentials, Method, ResponseBuilder, StatusCode};
+use viaduct_sip::{Essentials, Method, ResponseBuilder, StatusCode};
 use viaduct_txn::{Flow, ServerId};
 
 use super::Proxy;
@@ -72,7 +71,7 @@ impl Proxy {
                 Method::Register => &essentials.to,
                 _ => &essentials.from,
             };
-            return Aor::user_of(&address.uri().ok()?).map(Cow::into_owned);
+            return viaduct_trunk::dialled(&address.uri().ok()?);
         }
         let unix = self.shard.clock.unix(now);
         let realm = &self.config.domain;
