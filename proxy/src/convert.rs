@@ -350,13 +350,7 @@ pub(crate) fn account(
         settings::Credentials::Password(password) => Algorithm::ALL
             .map(|algorithm| Ha1::from_password(algorithm, &user.login, realm, password.expose()))
             .to_vec(),
-        settings::Credentials::Ha1(ha1) => {
-            let of = |one| Ha1::from_hex(algorithm(one), ha1.of(one)?.expose());
-            settings::Algorithm::ALL
-                .iter()
-                .filter_map(|&one| of(one))
-                .collect()
-        }
+        settings::Credentials::Ha1(ha1) => hashes(ha1),
     };
     let all = settings::Transport::ALL.len();
     let own_challenge = user.challenge != *challenge;
@@ -380,6 +374,14 @@ pub(crate) fn account(
         codecs: (!user.codecs.is_empty()).then(|| user.codecs.clone()),
         identities: user.aliases.clone(),
     }
+}
+
+fn hashes(ha1: &settings::Ha1) -> Vec<Ha1> {
+    let of = |one| Ha1::from_hex(algorithm(one), ha1.of(one)?.expose());
+    settings::Algorithm::ALL
+        .iter()
+        .filter_map(|&one| of(one))
+        .collect()
 }
 
 fn network(network: settings::Network) -> routing::Network {

@@ -78,7 +78,7 @@ pub use self::gateway::tls::{Certificate, CertificateKeys, ClientCertificates, T
 pub use self::gateway::trunk_headers::TrunkHeaders;
 pub use self::gateway::trunks::{
     Account, LoginKeys, MediaEncryption, NumberFormat, ProxyUri, RegisterKeys, Trunk, TrunkDiversion,
-    TrunkKeys, TrunkRedirects, TrunkTransport,
+    TrunkHashes, TrunkKeys, TrunkRedirects, TrunkTransport,
 };
 pub use self::gateway::user_source::{LookupPlace, UserLookup, UserSource};
 pub use self::gateway::users::{Algorithm, Credentials, Ha1, Profile, Transport, User};

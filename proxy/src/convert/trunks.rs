@@ -137,7 +137,11 @@ fn header_edits(headers: &settings::TrunkHeaders) -> Vec<HeaderEdit> {
 }
 
 fn account(account: &settings::Account) -> Account {
-    let mut made = Account::new(&account.user, account.secret.expose());
+    let realm = account.realm.as_deref().unwrap_or_default();
+    let mut made = match &account.credentials {
+        settings::Credentials::Password(password) => Account::new(&account.user, password.expose()),
+        settings::Credentials::Ha1(ha1) => Account::with_hashes(&account.user, realm, super::hashes(ha1)),
+    };
     made.auth_user = Some(account.auth_user.clone());
     made.realm.clone_from(&account.realm);
     made
@@ -181,6 +185,27 @@ routes:
   - match: { to: '+4930*', from_trunk: acme }
     send_to: user:alice
 ";
+
+    #[test]
+    fn hashes_of_a_password_arrive() {
+        let hash = viaduct_sip::digest::Ha1::from_password(
+            viaduct_sip::digest::Algorithm::Md5,
+            "4930",
+            "carrier",
+            "apple pie",
+        );
+        let login = format!(
+            "login: {{ user: u, auth_user: '4930', realm: carrier, ha1: {{ MD5: {} }} }}",
+            hash.to_hex()
+        );
+        let text = TEXT.replace("register: { user: u, secret_file: secret, expires: 5m }", &login);
+        let environment = FixedEnvironment::default().with_file("secret", "apple pie");
+        let loaded = load_gateway("test.yaml", &text, &environment, &|_| Vec::new()).unwrap();
+        let [trunk] = <[Trunk; 1]>::try_from(trunks(&loaded.settings)).unwrap();
+        let mut expected = Account::with_hashes("u", "carrier", vec![hash]);
+        expected.auth_user = Some("4930".to_owned());
+        assert_eq!(trunk.account, Some(expected));
+    }
 
     #[test]
     fn routes_numbers_and_trunks_arrive() {

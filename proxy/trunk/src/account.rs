@@ -16,8 +16,16 @@ pub struct Account {
     pub auth_user: Option<String>,
     /// Realms for which credentials are given. `None` is any realm that the trunk names.
     pub realm: Option<String>,
-    password: String,
+    secret: Secret,
     nonces: Arc<Mutex<NonceUses>>,
+}
+
+/// What an account proves itself with.
+#[derive(Clone)]
+enum Secret {
+    Password(String),
+    /// Of `user:realm:password`, one for each algorithm that can be answered (HA1, RFC 7616 section 3.4.2).
+    Hashes(Vec<Ha1>),
 }
 
 /// Why a challenge is not answered.
@@ -63,8 +71,18 @@ impl Account {
             user: user.to_owned(),
             auth_user: None,
             realm: None,
-            password: password.to_owned(),
+            secret: Secret::Password(password.to_owned()),
             nonces: Arc::default(),
+        }
+    }
+
+    /// An account with hashes of its password for one realm: challenges for others, or with an algorithm of which there is
+    /// no hash, cannot be answered.
+    pub fn with_hashes(user: &str, realm: &str, hashes: Vec<Ha1>) -> Self {
+        Self {
+            realm: Some(realm.to_owned()),
+            secret: Secret::Hashes(hashes),
+            ..Self::new(user, "")
         }
     }
 
@@ -86,7 +104,7 @@ impl Account {
         let unfolded: Vec<_> = lines.iter().map(viaduct_sip::Header::unfolded).collect();
         let known = unfolded.iter().filter_map(|value| Challenge::parse(value).ok());
         let mut chosen: Vec<Challenge<'_>> = Vec::new();
-        for challenge in known.filter(|challenge| self.is_for(&challenge.realm)) {
+        for challenge in known.filter(|challenge| self.can_answer(challenge)) {
             match chosen.iter_mut().find(|other| other.realm == challenge.realm) {
                 Some(other) if other.algorithm < challenge.algorithm => *other = challenge,
                 Some(_) => {}
@@ -105,13 +123,18 @@ impl Account {
         answers.collect::<Option<_>>().ok_or(Unanswered::NoChallenge)
     }
 
-    fn is_for(&self, realm: &str) -> bool {
-        self.realm.as_ref().is_none_or(|own| own == realm)
+    fn can_answer(&self, challenge: &Challenge<'_>) -> bool {
+        let is_for_realm = self.realm.as_ref().is_none_or(|own| *own == challenge.realm);
+        is_for_realm
+            && match &self.secret {
+                Secret::Password(_) => true,
+                Secret::Hashes(hashes) => hashes.iter().any(|hash| hash.algorithm() == challenge.algorithm),
+            }
     }
 
     fn credentials(&self, challenge: &Challenge<'_>, asked: &Asked<'_>) -> Option<String> {
         let username = self.auth_user.as_deref().unwrap_or(&self.user);
-        let ha1 = self.ha1(challenge.algorithm, username, &challenge.realm);
+        let ha1 = self.ha1(challenge.algorithm, username, &challenge.realm)?;
         let nc = self
             .nonces
             .lock()
@@ -129,8 +152,11 @@ impl Account {
         challenge.answer(&answer).ok()
     }
 
-    fn ha1(&self, algorithm: Algorithm, username: &str, realm: &str) -> Ha1 {
-        Ha1::from_password(algorithm, username, realm, &self.password)
+    fn ha1(&self, algorithm: Algorithm, username: &str, realm: &str) -> Option<Ha1> {
+        match &self.secret {
+            Secret::Password(password) => Some(Ha1::from_password(algorithm, username, realm, password)),
+            Secret::Hashes(hashes) => hashes.iter().find(|hash| hash.algorithm() == algorithm).copied(),
+        }
     }
 }
 
@@ -149,17 +175,29 @@ impl NonceUses {
     }
 }
 
+impl PartialEq for Secret {
+    /// Two configurations are compared, never what somebody else has sent: how long it takes tells nobody anything.
+    fn eq(&self, other: &Self) -> bool {
+        let hexes = |hashes: &[Ha1]| hashes.iter().map(Ha1::to_hex).collect::<Vec<_>>();
+        match (self, other) {
+            (Self::Password(one), Self::Password(other)) => one == other,
+            (Self::Hashes(one), Self::Hashes(other)) => hexes(one) == hexes(other),
+            (Self::Password(_) | Self::Hashes(_), _) => false,
+        }
+    }
+}
+
 impl PartialEq for Account {
     fn eq(&self, other: &Self) -> bool {
-        (&self.user, &self.auth_user, &self.realm, &self.password)
-            == (&other.user, &other.auth_user, &other.realm, &other.password)
+        (&self.user, &self.auth_user, &self.realm, &self.secret)
+            == (&other.user, &other.auth_user, &other.realm, &other.secret)
     }
 }
 
 impl Eq for Account {}
 
 impl fmt::Debug for Account {
-    /// Without the password.
+    /// Without the secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Account")
             .field("user", &self.user)
@@ -293,5 +331,43 @@ mod tests {
     #[test]
     fn the_password_is_not_shown() {
         assert!(!format!("{:?}", Account::new("u", "hidden")).contains("hidden"));
+    }
+
+    #[test]
+    fn hashes_answer_for_their_realm_and_algorithm_and_for_nothing_else() {
+        let hash = Ha1::from_password(Algorithm::Md5, "4930123", "r", "secret");
+        let account = Account::with_hashes("4930123", "r", vec![hash]);
+        let both = response(
+            401,
+            &[
+                "Digest realm=\"r\", nonce=\"n\", algorithm=SHA-256, qop=\"auth\"",
+                "Digest realm=\"r\", nonce=\"n\", algorithm=MD5, qop=\"auth\"",
+            ],
+        );
+        let answered = account.answer(&both, &asked(false)).unwrap();
+        let [(HeaderName::Authorization, value)] = answered.as_slice() else {
+            panic!("{answered:?}");
+        };
+        let credentials = Credentials::parse(value.as_bytes()).unwrap();
+        assert!(credentials.prove(&hash, Method::Invite, b"v=0"));
+        for other in [
+            "Digest realm=\"r\", nonce=\"n\", algorithm=SHA-256, qop=\"auth\"",
+            "Digest realm=\"other\", nonce=\"n\", algorithm=MD5, qop=\"auth\"",
+        ] {
+            let refused = account.answer(&response(401, &[other]), &asked(false));
+            assert_eq!(refused, Err(Unanswered::NoChallenge), "{other}");
+        }
+    }
+
+    #[test]
+    fn accounts_are_the_same_with_the_same_secret() {
+        let hash = |password| Ha1::from_password(Algorithm::Md5, "u", "r", password);
+        let hashed = |password| Account::with_hashes("u", "r", vec![hash(password)]);
+        assert_eq!(hashed("a"), hashed("a"));
+        assert_ne!(hashed("a"), hashed("b"));
+        assert_ne!(hashed("a"), Account::new("u", "a"));
+        assert_eq!(Account::new("u", "a"), Account::new("u", "a"));
+        let shown = format!("{:?}", hashed("a"));
+        assert!(!shown.contains(&hash("a").to_hex()), "{shown}");
     }
 }

@@ -130,8 +130,8 @@ impl Loaded<GatewaySettings> {
         found.extend(of_users);
         let trunks = wanted.settings.trunks.iter().filter_map(|trunk| {
             let old = self.settings.trunks.iter().find(|old| old.name == trunk.name)?;
-            let is_other = old.account.as_ref().map(|account| &account.secret)
-                != trunk.account.as_ref().map(|account| &account.secret);
+            let is_other = old.account.as_ref().map(|account| &account.credentials)
+                != trunk.account.as_ref().map(|account| &account.credentials);
             let key = format!("trunks.{}", trunk.name);
             let is_told = found.iter().any(|difference| difference.is_within(&key));
             (is_other && !is_told).then(|| Difference::unseen(format!("{key} (password)")))

@@ -17,7 +17,7 @@ use crate::shape::Shape;
 
 use super::routes::{Pattern, PatternForm};
 use super::trunk_headers::TrunkHeaders;
-use super::users::codec;
+use super::users::{Credentials, Ha1, HexForm, codec};
 
 /// A carrier or another exchange, ready for use: the secret is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,8 +39,8 @@ pub struct Account {
     pub auth_user: String,
     /// The realm that gets the password; `None` for any that the trunk names.
     pub realm: Option<String>,
-    /// The password.
-    pub secret: Secret,
+    /// The password, or hashes of it, for which there is a realm.
+    pub credentials: Credentials,
     /// How long a registration is asked for; `None` for an account that is for calls only.
     pub register: Option<Duration>,
     /// How long the trunk may take to end the registration at a stop; `None` leaves it to run out.
@@ -116,12 +116,14 @@ section! {
         user: String = required(account_user(), String::new());
         /// The name in credentials.
         auth_user: Option<String> = absent(account_user(), "`user`");
-        /// The realm that gets the password.
+        /// The realm that gets the password. Hashes are for one, so that it has to be known with `ha1`.
         realm: Option<String> = absent(text("a realm", 256), "any that the trunk names");
         /// File with the password on one line.
         secret_file: Option<String> = absent(path(), "one of the secrets is needed");
         /// Environment variable with the password.
         secret_env: Option<String> = absent(variable(), "one of the secrets is needed");
+        /// Hashes of `auth_user:realm:password` instead of it. A trunk that challenges with another algorithm is not answered.
+        ha1: Option<TrunkHashes> = absent(section_form::<TrunkHashes>(), "one of the secrets is needed");
         /// How long a registration is asked for. It is refreshed when 80 % are over.
         expires: Duration = default(duration(MINUTE, DAY), "10m");
         /// How long the trunk may take to end the registration when the gateway stops in order; `never` leaves it to run out.
@@ -138,12 +140,36 @@ section! {
         user: String = required(account_user(), String::new());
         /// The name in credentials.
         auth_user: Option<String> = absent(account_user(), "`user`");
-        /// The realm that gets the password.
+        /// The realm that gets the password. Hashes are for one, so that it has to be known with `ha1`.
         realm: Option<String> = absent(text("a realm", 256), "any that the trunk names");
         /// File with the password on one line.
         secret_file: Option<String> = absent(path(), "one of the secrets is needed");
         /// Environment variable with the password.
         secret_env: Option<String> = absent(variable(), "one of the secrets is needed");
+        /// Hashes of `auth_user:realm:password` instead of it. A trunk that challenges with another algorithm is not answered.
+        ha1: Option<TrunkHashes> = absent(section_form::<TrunkHashes>(), "one of the secrets is needed");
+    }
+}
+
+section! {
+    /// HA1 hashes: of `auth_user:realm:password`. Only the algorithms listed here can be answered.
+    pub struct TrunkHashes {
+        /// 32 hex digits.
+        md5["MD5"]: Option<Secret> = absent(HexForm(32), "MD5 is not answered");
+        /// 64 hex digits.
+        sha256["SHA-256"]: Option<Secret> = absent(HexForm(64), "SHA-256 is not answered");
+        /// 64 hex digits.
+        sha512_256["SHA-512-256"]: Option<Secret> = absent(HexForm(64), "SHA-512-256 is not answered");
+    }
+}
+
+impl From<&TrunkHashes> for Ha1 {
+    fn from(keys: &TrunkHashes) -> Self {
+        Self {
+            md5: keys.md5.clone(),
+            sha256: keys.sha256.clone(),
+            sha512_256: keys.sha512_256.clone(),
+        }
     }
 }
 
