@@ -23,6 +23,7 @@ mod response;
 mod serial;
 mod session_timer;
 mod targets;
+mod trickle;
 mod upkeep;
 mod watch;
 

@@ -207,6 +207,48 @@ fn bodies_that_are_no_sdp_are_none_of_the_relays_business() {
     assert!(world.relay.asked.is_empty());
 }
 
+/// RFC 8840 sections 4.4 and 9: candidates of a browser, caller or callee, are for the relay, which is whom it talks to. The
+/// other side may be a phone, and hears nothing of them.
+#[test]
+fn candidates_that_come_late_go_to_the_relay() {
+    const FRAGMENT: &[u8] =
+        b"a=ice-ufrag:abcd\r\na=ice-pwd:abcdefghijklmnopqrstuvwx\r\nm=audio 9 RTP/AVP 0\r\n\
+        a=mid:0\r\na=candidate:1 1 udp 1 10.0.0.1 5000 typ host\r\na=end-of-candidates\r\n";
+    for is_relayed in [true, false] {
+        let mut world = World::with(|config, _| config.media.relayed = is_relayed);
+        let (phone, browser) = (world.phone("201"), world.browser("300"));
+        world.register(phone);
+        world.register(browser);
+        let (by_browser, _) = world.answered(browser, phone, BROWSER_OFFER, PHONE_ANSWER);
+        let (_, to_browser) = world.answered(phone, browser, PHONE_OFFER, BROWSER_ANSWER);
+        for mut dialog in [by_browser, to_browser] {
+            world.relay.forget_asked();
+            dialog.cseq += 1;
+            let info = world.in_dialog(&dialog, Method::Info, None);
+            let mut edit = viaduct_sip::Edit::new(&info);
+            edit.set_body(Some("application/trickle-ice-sdpfrag"), FRAGMENT);
+            world.send(browser, edit.finish().unwrap());
+            if !is_relayed {
+                assert_eq!(world.expect(phone, "INFO").body(), FRAGMENT);
+                continue;
+            }
+            let ok = world.expect(browser, "200");
+            assert_eq!(ok.cseq(), info.cseq());
+            world.expect_nothing(phone);
+            let [asked] = &world.relay.asked[..] else {
+                panic!("{:?}", world.relay.commands());
+            };
+            let Request::Offer(offer) = &asked.request else {
+                panic!("{asked:?}");
+            };
+            assert!(offer.options.has(viaduct_ng::Flag::Fragment));
+            assert!(dialog.local.ends_with(&format!(";tag={}", asked.from_tag())));
+            assert_eq!(offer.call_id.to_string(), dialog.call_id);
+            assert_eq!(&offer.sdp[..], FRAGMENT);
+        }
+    }
+}
+
 /// The branch is named to the relay in the first exchange and nowhere else.
 #[test]
 fn the_relay_is_told_the_branch_of_the_first_exchange_only() {

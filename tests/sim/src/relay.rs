@@ -101,6 +101,8 @@ impl ScriptedRelay {
             return ng::Reply::error(reason.clone());
         }
         match request {
+            // Candidates of somebody: nothing is written for anybody.
+            ng::Request::Offer(offer) if offer.options.has(ng::Flag::Fragment) => ng::Reply::ok(),
             ng::Request::Offer(offer) => {
                 let branches = self.sessions.entry(offer.call_id.to_string()).or_default();
                 let branch = offer

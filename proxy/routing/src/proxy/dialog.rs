@@ -64,6 +64,9 @@ impl Proxy {
         let media = match found {
             Some((call, leg, sender)) => {
                 self.heard_from(call, leg, sender, *flow, request, essentials);
+                if self.take_candidates(now, arrival, (call, leg, sender)) {
+                    return Ok(());
+                }
                 Media::Inside { call, leg, sender }
             }
             None if has_sdp && matches!(method, Method::Invite | Method::Update | Method::Prack) => {
