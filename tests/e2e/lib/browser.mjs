@@ -8,8 +8,8 @@ import { PASSWORD } from './viaduct.mjs';
 const CHROMIUM = process.env.VIADUCT_CHROMIUM ?? '/usr/bin/chromium';
 const FIREFOX = process.env.VIADUCT_FIREFOX ?? '/usr/bin/firefox-esr';
 
-/** Starts Chromium or Firefox, with permission for the microphone and sound without a gesture. */
-export async function launch(kind) {
+/** Starts Chromium or Firefox, with permission for the microphone and sound without a gesture. Chromium may run elsewhere. */
+export async function launch(kind, { elsewhere } = {}) {
   if (kind === 'firefox') {
     return puppeteer.launch({
       browser: 'firefox',
@@ -28,7 +28,9 @@ export async function launch(kind) {
   }
   return puppeteer.launch({
     browser: 'chrome',
-    executablePath: CHROMIUM,
+    executablePath: elsewhere ? elsewhere.program(CHROMIUM) : CHROMIUM,
+    // A browser in another network is spoken to by what it inherits.
+    pipe: Boolean(elsewhere),
     headless: true,
     acceptInsecureCerts: true,
     args: [

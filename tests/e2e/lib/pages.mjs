@@ -8,7 +8,7 @@ import { build } from 'esbuild';
 const folder = fileURLToPath(new URL('../pages', import.meta.url));
 
 /** Bundles and serves the pages `/jssip` and `/sipjs`. */
-export async function servePages() {
+export async function servePages({ address = '127.0.0.1' } = {}) {
   const bundles = {};
   for (const name of ['jssip', 'sipjs']) {
     const result = await build({
@@ -30,9 +30,9 @@ export async function servePages() {
       response.end(`<!doctype html><title>phone</title><script type="module" src="${request.url}.js"></script>`);
     }
   });
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise((resolve) => server.listen(0, address, resolve));
   return {
-    url: (library) => `http://127.0.0.1:${server.address().port}/${library}`,
+    url: (library) => `http://${address}:${server.address().port}/${library}`,
     close: () => new Promise((resolve) => server.close(resolve)),
   };
 }
