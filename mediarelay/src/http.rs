@@ -9,7 +9,7 @@
 //! | `GET /ping` | `pong`, as rtpengine answers |
 //! | `POST /ng` | an NG message with its cookie; the answer likewise |
 //! | `POST /ng-plain` | an NG message without a cookie |
-//! | WebSocket, on any path | NG, by the subprotocols `ng.rtpengine.com` and `ng-plain.rtpengine.com` |
+//! | WebSocket, on any path | by subprotocol: NG (`ng.rtpengine.com`, `ng-plain.rtpengine.com`), the text interface (`cli.rtpengine.com`), `echo.rtpengine.com` |
 //!
 //! One connection serves one request, and for a limited time: a client that dribbles a request, or does not take its
 //! answer, cannot keep a connection.

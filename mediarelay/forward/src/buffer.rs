@@ -8,7 +8,8 @@ pub const PACKET_BUF_LEN: usize = 2048;
 /// Octets before the datagram, for whoever must put a header in front of it.
 pub const HEADROOM: usize = 64;
 
-/// Octets after the longest datagram: protecting it adds at most 20 (SRTCP's tag and index), so nothing ever moves.
+/// Octets after the longest datagram: protecting it adds at most 20 (SRTCP's tag and index), and naming its m-line at
+/// most 24.
 pub const TAILROOM: usize = 64;
 
 /// The longest datagram that is received, plus one: a datagram that fills this may have been cut by the kernel.
@@ -112,13 +113,14 @@ impl fmt::Debug for PacketBuf {
 
 #[cfg(test)]
 mod tests {
+    use viaduct_rtp::ELEMENT_GROWTH_MAX;
     use viaduct_rtp::srtp::{RTCP_GROWTH_MAX, RTP_GROWTH_MAX};
 
     use super::*;
 
     #[test]
     fn the_tailroom_holds_every_tag() {
-        const { assert!(TAILROOM >= RTCP_GROWTH_MAX && TAILROOM >= RTP_GROWTH_MAX) };
+        const { assert!(TAILROOM >= RTCP_GROWTH_MAX && TAILROOM >= RTP_GROWTH_MAX + ELEMENT_GROWTH_MAX) };
     }
 
     #[test]

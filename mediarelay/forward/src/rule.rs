@@ -98,6 +98,8 @@ pub struct Route {
     pub rtcp_out: Option<Out>,
     /// The send context, if the receiver wants SRTP.
     pub protect: Option<CryptoId>,
+    /// Put into RTP that does not name its m-line itself, for a receiver that bundles (RFC 8843, section 15).
+    pub mid: Option<MidSelector>,
     /// RTP is dropped for this reason. RTCP goes on: a held stream has reports too.
     pub block: Option<BlockReason>,
 }
@@ -111,6 +113,7 @@ impl Route {
             rtp_out: Some(out),
             rtcp_out: Some(out),
             protect: None,
+            mid: None,
             block: None,
         }
     }

@@ -1,5 +1,49 @@
 //! RTP header extension elements (RFC 8285): how a bundled packet carries its MID.
 
+use crate::header::{RTP_HEADER_LEN, RtpHeader};
+
+/// Octets that [`insert_element`] adds to a packet at most.
+pub const ELEMENT_GROWTH_MAX: usize = 24;
+
+/// What marks an extension with elements of the one-byte form.
+const ONE_BYTE_FORM: u16 = 0xbede;
+
+/// Puts an element of the one-byte form (RFC 8285, section 4.2) into the RTP packet in the first `len` octets of the
+/// buffer, and says how long the packet is with it. The packet stays as it is where it has an element with that
+/// identifier or an extension of another form, where the buffer has no room, and where no such element can be: its
+/// identifier is not 1 to 14, or its data not 1 to 16 octets long.
+pub fn insert_element(buffer: &mut [u8], len: usize, id: u8, data: &[u8]) -> usize {
+    let Ok(header) = RtpHeader::parse(&buffer[..len]) else {
+        return len;
+    };
+    if !(1..=14).contains(&id) || !(1..=16).contains(&data.len()) {
+        return len;
+    }
+    let size = (1 + data.len()).next_multiple_of(4);
+    let begin = RTP_HEADER_LEN + 4 * header.csrcs().len();
+    let known = match header.extension() {
+        None => None,
+        Some(of) if of.profile == ONE_BYTE_FORM && of.element(id).is_none() => Some(of.data.len()),
+        Some(_) => return len,
+    };
+    // Behind the extension's own four octets and the elements that there are.
+    let at = begin + known.map_or(0, |known| 4 + known);
+    let growth = size + if known.is_some() { 0 } else { 4 };
+    if len + growth > buffer.len() {
+        return len;
+    }
+    buffer.copy_within(at..len, at + growth);
+    buffer[0] |= 0x10;
+    let words = ((known.unwrap_or(0) + size) / 4) as u16;
+    buffer[begin..begin + 2].copy_from_slice(&ONE_BYTE_FORM.to_be_bytes());
+    buffer[begin + 2..begin + 4].copy_from_slice(&words.to_be_bytes());
+    let element = &mut buffer[at + growth - size..at + growth];
+    element.fill(0);
+    element[0] = id << 4 | (data.len() - 1) as u8;
+    element[1..=data.len()].copy_from_slice(data);
+    len + growth
+}
+
 /// The header extension of one packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Extension<'a> {
@@ -133,7 +177,47 @@ mod tests {
         assert_eq!(elements(0x2000, b"\x10a\x00\x00"), []);
     }
 
+    /// One packet without, one with an extension.
+    #[test]
+    fn an_element_is_put_in_behind_those_that_there_are() {
+        let plain = b"\x80\x08\0\x01\0\0\0\x02\0\0\0\x03speech";
+        let mut buffer = plain.to_vec();
+        buffer.resize(100, 0xff);
+        let len = insert_element(&mut buffer, plain.len(), 3, b"audio");
+        assert_eq!(buffer[..12], *b"\x90\x08\0\x01\0\0\0\x02\0\0\0\x03");
+        assert_eq!(buffer[12..len], *b"\xbe\xde\0\x02\x34audio\0\0speech");
+        let longer = insert_element(&mut buffer, len, 1, b"\x7f");
+        assert_eq!(
+            buffer[12..longer],
+            *b"\xbe\xde\0\x03\x34audio\0\0\x10\x7f\0\0speech"
+        );
+        assert_eq!(insert_element(&mut buffer, longer, 3, b"video"), longer);
+        let mut short = buffer[..longer].to_vec();
+        assert_eq!(insert_element(&mut short, longer, 4, b"x"), longer);
+        assert_eq!(short, buffer[..longer]);
+    }
+
     proptest! {
+        #[test]
+        fn a_packet_with_an_element_put_in_is_one(
+            csrcs in 0_u8..16, payload in proptest::collection::vec(any::<u8>(), 0..60),
+            id in any::<u8>(), data in proptest::collection::vec(any::<u8>(), 0..20),
+        ) {
+            let mut packet = vec![0x80 | csrcs, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 9];
+            packet.resize(12 + 4 * usize::from(csrcs), 5);
+            packet.extend(&payload);
+            let len = packet.len();
+            packet.resize(len + ELEMENT_GROWTH_MAX, 0);
+            let longer = insert_element(&mut packet, len, id, &data);
+            let header = RtpHeader::parse(&packet[..longer]).unwrap();
+            prop_assert_eq!(&packet[header.size()..longer], &payload[..]);
+            if (1..15).contains(&id) && (1..17).contains(&data.len()) {
+                prop_assert_eq!(header.extension().unwrap().element(id), Some(&data[..]));
+            } else {
+                prop_assert_eq!(longer, len);
+            }
+        }
+
         #[test]
         fn random_octets_end(data in proptest::collection::vec(any::<u8>(), 0..80), two_byte: bool) {
             let profile = if two_byte { 0x1000 } else { 0xbede };

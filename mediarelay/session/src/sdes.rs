@@ -138,7 +138,13 @@ impl Sdes {
         mode: SdesMode,
         rng: &mut impl Rng,
     ) -> Option<SrtpKeyPair> {
-        let may_be = |profile| mode.accepts(profile) && !names(&wishes.no, profile);
+        let allowed = |profile| mode.accepts(profile) && names(&wishes.only, profile);
+        let has_allowed = offered.iter().any(|theirs| allowed(theirs.profile()));
+        let may_be = |profile: SrtpProfile| match (wishes.only.is_empty(), has_allowed) {
+            (true, _) => mode.accepts(profile) && !names(&wishes.no, profile),
+            (false, true) => allowed(profile),
+            (false, false) => mode.accepts(profile),
+        };
         let mut offered = offered.iter().filter(|theirs| may_be(theirs.profile()));
         let of = |profile: SrtpProfile| offered.clone().find(|theirs| theirs.profile() == profile);
         let in_use = self.profile().filter(|_| wishes.words.contains(SdesWord::Static));

@@ -1,4 +1,5 @@
-//! NG over WebSocket, as Kamailio speaks it: one message, one answer, in frames of the same kind.
+//! NG over WebSocket, as Kamailio speaks it, and the text interface: one message, one answer. Answers are binary frames
+//! whatever the message was, as rtpengine's are.
 
 use std::io;
 use std::net::SocketAddr;
@@ -31,13 +32,21 @@ enum Subprotocol {
     Ng,
     /// Messages without.
     NgPlain,
+    /// Lines of the text interface.
+    Cli,
+    /// Whatever comes goes back, for tests of the way.
+    Echo,
 }
 
 impl Subprotocol {
+    const ALL: [Self; 4] = [Self::Ng, Self::NgPlain, Self::Cli, Self::Echo];
+
     fn name(self) -> &'static str {
         match self {
             Self::Ng => "ng.rtpengine.com",
             Self::NgPlain => "ng-plain.rtpengine.com",
+            Self::Cli => "cli.rtpengine.com",
+            Self::Echo => "echo.rtpengine.com",
         }
     }
 
@@ -47,11 +56,7 @@ impl Subprotocol {
         let mut offered = offered
             .filter_map(|value| value.to_str().ok())
             .flat_map(|value| value.split(','));
-        offered.find_map(|name| {
-            [Self::Ng, Self::NgPlain]
-                .into_iter()
-                .find(|known| known.name() == name.trim())
-        })
+        offered.find_map(|name| Self::ALL.into_iter().find(|known| known.name() == name.trim()))
     }
 }
 
@@ -125,9 +130,9 @@ pub(super) async fn serve(
         let Ok(message) = timeout(limits.ng_idle, socket.next()).await else {
             return Ok(());
         };
-        let (message, is_text) = match message {
-            Some(Ok(Message::Text(text))) => (Bytes::from(text), true),
-            Some(Ok(Message::Binary(octets))) => (octets, false),
+        let message = match message {
+            Some(Ok(Message::Text(text))) => Bytes::from(text),
+            Some(Ok(Message::Binary(octets))) => octets,
             // The library answers these.
             Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => continue,
             Some(Ok(Message::Close(_)) | Err(Error::ConnectionClosed)) | None => return Ok(()),
@@ -136,12 +141,7 @@ pub(super) async fn serve(
         let Some(answer) = answer(&desk, agreed.subprotocol, client, &message).await else {
             continue;
         };
-        let frame = match String::from_utf8(answer.to_vec()) {
-            Ok(text) if is_text => Message::text(text),
-            // An SDP may hold octets that are no text.
-            Ok(_) | Err(_) => Message::Binary(answer),
-        };
-        timeout(limits.client_patience, socket.send(frame))
+        timeout(limits.client_patience, socket.send(Message::Binary(answer)))
             .await?
             .map_err(io::Error::other)?;
     }
@@ -150,6 +150,8 @@ pub(super) async fn serve(
 /// `None`: the message wants none.
 async fn answer(desk: &Desk, subprotocol: Subprotocol, client: SocketAddr, message: &[u8]) -> Option<Bytes> {
     match subprotocol {
+        Subprotocol::Echo => Some(Bytes::copy_from_slice(message)),
+        Subprotocol::Cli => Some(desk.text(&String::from_utf8_lossy(message)).await.into()),
         Subprotocol::NgPlain => Some(desk.plain(client, message).await.into()),
         Subprotocol::Ng => match desk.take(desk.wait_for_place().await?, client, message) {
             Taken::Ignore => None,

@@ -109,6 +109,12 @@ impl Desk {
         }
     }
 
+    /// The text that answers a line of the text interface.
+    pub(crate) async fn text(&self, line: &str) -> String {
+        let _place = self.wait_for_place().await;
+        self.cli.answer(line).await
+    }
+
     async fn reply(&self, request: Box<Request>, client: SocketAddr) -> Reply {
         if let Request::Other(other) = &*request
             && other.command == OtherCommand::Cli

@@ -238,17 +238,27 @@ fn ng_over_websocket_is_spoken_by_subprotocol() {
     let mut ng = websocket(web, &[("sec-websocket-protocol", "ng.rtpengine.com")]).unwrap();
     let mut plain = websocket(
         web,
-        &[(
-            "sec-websocket-protocol",
-            "cli.rtpengine.com, ng-plain.rtpengine.com",
-        )],
+        &[("sec-websocket-protocol", "other.example, ng-plain.rtpengine.com")],
     )
     .unwrap();
     for _ in 0..2 {
         ng.send(Message::binary(PING)).unwrap();
         assert_eq!(ng.read().unwrap(), Message::binary(PONG));
         plain.send(Message::text(r#"{"command":"ping"}"#)).unwrap();
-        assert_eq!(plain.read().unwrap(), Message::text(r#"{"result":"pong"}"#));
+        assert_eq!(plain.read().unwrap(), Message::binary(r#"{"result":"pong"}"#));
+    }
+    for (name, line, answer) in [
+        ("echo.rtpengine.com", "to and fro", "to and fro"),
+        (
+            "cli.rtpengine.com",
+            "list maxsessions",
+            "Maximum sessions configured on rtpengine: -1\n",
+        ),
+    ] {
+        let mut socket = websocket(web, &[("sec-websocket-protocol", name)]).unwrap();
+        socket.send(Message::text(line)).unwrap();
+        assert_eq!(socket.read().unwrap(), Message::binary(answer));
+        socket.close(None).unwrap();
     }
     ng.send(Message::Ping(b"still there?".to_vec().into())).unwrap();
     assert_eq!(ng.read().unwrap(), Message::Pong(b"still there?".to_vec().into()));
@@ -259,7 +269,7 @@ fn ng_over_websocket_is_spoken_by_subprotocol() {
     let figures = relay
         .wait_for("the failed connection", |now| now.connections[2].failed == 1)
         .connections[2];
-    assert_eq!((figures.accepted, figures.refused), (2, 0));
+    assert_eq!((figures.accepted, figures.refused), (4, 0));
     relay.shut_down();
 }
 

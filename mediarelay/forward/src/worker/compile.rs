@@ -98,6 +98,10 @@ impl Worker {
                 rtp: route.rtp_out.map(|out| self.target(out)).transpose()?,
                 rtcp: route.rtcp_out.map(|out| self.target(out)).transpose()?,
                 protect,
+                mid: route
+                    .mid
+                    .as_ref()
+                    .map(|mid| (mid.extension_id, mid.mid.as_bytes().into())),
                 block: route.block,
             });
         }

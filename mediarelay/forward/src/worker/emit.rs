@@ -1,6 +1,6 @@
 //! The end of every packet's path: out by its route, protected if the receiver wants that.
 
-use viaduct_rtp::Tick;
+use viaduct_rtp::{Tick, insert_element};
 
 use super::Worker;
 use super::flows::FlowIndex;
@@ -43,6 +43,11 @@ impl Worker {
         let target = target.ok_or(DropReason::NoOutput)?;
         if !self.sockets.is_bound(target.via) {
             return Err(DropReason::OutputUnbound);
+        }
+        if let (Packet::Rtp, Some((id, mid))) = (packet, &route.mid) {
+            let len = buffer.len();
+            let len = insert_element(buffer.with_room(), len, *id, mid);
+            buffer.set_len(len);
         }
         if let Some(context) = &route.protect {
             let len = buffer.len();

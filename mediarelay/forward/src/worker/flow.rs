@@ -39,6 +39,8 @@ pub(super) struct CompiledRoute {
     pub(super) rtp: Option<Target>,
     pub(super) rtcp: Option<Target>,
     pub(super) protect: Option<SharedSend>,
+    /// Identifier and value of the header extension that names the m-line to the receiver.
+    pub(super) mid: Option<(u8, Box<[u8]>)>,
     pub(super) block: Option<BlockReason>,
 }
 

@@ -160,6 +160,7 @@ fn a_route_without_mid_blocks_its_payload_type_in_every_section() {
         block: Some(BlockReason::Dtmf),
         rtp_out: None,
         rtcp_out: None,
+        mid: None,
         protect: None,
     };
     rule.routes.insert(0, blocked);

@@ -21,7 +21,7 @@ pub struct MediaOut {
     /// Protocol, as in the `m=` line.
     pub protocol: String,
     /// The sender's format list. Written for protocols other than RTP, for a rejected media, and where
-    /// [`codecs`](Self::codecs) is empty; `0` where this is empty as well.
+    /// [`codecs`](Self::codecs) is empty; `0` where this is empty as well, unless it is rejected.
     pub formats: Vec<String>,
     /// Not accepted: port 0, a zero address of the connection's family, and of the attributes only `mid`,
     /// `label` and additions.
@@ -178,7 +178,7 @@ impl MediaOut {
         let codecs: Vec<&str> = self.codecs.iter().map(|codec| codec.format.as_str()).collect();
         if use_codecs && !codecs.is_empty() {
             codecs.join(" ")
-        } else if self.formats.is_empty() {
+        } else if self.formats.is_empty() && !self.rejected {
             "0".to_owned()
         } else {
             self.formats.join(" ")

@@ -120,6 +120,8 @@ impl Call {
         remote: &RemoteMedia,
     ) {
         let opposite = self.dialogues[exchange.dialogue].opposite(exchange.reader, position);
+        let answered = opposite.and_then(|at| self.party(exchange.sender).medias[at].remote.as_ref());
+        let opportunity = answered.is_some_and(|of| !of.protocol.is_secure() && !of.cryptos.is_empty());
         let other = opposite.and_then(|opposite| self.leg_of(exchange.sender, opposite));
         let other_muxes = other.is_some_and(|leg| leg.mux);
         let other_side = OtherSide {
@@ -131,6 +133,7 @@ impl Call {
         let lite = reader.ice_lite && !remote.ice.as_ref().is_some_and(|ice| ice.lite);
         let mut sdes = reader.wishes.sdes.clone().unwrap_or_default();
         sdes.no.extend_from_slice(&reader.offer_sdes.no);
+        sdes.only.extend_from_slice(&reader.offer_sdes.only);
         sdes.offerer_pref
             .extend_from_slice(&reader.offer_sdes.offerer_pref);
         let rules = toward.learning.unwrap_or_else(|| LearningRules::of(&core.config));
@@ -145,6 +148,10 @@ impl Call {
         let web_like = with_ice && remote.dtls.is_some();
         let wanted = toward.mux_accept || leg.is_shared() || web_like || other_muxes;
         leg.mux |= remote.mux && !toward.mux_reject && wanted;
+        let toward = TowardOfferer {
+            accept_osrtp: toward.accept_osrtp || opportunity,
+            ..toward
+        };
         conclude_keys(leg, core, exchange, toward, remote, |leg, core| {
             let mode = core.config.sdes;
             leg.sdes

@@ -159,8 +159,10 @@ impl Call {
     ) -> Offered {
         let reader = self.party(exchange.reader);
         let leg = self.leg_of(exchange.reader, opposite);
-        let opportunistic =
-            !protocol.is_secure() && protocol.is_rtp() && exchange.options.osrtp.contains(Osrtp::Offer);
+        // Asked for, or passed on as the sender offers it.
+        let wants_opportunity = exchange.options.osrtp.contains(Osrtp::Offer)
+            || !remote.protocol.is_secure() && !remote.cryptos.is_empty();
+        let opportunistic = !protocol.is_secure() && protocol.is_rtp() && wants_opportunity;
         let wants_keys = protocol.is_secure() || opportunistic;
         // Without a word about the protocol the reader gets the kind of keys that the sender has; else both kinds.
         let dictated = exchange

@@ -162,6 +162,7 @@ impl Call {
             rtp_out: None,
             rtcp_out: None,
             protect: None,
+            mid: None,
             block: None,
         };
         let Some((peer, opposite)) = self
@@ -181,8 +182,22 @@ impl Call {
                 route.rtcp_out = None;
             }
         }
+        route.mid = self.named_to(peer, opposite);
         route.block = self.block(party, media, peer, opposite);
         route
+    }
+
+    /// The name of an m-line that a party wants to see in packets: it has others on the same transport, and its SDP has
+    /// the extension for that.
+    fn named_to(&self, party: PartyId, media: usize) -> Option<MidSelector> {
+        let party = self.parties.get(&party).filter(|party| party.bundles)?;
+        let media = party.medias.get(media)?;
+        let on_leg = party.medias.iter().filter(|other| other.leg == media.leg);
+        let remote = media.remote.as_ref().filter(|_| on_leg.count() > 1)?;
+        Some(MidSelector {
+            extension_id: remote.mid_extension?,
+            mid: remote.mid.clone().filter(|mid| !mid.is_empty())?,
+        })
     }
 
     /// What takes blocked DTMF out of all m-lines of a flow, before any of their own routes.
@@ -214,6 +229,7 @@ impl Call {
             rtp_out: None,
             rtcp_out: None,
             protect: None,
+            mid: None,
             block: Some(BlockReason::Dtmf),
         })
     }

@@ -230,7 +230,16 @@ fn an_offered_bundle_is_shared_when_it_is_answered() {
         if !accepts {
             back = two(&mut callee);
         }
+        let back = back.replace("m=video", &format!("a=extmap:1 {MID}\r\nm=video"));
+        callee.read(&told);
         let to_caller = world.sdp(&answer(&back, "a", "b", ""));
+        caller.read(&to_caller);
+        let (verdict, packet) = caller.send(&mut world);
+        let received = callee.received(&mut world);
+        let header = viaduct_rtp::RtpHeader::parse(&received[0]).unwrap();
+        let named = header.extension().and_then(|extension| extension.element(1));
+        assert_eq!(named, accepts.then_some(&b"1"[..]), "{verdict:?}");
+        assert!(received[0].ends_with(&packet[12..]));
         assert!(!to_caller.has_attribute("group"), "{}", to_caller.text);
         assert_ne!(to_caller.address(0), to_caller.address(1));
         let legs: Vec<_> = world

@@ -295,3 +295,33 @@ fn like_rtpengine_both_hops_of_a_direction_have_one_key() {
         world.assert_empty();
     }
 }
+
+/// RFC 8643 section 3: keys beside a plain profile are passed on, and used if the answer has some as well.
+#[test]
+fn opportunistic_keys_are_passed_on() {
+    for accepts in [true, false] {
+        let mut world = World::new();
+        let (mut caller, mut callee) = (SecurePhone::new(), SecurePhone::new());
+        callee.phone = plain();
+        let offered = caller.phone.sdp_with("RTP/AVP", &[&crypto_line(1)]);
+        let to_callee = world.sdp(&offer(&offered, "a", None, ""));
+        assert!(to_callee.m_lines()[0].contains("RTP/AVP "), "{}", to_callee.text);
+        assert!(!to_callee.has_attribute("fingerprint"));
+        assert_eq!(callee.read(&to_callee), 1);
+        let line = crypto_line(1);
+        let lines: &[&str] = if accepts { &[&line] } else { &[] };
+        let to_caller = world.sdp(&answer(&callee.phone.sdp_with("RTP/AVP", lines), "a", "b", ""));
+        assert_eq!(to_caller.has_attribute("crypto"), accepts, "{}", to_caller.text);
+        if accepts {
+            caller.read(&to_caller);
+            let (verdict, packet) = caller.send(&mut world, 1);
+            assert_eq!(callee.received(&mut world), [packet], "{verdict:?}");
+        } else {
+            caller.phone.read(&to_caller);
+            let (verdict, packet) = caller.phone.send(&mut world);
+            assert_eq!(callee.phone.received(&mut world), [packet], "{verdict:?}");
+        }
+        world.ok(&delete_now());
+        world.assert_empty();
+    }
+}

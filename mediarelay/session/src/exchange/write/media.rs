@@ -73,7 +73,7 @@ impl Call {
         if let (Kind::Answer, Some(own)) = (exchange.kind, &own_offer) {
             answer_codecs(exchange, own, &mut out);
         }
-        let bundled = exchange.kind == Kind::Answer && self.party(exchange.reader).bundles;
+        let bundled = self.party(exchange.reader).bundles;
         edit_extensions(exchange, own_offer.as_ref(), bundled, &mut out);
         if exchange.has(Flag::OriginalSendrecv) {
             out.direction = sender
@@ -335,7 +335,7 @@ fn edit_extensions(
         Kind::Offer => {
             let mut words = [Bundle::Offer, Bundle::Require, Bundle::Strict].into_iter();
             let offers = words.any(|word| exchange.options.bundle.contains(word));
-            if offers && !out.extmaps.iter().any(|extmap| extmap.uri == MID_EXTENSION) {
+            if (offers || bundled) && !out.extmaps.iter().any(|extmap| extmap.uri == MID_EXTENSION) {
                 out.extmaps.extend(free_extension(exchange).map(names_media));
             }
             // Packets are passed on as they are: whoever reads mixed headers may get them.
