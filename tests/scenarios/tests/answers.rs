@@ -144,3 +144,35 @@ fn a_request_without_max_forwards_gets_70() {
     let got = world.expect(phone, "MESSAGE");
     assert_eq!(got.text(HeaderName::MaxForwards), Some("70"));
 }
+
+/// RFC 3261 section 18.2.1 and RFC 3581 section 4: where a request came from is what we saw, whatever its sender wrote about
+/// it; and that is what the next hop reads, and the sender in the answer.
+#[test]
+fn what_a_sender_says_about_its_own_source_is_not_believed() {
+    let mut world = World::with(|config, _| config.auth.trust_from = only([10, 0, 0, 1]));
+    let (caller, phone) = (world.phone("202"), world.phone("201"));
+    world.register(phone);
+    let message = world.request(caller, Method::Message, "201").build().unwrap();
+    let text = String::from_utf8(message.to_vec()).unwrap();
+    let via = text.lines().find(|line| line.starts_with("Via:")).unwrap();
+    let branch = via.split_once("branch=").unwrap().1.split(';').next().unwrap();
+    for written in ["192.168.7.7:5060", "10.0.0.1:5001"] {
+        let forged = format!(
+            "Via: SIP/2.0/UDP {written};received=198.51.100.66;rport=666;branch={branch}{}",
+            written.len()
+        );
+        world.send(caller, text.replacen(via, &forged, 1).into_bytes());
+        let got = world.expect(phone, "MESSAGE");
+        let theirs = String::from_utf8_lossy(got.values(HeaderName::Via).nth(1).unwrap()).into_owned();
+        assert!(
+            !theirs.contains("198.51.100.66") && !theirs.contains("666"),
+            "{theirs}"
+        );
+        assert!(theirs.contains("received=10.0.0.1"), "{theirs}");
+        assert!(theirs.contains("rport=5001"), "{theirs}");
+        world.respond(phone, &got, 200, None);
+        let ok = world.expect(caller, "200");
+        let own = String::from_utf8_lossy(ok.header(HeaderName::Via).unwrap()).into_owned();
+        assert_eq!(own, theirs);
+    }
+}

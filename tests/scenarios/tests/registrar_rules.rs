@@ -5,10 +5,10 @@
     reason = "helpers of tests: what is not there fails the test"
 )]
 
-use viaduct_routing::UserChallenge;
+use viaduct_routing::{ForeignDomains, UserChallenge};
 use viaduct_sim::{EndId, PASSWORD, World};
 use viaduct_sip::digest::{Algorithm, Answer, Challenge, Ha1};
-use viaduct_sip::{HeaderName, Message, Method};
+use viaduct_sip::{HeaderName, Message, Method, Transport};
 
 fn contacts(answer: &Message) -> Vec<String> {
     let values = answer.values(HeaderName::Contact);
@@ -247,4 +247,114 @@ fn a_service_route_is_told_and_may_be_used() {
     world.send_with_password(phone, message);
     let got = world.expect(callee, "MESSAGE");
     assert!(!got.has(HeaderName::Route), "ours is taken out");
+}
+
+/// RFC 3261 section 10.3 step 1: what is registered elsewhere is none of ours, and nobody's way to elsewhere.
+#[test]
+fn a_registration_for_another_domain_is_refused() {
+    for foreign_domains in [ForeignDomains::Deny, ForeignDomains::Allow] {
+        let mut world = World::with(|config, _| config.foreign_domains = foreign_domains);
+        let address = "203.0.113.1:5060";
+        world
+            .names
+            .add("bank.example", &[(Transport::Udp, address.parse().unwrap())]);
+        let (phone, bank) = (world.phone("201"), world.server("bank", Transport::Udp, address));
+        let request = world.register_request(phone).build().unwrap();
+        let text = String::from_utf8(request.to_vec()).unwrap();
+        let elsewhere = text.replace("example.com", "bank.example");
+        world.send(phone, elsewhere.into_bytes());
+        world.expect(phone, "403");
+        world.expect_nothing(bank);
+    }
+}
+
+/// RFC 3261 section 10.3 steps 6 and 7: `*` stands alone and with `Expires: 0`, and one contact that cannot be accepted keeps
+/// all others out.
+#[test]
+fn a_registration_is_carried_out_as_a_whole_or_not_at_all() {
+    let mut world = World::new();
+    let phone = world.phone("201");
+    world.register(phone);
+    let before = contacts(&registered(&mut world, phone));
+    for (values, expires, status) in [
+        (&["*"][..], "300", "400"),
+        (&["*", "<sip:a@10.0.0.9>"], "0", "400"),
+        (&["<sip:a@10.0.0.9>", "<sip:b@10.0.0.9>;expires=5"], "300", "423"),
+        (&["<sip:a@10.0.0.9>", "<mailto:a@h.example>"], "300", "400"),
+        (&["<sip:a@10.0.0.9>", "\"x <sip:b@h>"], "300", "400"),
+    ] {
+        let mut request = world
+            .register_request_bare(phone)
+            .header(HeaderName::Expires, expires);
+        for value in values {
+            request = request.header(HeaderName::Contact, *value);
+        }
+        world.send_with_password(phone, request);
+        world.expect(phone, status);
+        assert_eq!(contacts(&registered(&mut world, phone)), before, "{values:?}");
+    }
+    let all = world
+        .register_request_bare(phone)
+        .header(HeaderName::Contact, "*")
+        .header(HeaderName::Expires, "0");
+    world.send_with_password(phone, all);
+    assert!(contacts(&world.expect(phone, "200")).is_empty());
+}
+
+/// RFC 3261 section 10.3 step 7: a time of its own, that of the request or the usual one; never longer than the longest, and
+/// what is larger than a number can be is cut.
+#[test]
+fn a_contact_stands_as_long_as_it_asks_for_within_bounds() {
+    for (param, header, granted) in [
+        ("", None, 600),
+        ("", Some("120"), 120),
+        (";expires=90", Some("120"), 90),
+        (";expires=99999999999", None, 3_600),
+        ("", Some("7200"), 3_600),
+    ] {
+        let mut world = World::with(|config, _| config.registrar.expires_max_s = 3_600);
+        let (phone, caller) = (world.phone("201"), world.phone("202"));
+        let mut request = world.register_request_with(phone, param);
+        if let Some(header) = header {
+            request = request.header(HeaderName::Expires, header);
+        }
+        world.send_with_password(phone, request);
+        let told = contacts(&world.expect(phone, "200"));
+        assert!(told[0].contains(&format!(";expires={granted}")), "{told:?}");
+        world.pass(f64::from(granted) - 0.1);
+        let message = world.request(caller, Method::Message, "201");
+        world.send_with_password(caller, message);
+        world.expect(phone, "MESSAGE");
+        world.pass(0.1);
+        let message = world.request(caller, Method::Message, "201");
+        world.send_with_password(caller, message);
+        world.expect(caller, "480");
+    }
+}
+
+/// RFC 3261 section 10.3: a bound on contacts, at which the one that was refreshed longest ago gives way.
+#[test]
+fn the_device_that_was_silent_longest_gives_way_to_one_too_many() {
+    let mut world = World::with(|config, _| config.limits.contacts_per_aor_max = 2);
+    let phones = [0; 3].map(|_| world.phone("201"));
+    world.register(phones[0]);
+    world.pass(1.0);
+    world.register(phones[1]);
+    world.pass(1.0);
+    world.register(phones[0]);
+    world.pass(1.0);
+    world.register(phones[2]);
+    let caller = world.phone("202");
+    let message = world.request(caller, Method::Message, "201");
+    world.send_with_password(caller, message);
+    world.expect(phones[0], "MESSAGE");
+    world.expect(phones[2], "MESSAGE");
+    world.expect_nothing(phones[1]);
+}
+
+/// What stands for the user of this phone.
+fn registered(world: &mut World, phone: EndId) -> Message {
+    let query = world.register_request_bare(phone);
+    world.send_with_password(phone, query);
+    world.expect(phone, "200")
 }
