@@ -403,3 +403,36 @@ fn a_datagram_that_the_network_gives_back_is_a_reason_for_the_next_address() {
     world.respond(alive, &second, 486, None);
     world.expect(caller, "486");
 }
+
+/// RFC 3261 section 16.4: a `maddr` that names us has led to us; whom we go on to is the host. RFC 3263 section 4: one that
+/// names somebody else takes the place of the host.
+#[test]
+fn a_maddr_leads_to_us_or_from_us_but_not_in_circles() {
+    let (mut world, caller) = open_world(|_| ());
+    let [host, other] = servers(&mut world, [(Transport::Udp, FIRST), (Transport::Udp, SECOND)]);
+    let other_ip = SECOND.split(':').next().unwrap();
+    for (uri, sent, at) in [
+        (
+            "sip:bob@example.net;maddr=192.0.2.1;transport=tcp;x=y",
+            "sip:bob@example.net;x=y".to_owned(),
+            host,
+        ),
+        (
+            "sip:bob@example.net:5070;maddr=example.com",
+            "sip:bob@example.net".to_owned(),
+            host,
+        ),
+        (
+            &*format!("sip:bob@example.net;maddr={other_ip}"),
+            format!("sip:bob@example.net;maddr={other_ip}"),
+            other,
+        ),
+    ] {
+        let request = world.request_to(caller, Method::Message, uri);
+        world.send_with_password(caller, request);
+        let got = world.expect(at, "MESSAGE");
+        assert_eq!(got.request_uri_text(), Some(&*sent));
+        world.respond(at, &got, 200, None);
+        world.expect(caller, "200");
+    }
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use viaduct_resolve::{Failure, NextHop};
-use viaduct_sip::{Method, Transport, Uri};
+use viaduct_sip::{Host, Method, Transport, Uri};
 use viaduct_txn::{Flow, Hop};
 
 use super::Proxy;
@@ -42,6 +42,10 @@ impl Proxy {
             return Err(Refusal::NoDialog);
         }
         let who = self.authenticate_caller(now, arrival)?;
+        let beyond = self.leads_through_us(uri, flow).then(|| uri.beyond_maddr());
+        let beyond = beyond.as_deref().map(Uri::parse).transpose();
+        let beyond = beyond.map_err(|_| Refusal::BadHeader("Request-URI"))?;
+        let uri = beyond.as_ref().unwrap_or(uri);
         let next_route = routing.next_route(request).transpose()?;
         let strict_next = next_route.as_ref().filter(|route| !route.is_loose_router());
         let bad = |_| Refusal::BadHeader(if routing.foreign { "Route" } else { "Request-URI" });
@@ -83,6 +87,13 @@ impl Proxy {
             None => self.forward(now, forward, vec![vec![target]]),
         }
         Ok(())
+    }
+
+    /// True when `maddr` names us in place of the host: it has led here and must lead no further (RFC 3261 section 16.4).
+    fn leads_through_us(&self, uri: &Uri<'_>, flow: &Flow) -> bool {
+        let maddr = uri.params().get("maddr").and_then(|param| param.value);
+        let host = maddr.and_then(|text| Host::parse(text).ok());
+        host.is_some_and(|host| self.config.is_our_host(&host, flow.local))
     }
 
     /// Has the addresses of a branch's next hop looked up.

@@ -207,3 +207,20 @@ fn what_no_request_line_has_is_taken_out() {
         assert_eq!(uri(written).for_request_line(), sent, "{written}");
     }
 }
+
+/// RFC 3261 section 16.4: who is addressed through us by `maddr` is somebody at the host itself.
+#[test]
+fn what_stands_behind_a_maddr_is_the_host() {
+    for (written, meant) in [
+        ("sip:a@h;maddr=192.0.2.1", "sip:a@h"),
+        (
+            "sip:a:b@h:5080;x=1;MADDR=192.0.2.1;transport=tcp;lr?c=d",
+            "sip:a:b@h;x=1;lr",
+        ),
+        ("sips:a@[2001:db8::1]:5080;maddr=h", "sips:a@[2001:db8::1]"),
+        ("sip:[2001:db8::1];maddr=h", "sip:[2001:db8::1]"),
+        ("sip:h:5080", "sip:h"),
+    ] {
+        assert_eq!(uri(written).beyond_maddr(), meant, "{written}");
+    }
+}
