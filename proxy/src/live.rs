@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tokio::sync::Mutex;
-use viaduct_routing::{Guard, Listener, Trunks};
+use viaduct_routing::{Guard, Listener};
 use viaduct_settings::{Difference, GatewaySettings, Loaded, RelayMode};
 
 pub(crate) use self::condition::{Condition, ConfigStatus};
@@ -244,7 +244,7 @@ impl Live {
         hooks.install(ready.hook);
         let before = &self.inner.inspector.parts;
         let mut config = convert::routing_config(&settings, listeners.clone(), own, shards);
-        config.trunks = Trunks::new(convert::trunks::trunks(&settings), Some(&before.routing().trunks));
+        config.trunks = convert::trunks::all(&settings, Some(&before.routing().trunks));
         let config = Arc::new(config);
         before.set_routing(config.clone());
         let for_shards = Arc::new(ShardSettings {

@@ -169,7 +169,9 @@ impl Refusal {
             Self::BadEvent => StatusCode::BAD_EVENT,
             Self::NoCommonCodec(_) | Self::BadSdp => StatusCode::NOT_ACCEPTABLE_HERE,
             Self::Register(refusal) => refusal.status(),
-            Self::UserBusy | Self::NoTrunk(Unusable::FullForUser) => StatusCode::BUSY_HERE,
+            Self::UserBusy | Self::NoTrunk(Unusable::FullForUser | Unusable::UserFull) => {
+                StatusCode::BUSY_HERE
+            }
             Self::Overload(_)
             | Self::Draining
             | Self::NoTrunk(_)

@@ -12,8 +12,8 @@ use mio::Poll;
 use tokio::sync::watch;
 use viaduct_mediarelay::RelayHandle;
 use viaduct_routing::{
-    Authenticator, Binding, CallCounts, Config, Guard, Listener, Location, Proxy, Shard, Shared, Trunks,
-    Users, WallClock,
+    Authenticator, Binding, CallCounts, Config, Guard, Listener, Location, Proxy, Shard, Shared, Users,
+    WallClock,
 };
 use viaduct_settings::{GatewaySettings, RelayMode, Scheme};
 use viaduct_sip::Limits;
@@ -102,7 +102,7 @@ pub(super) fn prepare(
         file.forget_all()?;
     }
     let mut config = convert::routing_config(settings, place.listeners.to_vec(), place.own, place.count);
-    config.trunks = Trunks::new(convert::trunks::trunks(settings), None);
+    config.trunks = convert::trunks::all(settings, None);
 
     let (shards, queues) = queues(settings, place.count, &shared)?;
     let lookups = UserLookups::start(shards.clone());

@@ -1,6 +1,6 @@
 //! Routes, numbers and trunks.
 
-use viaduct_routing::{Destination, NumberPlan, Ring, Routes, Rule, Service, Trunk};
+use viaduct_routing::{Destination, NumberPlan, Ring, Routes, Rule, Service, Trunk, Trunks};
 use viaduct_settings as settings;
 use viaduct_settings::GatewaySettings;
 use viaduct_sip::Transport;
@@ -32,8 +32,12 @@ pub(crate) fn numbers(settings: &GatewaySettings) -> NumberPlan {
     }
 }
 
-/// The carriers.
-pub(crate) fn trunks(settings: &GatewaySettings) -> Vec<Trunk> {
+/// The carriers. What is known of those in `before` is kept.
+pub(crate) fn all(settings: &GatewaySettings, before: Option<&Trunks>) -> Trunks {
+    Trunks::new(trunks(settings), before).with_calls_per_user_max(settings.limits.trunk_calls_per_user)
+}
+
+fn trunks(settings: &GatewaySettings) -> Vec<Trunk> {
     settings.trunks.iter().map(trunk).collect()
 }
 

@@ -4,6 +4,7 @@ mod channel;
 mod state;
 #[cfg(test)]
 mod tests;
+mod users;
 
 pub use self::channel::{Channel, Unusable};
 pub use self::state::{TrunkCounters, TrunkState, TrunkView};
@@ -14,6 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use self::state::State;
+use self::users::UserCalls;
 use crate::Trunk;
 
 /// A trunk and its state. Cheap to clone; every shard works on the same one.
@@ -21,6 +23,9 @@ use crate::Trunk;
 pub struct Line {
     trunk: Arc<Trunk>,
     state: Arc<Mutex<State>>,
+    /// Of all trunks together.
+    users: Arc<UserCalls>,
+    calls_per_user_max: Option<u32>,
 }
 
 /// The trunks of one configuration. Two are equal when they are configured alike, whatever has happened since.
@@ -29,6 +34,8 @@ pub struct Trunks {
     /// In the order of the configuration.
     lines: Vec<Line>,
     by_name: HashMap<String, usize>,
+    users: Arc<UserCalls>,
+    calls_per_user_max: Option<u32>,
 }
 
 /// How long a trunk that answered 503 with Retry-After is left alone at most. A carrier that asks for a day would be
@@ -38,9 +45,12 @@ const REST_MAX: Duration = Duration::from_secs(300);
 impl Trunks {
     /// The trunks of a configuration. What is known of a trunk of the same name in `before` is kept: calls go on.
     pub fn new(trunks: Vec<Trunk>, before: Option<&Self>) -> Self {
+        let users = before.map_or_else(Arc::default, |before| Arc::clone(&before.users));
         let lines: Vec<Line> = trunks
             .into_iter()
             .map(|trunk| Line {
+                users: Arc::clone(&users),
+                calls_per_user_max: None,
                 state: before
                     .and_then(|before| before.get(&trunk.name))
                     .map_or_else(Arc::default, |line| Arc::clone(&line.state)),
@@ -52,7 +62,23 @@ impl Trunks {
             .enumerate()
             .map(|(index, line)| (line.trunk.name.clone(), index))
             .collect();
-        Self { lines, by_name }
+        Self {
+            lines,
+            by_name,
+            users,
+            calls_per_user_max: None,
+        }
+    }
+
+    /// The same with a limit on the calls that one user may have out over all of them together. `None` is any number, and
+    /// calls that begin without a limit are not counted for a later one.
+    #[must_use]
+    pub fn with_calls_per_user_max(mut self, most: Option<u32>) -> Self {
+        self.calls_per_user_max = most;
+        for line in &mut self.lines {
+            line.calls_per_user_max = most;
+        }
+        self
     }
 
     /// The trunk of this name.
@@ -119,7 +145,7 @@ impl PartialEq for Trunks {
                 .map(|line| line.trunk.clone())
                 .collect::<Vec<_>>()
         };
-        trunks(self) == trunks(other)
+        trunks(self) == trunks(other) && self.calls_per_user_max == other.calls_per_user_max
     }
 }
 
@@ -150,30 +176,52 @@ impl Line {
     /// Takes a channel for one call, which is free again when the channel is dropped. An emergency gets one whatever
     /// the limits say and however the trunk is.
     pub fn take(&self, now: Instant, emergency: bool) -> Result<Channel, Unusable> {
-        self.take_for(now, None, emergency)
+        self.take_for(now, None, emergency, None)
     }
 
-    /// The same for a user, whose calls are counted if the trunk takes only so many of one.
+    /// The same for a user, whose calls are counted if the trunk takes only so many of one. `held` is the channel of another
+    /// leg of the same call, if it has one still: over all trunks together they are one call.
     pub fn take_for(
         &self,
         now: Instant,
         user: Option<&Arc<str>>,
         emergency: bool,
+        held: Option<&Channel>,
     ) -> Result<Channel, Unusable> {
+        let most = self.calls_per_user_max.filter(|_| !emergency);
+        let counted = user.filter(|_| self.calls_per_user_max.is_some());
+        let seat = match (counted, held.and_then(Channel::seat)) {
+            (None, _) => None,
+            (Some(_), Some(seat)) => Some(seat),
+            (Some(user), None) => {
+                let seat = self.users.take(user, most);
+                if seat.is_none() {
+                    self.with(|state| state.counters.over_all_user_limit += 1);
+                    return Err(Unusable::UserFull);
+                }
+                seat
+            }
+        };
         let user = user.filter(|_| self.trunk.calls_per_user_max.is_some());
         self.with(|state| state.take(now, &self.trunk, (user, emergency)))?;
-        Ok(Channel::new(self.clone(), user.cloned()))
+        Ok(Channel::new(self.clone(), user.cloned(), seat))
     }
 
     /// Why a call of this user, which is no emergency, would get no channel at this moment.
     pub fn refuses(&self, now: Instant, user: &str) -> Option<Unusable> {
+        if self
+            .calls_per_user_max
+            .is_some_and(|most| self.users.of(user) >= most)
+        {
+            return Some(Unusable::UserFull);
+        }
         self.with(|state| state.check(now, &self.trunk, Some(user))).err()
     }
 
     /// Takes a channel for a call that comes in: how the trunk is for calls that go out does not matter.
     pub fn take_in(&self, now: Instant) -> Result<Channel, Unusable> {
         self.with(|state| state.take_in(now, &self.trunk))?;
-        Ok(Channel::new(self.clone(), None))
+        Ok(Channel::new(self.clone(), None, None))
     }
 
     /// The trunk said 503, and perhaps how long it wants to be left alone.

@@ -24,6 +24,11 @@ struct Place {
 }
 
 fn place(change: impl Fn(&mut Trunk)) -> Place {
+    place_with(change, None)
+}
+
+/// A place in which one user may have so many calls out over all trunks.
+fn place_with(change: impl Fn(&mut Trunk), calls_per_user_max: Option<u32>) -> Place {
     let mut world = World::with(|config, _| {
         let trunks = ["a", "b"].map(|name| {
             let mut trunk = Trunk::new(name, &format!("{name}.example"));
@@ -37,7 +42,7 @@ fn place(change: impl Fn(&mut Trunk)) -> Place {
             change(&mut trunk);
             trunk
         });
-        config.trunks = Trunks::new(trunks.into(), None);
+        config.trunks = Trunks::new(trunks.into(), None).with_calls_per_user_max(calls_per_user_max);
         config.numbers.country = Some("49".to_owned());
         let both = vec!["trunk:a".parse().unwrap(), "trunk:b".parse().unwrap()];
         config.routes = Routes::new(vec![
@@ -220,4 +225,33 @@ fn a_user_with_as_many_calls_as_one_may_have_goes_by_the_next_trunk_or_is_busy()
     place.world.expect(other, "486");
     place.world.call(other, NUMBER, Some(BROWSER_OFFER));
     place.world.expect(place.a, "INVITE");
+}
+
+/// The same over all trunks together: a call that goes from one to the next is one call.
+#[test]
+fn a_user_with_as_many_calls_as_one_may_have_over_all_trunks_is_busy() {
+    let mut place = place_with(|_| (), Some(1));
+    let [caller, other] = place.callers;
+    place.world.call(caller, NUMBER, Some(BROWSER_OFFER));
+    let invite = place.world.expect(place.a, "INVITE");
+    place.world.respond(place.a, &invite, 503, None);
+    place.world.expect(place.a, "ACK");
+    let invite = place.world.expect(place.b, "INVITE");
+    place.world.clear(caller);
+    place.world.call(caller, NUMBER, Some(BROWSER_OFFER));
+    place.world.expect(caller, "486");
+    let over = |place: &mut Place| ["a", "b"].map(|name| place.counters(name).over_all_user_limit);
+    assert_eq!(over(&mut place), [1, 1]);
+    // An emergency is held up by nothing, and others have their own.
+    place.world.call(caller, "112", Some(BROWSER_OFFER));
+    place.world.expect(place.a, "INVITE");
+    place.world.call(other, NUMBER, Some(BROWSER_OFFER));
+    place.world.expect(place.a, "INVITE");
+    // The first is over, but the emergency counts.
+    place.world.respond(place.b, &invite, 486, None);
+    place.world.expect(place.b, "ACK");
+    place.world.clear(caller);
+    place.world.call(caller, NUMBER, Some(BROWSER_OFFER));
+    place.world.expect(caller, "486");
+    assert_eq!(over(&mut place), [2, 2]);
 }

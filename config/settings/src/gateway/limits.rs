@@ -14,6 +14,9 @@ section! {
         calls: u32 = default(count(1..=1_000_000), "1000");
         /// Calls at the same time that one user has made; further ones get 486.
         calls_per_user: u32 = default(count(1..=10_000), "4");
+        /// Calls at the same time that one user may have out over all trunks together; further ones get 486, and are counted
+        /// for each trunk of the route. Emergency calls are not held up. A stolen password costs no more than these.
+        trunk_calls_per_user: Option<u32> = default(or_word("none", count(1..=10_000)), "none");
         /// Contacts (devices) that one user may register; a further one replaces the oldest. `devices` of a user
         /// overrides it.
         contacts_per_user: u32 = default(count(1..=1_000), "10");

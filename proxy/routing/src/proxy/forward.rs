@@ -182,9 +182,10 @@ impl Proxy {
         let carrier = target.carrier.clone().filter(|_| context.is_new_call());
         context.branches.push(Branch::new(target, via_branch, breadth));
         if let Some(carrier) = carrier {
+            let held = context.branches.iter().find_map(|branch| branch.channel.as_ref());
             match carrier
                 .line
-                .take_for(now, carrier.user.as_ref(), carrier.emergency)
+                .take_for(now, carrier.user.as_ref(), carrier.emergency, held)
             {
                 Ok(channel) => context.branches[index].channel = Some(channel),
                 Err(full) => return self.branch_failed(now, id, index, Best::Local(full.into())),

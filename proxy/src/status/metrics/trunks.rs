@@ -37,6 +37,11 @@ const COUNTERS: [Count; 14] = [
         |c| c.over_user_limit,
     ),
     (
+        "trunk_over_all_user_limit",
+        "Calls held up over limits.trunk_calls_per_user",
+        |c| c.over_all_user_limit,
+    ),
+    (
         "trunk_redirected",
         "Redirections of the trunk that were followed",
         |c| c.redirected,

@@ -42,6 +42,9 @@ pub struct TrunkCounters {
     pub over_limit: u64,
     /// Calls that did not try the trunk because their user had as many over it as one may.
     pub over_user_limit: u64,
+    /// Calls that did not try the trunk because their user had as many over all trunks as one may.
+    #[serde(default)]
+    pub over_all_user_limit: u64,
     /// Redirections that were followed.
     pub redirected: u64,
     /// Redirections that were not.
@@ -121,6 +124,8 @@ impl State {
                     Unusable::Down | Unusable::Resting => self.counters.avoided += 1,
                     Unusable::Full | Unusable::TooFast => self.counters.over_limit += 1,
                     Unusable::FullForUser => self.counters.over_user_limit += 1,
+                    // Found before the trunk is asked.
+                    Unusable::UserFull => self.counters.over_all_user_limit += 1,
                 })?;
         }
         self.begin(now);

@@ -172,15 +172,15 @@ fn one_user_has_only_so_many_calls_and_gets_each_back() {
     let trunks = trunks(|trunk| trunk.calls_per_user_max = Some(1));
     let (line, now) = (trunks.get("a").unwrap(), base());
     let (alice, bob): (Arc<str>, Arc<str>) = ("alice".into(), "bob".into());
-    let first = line.take_for(now, Some(&alice), false).unwrap();
+    let first = line.take_for(now, Some(&alice), false, None).unwrap();
     assert_eq!(line.refuses(now, "alice"), Some(Unusable::FullForUser));
     assert_eq!(
-        line.take_for(now, Some(&alice), false).unwrap_err(),
+        line.take_for(now, Some(&alice), false, None).unwrap_err(),
         Unusable::FullForUser
     );
     assert_eq!(line.refuses(now, "bob"), None);
-    let help = line.take_for(now, Some(&alice), true).unwrap();
-    drop((first, line.take_for(now, Some(&bob), false).unwrap()));
+    let help = line.take_for(now, Some(&alice), true, None).unwrap();
+    drop((first, line.take_for(now, Some(&bob), false, None).unwrap()));
     assert_eq!(
         line.refuses(now, "alice"),
         Some(Unusable::FullForUser),
@@ -189,4 +189,35 @@ fn one_user_has_only_so_many_calls_and_gets_each_back() {
     drop(help);
     assert_eq!(line.refuses(now, "alice"), None);
     assert_eq!(line.view(now).counters.over_user_limit, 1);
+}
+
+fn take(line: &Line, user: &Arc<str>, held: Option<&Channel>) -> Result<Channel, Unusable> {
+    line.take_for(base(), Some(user), false, held)
+}
+
+#[test]
+fn one_user_has_only_so_many_calls_over_all_trunks() {
+    let both = Trunks::new(vec![Trunk::new("a", "h"), Trunk::new("b", "h")], None);
+    let both = both.with_calls_per_user_max(Some(1));
+    let (a, b, now) = (both.get("a").unwrap(), both.get("b").unwrap(), base());
+    let (alice, bob): (Arc<str>, Arc<str>) = ("alice".into(), "bob".into());
+    let first = take(a, &alice, None).unwrap();
+    assert_eq!(take(b, &alice, None).unwrap_err(), Unusable::UserFull);
+    assert_eq!(b.refuses(now, "alice"), Some(Unusable::UserFull));
+    assert_eq!(b.view(now).counters.over_all_user_limit, 1);
+    // Another leg of the same call is the same call, and it lasts as long as one of them.
+    let second = take(b, &alice, Some(&first)).unwrap();
+    drop(first);
+    assert_eq!(take(a, &alice, None).unwrap_err(), Unusable::UserFull);
+    let emergency = b.take_for(now, Some(&alice), true, None).unwrap();
+    take(a, &bob, None).unwrap();
+    drop(second);
+    assert_eq!(a.refuses(now, "alice"), Some(Unusable::UserFull), "help counts");
+    // Another configuration knows of the calls of the one before.
+    let reloaded = Trunks::new(vec![Trunk::new("c", "h")], Some(&both)).with_calls_per_user_max(Some(1));
+    let c = reloaded.get("c").unwrap();
+    assert_eq!(c.refuses(now, "alice"), Some(Unusable::UserFull));
+    drop(emergency);
+    assert_eq!(c.refuses(now, "alice"), None);
+    assert_ne!(both, both.clone().with_calls_per_user_max(None));
 }
