@@ -15,7 +15,7 @@ pub(super) struct Trunks(pub(super) Vec<TrunkView>);
 
 type Count = (&'static str, &'static str, fn(&TrunkCounters) -> u64);
 
-const COUNTERS: [Count; 14] = [
+const COUNTERS: [Count; 15] = [
     ("trunk_calls_in", "Calls that came in", |c| c.calls_in),
     ("trunk_calls_out", "Calls that were tried to go out", |c| {
         c.calls_out
