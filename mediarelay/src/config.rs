@@ -1,5 +1,7 @@
 //! What a relay is started with.
 
+use std::path::PathBuf;
+
 use viaduct_settings::{CookieScope, MediaSettings, PublicIp, RelayListener, RelaySettings};
 
 use crate::limits::RelayLimits;
@@ -21,6 +23,8 @@ pub struct RelayConfig {
     pub ng_cookies: CookieScope,
     /// Whether the address that a SIP message came from counts as media address where the proxy does not say.
     pub sip_source: bool,
+    /// File that keeps calls over a restart; `None` keeps none.
+    pub state_file: Option<PathBuf>,
     /// Bounds and buffer sizes. They hold as they stand here; `media.limits` is what they were made from.
     pub limits: RelayLimits,
     /// What is done when a thread of the relay has panicked. Ends the process unless told otherwise.
@@ -63,6 +67,7 @@ impl From<RelaySettings> for RelayConfig {
             max_sessions: settings.max_sessions,
             ng_cookies: settings.ng_cookies,
             sip_source: settings.sip_source,
+            state_file: settings.state_file.map(PathBuf::from),
             on_failure: OnFailure::exit(),
         }
     }

@@ -3,8 +3,10 @@
 mod crew;
 mod dispatch;
 mod events;
+mod keeper;
 mod office;
 mod patient_log;
+mod rebuild;
 mod sockets;
 mod stats;
 
@@ -17,6 +19,7 @@ use viaduct_forward::CryptoTable;
 use viaduct_session::{Event, Relay};
 
 use self::crew::Crew;
+use self::keeper::Keeper;
 use self::office::Furniture;
 pub(crate) use self::office::Office;
 use self::sockets::Sockets;
@@ -25,6 +28,7 @@ pub(crate) use self::stats::ControlStats;
 use crate::limits::ShellLimits;
 use crate::line::{Ask, LineEnd};
 use crate::socket::{MediaSocket, SocketOptions};
+use crate::state::{Saved, StateWriter};
 use crate::worker::{Notice, Nudge, Order, WorkerThread};
 
 /// How soon something is tried again that waits for workers.
@@ -49,6 +53,8 @@ pub(crate) struct ControlPlan {
     pub(crate) asks: LineEnd,
     pub(crate) notices: Receiver<Notice>,
     pub(crate) nudge: Nudge,
+    /// Where the state of calls is written, if it is kept.
+    pub(crate) state: Option<StateWriter>,
     pub(crate) events: broadcast::Sender<Event>,
     pub(crate) stats: Arc<ControlStats>,
     pub(crate) limits: ShellLimits,
@@ -60,6 +66,7 @@ pub(crate) struct Control {
     asks: LineEnd,
     notices: Receiver<Notice>,
     nudge: Nudge,
+    keeper: Option<Keeper>,
     budget: usize,
 }
 
@@ -71,6 +78,7 @@ impl Control {
             sockets.share(group, &mut crew);
         }
         let budget = plan.limits.control_budget.max(1);
+        let keeper = plan.state.map(|writer| Keeper::new(writer, &plan.limits));
         let office = Office::new(Furniture {
             relay: plan.relay,
             crew,
@@ -85,6 +93,7 @@ impl Control {
             asks: plan.asks,
             notices: plan.notices,
             nudge: plan.nudge,
+            keeper,
             budget,
         }
     }
@@ -93,6 +102,11 @@ impl Control {
     pub(crate) fn open_stock(&mut self, now: Instant) {
         self.office.carry_out(now);
         while self.office.open_ports(now) {}
+    }
+
+    /// Goes on with the calls of an earlier relay. What became of them, in a line.
+    pub(crate) fn rebuild(&mut self, now: Instant, saved: Saved) -> String {
+        self.office.rebuild(now, saved)
     }
 
     /// Runs until it is told to stop. Each turn has the same order: media that is under way first, then commands, then
@@ -111,7 +125,11 @@ impl Control {
             again |= self.office.open_ports(now);
             // 5. Workers hear of all this once.
             self.office.flush();
-            // 6. Sleep, unless a budget left something over.
+            // 6. What has changed about calls is kept, behind all else.
+            if let Some(keeper) = &mut self.keeper {
+                keeper.keep(now, &mut self.office.relay);
+            }
+            // 7. Sleep, unless a budget left something over.
             if !again {
                 self.nudge.wait(self.patience());
             }
@@ -163,7 +181,12 @@ impl Control {
         let timer = self.office.relay.poll_timeout();
         let timer = timer.map(|at| at.saturating_duration_since(Instant::now()));
         let retry = self.office.must_retry().then_some(RETRY);
-        timer.into_iter().chain(retry).min()
+        let keeper = self
+            .keeper
+            .as_ref()
+            .and_then(|keeper| keeper.poll_timeout(&self.office.relay));
+        let keeper = keeper.map(|at| at.saturating_duration_since(Instant::now()));
+        timer.into_iter().chain(retry).chain(keeper).min()
     }
 
     /// Ends the workers after what was ordered before.
@@ -174,6 +197,9 @@ impl Control {
         }
         let deadline = Instant::now() + STOP_PATIENCE;
         self.office.flush();
+        if let Some(keeper) = self.keeper.take() {
+            keeper.keep_all(&mut self.office.relay, deadline);
+        }
         while self.office.crew.held() > 0 && Instant::now() < deadline {
             self.nudge.wait(Some(RETRY));
             // A worker that waits for room in our queue takes no orders.

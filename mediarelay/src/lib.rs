@@ -42,6 +42,7 @@ mod shown;
 mod socket;
 mod start;
 mod start_error;
+mod state;
 mod threads;
 mod watch;
 mod worker;

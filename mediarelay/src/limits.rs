@@ -93,6 +93,8 @@ fn calls_of(settings: &RelayLimitSettings, calls: usize) -> viaduct_session::Lim
         sources_per_call: of.sources_per_call,
         dtls_associations: of.dtls_associations.unwrap_or(calls * DTLS_ASSOCIATIONS_PER_CALL),
         fragments_waiting: of.fragments_waiting,
+        commands_kept: of.commands_kept,
+        state_waiting: of.state_waiting,
         clients_counted: of.clients_counted,
     }
 }
@@ -178,6 +180,10 @@ pub struct ShellLimits {
     pub shared_send_buffer: usize,
     /// Ports that are bound in one turn of control's loop, so that a burst of calls does not hold it up. Default 64.
     pub binds_per_turn: usize,
+    /// How long changes of calls gather before they are written to the state file. Default 100 ms.
+    pub state_delay: Duration,
+    /// Changes of calls that are written at a time. Default 4,096.
+    pub state_batch: usize,
     /// NG requests over the network that are being answered; further ones are dropped and counted, and their senders
     /// repeat them. Default 1,024.
     pub ng_outstanding: usize,
@@ -223,6 +229,8 @@ impl ShellLimits {
             ready_sockets,
             control_budget,
             binds_per_turn,
+            state_delay,
+            state_batch,
         } = pace;
         let QueueLimits {
             orders,
@@ -268,6 +276,8 @@ impl ShellLimits {
             shared_receive_buffer: *browser_receive,
             shared_send_buffer: *browser_send,
             binds_per_turn: *binds_per_turn,
+            state_delay: *state_delay,
+            state_batch: *state_batch,
             ng_outstanding: *ng_outstanding,
             ng_connections: *ng_connections,
             ng_idle: *ng_idle,
@@ -303,6 +313,8 @@ impl Default for ShellLimits {
             shared_receive_buffer: 4 << 20,
             shared_send_buffer: 4 << 20,
             binds_per_turn: 64,
+            state_delay: Duration::from_millis(100),
+            state_batch: 4_096,
             ng_outstanding: 1_024,
             ng_connections: 64,
             ng_idle: Duration::from_secs(15 * 60),

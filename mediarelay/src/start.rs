@@ -29,6 +29,7 @@ use crate::ng::{Desk, Dialogue};
 use crate::service::{self, Listener, Services};
 use crate::socket::{MediaSocket, Sharing, SocketOptions};
 use crate::start_error::StartError;
+use crate::state::{self, StateFile};
 use crate::threads::{OnFailure, Threads};
 use crate::watch::{Sights, Watch, WorkerSight};
 use crate::worker::{NoticeSender, Nudge, WorkerPlan, WorkerThread};
@@ -101,8 +102,20 @@ impl Builder {
         let (line, asks) = Line::new(limits.requests_queued, limits.control_patience, nudge.clone());
         let (events, _) = broadcast::channel(limits.events_queued);
         let sights = self.sights(started, &crew);
+        let mut relay = self.relay(shared.stats, epoch, started)?;
+        let (saved, writer) = match &self.config.state_file {
+            Some(path) => {
+                let (file, saved) = StateFile::open(path)?;
+                relay.keep_state(saved.run, shared.crypto.clone());
+                (
+                    Some(saved),
+                    Some(state::prepare(file, Arc::clone(&sights.control))),
+                )
+            }
+            None => (None, None),
+        };
         let mut control = Control::new(ControlPlan {
-            relay: self.relay(shared.stats, epoch, started)?,
+            relay,
             workers: crew,
             crypto: shared.crypto,
             port_options: self.port_options(),
@@ -110,13 +123,17 @@ impl Builder {
             asks,
             notices,
             nudge,
+            state: writer.as_ref().map(|(writer, _)| writer.clone()),
             events: events.clone(),
             stats: Arc::clone(&sights.control),
             limits: limits.clone(),
         });
+        let of_state = saved.map(|saved| control.rebuild(started, saved));
         control.open_stock(started);
 
-        let description = self.description(&listening);
+        let mut description = self.description(&listening);
+        let last = description.len().saturating_sub(1);
+        description.splice(last..last, of_state);
         let services = self.services(&line, sights);
         let watch = services.watch.clone();
         let (stop, serve) = service::prepare(listeners, services)
@@ -125,7 +142,8 @@ impl Builder {
         // Control first: it ends the workers if not all of them can begin.
         let control: Body = ("relay-control".to_owned(), Box::new(move || control.run()));
         let service: Body = ("relay-service".to_owned(), Box::new(serve));
-        let bodies = [control, service].into_iter().chain(workers);
+        let state = writer.map(|(_, write)| -> Body { ("relay-state".to_owned(), Box::new(write)) });
+        let bodies = [control, service].into_iter().chain(state).chain(workers);
         let threads = spawn_all(self.config.on_failure.clone(), bodies).inspect_err(|_| {
             stop.send_replace(true);
             line.stop();

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 
 use viaduct_settings::Layer;
 
@@ -57,6 +58,14 @@ pub enum StartError {
     /// The certificate for DTLS could not be made, or not used.
     #[error("making a certificate for DTLS: {0}")]
     Certificate(String),
+    /// The file that keeps calls over a restart cannot be used.
+    #[error("the state file {} cannot be used: {error}; does another relay use it?", path.display())]
+    State {
+        /// Which.
+        path: PathBuf,
+        /// In the words of the database, or of the system.
+        error: String,
+    },
     /// Everything else that the system would not give us: threads, descriptors, lists of addresses.
     #[error("{what}: {error}")]
     System {

@@ -41,6 +41,8 @@ pub struct RelaySettings {
     pub sip_source: bool,
     /// File to write the process number to.
     pub pid_file: Option<String>,
+    /// File that keeps the state of calls, so that they survive a restart.
+    pub state_file: Option<String>,
     /// What is logged.
     pub log: LogSettings,
     /// rtpengine's options that were given and have no effect here, each once, for one line in the log.
@@ -117,6 +119,10 @@ section! {
         sip_source: bool = default(switch(), "false");
         /// File to write the process number to.
         pid_file: Option<String> = default(or_word("none", path()), "none");
+        /// File that keeps the state of calls over a restart: plain RTP and SRTP with keys from SDPs go on at once, browsers
+        /// come back with an ICE restart. It is written at most 0.1 s behind, holds the SRTP keys of calls, and only
+        /// its owner may read it. `none`: calls end with the relay.
+        state_file: Option<String> = default(or_word("none", path()), "none");
         /// What is logged.
         log: LogSettings = default(section_form::<LogSettings>(), "{}");
     }
@@ -142,6 +148,7 @@ impl From<RelayFile> for RelaySettings {
             ng_cookies: file.ng_cookies,
             sip_source: file.sip_source,
             pid_file: file.pid_file,
+            state_file: file.state_file,
             log: file.log,
             unused_options: Vec::new(),
         }

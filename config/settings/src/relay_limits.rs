@@ -66,6 +66,12 @@ section! {
         dtls_associations: Option<usize> = default(or_word("auto", amount(1..=TABLE_MAX)), "auto");
         /// Trickled candidates of the whole relay that wait for the party they are for; further ones are dropped.
         fragments_waiting: usize = default(amount(0..=65_536), "256");
+        /// Commands of one call that are kept in `state_file` of `viaduct-relay`; a call with more does not survive a
+        /// restart. `0` keeps none.
+        commands_kept: usize = default(amount(0..=100_000), "256");
+        /// Changes of the whole relay's calls that wait for `state_file`; a call whose command finds no room does not
+        /// survive a restart.
+        state_waiting: usize = default(amount(1..=1_000_000), "16384");
         /// NG clients whose commands are counted by address. Those of further ones are counted together, as client
         /// `other` of `viaduct_relay_ng_requests`.
         clients_counted: usize = default(amount(0..=10_000), "64");
@@ -145,6 +151,11 @@ section! {
         control_budget: usize = default(amount(1..=65_536), "256");
         /// Ports that the control thread opens in a row, so that a burst of calls does not hold it up.
         binds_per_turn: usize = default(amount(1..=10_000), "64");
+        /// How long changes of calls may gather before they are written to `state_file`: what a crash loses. The media of
+        /// calls is written every 5 s.
+        state_delay: Duration = default(duration(MILLISECOND, MINUTE), "100ms");
+        /// Changes of calls that are written to `state_file` at a time.
+        state_batch: usize = default(amount(1..=1_000_000), "4096");
     }
 }
 

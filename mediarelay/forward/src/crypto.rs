@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use viaduct_rtp::srtp::{ReceiveContext, SendContext, SrtpKeyMaterial, SrtpLimits};
+use viaduct_rtp::srtp::{ReceiveContext, SendContext, SrtpKeyMaterial, SrtpLimits, SsrcIndices};
 
 use crate::address::CryptoId;
 
@@ -64,6 +64,16 @@ pub enum CryptoCommand {
         /// Its key.
         keys: SrtpKeyMaterial,
     },
+    /// A context goes on where an earlier one with its key has stopped, before any rule names it: see
+    /// [`SendContext::resume`] and [`ReceiveContext::resume`].
+    Resume {
+        /// Which.
+        id: CryptoId,
+        /// Where the SSRCs stood.
+        indices: Vec<SsrcIndices>,
+        /// Where RTCP of other SSRCs begins; means nothing for a receive context.
+        rtcp_first: u32,
+    },
     /// No rule will name the context again; those that do keep it alive until they are replaced.
     Remove {
         /// Which.
@@ -85,7 +95,7 @@ pub enum CryptoError {
     Full,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Context {
     Send(SharedSend),
     Receive(SharedReceive),
@@ -134,11 +144,29 @@ impl CryptoTable {
                 }
                 contexts.insert(*id, context);
             }
+            CryptoCommand::Resume {
+                id,
+                indices,
+                rtcp_first,
+            } => match self.find(*id).ok_or(CryptoError::Unknown(*id))? {
+                Context::Send(context) => lock(&context).resume(indices, *rtcp_first),
+                Context::Receive(context) => lock(&context).resume(indices),
+            },
             CryptoCommand::Remove { id } => {
                 lock(&self.contexts).remove(id).ok_or(CryptoError::Unknown(*id))?;
             }
         }
         Ok(())
+    }
+
+    /// Where the SSRCs of a context stand; nothing if there is no such context.
+    #[must_use]
+    pub fn indices(&self, id: CryptoId) -> Vec<SsrcIndices> {
+        match self.find(id) {
+            Some(Context::Send(context)) => lock(&context).indices(),
+            Some(Context::Receive(context)) => lock(&context).indices(),
+            None => Vec::new(),
+        }
     }
 
     /// Contexts in the table.
@@ -151,6 +179,10 @@ impl CryptoTable {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    fn find(&self, id: CryptoId) -> Option<Context> {
+        lock(&self.contexts).get(&id).cloned()
     }
 
     pub(crate) fn send(&self, id: CryptoId) -> Option<SharedSend> {
@@ -210,6 +242,29 @@ mod tests {
             );
         }
         assert!(Arc::ptr_eq(&before, &table.send(CryptoId(1)).unwrap()));
+    }
+
+    #[test]
+    fn a_context_goes_on_where_another_has_stopped() {
+        let table = CryptoTable::default();
+        let indices = vec![SsrcIndices {
+            ssrc: 7,
+            rtp_next: 1 << 17,
+            rtcp_next: 9,
+        }];
+        for (id, direction) in [(1, CryptoDirection::Send), (2, CryptoDirection::Receive)] {
+            let resume = CryptoCommand::Resume {
+                id: CryptoId(id),
+                indices: indices.clone(),
+                rtcp_first: 5,
+            };
+            assert_eq!(table.apply(&resume), Err(CryptoError::Unknown(CryptoId(id))));
+            table.apply(&install(id, direction)).unwrap();
+            assert_eq!(table.indices(CryptoId(id)), []);
+            table.apply(&resume).unwrap();
+            assert_eq!(table.indices(CryptoId(id)), indices);
+        }
+        assert_eq!(table.indices(CryptoId(3)), []);
     }
 
     #[test]

@@ -61,6 +61,6 @@ pub use stats::{
 pub use verdict::{MediaKind, Report, ToControl, Verdict};
 pub use worker::Worker;
 
-pub use viaduct_rtp::srtp::{SrtpKeyMaterial, SrtpLimits, SrtpProfile};
+pub use viaduct_rtp::srtp::{SrtpKeyMaterial, SrtpLimits, SrtpProfile, SsrcIndices};
 pub use viaduct_rtp::{Epoch, Tick};
 pub use viaduct_stun::TransactionId;

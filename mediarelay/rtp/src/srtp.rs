@@ -25,7 +25,7 @@ pub use keys::{DtlsRole, KeyError, SrtpKeyMaterial, SrtpKeyPair};
 pub use profile::{RTCP_GROWTH_MAX, RTP_GROWTH_MAX, SrtpProfile};
 pub use receive::ReceiveContext;
 pub use send::SendContext;
-pub use streams::SrtpLimits;
+pub use streams::{SrtpLimits, SsrcIndices};
 
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@ mod deletion;
 mod measure;
 mod parties;
 mod report;
+mod state;
 mod timers;
 
 pub(crate) use parties::{Names, is_final};
@@ -22,6 +23,7 @@ use crate::forwarding::Tables;
 use crate::leg::{Leg, LegEvent, LegTotals};
 use crate::party::{Blocked, Party, PartyId};
 use crate::quality::{Quality, Rates};
+use crate::state::CallState;
 
 /// See the module.
 #[derive(Debug)]
@@ -54,6 +56,8 @@ pub(crate) struct Call {
     pub(crate) timer: Option<Instant>,
     /// It ends for this reason as soon as what is being done is done.
     pub(crate) ends: Option<DeleteReason>,
+    /// What was written down of it.
+    pub(crate) state: CallState,
     next_party: u32,
 }
 
@@ -80,6 +84,7 @@ impl Call {
             next_check: now,
             timer: None,
             ends: None,
+            state: CallState::default(),
             next_party: 1,
         }
     }

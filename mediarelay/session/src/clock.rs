@@ -24,6 +24,15 @@ impl WallClock {
             None => self.unix.saturating_sub(self.at - when),
         }
     }
+
+    /// The instant at which so much time since 1970 has passed; `None` where the system's clock does not reach.
+    #[must_use]
+    pub fn instant(&self, unix: Duration) -> Option<Instant> {
+        match unix.checked_sub(self.unix) {
+            Some(after) => self.at.checked_add(after),
+            None => self.at.checked_sub(self.unix - unix),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -40,5 +49,9 @@ mod tests {
             Duration::from_millis(1_001_500)
         );
         assert_eq!(clock.unix(at - Duration::from_secs(3)), Duration::from_secs(997));
+        for seconds in [997, 1_000, 1_001] {
+            let unix = Duration::from_secs(seconds);
+            assert_eq!(clock.unix(clock.instant(unix).unwrap()), unix);
+        }
     }
 }

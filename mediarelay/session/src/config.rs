@@ -177,6 +177,12 @@ pub struct Limits {
     pub dtls_associations: usize,
     /// Trickled fragments that wait for the party they are for. Default 256.
     pub fragments_waiting: usize,
+    /// Commands of one call that are kept for a relay that goes on after this one. A call with more is not kept any
+    /// longer. Default 256.
+    pub commands_kept: usize,
+    /// Changes of what is kept of calls that wait for the store. A call whose command finds no room is not kept any
+    /// longer. Default 16,384.
+    pub state_waiting: usize,
     /// Clients whose commands are counted by address; the others are counted together. Default 64.
     pub clients_counted: usize,
 }
@@ -195,6 +201,8 @@ impl Default for Limits {
             sources_per_call: 32,
             dtls_associations: 40_000,
             fragments_waiting: 256,
+            commands_kept: 256,
+            state_waiting: 16_384,
             clients_counted: 64,
         }
     }

@@ -1,12 +1,12 @@
 //! What all calls of a relay share: names, ports, the generator, the queue of outputs.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use viaduct_forward::{
-    Command, CryptoId, Epoch, FlowId, FlowKey, LegId, LocalAddr, StatsTable, TransactionId,
+    Command, CryptoId, Epoch, FlowId, FlowKey, LegId, LocalAddr, SsrcIndices, StatsTable, TransactionId,
 };
 use viaduct_ng::ByteString;
 
@@ -20,6 +20,7 @@ use crate::output::Output;
 use crate::ports::{PortPair, PortPlan};
 use crate::relay::Parts;
 use crate::secrets;
+use crate::state::{CallName, StateQueue};
 
 /// How long the counters of a flow stay after its removal was ordered: a worker that is behind may still write to them,
 /// and would put them back into the table if they were gone.
@@ -38,6 +39,15 @@ pub(crate) struct Eviction {
     pub(crate) call: CallKey,
     pub(crate) leg: LegId,
     pub(crate) tuple: FlowKey,
+}
+
+/// Where the SRTP indices of a rebuilt call stood.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Resuming {
+    /// By the names of the keys.
+    pub(crate) indices: BTreeMap<[u8; 16], Vec<SsrcIndices>>,
+    /// Where RTCP of unknown SSRCs begins.
+    pub(crate) rtcp_first: u32,
 }
 
 /// Whose counters are forgotten later.
@@ -73,6 +83,12 @@ pub(crate) struct Core {
     /// Pairs that legs have given up, to be closed after the rules that name them.
     closing: Vec<PortPair>,
     retired: VecDeque<(Instant, Retired)>,
+    /// What is kept of calls for another relay, if it is.
+    pub(crate) state: Option<StateQueue>,
+    /// While a call is rebuilt: the pairs that its command took.
+    pub(crate) taken_before: Option<Vec<PortPair>>,
+    /// While the keys of a rebuilt call are installed: where their indices stood.
+    pub(crate) resuming: Option<Resuming>,
     outputs: VecDeque<Output>,
     next_id: u64,
 }
@@ -104,6 +120,9 @@ impl Core {
             deferred: Vec::new(),
             closing: Vec::new(),
             retired: VecDeque::new(),
+            state: None,
+            taken_before: None,
+            resuming: None,
             outputs: VecDeque::new(),
             next_id: 1,
         }
@@ -200,6 +219,20 @@ impl Core {
         }
     }
 
+    /// Takes a pair of ports at an address.
+    pub(crate) fn take_pair(&mut self, address: IpAddr) -> Option<PortPair> {
+        if let Some(taken) = &mut self.taken_before {
+            let at = taken.iter().position(|pair| pair.address == address)?;
+            return Some(taken.remove(at));
+        }
+        let Some(state) = &mut self.state else {
+            return self.ports.take(address, &mut self.rng);
+        };
+        let pair = self.ports.take(address, &mut state.rng)?;
+        state.taken.push(pair);
+        Some(pair)
+    }
+
     /// A leg has given up a pair.
     pub(crate) fn release_pair(&mut self, pair: PortPair) {
         self.closing.push(pair);
@@ -224,10 +257,45 @@ impl Core {
         }
     }
 
+    /// Nothing is kept of a call any longer.
+    pub(crate) fn forget_state(&mut self, call_id: &ByteString) {
+        if let Some(state) = &mut self.state {
+            let hits = &mut self.counters.limits;
+            state.remove(CallName::of(call_id), &self.config.limits, hits);
+        }
+    }
+
+    /// Forgets what a call that is being rebuilt has wanted: nothing is told before all is known to be good.
+    pub(crate) fn forget_outputs(&mut self, since: usize) {
+        self.outputs.truncate(since);
+        self.deferred.clear();
+        self.closing.clear();
+        self.evictions.clear();
+    }
+
+    /// Outputs that nobody has taken yet.
+    pub(crate) fn outputs_waiting(&self) -> usize {
+        self.outputs.len()
+    }
+
+    /// A pair belongs to a call of old; false if another one has it. It is not to be opened for the stock then.
+    pub(crate) fn claim_pair(&mut self, pair: PortPair) -> bool {
+        let claimed = self.ports.claim(pair);
+        if claimed {
+            self.outputs.retain(|output| *output != Output::OpenPair(pair));
+        }
+        claimed
+    }
+
     /// Asks the shell for as many pairs as the stock lacks.
     pub(crate) fn refill_ports(&mut self, now: Instant) {
-        while let Some(pair) = self.ports.poll_wanted(now, &mut self.rng) {
-            self.output(Output::OpenPair(pair));
+        // What a command draws must not depend on which ports happen to be open.
+        let rng = match &mut self.state {
+            Some(state) => &mut state.rng,
+            None => &mut self.rng,
+        };
+        while let Some(pair) = self.ports.poll_wanted(now, rng) {
+            self.outputs.push_back(Output::OpenPair(pair));
         }
     }
 

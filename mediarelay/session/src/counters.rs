@@ -14,6 +14,10 @@ pub struct Counters {
     /// Offers that were refused because of [`Config::max_sessions`](crate::Config::max_sessions) or
     /// [`Limits::calls`](crate::Limits::calls).
     pub calls_refused: u64,
+    /// Calls of an earlier relay that went on here.
+    pub calls_rebuilt: u64,
+    /// Calls of an earlier relay that could not go on.
+    pub calls_not_rebuilt: u64,
     /// Calls ended by `delete`.
     pub ended_regularly: u64,
     /// Calls ended for want of media.
@@ -94,6 +98,10 @@ pub struct LimitCounters {
     pub dtls_associations: u64,
     /// [`Limits::fragments_waiting`](crate::Limits::fragments_waiting)
     pub fragments_waiting: u64,
+    /// [`Limits::commands_kept`](crate::Limits::commands_kept): calls that would not survive a restart.
+    pub commands_kept: u64,
+    /// [`Limits::state_waiting`](crate::Limits::state_waiting)
+    pub state_waiting: u64,
 }
 
 /// Commands by client.

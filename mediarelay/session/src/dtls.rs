@@ -64,6 +64,15 @@ impl Dtls {
         }
     }
 
+    /// The associations have ended with an earlier relay: whatever is agreed next is a further one (RFC 8842 section 5).
+    /// Until then nothing is begun by us, and a peer that begins is answered.
+    pub(crate) fn begin_anew(&mut self, tls_id: String) {
+        *self = Self {
+            remote: self.remote.take(),
+            ..Self::new(tls_id)
+        };
+    }
+
     /// Our `a=tls-id`.
     pub(crate) fn tls_id(&self) -> &str {
         &self.tls_id

@@ -15,6 +15,7 @@ use viaduct_forward::{
 
 use crate::core::Core;
 use crate::output::Output;
+use crate::state::key_name;
 
 /// Everything that the workers know of one call.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -80,6 +81,16 @@ impl Tables {
                 direction: *direction,
                 keys: keys.clone(),
             }));
+            let Some(resuming) = &core.resuming else {
+                continue;
+            };
+            let indices = resuming.indices.get(&key_name(*direction, keys)).cloned();
+            let resume = CryptoCommand::Resume {
+                id: *id,
+                indices: indices.unwrap_or_default(),
+                rtcp_first: resuming.rtcp_first,
+            };
+            core.output(Output::Crypto(resume));
         }
     }
 

@@ -7,6 +7,7 @@ mod keys;
 mod learning;
 mod path;
 mod plain;
+mod rebuild;
 mod sockets;
 mod srtp;
 mod totals;
@@ -23,7 +24,9 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use viaduct_forward::{FlowKey, LegId, LocalAddr, Out, SsrcSnapshot};
+use viaduct_forward::{
+    CryptoDirection, CryptoId, FlowKey, LegId, LocalAddr, Out, SrtpKeyMaterial, SsrcSnapshot,
+};
 use viaduct_rtp::srtp::SrtpProfile;
 
 use crate::core::{CallKey, Core};
@@ -147,6 +150,19 @@ impl Leg {
     /// The keys of a component, where there are any.
     pub(crate) fn keys(&self, component: Component) -> Option<&Keys> {
         self.keys[self.carrier(component).index()].as_ref()
+    }
+
+    /// The SRTP contexts of the leg, each once.
+    pub(crate) fn contexts(&self) -> impl Iterator<Item = (CryptoId, CryptoDirection, &SrtpKeyMaterial)> {
+        let [rtp, rtcp] = &self.keys;
+        let rtcp = rtcp.as_ref().filter(|rtcp| Some(*rtcp) != rtp.as_ref());
+        let keys = rtp.iter().chain(rtcp).filter(|_| self.secure);
+        keys.flat_map(|keys| {
+            [
+                (keys.send.0, CryptoDirection::Send, &keys.send.1),
+                (keys.receive.0, CryptoDirection::Receive, &keys.receive.1),
+            ]
+        })
     }
 
     /// Whether media of a component can be understood and made.

@@ -10,6 +10,9 @@
 //! sides have the same key. It takes a DTLS certificate for nobody's but the one whose fingerprint the SDP names. It
 //! does not record, play or transcode.
 //!
+//! What another relay needs to go on with its calls after a restart comes out of [`poll_state`](Relay::poll_state), if that
+//! is asked for with [`keep_state`](Relay::keep_state), and goes back in through [`rebuild`](Relay::rebuild).
+//!
 //! **Contract: after every `handle_*` call, do what [`poll_output`](Relay::poll_output) says, in order, until it returns
 //! `None`, and call [`handle_timeout`](Relay::handle_timeout) when [`poll_timeout`](Relay::poll_timeout) is due. When the
 //! last call has ended and its ports have rested, nothing is left of it, in the relay or in the workers.**
@@ -64,6 +67,7 @@ mod quality;
 mod relay;
 mod sdes;
 mod secrets;
+mod state;
 
 pub use clock::WallClock;
 pub use config::{Config, DtlsVersion, Interface, InterfaceAddress, Limits, SdesMode};
@@ -72,4 +76,5 @@ pub use dtls::{Certificate, CertificateError, DimplEngines, DtlsEngine, DtlsEngi
 pub use event::{DeleteReason, DtlsFailure, Event, IceFailure, MediaRef, What};
 pub use output::Output;
 pub use ports::{PortPair, PortPlan, PortUsage};
-pub use relay::{CallSummary, Parts, Relay};
+pub use relay::{CallSummary, NotRebuilt, Parts, Rebuilt, Relay};
+pub use state::{CallName, StateChange};

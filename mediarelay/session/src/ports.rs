@@ -107,6 +107,12 @@ impl PortPlan {
         self.pool(address)?.take(rng)
     }
 
+    /// A pair is used again by those who used it before. False if somebody else has it, or it is in no range.
+    pub fn claim(&mut self, pair: PortPair) -> bool {
+        self.pool(pair.address)
+            .is_some_and(|pool| pool.claim(pair.rtp_port))
+    }
+
     /// A pair is no longer used, and closed.
     pub fn give_back(&mut self, now: Instant, pair: PortPair) {
         if let Some(pool) = self.pool(pair.address) {

@@ -1,6 +1,7 @@
 //! The relay: all calls, and the one place where commands, datagrams and time come in.
 
 mod exchanges;
+mod keeping;
 mod others;
 mod statistics;
 mod trickle;
@@ -13,6 +14,7 @@ use rand::rngs::StdRng;
 use viaduct_forward::{Epoch, LocalAddr, Report, StatsTable, ToControl};
 use viaduct_ng::{ByteString, CallReport, Delete, ErrorReason, Flag, List, OkReply, Query, Reply, Request};
 
+pub use self::keeping::{NotRebuilt, Rebuilt};
 use self::trickle::Fragments;
 use crate::call::Call;
 use crate::clock::WallClock;
@@ -101,7 +103,19 @@ impl Relay {
     pub fn handle_ng(&mut self, now: Instant, client: Option<IpAddr>, request: &Request) -> Reply {
         let counted_max = self.core.config.limits.clients_counted;
         self.core.counters.clients.of(client, counted_max).count(request);
-        let reply = match request {
+        let reply = if self.core.state.is_some() && keeping::changes_calls(request) {
+            self.carry_out_and_keep(now, client, request)
+        } else {
+            self.carry_out(now, client, request)
+        };
+        if matches!(reply, Reply::Error { .. } | Reply::LoadLimit { .. }) {
+            self.core.counters.clients.of(client, counted_max).errors += 1;
+        }
+        reply
+    }
+
+    fn carry_out(&mut self, now: Instant, client: Option<IpAddr>, request: &Request) -> Reply {
+        match request {
             Request::Ping => Reply::Pong,
             Request::Offer(offer) if offer.options.has(Flag::Fragment) => self.trickle(now, offer),
             Request::Offer(offer) => self.offer(now, client, offer),
@@ -111,11 +125,7 @@ impl Relay {
             Request::List(list) => self.list(*list),
             Request::Statistics => self.statistics(now),
             Request::Other(other) => self.other(now, other),
-        };
-        if matches!(reply, Reply::Error { .. } | Reply::LoadLimit { .. }) {
-            self.core.counters.clients.of(client, counted_max).errors += 1;
         }
-        reply
     }
 
     /// Takes a datagram that a worker has handed up: which socket it came in by, and where from.
@@ -357,6 +367,7 @@ impl Relay {
             return;
         }
         call.settle(now, &mut self.core);
+        call.keep_media(&mut self.core);
         let at = call.poll_timeout(now);
         if call.timer != Some(at) {
             if let Some(before) = call.timer.replace(at) {
@@ -371,6 +382,7 @@ impl Relay {
             return;
         };
         self.by_id.remove(&call.id);
+        self.core.forget_state(&call.id);
         if let Some(at) = call.timer {
             self.timers.remove(&(at, key));
         }

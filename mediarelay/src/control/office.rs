@@ -96,11 +96,16 @@ impl Office {
             return ng::LoadLimit::Load.reply(offer.options.supports_load_limit);
         }
         if let Some(call_id) = request.call_id() {
-            self.favourite = (self.spread.hash_one(call_id.as_bytes()) % self.crew.len() as u64) as usize;
+            self.favour(call_id);
         }
         let reply = self.relay.handle_ng(now, client, request);
         self.carry_out(now);
         reply
+    }
+
+    /// Whatever comes into use next is for a call.
+    pub(super) fn favour(&mut self, call_id: &[u8]) {
+        self.favourite = (self.spread.hash_one(call_id) % self.crew.len() as u64) as usize;
     }
 
     /// Asks the relay something on behalf of this process, and does what it wants.
@@ -191,6 +196,7 @@ impl Office {
         self.stats.orders_held.set(self.crew.held() as u64);
         self.stats.sockets.set(self.sockets.len() as u64);
         self.stats.flows.set(self.dispatch.flows() as u64);
+        self.stats.state_waiting.set(self.relay.state_waiting() as u64);
     }
 
     /// Does all that the relay wants.
@@ -265,7 +271,7 @@ impl Office {
         Ok(())
     }
 
-    fn open_pair(&mut self, pair: PortPair) -> io::Result<()> {
+    pub(super) fn open_pair(&mut self, pair: PortPair) -> io::Result<()> {
         self.sockets.open(pair.rtp())?;
         if let Err(error) = self.sockets.open(pair.rtcp()) {
             // Nobody knows of it yet, so it is closed at once.

@@ -25,6 +25,11 @@ pub(crate) struct ControlStats {
     pub(super) sockets: Tally,
     pub(super) flows: Tally,
     pub(super) events: Tally,
+    pub(super) state_waiting: Tally,
+    /// Added to by the thread that writes.
+    pub(crate) state_written: SharedTally,
+    /// Added to by the thread that writes.
+    pub(crate) state_failures: SharedTally,
     /// Added to by whoever was too slow.
     pub(crate) events_missed: SharedTally,
 }
@@ -63,6 +68,9 @@ impl ControlStats {
             flows: self.flows.get(),
             events: self.events.get(),
             events_missed: self.events_missed.get(),
+            state_waiting: self.state_waiting.get(),
+            state_written: self.state_written.get(),
+            state_failures: self.state_failures.get(),
         }
     }
 }
@@ -104,4 +112,10 @@ pub struct ControlSnapshot {
     pub events: u64,
     /// Events that somebody who watches calls was too slow to take.
     pub events_missed: u64,
+    /// Changes of calls that wait for the state file.
+    pub state_waiting: u64,
+    /// Changes of calls written to the state file.
+    pub state_written: u64,
+    /// Writes to the state file that failed.
+    pub state_failures: u64,
 }

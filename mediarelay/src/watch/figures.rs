@@ -64,6 +64,8 @@ pub(super) const GAUGES: &[Figure<Gauges>] = figures! { Gauges, "viaduct_relay_"
 /// What happened to calls.
 pub(super) const COUNTERS: &[Figure<Counters>] = figures! { Counters, "viaduct_relay_":
     "calls_created", "Calls that were created", calls;
+    "calls_rebuilt", "Calls of an earlier relay that went on", calls_rebuilt;
+    "calls_not_rebuilt", "Calls of an earlier relay that could not go on", calls_not_rebuilt;
     "calls_refused", "Offers refused because of a limit on calls", calls_refused;
     "calls_zero_way", "Ended calls in which nobody sent anything", zero_way_calls;
     "calls_one_way", "Ended calls in which one side alone sent", one_way_calls;
@@ -103,6 +105,8 @@ pub(super) const LIMITS: &[Figure<LimitCounters>] = figures! { LimitCounters, ""
     "sources_per_call", "", sources_per_call;
     "dtls_associations", "", dtls_associations;
     "fragments_waiting", "", fragments_waiting;
+    "commands_kept", "", commands_kept;
+    "state_waiting", "", state_waiting;
 };
 
 /// What the control thread did.
@@ -117,6 +121,8 @@ pub(super) const CONTROL: &[Figure<ControlSnapshot>] = figures! { ControlSnapsho
     "addresses_unknown", "Orders for addresses without a socket", addresses_unknown;
     "events", "Events of calls", events;
     "events_missed", "Events that somebody who watches calls was too slow to take", events_missed;
+    "state_written", "Changes of calls written to the state file", state_written;
+    "state_failures", "Writes to the state file that failed", state_failures;
 };
 
 /// What the control thread has.
@@ -124,6 +130,7 @@ pub(super) const CONTROL_GAUGES: &[Figure<ControlSnapshot>] = figures! { Control
     "orders_held", "Orders that wait for workers", orders_held;
     "flows", "Flows that workers were told to have", flows;
     "sockets", "Media sockets that are open", sockets;
+    "state_waiting", "Changes of calls that wait for the state file", state_waiting;
 };
 
 /// Ports that could not be opened, by reason.

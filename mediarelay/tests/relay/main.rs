@@ -18,5 +18,6 @@ mod calls;
 mod command_line;
 mod garbage;
 mod listeners;
+mod restarts;
 mod start_and_end;
 mod watching;

@@ -319,6 +319,11 @@ pub(super) fn pidfile(draft: &mut Draft, text: &str, _: &Place) -> Result<(), Pr
     Ok(())
 }
 
+pub(super) fn state_file(draft: &mut Draft, text: &str, _: &Place) -> Result<(), Problem> {
+    draft.settings.state_file = Some(parse(&crate::form::path(), text)?);
+    Ok(())
+}
+
 /// Syslog's numbers: 3 is an error, 4 a warning, 6 information, 7 debugging.
 pub(super) fn log_level(draft: &mut Draft, text: &str, _: &Place) -> Result<(), Problem> {
     draft.settings.log.level = match parse(&IntForm { min: -1, max: 9 }, text)? {

@@ -258,6 +258,13 @@ pub(crate) const OPTIONS: &[Opt] = &[
         "Write the process number to FILE.",
         draft::pidfile,
     ),
+    set(
+        "state-file",
+        None,
+        "FILE",
+        "Keep calls over a restart in FILE, which holds their SRTP keys and is readable by its owner only.",
+        draft::state_file,
+    ),
     Opt {
         effect: Effect::Table,
         ..set(

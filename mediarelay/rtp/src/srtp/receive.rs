@@ -6,7 +6,7 @@ use super::cipher::{Cipher, ENCRYPTED, NotAuthentic, Position, RTCP_CLEAR_LEN, T
 use super::error::UnprotectError;
 use super::keys::SrtpKeyMaterial;
 use super::profile::SrtpProfile;
-use super::streams::{Full, SrtpLimits, Streams};
+use super::streams::{Full, SrtpLimits, SsrcIndices, Streams};
 use super::window::Refusal;
 use crate::header::RtpHeader;
 use crate::rtcp::be32;
@@ -51,6 +51,20 @@ impl ReceiveContext {
     #[must_use]
     pub fn refused_ssrcs(&self) -> u64 {
         self.streams.refused()
+    }
+
+    /// Where each SSRC stands.
+    #[must_use]
+    pub fn indices(&self) -> Vec<SsrcIndices> {
+        self.streams.indices().collect()
+    }
+
+    /// Goes on after another context with the key, of which this was known last: what came until then is not accepted
+    /// again. What came between then and the end of that context could be, once. The rollover counter is the one with
+    /// which a packet lies nearest to what was known (RFC 3711 section 3.3.1), so it is right while less than half a
+    /// cycle of sequence numbers was missed, 10 minutes of audio.
+    pub fn resume(&mut self, indices: &[SsrcIndices]) {
+        self.streams.resume(indices, 0);
     }
 
     /// Turns an SRTP packet into RTP in its first octets and says how long that is.

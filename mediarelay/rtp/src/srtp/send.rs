@@ -6,7 +6,7 @@ use super::cipher::{Cipher, Position, RTCP_CLEAR_LEN, TRAILER_LEN};
 use super::error::ProtectError;
 use super::keys::SrtpKeyMaterial;
 use super::profile::SrtpProfile;
-use super::streams::{Full, SrtpLimits, Streams};
+use super::streams::{Full, SrtpLimits, SsrcIndices, Streams};
 use super::window::{RTCP_INDEX_END, Refusal};
 use crate::header::RtpHeader;
 use crate::rtcp::be32;
@@ -56,6 +56,24 @@ impl SendContext {
     #[must_use]
     pub fn refused_ssrcs(&self) -> u64 {
         self.streams.refused()
+    }
+
+    /// Where each SSRC stands.
+    #[must_use]
+    pub fn indices(&self) -> Vec<SsrcIndices> {
+        self.streams.indices().collect()
+    }
+
+    /// Goes on after another context with the key, of which this was known last. Both kinds of index must not be used
+    /// twice for different octets:
+    ///
+    /// - RTP keeps the numbers of those who made it, so an index comes twice only if its sender uses a sequence number
+    ///   twice. What was known to be used is refused; for what was used after that, the same packet gives the same
+    ///   octets.
+    /// - RTCP is numbered here. Whoever resumes adds to each `rtcp_next`, and gives as `rtcp_first` for all other SSRCs,
+    ///   more than can have been used since.
+    pub fn resume(&mut self, indices: &[SsrcIndices], rtcp_first: u32) {
+        self.streams.resume(indices, rtcp_first);
     }
 
     /// Turns the RTP packet in the first `len` octets of the buffer into SRTP and says how long that is.

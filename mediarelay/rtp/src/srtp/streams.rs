@@ -31,6 +31,17 @@ impl Default for SrtpLimits {
     }
 }
 
+/// Where one SSRC stands under a key: what must be known to go on with the key elsewhere, after a restart for example.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SsrcIndices {
+    /// Which.
+    pub ssrc: u32,
+    /// One more than the highest RTP index, rollover counter included; at most 2^48.
+    pub rtp_next: u64,
+    /// One more than the highest RTCP index; at most 2^31.
+    pub rtcp_next: u32,
+}
+
 /// Both index spaces of one SSRC.
 #[derive(Debug, Clone)]
 pub(super) struct Stream {
@@ -40,25 +51,29 @@ pub(super) struct Stream {
     pub(super) rtcp: ReplayWindow,
 }
 
-/// What stays of a retired stream.
-#[derive(Debug, Clone, Copy)]
-struct Retired {
-    ssrc: u32,
-    /// At most 2^31.
-    rtcp_next: u32,
-    rtp_next: u64,
-}
-
 /// A further SSRC found no room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Full;
+
+impl Stream {
+    fn indices(&self) -> SsrcIndices {
+        SsrcIndices {
+            ssrc: self.ssrc,
+            rtp_next: self.rtp.next(),
+            // RTCP indices have 31 bits.
+            rtcp_next: self.rtcp.next() as u32,
+        }
+    }
+}
 
 /// All SSRCs of a context. `live` and `retired` have no SSRC in common.
 #[derive(Debug, Clone)]
 pub(super) struct Streams {
     limits: SrtpLimits,
     live: Vec<Stream>,
-    retired: Vec<Retired>,
+    retired: Vec<SsrcIndices>,
+    /// Where the RTCP index of an SSRC begins that nothing is remembered of.
+    rtcp_first: u32,
     /// Where in `live` the last search ended: a leg usually has one SSRC at a time.
     recent: usize,
     refused: u64,
@@ -70,9 +85,24 @@ impl Streams {
             limits,
             live: Vec::new(),
             retired: Vec::new(),
+            rtcp_first: 0,
             recent: 0,
             refused: 0,
         }
+    }
+
+    /// Goes on where another context with the key has stopped, of which this was known. What it says of an SSRC counts
+    /// as used up to there; the RTCP of SSRCs that it does not name begins at `rtcp_first`.
+    pub(super) fn resume(&mut self, indices: &[SsrcIndices], rtcp_first: u32) {
+        let room = self.limits.retired_ssrcs.saturating_sub(self.retired.len());
+        self.retired.extend(indices.iter().take(room));
+        self.rtcp_first = rtcp_first;
+    }
+
+    /// Where all SSRCs stand.
+    pub(super) fn indices(&self) -> impl Iterator<Item = SsrcIndices> {
+        let live = self.live.iter().map(Stream::indices);
+        live.chain(self.retired.iter().copied())
     }
 
     /// The stream of an SSRC that has full state.
@@ -104,6 +134,10 @@ impl Streams {
                 ReplayWindow::resumed(retired.rtp_next),
                 ReplayWindow::resumed(u64::from(retired.rtcp_next)),
             ),
+            None if self.rtcp_first > 0 => (
+                ReplayWindow::default(),
+                ReplayWindow::resumed(u64::from(self.rtcp_first)),
+            ),
             None => (ReplayWindow::default(), ReplayWindow::default()),
         };
         Stream {
@@ -129,11 +163,7 @@ impl Streams {
                 return Err(Full);
             };
             let idle = self.live.swap_remove(idlest);
-            self.retired.push(Retired {
-                ssrc: idle.ssrc,
-                rtcp_next: idle.rtcp.next() as u32,
-                rtp_next: idle.rtp.next(),
-            });
+            self.retired.push(idle.indices());
         }
         if let Some(known) = known {
             self.retired.swap_remove(known);

@@ -362,6 +362,61 @@ fn the_rollover_counter_follows_the_sequence_number() {
 }
 
 #[test]
+fn contexts_go_on_where_others_have_stopped() {
+    for profile in SrtpProfile::ALL {
+        let (mut send, mut receive) = pair(profile);
+        // Twice around: a rollover counter of 2.
+        for sequence in (0..=u16::MAX)
+            .step_by(1 << 14)
+            .chain((0..=u16::MAX).step_by(1 << 14))
+            .chain([3, 4])
+        {
+            let packet = protect_rtp(&mut send, &rtp(7, sequence)).unwrap();
+            unprotect_rtp(&mut receive, &packet).unwrap();
+        }
+        let report = protect_rtcp(&mut send, &rtcp(7)).unwrap();
+        unprotect_rtcp(&mut receive, &report).unwrap();
+        let known = (send.indices(), receive.indices());
+        assert_eq!(
+            known.0,
+            [SsrcIndices {
+                ssrc: 7,
+                rtp_next: (2 << 16) + 5,
+                rtcp_next: 1
+            }]
+        );
+        assert_eq!(known.1, known.0);
+        // Unknown to those who go on: one more of each.
+        let unknown = protect_rtp(&mut send, &rtp(7, 5)).unwrap();
+        protect_rtcp(&mut send, &rtcp(7)).unwrap();
+
+        let (mut send, mut late) = pair(profile);
+        let leap = known.0.iter().map(|of| SsrcIndices {
+            rtcp_next: of.rtcp_next + 1_000,
+            ..*of
+        });
+        send.resume(&leap.collect::<Vec<_>>(), 1_000);
+        late.resume(&known.1);
+        // The same packet again is the same octets, and what was known to be used is refused.
+        assert_eq!(protect_rtp(&mut send, &rtp(7, 5)).unwrap(), unknown);
+        assert_eq!(protect_rtp(&mut send, &rtp(7, 4)), Err(ProtectError::IndexReused));
+        assert_eq!(unprotect_rtp(&mut late, &unknown).unwrap(), rtp(7, 5));
+        // The peer, who knows of nothing, and the one who goes on read all that follows.
+        for sequence in [6, 7, 900] {
+            let packet = protect_rtp(&mut send, &rtp(7, sequence)).unwrap();
+            assert_eq!(unprotect_rtp(&mut receive, &packet).unwrap(), rtp(7, sequence));
+            assert_eq!(unprotect_rtp(&mut late, &packet).unwrap(), rtp(7, sequence));
+        }
+        for (ssrc, next) in [(7, 1_002), (8, 1_001)] {
+            let report = protect_rtcp(&mut send, &rtcp(ssrc)).unwrap();
+            assert_eq!(unprotect_rtcp(&mut receive, &report).unwrap(), rtcp(ssrc));
+            let stands = send.indices();
+            assert_eq!(stands.iter().find(|of| of.ssrc == ssrc).unwrap().rtcp_next, next);
+        }
+    }
+}
+
+#[test]
 fn a_late_packet_from_before_the_wrap_is_opened() {
     let (mut send, mut receive) = pair(SrtpProfile::Aes128CmSha1_80);
     let before = protect_rtp(&mut send, &rtp(7, 65534)).unwrap();

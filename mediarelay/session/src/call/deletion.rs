@@ -94,7 +94,7 @@ impl Call {
     }
 
     /// Takes out the parties whose time has come; with the last one the call ends.
-    pub(super) fn delete_due(&mut self, now: Instant, core: &mut Core) {
+    pub(crate) fn delete_due(&mut self, now: Instant, core: &mut Core) {
         let is_due = |at: Instant| at <= now;
         if self
             .parties

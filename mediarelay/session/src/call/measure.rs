@@ -16,6 +16,7 @@ impl Call {
         let mut sums = totals.rtp;
         sums += totals.rtcp;
         self.rates.measure(now, sums);
+        self.state.indices_due = true;
     }
 
     /// Keeps what flows have counted that are over.

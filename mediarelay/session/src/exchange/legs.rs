@@ -164,7 +164,7 @@ impl Call {
     ) -> Result<Vec<LocalSocket>, ErrorReason> {
         let mut sockets = Vec::new();
         for of in addresses.iter().take(if ice { usize::MAX } else { 1 }) {
-            let pair = core.ports.take(of.address, &mut core.rng);
+            let pair = core.take_pair(of.address);
             sockets.extend(pair.map(|pair| LocalSocket::of_pair(pair, of.advertised())));
             // Further addresses are good to have; the first is what the SDP names.
             if sockets.is_empty() {

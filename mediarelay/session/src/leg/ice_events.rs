@@ -88,6 +88,24 @@ impl Leg {
         ice.remote = Some(remote);
     }
 
+    /// An earlier relay had this ICE session. Checks begin anew, with the same credentials.
+    pub(super) fn rebuild_ice(&mut self, now: Instant, core: &mut Core) {
+        let locals = self.local_candidates();
+        let Some(ice) = &mut self.ice else { return };
+        if let Some(agent) = ice.full() {
+            let controlling = agent.is_controlling();
+            let mut agent = FullAgent::new(&ice.local, controlling, core.rng.random(), &locals);
+            if let Some(remote) = &ice.remote {
+                agent.set_remote(now, &ice.local, remote);
+            }
+            ice.agent = Agent::Full(Box::new(agent));
+        }
+        if ice.remote.is_some() {
+            ice.checking_since = Some(now);
+            ice.next_look = Some(now + core.config.ice_timeout);
+        }
+    }
+
     /// Takes further candidates of the peer.
     pub(crate) fn add_candidates(&mut self, now: Instant, candidates: &[RemoteCandidate]) {
         let Some(ice) = self.ice.as_mut().filter(|ice| ice.remote.is_some()) else {

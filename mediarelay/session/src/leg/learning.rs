@@ -107,6 +107,11 @@ impl Learning {
         }
     }
 
+    /// The endpoint was found by an earlier relay.
+    pub(crate) fn settle(&mut self) {
+        self.settled = true;
+    }
+
     /// Whether the endpoint is fixed.
     pub(crate) fn is_settled(&self) -> bool {
         self.settled

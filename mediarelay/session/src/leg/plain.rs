@@ -175,7 +175,7 @@ impl Leg {
     }
 
     /// The endpoint is found: other sources are heard no more, unless the rules let them.
-    fn drop_others(&mut self, now: Instant, component: Component) {
+    pub(super) fn drop_others(&mut self, now: Instant, component: Component) {
         let rules = self.learning[component.index()].as_ref().map(Learning::rules);
         if rules.is_some_and(|rules| !rules.strict || rules.asymmetric) {
             return;

@@ -117,6 +117,19 @@ impl Pool {
         Some(self.pair(at))
     }
 
+    pub(super) fn claim(&mut self, port: u16) -> bool {
+        let Some(at) = self.index(port) else {
+            return false;
+        };
+        match self.states[at] {
+            State::Free | State::Opening => {}
+            State::Resting => self.resting.retain(|(_, resting)| *resting != port),
+            State::Stocked | State::Used => return false,
+        }
+        self.set(at, State::Used);
+        true
+    }
+
     pub(super) fn give_back(&mut self, now: Instant, port: u16) {
         let Some(at) = self.position(port, State::Used) else {
             return;

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
-use viaduct_ng::{Answer, ByteString, ErrorReason, LoadLimit, Offer, Options, Reply};
+use viaduct_ng::{Answer, ByteString, ErrorReason, LoadLimit, Offer, Options, Reply, Request};
 use viaduct_sdp::{ParseFault, Session};
 
 use super::Relay;
@@ -25,11 +25,7 @@ struct Message<'m> {
 
 impl Relay {
     pub(super) fn offer(&mut self, now: Instant, client: Option<IpAddr>, offer: &Offer) -> Reply {
-        let names = Names {
-            from: &offer.from_tag,
-            to: offer.to_tag.as_ref(),
-            via_branch: offer.via_branch.as_ref(),
-        };
+        let names = names_of_offer(offer);
         let known = self.by_id.get(&offer.call_id).copied();
         if known.is_none() && self.is_full() {
             return LoadLimit::Sessions.reply(offer.options.supports_load_limit);
@@ -52,11 +48,7 @@ impl Relay {
         let Some(key) = self.by_id.get(&answer.call_id).copied() else {
             return Reply::error(ErrorReason::UnknownCallId);
         };
-        let names = Names {
-            from: &answer.from_tag,
-            to: Some(&answer.to_tag),
-            via_branch: answer.via_branch.as_ref(),
-        };
+        let names = names_of_answer(answer);
         let message = match self.read(Kind::Answer, names, &answer.call_id, &answer.sdp, &answer.options) {
             Ok(message) => message,
             Err(reason) => return Reply::error(reason),
@@ -68,6 +60,29 @@ impl Relay {
             Some(call.take_message(now, core, &message))
         });
         self.reply(now, key, result)
+    }
+
+    /// Carries out an offer or an answer of old for a call that is being rebuilt. `None` for other requests.
+    pub(super) fn exchange_again(
+        &mut self,
+        at: Instant,
+        call: &mut Call,
+        request: &Request,
+    ) -> Option<Result<ByteString, ErrorReason>> {
+        let message = match request {
+            Request::Offer(of) => {
+                self.read(Kind::Offer, names_of_offer(of), &of.call_id, &of.sdp, &of.options)
+            }
+            Request::Answer(of) => self.read(
+                Kind::Answer,
+                names_of_answer(of),
+                &of.call_id,
+                &of.sdp,
+                &of.options,
+            ),
+            _ => return None,
+        };
+        Some(message.and_then(|message| call.take_message(at, &mut self.core, &message)))
     }
 
     /// Applies what was trickled ahead of the message, and wraps up its result.
@@ -154,6 +169,22 @@ impl Relay {
             session,
             options,
         })
+    }
+}
+
+fn names_of_offer(offer: &Offer) -> Names<'_> {
+    Names {
+        from: &offer.from_tag,
+        to: offer.to_tag.as_ref(),
+        via_branch: offer.via_branch.as_ref(),
+    }
+}
+
+fn names_of_answer(answer: &Answer) -> Names<'_> {
+    Names {
+        from: &answer.from_tag,
+        to: Some(&answer.to_tag),
+        via_branch: answer.via_branch.as_ref(),
     }
 }
 

@@ -10,12 +10,8 @@ use crate::party::{Blocked, Party, PartyId};
 
 impl Relay {
     pub(super) fn other(&mut self, now: Instant, request: &OtherRequest) -> Reply {
-        let set: fn(&mut Blocked) = match request.command {
-            OtherCommand::BlockMedia => |blocked| blocked.media = true,
-            OtherCommand::UnblockMedia => |blocked| blocked.media = false,
-            OtherCommand::BlockDtmf => |blocked| blocked.dtmf = true,
-            OtherCommand::UnblockDtmf => |blocked| blocked.dtmf = false,
-            _ => return Reply::error(ErrorReason::Unsupported),
+        let Some(set) = setter(request.command) else {
+            return Reply::error(ErrorReason::Unsupported);
         };
         let Some(call_id) = text(&request.body, "call-id") else {
             return Reply::error(ErrorReason::NoCallId);
@@ -32,7 +28,26 @@ impl Relay {
     }
 }
 
+/// What a command changes; `None` for those that change nothing.
+fn setter(command: OtherCommand) -> Option<fn(&mut Blocked)> {
+    match command {
+        OtherCommand::BlockMedia => Some(|blocked| blocked.media = true),
+        OtherCommand::UnblockMedia => Some(|blocked| blocked.media = false),
+        OtherCommand::BlockDtmf => Some(|blocked| blocked.dtmf = true),
+        OtherCommand::UnblockDtmf => Some(|blocked| blocked.dtmf = false),
+        _ => None,
+    }
+}
+
 impl Call {
+    /// Carries out a command of old for a call that is being rebuilt.
+    pub(super) fn other_again(&mut self, request: &OtherRequest) {
+        if let Some(set) = setter(request.command) {
+            // It went well before.
+            let _ = self.change_blocked(&request.body, set);
+        }
+    }
+
     /// Changes what is blocked for the selected party, or for the whole call.
     fn change_blocked(&mut self, body: &Dict, set: fn(&mut Blocked)) -> Result<(), ErrorReason> {
         match self.selected(body)? {

@@ -3,6 +3,8 @@
 use proptest::prelude::*;
 use viaduct_ng::{Answer, Delete, Flag, Offer, Query, Request, WordSet};
 
+use viaduct_session::NotRebuilt;
+
 use crate::browser::Browser;
 use crate::browser_and_phone::*;
 use crate::phone::Phone;
@@ -251,6 +253,41 @@ proptest! {
         v6.ports = 30_000..=30_400;
         config.interfaces[0].addresses.push(v6);
         let mut world = World::with(config);
+        for step in &steps {
+            run(&mut world, &documents, step);
+        }
+        world.ng(&delete_now());
+        world.assert_empty();
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_was_asked_makes_the_same_call_again(
+        steps in prop::collection::vec(step(), 1..40),
+        down in prop_oneof![Just(0), 1..40_u64],
+    ) {
+        let documents = documents();
+        let mut config = config();
+        let mut v6 = viaduct_session::InterfaceAddress::new(RELAY_V6.parse().unwrap());
+        v6.ports = 30_000..=30_400;
+        config.interfaces[0].addresses.push(v6);
+        let mut world = World::with(config);
+        for step in &steps {
+            run(&mut world, &documents, step);
+        }
+        let (calls, ports) = (world.relay.gauges().calls, world.relay.gauges().ports_in_use);
+        let (mut world, results) = world.restart(std::time::Duration::from_secs(down));
+        prop_assert_eq!(results.len(), calls);
+        for result in results {
+            match result {
+                // Parties may have been due to go meanwhile.
+                Ok(()) => prop_assert!(down > 0 || world.relay.gauges().ports_in_use == ports),
+                Err(reason) => prop_assert!(matches!(reason, NotRebuilt::Over(_)), "{:?}", reason),
+            }
+        }
         for step in &steps {
             run(&mut world, &documents, step);
         }

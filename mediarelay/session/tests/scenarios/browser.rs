@@ -220,6 +220,11 @@ impl Browser {
         self.relay = None;
     }
 
+    /// The relay shows another certificate than before: a browser begins DTLS anew.
+    pub(crate) fn forget_dtls(&mut self) {
+        (self.dtls, self.role, self.srtp) = (None, None, None);
+    }
+
     /// It has moved to another network.
     pub(crate) fn move_to(&mut self, address: &str) {
         self.address = addr(address);

@@ -14,6 +14,7 @@ mod learning;
 mod phone;
 mod queries;
 mod re_offers;
+mod restarts;
 mod rewriting;
 mod rtcp;
 mod sdes;

@@ -13,8 +13,8 @@ const KEY: [u8; 30] = *b"a key and its salt, 30 octets.";
 const PROFILE: SrtpProfile = SrtpProfile::Aes128CmSha1_80;
 
 /// A phone with one suite.
-struct SecurePhone {
-    phone: Phone,
+pub(crate) struct SecurePhone {
+    pub(crate) phone: Phone,
     send: SendContext,
     receive: Option<ReceiveContext>,
     /// The relay has told it the key that both phones have.
@@ -31,7 +31,7 @@ fn crypto_line(tag: u32) -> String {
 }
 
 impl SecurePhone {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             phone: phone(),
             send: SendContext::new(
@@ -43,12 +43,12 @@ impl SecurePhone {
         }
     }
 
-    fn sdp(&mut self, tag: u32) -> String {
+    pub(crate) fn sdp(&mut self, tag: u32) -> String {
         self.phone.sdp_with("RTP/SAVP", &[&crypto_line(tag)])
     }
 
     /// Reads the relay's line with this suite; its tag.
-    fn read(&mut self, sdp: &Sdp) -> u32 {
+    pub(crate) fn read(&mut self, sdp: &Sdp) -> u32 {
         let lines = sdp
             .values("crypto")
             .into_iter()
@@ -64,7 +64,7 @@ impl SecurePhone {
         line.tag
     }
 
-    fn send(&mut self, world: &mut World, sequence: u16) -> (Verdict, Vec<u8>) {
+    pub(crate) fn send(&mut self, world: &mut World, sequence: u16) -> (Verdict, Vec<u8>) {
         let packet = rtp(self.phone.ssrc, sequence, 8);
         let mut buffer = packet.clone();
         buffer.resize(packet.len() + 16, 0);
@@ -76,7 +76,7 @@ impl SecurePhone {
         (verdict, packet)
     }
 
-    fn received(&mut self, world: &mut World) -> Vec<Vec<u8>> {
+    pub(crate) fn received(&mut self, world: &mut World) -> Vec<Vec<u8>> {
         let receive = self.receive.as_mut().unwrap();
         let open = |mut packet: Vec<u8>| {
             let len = receive.unprotect_rtp(Tick::ZERO, &mut packet).unwrap();
@@ -92,7 +92,7 @@ fn plain() -> Phone {
 }
 
 #[track_caller]
-fn hear_each_other(world: &mut World, secure: &mut SecurePhone, plain: &mut Phone, sequence: u16) {
+pub(crate) fn hear_each_other(world: &mut World, secure: &mut SecurePhone, plain: &mut Phone, sequence: u16) {
     let (verdict, packet) = secure.send(world, sequence);
     assert_eq!(plain.received(world), [packet], "{verdict:?}");
     let (verdict, packet) = plain.send(world);

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use viaduct_forward::{
-    Command, DropReason, Epoch, FlowRule, PacketBuf, Report, Shared, SocketId, StatsTable, Verdict, Worker,
+    Command, DropReason, Epoch, FlowRule, PacketBuf, Report, Shared, SocketId, StatsTable, Tick, Verdict,
+    Worker,
 };
 use viaduct_ng::{
     Answer, ByteString, CallReport, Delete, ErrorReason, List, Offer, OkReply, Options, Query, Reply,
@@ -15,7 +16,8 @@ use viaduct_ng::{
 };
 use viaduct_sdp::Session;
 use viaduct_session::{
-    Certificate, Config, Event, Interface, InterfaceAddress, Output, Parts, Relay, WallClock, What,
+    CallName, Certificate, Config, Event, Interface, InterfaceAddress, NotRebuilt, Output, Parts, Relay,
+    StateChange, WallClock, What,
 };
 
 pub(crate) const RELAY: &str = "192.0.2.1";
@@ -55,6 +57,11 @@ pub(crate) struct World {
     pub(crate) marks: BTreeMap<SocketAddr, u8>,
     /// Pairs that cannot be opened.
     pub(crate) ports_fail: bool,
+    /// What the relay wants to be kept of calls, by row.
+    pub(crate) store: BTreeMap<CallName, BTreeMap<u32, Vec<u8>>>,
+    config: Config,
+    run: u32,
+    unix: Duration,
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test's base instant")]
@@ -96,7 +103,40 @@ impl World {
     }
 
     pub(crate) fn with(config: Config) -> Self {
-        let now = base();
+        let mut world = Self::at(base(), Duration::from_secs(BEGINNING), config, 1);
+        world.carry_out();
+        world
+    }
+
+    /// The relay is killed and another one begins after a while. What became of each call.
+    pub(crate) fn restart(self, down: Duration) -> (Self, Vec<Result<(), NotRebuilt>>) {
+        let config = self.config.clone();
+        self.restart_with(down, config)
+    }
+
+    pub(crate) fn restart_with(self, down: Duration, config: Config) -> (Self, Vec<Result<(), NotRebuilt>>) {
+        let began = self.epoch.instant(Tick::ZERO);
+        let alive = self.unix + (self.now - began);
+        let (now, store) = (self.now + down, self.store);
+        let mut world = Self::at(now, alive + down, config, self.run + 1);
+        let mut results = Vec::new();
+        for (name, rows) in &store {
+            let rows: Vec<_> = rows.clone().into_iter().collect();
+            let result = world.relay.rebuild(now, alive, *name, &rows);
+            results.push(result.map(|rebuilt| {
+                for pair in rebuilt.pairs() {
+                    world.bind(pair.rtp());
+                    world.bind(pair.rtcp());
+                }
+                world.relay.go_on(now, rebuilt);
+            }));
+        }
+        world.store = store;
+        world.carry_out();
+        (world, results)
+    }
+
+    fn at(now: Instant, unix: Duration, config: Config, run: u32) -> Self {
         let (shared, epoch) = (Shared::default(), Epoch::new(now));
         let shared_ports: Vec<SocketAddr> = config
             .interfaces
@@ -105,14 +145,16 @@ impl World {
             .filter_map(|of| Some(SocketAddr::new(of.address, of.browser_port?)))
             .collect();
         let parts = Parts {
-            rng: StdRng::seed_from_u64(7),
+            rng: StdRng::seed_from_u64(6 + u64::from(run)),
             certificate: certificate(),
             stats: StatsTable::clone(&shared.stats),
             epoch,
-            clock: WallClock::new(now, Duration::from_secs(BEGINNING)),
+            clock: WallClock::new(now, unix),
         };
+        let mut relay = Relay::new(now, config.clone(), parts).unwrap();
+        relay.keep_state(run, shared.crypto.clone());
         let mut world = Self {
-            relay: Relay::new(now, config, parts).unwrap(),
+            relay,
             worker: Worker::new(viaduct_forward::Limits::default(), shared.clone(), [7, 11]),
             shared,
             now,
@@ -124,9 +166,12 @@ impl World {
             rules: BTreeMap::new(),
             marks: BTreeMap::new(),
             ports_fail: false,
+            store: BTreeMap::new(),
+            config,
+            run,
+            unix,
         };
         shared_ports.into_iter().for_each(|local| world.bind(local));
-        world.carry_out();
         world
     }
 
@@ -177,6 +222,14 @@ impl World {
                 break;
             };
             self.report(report);
+        }
+        while let Some(change) = self.relay.poll_state() {
+            match change {
+                StateChange::Put { call, row, octets } => {
+                    self.store.entry(call).or_default().insert(row, octets);
+                }
+                StateChange::Remove { call } => drop(self.store.remove(&call)),
+            }
         }
     }
 
@@ -357,6 +410,7 @@ impl World {
         for usage in self.relay.port_usage() {
             assert_eq!((usage.used, usage.opening, usage.resting), (0, 0, 0), "{usage:?}");
         }
+        assert_eq!(self.store, BTreeMap::new(), "what is kept of calls");
     }
 }
 

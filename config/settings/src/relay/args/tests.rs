@@ -80,7 +80,8 @@ fn values_stand_after_equals_after_a_blank_or_at_once() {
         );
     }
     let settings = run(
-        "-fEm 50000 -M 50999 --tos 46 -o30 --dtls-passive --sip-source --endpoint-learning=off -p /run/x.pid",
+        "-fEm 50000 -M 50999 --tos 46 -o30 --dtls-passive --sip-source --endpoint-learning=off -p /run/x.pid \
+         --state-file=/var/lib/x.redb",
     );
     assert_eq!(settings.media.rtp_ports.first, 50_000);
     assert_eq!(
@@ -91,6 +92,7 @@ fn values_stand_after_equals_after_a_blank_or_at_once() {
     assert_eq!(settings.media.learning, Learning::Never);
     assert!(settings.sip_source);
     assert_eq!(settings.pid_file.as_deref(), Some("/run/x.pid"));
+    assert_eq!(settings.state_file.as_deref(), Some("/var/lib/x.redb"));
 }
 
 #[test]
