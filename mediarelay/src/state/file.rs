@@ -23,6 +23,9 @@ pub(crate) struct StateFile {
     database: Database,
 }
 
+/// A call with its rows.
+pub(crate) type SavedCall = (CallName, Vec<(u32, Vec<u8>)>);
+
 /// What an earlier relay has left.
 #[derive(Debug)]
 pub(crate) struct Saved {
@@ -33,7 +36,7 @@ pub(crate) struct Saved {
     /// When the earlier relay was last known to run, since 1970.
     pub(crate) alive: Duration,
     /// Calls with their rows, in the order of their numbers.
-    pub(crate) calls: Vec<(CallName, Vec<(u32, Vec<u8>)>)>,
+    pub(crate) calls: Vec<SavedCall>,
 }
 
 impl StateFile {
@@ -70,9 +73,9 @@ impl StateFile {
         })
     }
 
-    fn calls(&self) -> Result<Vec<(CallName, Vec<(u32, Vec<u8>)>)>, redb::Error> {
+    fn calls(&self) -> Result<Vec<SavedCall>, redb::Error> {
         let read = self.database.begin_read()?;
-        let mut calls: Vec<(CallName, Vec<(u32, Vec<u8>)>)> = Vec::new();
+        let mut calls: Vec<SavedCall> = Vec::new();
         for entry in read.open_table(ROWS)?.iter()? {
             let (key, octets) = entry?;
             let (call, row) = of_key(key.value());
