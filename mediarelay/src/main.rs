@@ -8,6 +8,7 @@
 
 mod pid_file;
 
+use std::convert::Infallible;
 use std::fs;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -17,7 +18,7 @@ use anyhow::Context;
 #[cfg(feature = "jemalloc")]
 use tikv_jemallocator::Jemalloc;
 use tokio::signal::unix::{SignalKind, signal};
-use viaduct_mediarelay::{RelayConfig, RelayHandle};
+use viaduct_mediarelay::{RelayConfig, RelayHandle, ServiceManager};
 use viaduct_settings::{
     Code, ConfigFile, Diagnostics, Invocation, Loaded, LogFormat, LogLevel, LogSettings, RelaySettings,
     parse_args,
@@ -97,7 +98,7 @@ fn run(loaded: Loaded<RelaySettings>) -> anyhow::Result<()> {
         env!("CARGO_PKG_VERSION")
     );
     let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
+        .enable_all()
         .build()
         .context("beginning to wait for signals")?;
     // From here on a signal ends the relay in good order, also while it begins.
@@ -118,18 +119,40 @@ fn run(loaded: Loaded<RelaySettings>) -> anyhow::Result<()> {
     for line in relay.description() {
         tracing::info!("{line}");
     }
+    let manager = ServiceManager::of_environment();
+    if let Some(manager) = &manager {
+        manager.ready();
+    }
     let signal = runtime.block_on(async {
         tokio::select! {
             _ = interrupt.recv() => "SIGINT",
             _ = terminate.recv() => "SIGTERM",
+            never = say_alive(manager.as_ref(), &relay) => match never {},
         }
     });
     tracing::info!("{signal}: the relay ends");
+    if let Some(manager) = &manager {
+        manager.stopping();
+    }
     if let Err(stuck) = relay.shutdown(SHUTDOWN_PATIENCE) {
         tracing::warn!("{stuck}");
     }
     drop(pid_file);
     Ok(())
+}
+
+/// Tells systemd that the relay is alive, as often as it wants to hear it, and as long as the relay answers.
+async fn say_alive(manager: Option<&ServiceManager>, relay: &RelayHandle) -> Infallible {
+    let Some((manager, every)) = manager.and_then(|manager| Some((manager, manager.alive_every()?))) else {
+        return std::future::pending().await;
+    };
+    let mut occasions = tokio::time::interval(every);
+    loop {
+        occasions.tick().await;
+        if relay.snapshot().await.is_ok() {
+            manager.alive();
+        }
+    }
 }
 
 /// The name and the text of the configuration file.

@@ -39,6 +39,30 @@ fn a_signal_ends_the_program_in_good_order_although_a_call_runs() {
 }
 
 #[test]
+fn systemd_is_told_when_the_relay_serves_that_it_lives_and_when_it_ends() {
+    let path = std::env::temp_dir().join(format!("viaduct-notify-{}", std::process::id()));
+    let _ = std::fs::remove_file(&path);
+    let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let heard = || {
+        let mut buffer = [0; 64];
+        let len = socket.recv(&mut buffer).unwrap();
+        String::from_utf8_lossy(&buffer[..len]).into_owned()
+    };
+    let relay = Program::start_managed(&path);
+    assert_eq!(
+        [heard(), heard(), heard()],
+        ["READY=1", "WATCHDOG=1", "WATCHDOG=1"]
+    );
+    let asked = Instant::now();
+    assert_eq!(relay.end(Signal::SIGINT).status.code(), Some(0));
+    assert!(asked.elapsed() < END_MAX, "{:?}", asked.elapsed());
+    let last = std::iter::repeat_with(heard).find(|said| said != "WATCHDOG=1");
+    assert_eq!(last.as_deref(), Some("STOPPING=1"));
+    std::fs::remove_file(path).unwrap();
+}
+
+#[test]
 fn a_port_that_is_taken_is_named_with_its_owner() {
     let address = own_address();
     let port = free_port(address);

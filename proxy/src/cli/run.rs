@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use viaduct_mediarelay::ServiceManager;
 use viaduct_settings::{GatewaySettings, Loaded};
 
 use super::{Outcome, complain, serving_runtime};
@@ -45,10 +46,26 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<Outcome> {
         for (scheme, address) in &gateway.bound {
             tracing::info!("listening on {scheme}://{address}");
         }
+        if let Some(manager) = ServiceManager::of_environment() {
+            manager.ready();
+            tokio::spawn(say_alive(manager));
+        }
         gateway.run_to_end().await?;
         tracing::info!("ended");
         Ok(Outcome::Good)
     })
+}
+
+/// Tells systemd that the runtime turns, as often as it wants to hear it.
+async fn say_alive(manager: ServiceManager) {
+    let Some(every) = manager.alive_every() else {
+        return;
+    };
+    let mut occasions = tokio::time::interval(every);
+    loop {
+        occasions.tick().await;
+        manager.alive();
+    }
 }
 
 /// Starts a gateway that SIGINT and SIGTERM end in order, a second one ends at once, and SIGHUP reloads. `None` when one came before it
@@ -104,6 +121,9 @@ impl Signals {
     async fn stop(mut self, stopper: Stopper) {
         for _ in 0..2 {
             self.next().await;
+            if let Some(manager) = ServiceManager::of_environment() {
+                manager.stopping();
+            }
             stopper.stop();
         }
         std::process::exit(1);

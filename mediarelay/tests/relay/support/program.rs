@@ -67,6 +67,25 @@ impl Program {
         Self::wait_until_ready(command.args(further), address, [ng, cli], pid_file)
     }
 
+    /// The same under a service manager, which listens on a socket.
+    pub(crate) fn start_managed(socket: &Path) -> Self {
+        let address = own_address();
+        let mut command = command();
+        let ng = SocketAddr::new(address, free_port(address));
+        command
+            .args([
+                "--config-file=none",
+                "-i",
+                &address.to_string(),
+                "-n",
+                &ng.to_string(),
+            ])
+            .env("NOTIFY_SOCKET", socket)
+            .env("WATCHDOG_USEC", "100000");
+        Self::wait_until_ready(&mut command, address, [ng; 2], PathBuf::new())
+            .unwrap_or_else(|outcome| panic!("{}", outcome.log))
+    }
+
     /// With nothing but a file of settings.
     pub(crate) fn start_with_file(file: &Path, address: IpAddr) -> Result<Self, Outcome> {
         let nowhere = SocketAddr::new(address, 0);
