@@ -79,6 +79,7 @@ pub(crate) fn routing_config(
             .iter()
             .map(|&network| self::network(network))
             .collect(),
+        dropped_user_agents: settings.auth.drop_user_agents.clone(),
     };
     config.foreign_domains = match settings.foreign_domains {
         settings::ForeignDomains::Deny => routing::ForeignDomains::Deny,

@@ -75,7 +75,13 @@ pub struct AuthConfig {
     pub allow_without_qop: bool,
     /// Whoever sends from one of these is the user that it says it is. None.
     pub trust_from: Vec<Network>,
+    /// Requests whose User-Agent contains one of these, in any case, are dropped without an answer: who scans for phones and
+    /// passwords learns that nobody is here. The well-known ones.
+    pub dropped_user_agents: Vec<String>,
 }
+
+/// Programs that look for phones and passwords, and say so.
+const SCANNERS: [&str; 5] = ["friendly-scanner", "sipvicious", "sipcli", "sundayddr", "pplsip"];
 
 impl Default for AuthConfig {
     fn default() -> Self {
@@ -84,6 +90,7 @@ impl Default for AuthConfig {
             other: vec![Algorithm::Md5],
             allow_without_qop: false,
             trust_from: Vec::new(),
+            dropped_user_agents: SCANNERS.map(str::to_owned).to_vec(),
         }
     }
 }

@@ -21,6 +21,8 @@ pub struct Counters {
     /// Requests refused because their source sends more than
     /// [`GuardLimits::requests`](crate::GuardLimits::requests).
     pub requests_over_rate: u64,
+    /// Requests dropped because of [`AuthConfig::dropped_user_agents`](crate::AuthConfig::dropped_user_agents).
+    pub requests_of_scanners: u64,
     /// Passwords not looked at because too many before were wrong.
     pub passwords_paused: u64,
     /// Requests that waited for a source of users.
@@ -80,6 +82,7 @@ impl std::ops::Add for Counters {
             auth_failures: self.auth_failures + other.auth_failures,
             refusals: self.refusals + other.refusals,
             requests_over_rate: self.requests_over_rate + other.requests_over_rate,
+            requests_of_scanners: self.requests_of_scanners + other.requests_of_scanners,
             passwords_paused: self.passwords_paused + other.passwords_paused,
             lookups: self.lookups + other.lookups,
             decisions: self.decisions + other.decisions,

@@ -129,6 +129,11 @@ impl Moment {
                     "Requests over limits.requests_per_source",
                     counters.requests_over_rate,
                 ),
+                (
+                    "sip_requests_of_scanners",
+                    "Requests dropped for auth.drop_user_agents",
+                    counters.requests_of_scanners,
+                ),
                 ("registers", "REGISTER requests carried out", counters.registers),
                 ("auth_failures", "Wrong credentials", counters.auth_failures),
                 (

@@ -236,3 +236,25 @@ fn what_is_no_request_is_answered_once_or_not_at_all() {
     }
     scene.world.expect_clean();
 }
+
+/// Nothing says that somebody is here to programs that look for phones and passwords.
+#[test]
+fn scanners_that_say_who_they_are_get_no_answer() {
+    let mut scene = Scene::of(World::new());
+    for method in METHODS {
+        let scan = shortest(
+            method,
+            "sip:202@example.com",
+            "User-Agent: x/Friendly-Scanner 1.0\r\n",
+        );
+        assert_eq!(scene.expect_one_at_most(scan.as_bytes(), AMPLIFICATION_MAX), None);
+    }
+    let (counters, _) = scene.world.proxy().counters();
+    assert_eq!(counters.requests_of_scanners, METHODS.len() as u64);
+    for other in ["User-Agent: friendly\r\n", "User-Agent:\r\n", ""] {
+        let asked = shortest("OPTIONS", "sip:example.com", other);
+        let status = scene.expect_one_at_most(asked.as_bytes(), AMPLIFICATION_MAX);
+        assert_eq!(status, Some(200), "{other}");
+    }
+    scene.world.expect_clean();
+}

@@ -9,7 +9,7 @@ use crate::decode::{Decoder, Fault, Form, TextForm, section, section_default};
 use crate::form::address::is_host_name;
 use crate::form::network::Network;
 use crate::form::time::{DAY, HOUR, MILLISECOND, MINUTE, SECOND};
-use crate::form::{choice, choices, duration, list, network, or_word, path, socket, switch};
+use crate::form::{choice, choices, duration, list, network, or_word, path, socket, switch, text};
 use crate::shape::Shape;
 use crate::tree::{Kind, Node};
 
@@ -72,6 +72,12 @@ section! {
         /// which nobody can send from a foreign address. A device that names nobody is asked for a password as
         /// everywhere.
         trust_from: Vec<Network> = default(list(network()), "[]");
+        /// Programs whose requests are dropped without an answer: those with one of these in their User-Agent, in any case.
+        /// Scanners that say who they are go on to the next address when nobody answers.
+        drop_user_agents: Vec<String> = default(
+            list(text("a part of a User-Agent", 64)),
+            "[friendly-scanner, sipvicious, sipcli, sundayddr, pplsip]"
+        );
         /// Web pages that may open a WebSocket: `own` is the pages of this gateway, `any` switches the check off,
         /// and a list names others beside the own ones, such as `https://www.example.com`.
         origins: Origins = default(OriginsForm, "own");

@@ -26,6 +26,9 @@ use crate::gruu::NotOurs;
 use crate::route::{self, Routing};
 use crate::{Event, Refusal, User};
 
+/// Octets of a User-Agent in which a program's name is looked for.
+const USER_AGENT_READ: usize = 256;
+
 /// A request that begins a transaction.
 pub(super) struct Arrival<'m> {
     pub(super) server: ServerId,
@@ -38,6 +41,10 @@ pub(super) struct Arrival<'m> {
 
 impl Proxy {
     pub(super) fn request_received(&mut self, now: Instant, flow: Flow, request: &Message) {
+        if self.is_of_scanner(request) {
+            self.counters.requests_of_scanners += 1;
+            return;
+        }
         let essentials = match request.essentials() {
             Ok(essentials) => essentials,
             Err(error) => {
@@ -71,6 +78,22 @@ impl Proxy {
                 }
             }
         }
+    }
+
+    /// True when the program that sent a request is one that is not answered.
+    fn is_of_scanner(&self, request: &Message) -> bool {
+        let names = &self.config.auth.dropped_user_agents;
+        if names.is_empty() {
+            return false;
+        }
+        let Some(agent) = request.header(HeaderName::UserAgent) else {
+            return false;
+        };
+        let agent = &agent[..agent.len().min(USER_AGENT_READ)];
+        names.iter().any(|name| {
+            let mut places = agent.windows(name.len().max(1));
+            places.any(|place| place.eq_ignore_ascii_case(name.as_bytes()))
+        })
     }
 
     /// How the sender of a request is reached. Phones are answered where they send from, for most are behind a NAT. A
