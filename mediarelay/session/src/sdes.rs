@@ -87,7 +87,7 @@ impl Sdes {
         rng: &mut impl Rng,
     ) -> Vec<Crypto> {
         // What came in and nothing else beats what shall be left out.
-        let only_theirs = wishes.words.contains(SdesWord::NoNew) && !sender.is_empty();
+        let only_theirs = wishes.words.contains(SdesWord::NoNew);
         let mut wanted: Vec<(u32, SrtpProfile)> = Vec::new();
         for theirs in sender {
             if (only_theirs && mode.accepts(theirs.profile()) || may_offer(wishes, mode, theirs.profile()))
@@ -446,6 +446,7 @@ mod tests {
         let all = wishes(&["nonew", "only-AES_CM_128_HMAC_SHA1_80"]);
         let kept = sdes.offer(&theirs(&lines), &all, SdesMode::OwnKeys, &mut rng);
         assert_eq!(tags(&kept), tags(&lines));
+        assert_eq!(sdes.offer(&[], &all, SdesMode::OwnKeys, &mut rng), []);
         let no = wishes(&["no-AEAD_AES_256_GCM"]);
         let other = OtherSide::default();
         let mut toward = Sdes::default();

@@ -186,6 +186,12 @@ impl Call {
         remote: &RemoteMedia,
     ) -> bool {
         let reader = self.party(exchange.reader);
+        // Not offered again to who has answered without; a word in this request asks anew.
+        let answered = reader.medias[opposite].remote.as_ref();
+        if exchange.options.ice.mode.is_none() && answered.is_some_and(|of| of.is_live() && of.ice.is_none())
+        {
+            return false;
+        }
         match reader.wishes.ice {
             Some(IceMode::Remove) => false,
             Some(IceMode::Force | IceMode::Optional | IceMode::ForceRelay) => true,

@@ -1,4 +1,4 @@
-//! Commands without a type of their own: what is blocked, and what there is not.
+//! Commands without a type of their own: who is connected, what is blocked, and what there is not.
 
 use std::time::Instant;
 
@@ -10,6 +10,9 @@ use crate::party::{Blocked, Party, PartyId};
 
 impl Relay {
     pub(super) fn other(&mut self, now: Instant, request: &OtherRequest) -> Reply {
+        if request.command == OtherCommand::Connect {
+            return self.connect(now, &request.body);
+        }
         let Some(set) = setter(request.command) else {
             return Reply::error(ErrorReason::Unsupported);
         };
@@ -28,6 +31,12 @@ impl Relay {
     }
 }
 
+/// The two parties that a command is about.
+fn tags(body: &Dict) -> Result<(&ByteString, &ByteString), ErrorReason> {
+    let from = text(body, "from-tag").ok_or(ErrorReason::NoFromTag)?;
+    Ok((from, text(body, "to-tag").ok_or(ErrorReason::NoToTag)?))
+}
+
 /// What a command changes; `None` for those that change nothing.
 fn setter(command: OtherCommand) -> Option<fn(&mut Blocked)> {
     match command {
@@ -39,13 +48,68 @@ fn setter(command: OtherCommand) -> Option<fn(&mut Blocked)> {
     }
 }
 
+impl Relay {
+    /// `connect`: two parties of a call hear each other from here on, and nobody else. Parties of two calls are not joined.
+    fn connect(&mut self, now: Instant, body: &Dict) -> Reply {
+        let Some(call_id) = text(body, "call-id") else {
+            return Reply::error(ErrorReason::NoCallId);
+        };
+        let (from, to) = match tags(body) {
+            Ok(tags) => tags,
+            Err(reason) => return Reply::error(reason),
+        };
+        if text(body, "to-call-id").is_some_and(|other| other != call_id) {
+            return Reply::error(ErrorReason::Unsupported);
+        }
+        let Some(key) = self.by_id.get(call_id).copied() else {
+            return Reply::error(ErrorReason::UnknownCallId);
+        };
+        match self.work(now, key, |call, _| Some(call.connect(from, to))) {
+            Some(Ok(())) => Reply::ok(),
+            Some(Err(reason)) => Reply::error(reason),
+            None => Reply::error(ErrorReason::UnknownCallId),
+        }
+    }
+}
+
 impl Call {
     /// Carries out a command of old for a call that is being rebuilt.
     pub(super) fn other_again(&mut self, request: &OtherRequest) {
-        if let Some(set) = setter(request.command) {
-            // It went well before.
+        // It went well before.
+        if request.command == OtherCommand::Connect {
+            if let Ok((from, to)) = tags(&request.body) {
+                let _ = self.connect(from, to);
+            }
+        } else if let Some(set) = setter(request.command) {
             let _ = self.change_blocked(&request.body, set);
         }
+    }
+
+    /// Joins two parties, m-line by m-line of the same kind.
+    fn connect(&mut self, from: &ByteString, to: &ByteString) -> Result<(), ErrorReason> {
+        let from = self.party_called(from).ok_or(ErrorReason::NoSuchFromTag)?;
+        let to = self.party_called(to).ok_or(ErrorReason::ToTagNotFound)?;
+        if from == to {
+            return Err(ErrorReason::InvalidDialogue);
+        }
+        let kinds = |party: &Party| -> Vec<Option<String>> {
+            let remotes = party.medias.iter().map(|media| media.remote.as_ref());
+            remotes.map(|remote| Some(remote?.kind_text.clone())).collect()
+        };
+        let (ours, theirs) = (kinds(self.party(from)), kinds(self.party(to)));
+        let at = self.ensure_dialogue(from, to);
+        let dialogue = &mut self.dialogues[at];
+        for (position, kind) in ours.iter().enumerate().filter(|(_, kind)| kind.is_some()) {
+            if dialogue.opposite(from, position).is_some() {
+                continue;
+            }
+            let free = |place: &usize| theirs[*place] == *kind && dialogue.opposite(to, *place).is_none();
+            if let Some(opposite) = (0..theirs.len()).find(free) {
+                dialogue.join(from, position, opposite);
+            }
+        }
+        self.join(from, to, at);
+        Ok(())
     }
 
     /// Changes what is blocked for the selected party, or for the whole call.
