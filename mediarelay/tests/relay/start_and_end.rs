@@ -1,5 +1,6 @@
 //! How a relay begins, why it does not, and what it leaves when it ends.
 
+use std::io::Write;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::time::{Duration, Instant};
 
@@ -17,11 +18,26 @@ use crate::support::{InProcess, PATIENCE, free_port, own_address, settings};
 const END_MAX: Duration = Duration::from_secs(2);
 
 #[test]
-fn a_signal_ends_the_program_in_good_order_although_a_call_runs() {
+fn a_signal_ends_the_program_in_good_order_although_a_call_runs_and_clients_are_connected() {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
-        let relay = Program::start(&[]);
+        let address = own_address();
+        let ports = [(); 4].map(|()| SocketAddr::new(address, free_port(address)));
+        let state = std::env::temp_dir().join(format!("viaduct-end-{}-{address}", std::process::id()));
+        let options = [
+            format!("--listen-http={}", ports[2]),
+            format!("--listen-tcp-ng={}", ports[3]),
+            format!("--state-file={}", state.display()),
+        ];
+        let options: Vec<&str> = options.iter().map(String::as_str).collect();
+        let relay = Program::start_at(address, ports[0].port(), ports[1].port(), &options)
+            .unwrap_or_else(|outcome| panic!("{}", outcome.log));
         let mut proxy = Proxy::of(relay.ng, Encoding::Json);
         Call::set_up("running", |request| proxy.ask(request)).talk(3);
+        // Clients that are in the middle of something, or of nothing.
+        let mut clients = [relay.cli, ports[2], ports[3]].map(crate::support::tcp::connect);
+        clients
+            .iter_mut()
+            .for_each(|client| client.write_all(b"x").unwrap());
         let (ng, pid_file) = (relay.ng, relay.pid_file.clone());
         assert!(pid_file.exists());
         let asked = Instant::now();
@@ -35,6 +51,7 @@ fn a_signal_ends_the_program_in_good_order_although_a_call_runs() {
         );
         assert!(!pid_file.exists());
         UdpSocket::bind(ng).unwrap();
+        std::fs::remove_file(state).unwrap();
     }
 }
 
