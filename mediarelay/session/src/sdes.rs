@@ -72,6 +72,16 @@ impl Sdes {
         self.agreed.as_ref().map(|(_, key)| key.profile())
     }
 
+    /// Whether we send under a key of another party's by a suite with AES-GCM. What we pass on must be what that party has
+    /// sent, octet for octet: two different packets with one key and index would give the key away (RFC 5116 section 5.1.1).
+    pub(crate) fn passes_on_gcm(&self) -> bool {
+        let own = self
+            .agreed
+            .as_ref()
+            .and_then(|(tag, _)| self.own.iter().find(|own| own.tag == *tag));
+        own.is_some_and(|own| own.key.is_shared() && own.key.profile().is_aead())
+    }
+
     /// The peer's key, once both sides have spoken.
     pub(crate) fn peer_key(&self) -> Option<&SrtpKeyMaterial> {
         self.agreed.as_ref().map(|(_, key)| key)
@@ -422,6 +432,25 @@ mod tests {
             .choose(&theirs(&lines), &other, &Wishes::default(), mode, &mut rng)
             .unwrap();
         assert_eq!(caller_leg.answer(&Wishes::default()), Some(answer));
+    }
+
+    /// RFC 5116 section 5.1.1: packets of ours under another's key have to be that other's packets.
+    #[test]
+    fn a_foreign_key_of_gcm_is_known_for_one() {
+        let mut rng = rng();
+        for (suite, mode, is_foreign) in [
+            ("only-AEAD_AES_128_GCM", SdesMode::Rtpengine, true),
+            ("only-AEAD_AES_128_GCM", SdesMode::OwnKeys, false),
+            ("only-AES_CM_128_HMAC_SHA1_80", SdesMode::Rtpengine, false),
+        ] {
+            let only = wishes(&[suite]);
+            let lines = Sdes::default().offer(&[], &only, mode, &mut rng);
+            let mut sdes = Sdes::default();
+            let offer = sdes.offer(&theirs(&lines), &only, mode, &mut rng);
+            assert!(!sdes.passes_on_gcm(), "nothing is agreed on");
+            sdes.accept(&theirs(&offer[..1])).unwrap();
+            assert_eq!(sdes.passes_on_gcm(), is_foreign, "{suite} {mode:?}");
+        }
     }
 
     #[test]

@@ -131,7 +131,9 @@ impl SrtpKeyMaterial {
         self
     }
 
-    pub(super) fn is_shared(&self) -> bool {
+    /// True for a key that is [`shared`](Self::shared).
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
         self.shared
     }
 

@@ -194,6 +194,10 @@ impl Call {
         let media = party.medias.get(media)?;
         let on_leg = party.medias.iter().filter(|other| other.leg == media.leg);
         let remote = media.remote.as_ref().filter(|_| on_leg.count() > 1)?;
+        let leg = self.leg(media.leg?)?;
+        if leg.sdes.passes_on_gcm() {
+            return None;
+        }
         Some(MidSelector {
             extension_id: remote.mid_extension?,
             mid: remote.mid.clone().filter(|mid| !mid.is_empty())?,
