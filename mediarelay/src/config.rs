@@ -2,10 +2,21 @@
 
 use std::path::PathBuf;
 
-use viaduct_settings::{CookieScope, MediaSettings, PublicIp, RelayListener, RelaySettings};
+use viaduct_settings::{CookieScope, Decimal, MediaSettings, PublicIp, RelayListener, RelaySettings};
 
 use crate::limits::RelayLimits;
 use crate::threads::OnFailure;
+
+/// How hard the machine may work before new calls are refused. `None` is no limit; calls that run are never touched.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LoadLimits {
+    /// The machine's load, the mean of a minute, in hundredths.
+    pub load: Option<u64>,
+    /// Use of all its processors together within the last second, in hundredths of a percent.
+    pub cpu: Option<u64>,
+    /// Media sent on within the last second, in octets.
+    pub bandwidth: Option<u64>,
+}
 
 /// What a relay is started with.
 #[derive(Debug, Clone)]
@@ -19,6 +30,8 @@ pub struct RelayConfig {
     pub listen: Vec<RelayListener>,
     /// Calls at the same time; 0 refuses new calls and keeps the running ones, `None` is no limit.
     pub max_sessions: Option<u32>,
+    /// How hard the machine may work before new calls are refused.
+    pub load_limits: LoadLimits,
     /// Whose repeated commands are recognised as repeated.
     pub ng_cookies: CookieScope,
     /// Whether the address that a SIP message came from counts as media address where the proxy does not say.
@@ -65,6 +78,11 @@ impl From<RelaySettings> for RelayConfig {
             public_ip: settings.public_ip,
             listen: settings.listen,
             max_sessions: settings.max_sessions,
+            load_limits: LoadLimits {
+                load: settings.max_load.map(Decimal::hundredths),
+                cpu: settings.max_cpu.map(Decimal::hundredths),
+                bandwidth: settings.max_bandwidth.map(|octets| octets as u64),
+            },
             ng_cookies: settings.ng_cookies,
             sip_source: settings.sip_source,
             state_file: settings.state_file.map(PathBuf::from),

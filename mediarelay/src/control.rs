@@ -6,6 +6,7 @@ mod events;
 mod keeper;
 mod office;
 mod patient_log;
+mod pressure;
 mod rebuild;
 mod sockets;
 mod stats;
@@ -22,9 +23,11 @@ use self::crew::Crew;
 use self::keeper::Keeper;
 use self::office::Furniture;
 pub(crate) use self::office::Office;
+use self::pressure::Pressure;
 use self::sockets::Sockets;
 pub use self::stats::ControlSnapshot;
 pub(crate) use self::stats::ControlStats;
+use crate::config::LoadLimits;
 use crate::limits::ShellLimits;
 use crate::line::{Ask, LineEnd};
 use crate::socket::{MediaSocket, SocketOptions};
@@ -58,6 +61,8 @@ pub(crate) struct ControlPlan {
     pub(crate) events: broadcast::Sender<Event>,
     pub(crate) stats: Arc<ControlStats>,
     pub(crate) limits: ShellLimits,
+    /// Beyond which no new calls are taken.
+    pub(crate) load_limits: LoadLimits,
 }
 
 /// The control thread's body.
@@ -67,11 +72,14 @@ pub(crate) struct Control {
     notices: Receiver<Notice>,
     nudge: Nudge,
     keeper: Option<Keeper>,
+    pressure: Option<Pressure>,
     budget: usize,
 }
 
 impl Control {
-    pub(crate) fn new(plan: ControlPlan) -> Self {
+    pub(crate) fn new(now: Instant, plan: ControlPlan) -> Self {
+        let io = plan.workers.iter().map(|worker| Arc::clone(&worker.io));
+        let pressure = Pressure::new(now, plan.load_limits, io.collect());
         let mut crew = Crew::new(plan.workers);
         let mut sockets = Sockets::new(plan.port_options);
         for group in plan.shared {
@@ -94,6 +102,7 @@ impl Control {
             notices: plan.notices,
             nudge: plan.nudge,
             keeper,
+            pressure,
             budget,
         }
     }
@@ -121,6 +130,9 @@ impl Control {
             again |= self.take_asks(now);
             // 3. Timers.
             self.office.timeout(now);
+            if let Some(pressure) = &mut self.pressure {
+                pressure.look(now, &mut self.office.relay);
+            }
             // 4. Ports for calls to come.
             again |= self.office.open_ports(now);
             // 5. Workers hear of all this once.
@@ -186,7 +198,9 @@ impl Control {
             .as_ref()
             .and_then(|keeper| keeper.poll_timeout(&self.office.relay));
         let keeper = keeper.map(|at| at.saturating_duration_since(Instant::now()));
-        timer.into_iter().chain(retry).chain(keeper).min()
+        let pressure = self.pressure.as_ref().map(Pressure::poll_timeout);
+        let pressure = pressure.map(|at| at.saturating_duration_since(Instant::now()));
+        timer.into_iter().chain(retry).chain(keeper).chain(pressure).min()
     }
 
     /// Ends the workers after what was ordered before.

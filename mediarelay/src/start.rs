@@ -114,20 +114,24 @@ impl Builder {
             }
             None => (None, None),
         };
-        let mut control = Control::new(ControlPlan {
-            relay,
-            workers: crew,
-            crypto: shared.crypto,
-            port_options: self.port_options(),
-            shared: self.shared_ports.values().cloned().collect(),
-            asks,
-            notices,
-            nudge,
-            state: writer.as_ref().map(|(writer, _)| writer.clone()),
-            events: events.clone(),
-            stats: Arc::clone(&sights.control),
-            limits: limits.clone(),
-        });
+        let mut control = Control::new(
+            started,
+            ControlPlan {
+                relay,
+                workers: crew,
+                crypto: shared.crypto,
+                port_options: self.port_options(),
+                shared: self.shared_ports.values().cloned().collect(),
+                asks,
+                notices,
+                nudge,
+                state: writer.as_ref().map(|(writer, _)| writer.clone()),
+                events: events.clone(),
+                stats: Arc::clone(&sights.control),
+                limits: limits.clone(),
+                load_limits: self.config.load_limits,
+            },
+        );
         let of_state = saved.map(|saved| control.rebuild(started, saved));
         control.open_stock(started);
 

@@ -54,6 +54,7 @@ pub use self::diagnostic::{Diagnostic, Diagnostics, Place, Span};
 pub use self::environment::{Environment, FixedEnvironment, FlagCheck, FlagProblem, Unavailable};
 pub use self::form::address::PortRange;
 pub use self::form::network::Network;
+pub use self::form::number::Decimal;
 pub use self::form::quantity::Rate;
 pub use self::gateway::found_user::UserDefaults;
 pub use self::gateway::hook::{HookFailure, HookMethod, HookSettings};

@@ -97,7 +97,12 @@ fn collect(shape: &Shape, path: &str, sections: &mut Vec<(String, &'static str, 
         Shape::List(item) => collect(item, path, sections),
         Shape::Map { value, .. } => collect(value, &format!("{path}.NAME"), sections),
         Shape::OneOf(shapes) => shapes.iter().for_each(|shape| collect(shape, path, sections)),
-        Shape::Switch | Shape::Whole { .. } | Shape::Text { .. } | Shape::Word(_) | Shape::Choice(_) => {}
+        Shape::Switch
+        | Shape::Whole { .. }
+        | Shape::Decimal { .. }
+        | Shape::Text { .. }
+        | Shape::Word(_)
+        | Shape::Choice(_) => {}
     }
 }
 

@@ -13,7 +13,8 @@ use crate::code::Code;
 use crate::decode::{Decoder, section};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::form::address::PortRange;
-use crate::form::{choice, choices, count, numbered, or_word, path, section_form, switch};
+use crate::form::number::Decimal;
+use crate::form::{choice, choices, count, decimal, numbered, or_word, path, section_form, size, switch};
 use crate::gateway::service::LogSettings;
 use crate::gateway::site::{PublicIp, PublicIpForm};
 use crate::gateway::{LISTENERS_MAX, VersionForm};
@@ -23,6 +24,12 @@ use crate::media::{IceMode, MediaSettings, SdesMode};
 use crate::positions::Positions;
 use crate::source::{FileLimits, Reporter, Source};
 use crate::tree;
+
+/// The largest `max_load`.
+pub(crate) const LOAD_MAX: u32 = 100_000;
+
+/// The largest `max_bandwidth`, in octets a second.
+pub(crate) const BANDWIDTH_MAX: u64 = 1 << 40;
 
 /// Everything that the relay is told at start, checked and with every default filled in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +42,12 @@ pub struct RelaySettings {
     pub media: MediaSettings,
     /// Calls at the same time; 0 refuses new calls and keeps the running ones, `None` is no limit.
     pub max_sessions: Option<u32>,
+    /// The machine's load, the mean of a minute, beyond which new calls are refused; `None` is no limit.
+    pub max_load: Option<Decimal>,
+    /// Use of all processors together, in percent, beyond which new calls are refused.
+    pub max_cpu: Option<Decimal>,
+    /// Octets of media sent on in a second beyond which new calls are refused.
+    pub max_bandwidth: Option<usize>,
     /// Whose repeated commands are recognised as repeated.
     pub ng_cookies: CookieScope,
     /// Whether the address that a SIP message came from counts as media address where the proxy does not say.
@@ -113,6 +126,13 @@ section! {
         /// Calls at the same time; further offers are refused so that the proxy tries another relay. 0 refuses all
         /// new calls.
         max_sessions: Option<u32> = default(or_word("none", count(0..=10_000_000)), "none");
+        /// Load of the machine, the mean of a minute as `uptime` shows it, beyond which new calls are refused. Calls refused
+        /// for this, `max_cpu` or `max_bandwidth` are counted by `viaduct_relay_calls_refused_for_load`.
+        max_load: Option<Decimal> = default(or_word("none", decimal(LOAD_MAX)), "none");
+        /// Use of all processors together within a second, in percent, beyond which new calls are refused.
+        max_cpu: Option<Decimal> = default(or_word("none", decimal(100)), "none");
+        /// Media sent on within a second beyond which new calls are refused.
+        max_bandwidth: Option<usize> = default(or_word("none", size(0, BANDWIDTH_MAX)), "none");
         /// Whose repeated NG commands get the stored answer.
         ng_cookies: CookieScope = default(choice::<CookieScope>(), "per-sender");
         /// Whether the address that the SIP message came from counts as media address where the proxy does not say.
@@ -145,6 +165,9 @@ impl From<RelayFile> for RelaySettings {
             public_ip: file.public_ip,
             media: file.media,
             max_sessions: file.max_sessions,
+            max_load: file.max_load,
+            max_cpu: file.max_cpu,
+            max_bandwidth: file.max_bandwidth,
             ng_cookies: file.ng_cookies,
             sip_source: file.sip_source,
             pid_file: file.pid_file,

@@ -64,6 +64,7 @@ fn property(key: &Key) -> Value {
 fn of(shape: &Shape) -> Map<String, Value> {
     let value = match shape {
         Shape::Switch => json!({ "type": "boolean" }),
+        Shape::Decimal { max } => json!({ "type": "number", "minimum": 0, "maximum": max }),
         Shape::Whole { min, max } => json!({ "type": "integer", "minimum": min, "maximum": max }),
         Shape::Text {
             pattern: Some(pattern),

@@ -31,6 +31,10 @@ pub(crate) enum Shape {
         min: u64,
         max: u64,
     },
+    /// A number from 0 on with up to two decimals.
+    Decimal {
+        max: u32,
+    },
     /// Text of one spelling: what it is ("a duration from 1s to 1d") and a pattern for the schema.
     Text {
         what: String,
@@ -60,6 +64,7 @@ impl Shape {
             Self::Switch => "`true` or `false`".to_owned(),
             Self::Whole { min, max } if min == max => format!("`{min}`"),
             Self::Whole { min, max } => format!("a whole number from {min} to {max}"),
+            Self::Decimal { max } => format!("a number from 0 to {max} with at most two decimals"),
             Self::Text { what, .. } => what.clone(),
             Self::Word(word) => format!("`{word}`"),
             Self::Choice(words) => join_or(

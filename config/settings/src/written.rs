@@ -207,6 +207,7 @@ fn maps_of(shape: &Shape) -> Option<Maps<'_>> {
         Shape::OneOf(shapes) => shapes.iter().find_map(maps_of),
         Shape::Switch
         | Shape::Whole { .. }
+        | Shape::Decimal { .. }
         | Shape::Text { .. }
         | Shape::Word(_)
         | Shape::Choice(_)

@@ -14,6 +14,9 @@ pub struct Counters {
     /// Offers that were refused because of [`Config::max_sessions`](crate::Config::max_sessions) or
     /// [`Limits::calls`](crate::Limits::calls).
     pub calls_refused: u64,
+    /// Those of them that were refused because the machine has too much to do, see
+    /// [`Relay::set_overload`](crate::Relay::set_overload).
+    pub calls_refused_for_load: u64,
     /// Calls of an earlier relay that went on here.
     pub calls_rebuilt: u64,
     /// Calls of an earlier relay that could not go on.

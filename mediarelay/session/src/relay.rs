@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use viaduct_forward::{Epoch, LocalAddr, Report, StatsTable, ToControl};
-use viaduct_ng::{ByteString, CallReport, Delete, ErrorReason, Flag, List, OkReply, Query, Reply, Request};
+use viaduct_ng::{
+    ByteString, CallReport, Delete, ErrorReason, Flag, List, LoadLimit, OkReply, Query, Reply, Request,
+};
 
 pub use self::keeping::{NotRebuilt, Rebuilt};
 use self::trickle::Fragments;
@@ -49,6 +51,8 @@ pub struct Relay {
     /// When each call wants to be looked at.
     timers: BTreeSet<(Instant, CallKey)>,
     fragments: Fragments,
+    /// Why new calls are refused, whatever their number.
+    overload: Option<LoadLimit>,
     started: Instant,
 }
 
@@ -94,6 +98,7 @@ impl Relay {
             by_id: BTreeMap::new(),
             timers: BTreeSet::new(),
             fragments: Fragments::default(),
+            overload: None,
             started: now,
         }
     }
@@ -247,6 +252,18 @@ impl Relay {
     /// Changes it; calls that run stay.
     pub fn set_max_sessions(&mut self, max: Option<usize>) {
         self.core.config.max_sessions = max;
+    }
+
+    /// Why new calls are refused at the moment, whatever their number.
+    #[must_use]
+    pub fn overload(&self) -> Option<&LoadLimit> {
+        self.overload.as_ref()
+    }
+
+    /// Refuses new calls for this reason from here on (NG `max-load`, `max-cpu`, `max-bandwidth`), or takes them again.
+    /// Calls that run stay.
+    pub fn set_overload(&mut self, limit: Option<LoadLimit>) {
+        self.overload = limit;
     }
 
     /// All calls, in the order of their names.

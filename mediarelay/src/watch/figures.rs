@@ -66,7 +66,8 @@ pub(super) const COUNTERS: &[Figure<Counters>] = figures! { Counters, "viaduct_r
     "calls_created", "Calls that were created", calls;
     "calls_rebuilt", "Calls of an earlier relay that went on", calls_rebuilt;
     "calls_not_rebuilt", "Calls of an earlier relay that could not go on", calls_not_rebuilt;
-    "calls_refused", "Offers refused because of a limit on calls", calls_refused;
+    "calls_refused", "Offers refused because of a limit on calls, or on what the machine does", calls_refused;
+    "calls_refused_for_load", "Those of them refused because of max_load, max_cpu or max_bandwidth", calls_refused_for_load;
     "calls_zero_way", "Ended calls in which nobody sent anything", zero_way_calls;
     "calls_one_way", "Ended calls in which one side alone sent", one_way_calls;
     "out_of_ports", "Offers that found no ports", out_of_ports;

@@ -247,6 +247,41 @@ fn more_calls_than_there_are_ports_are_refused_and_the_others_go_on() {
     relay.shut_down();
 }
 
+/// NG `max-bandwidth`: measured every second, so an offer is taken again when nobody talks any more.
+#[test]
+fn no_new_calls_are_taken_while_more_is_sent_than_allowed() {
+    let mut config = viaduct_mediarelay::RelayConfig::in_process(
+        settings(own_address()),
+        viaduct_settings::PublicIp::Auto,
+    );
+    config.load_limits.bandwidth = Some(0);
+    let relay = InProcess::start_config(config);
+    let mut call = Call::set_up("busy", |request| relay.ask(request.clone()));
+    let refused = viaduct_ng::Reply::error(viaduct_ng::ErrorReason::ParallelSessionLimit);
+    let sdp = call.alice.sdp();
+    let is_refused = || {
+        let reply = relay.ask(offer("other", &sdp));
+        let is_refused = reply == refused;
+        if !is_refused {
+            ok(reply);
+            ok(relay.ask(delete("other")));
+        }
+        is_refused
+    };
+    wait_for("a refusal while they talk", || {
+        call.talk(2);
+        is_refused().then_some(())
+    });
+    wait_for("an offer is taken in the silence", || {
+        (!is_refused()).then_some(())
+    });
+    let counters = relay.snapshot().counters;
+    assert!(counters.calls_refused_for_load >= 1, "{counters:?}");
+    assert_eq!(counters.calls_refused_for_load, counters.calls_refused);
+    call.talk(2);
+    relay.shut_down();
+}
+
 #[test]
 fn no_more_calls_than_allowed_are_taken() {
     let mut config = viaduct_mediarelay::RelayConfig::in_process(

@@ -63,6 +63,59 @@ impl TextForm for Amount {
     }
 }
 
+/// A number with up to two decimals, not negative.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Decimal(u64);
+
+impl Decimal {
+    /// It times 100.
+    #[must_use]
+    pub fn hundredths(self) -> u64 {
+        self.0
+    }
+}
+
+/// A number with up to two decimals, from 0 to `max`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct DecimalForm {
+    max: u32,
+}
+
+/// A number with up to two decimals, from 0 to `max`.
+pub(crate) fn decimal(max: u32) -> DecimalForm {
+    DecimalForm { max }
+}
+
+impl TextForm for DecimalForm {
+    type Value = Decimal;
+
+    fn parse(&self, text: &str) -> Result<Decimal, Fault> {
+        let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
+        let hundredths = match decimals.as_bytes() {
+            [tenths @ b'0'..=b'9'] => u64::from(tenths - b'0') * 10,
+            [tenths @ b'0'..=b'9', hundredths @ b'0'..=b'9'] => {
+                u64::from(tenths - b'0') * 10 + u64::from(hundredths - b'0')
+            }
+            _ => return Err(Fault::bad()),
+        };
+        let value = digits(whole)?
+            .checked_mul(100)
+            .and_then(|whole| whole.checked_add(hundredths));
+        match value {
+            Some(value) if value <= u64::from(self.max) * 100 => Ok(Decimal(value)),
+            _ => Err(Fault::range()),
+        }
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::Decimal { max: self.max }
+    }
+
+    fn plain_only(&self) -> bool {
+        true
+    }
+}
+
 /// A UDP or TCP port.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Port;
@@ -172,6 +225,30 @@ mod tests {
         assert_eq!(port().parse("0").unwrap_err().code, Code::OutOfRange);
         assert_eq!(port().parse("65535"), Ok(65535));
         assert_eq!(port().parse("65536").unwrap_err().code, Code::OutOfRange);
+    }
+
+    #[test]
+    fn decimals_have_two_places_at_most() {
+        let form = decimal(100);
+        for (text, hundredths) in [
+            ("0", 0),
+            ("4", 400),
+            ("4.5", 450),
+            ("04.05", 405),
+            ("100.00", 10_000),
+        ] {
+            assert_eq!(
+                form.parse(text).map(Decimal::hundredths),
+                Ok(hundredths),
+                "{text}"
+            );
+        }
+        for text in ["100.01", "101", "99999999999999999999", "-1"] {
+            assert_eq!(form.parse(text).unwrap_err().code, Code::OutOfRange, "{text}");
+        }
+        for text in ["", ".", ".5", "5.", "1.234", "1,5", "4.5.6", "80%", "1.x"] {
+            assert_eq!(form.parse(text).unwrap_err().code, Code::BadValue, "{text}");
+        }
     }
 
     #[test]

@@ -276,6 +276,29 @@ pub(super) fn max_sessions(draft: &mut Draft, text: &str, _: &Place) -> Result<(
     Ok(())
 }
 
+/// rtpengine's limits on what the machine does: 0 is no limit.
+pub(super) fn max_load(draft: &mut Draft, text: &str, _: &Place) -> Result<(), Problem> {
+    let load = parse(&crate::form::decimal(super::LOAD_MAX), text)?;
+    draft.settings.max_load = Some(load).filter(|load| load.hundredths() > 0);
+    Ok(())
+}
+
+pub(super) fn max_cpu(draft: &mut Draft, text: &str, _: &Place) -> Result<(), Problem> {
+    let percent = parse(&crate::form::decimal(100), text)?;
+    draft.settings.max_cpu = Some(percent).filter(|percent| percent.hundredths() > 0);
+    Ok(())
+}
+
+pub(super) fn max_bandwidth(draft: &mut Draft, text: &str, _: &Place) -> Result<(), Problem> {
+    let form = IntForm {
+        min: 0,
+        max: super::BANDWIDTH_MAX as i64,
+    };
+    let octets = parse(&form, text)?;
+    draft.settings.max_bandwidth = usize::try_from(octets).ok().filter(|&octets| octets > 0);
+    Ok(())
+}
+
 pub(super) fn endpoint_learning(draft: &mut Draft, text: &str, _: &Place) -> Result<(), Problem> {
     draft.settings.media.learning = match text {
         "heuristic" => Learning::Heuristic,

@@ -200,6 +200,27 @@ pub(crate) const OPTIONS: &[Opt] = &[
         draft::max_sessions,
     ),
     set(
+        "max-load",
+        None,
+        "N.NN",
+        "Refuse new calls while the machine's load is above this; 0, the default, for no limit.",
+        draft::max_load,
+    ),
+    set(
+        "max-cpu",
+        None,
+        "PERCENT",
+        "Refuse new calls while all processors together are in use more than this; 0, the default, for no limit.",
+        draft::max_cpu,
+    ),
+    set(
+        "max-bandwidth",
+        None,
+        "BYTES",
+        "Refuse new calls while more bytes a second are sent on than this; 0, the default, for no limit.",
+        draft::max_bandwidth,
+    ),
+    set(
         "num-threads",
         None,
         "N",
@@ -306,7 +327,7 @@ const UNUSED_VALUES: &str = "\
     idle-scheduling io-uring-buffers iptables-chain janus-secret jb-adaptive-max jb-adaptive-min \
     jitter-buffer kernel-num-threads kernel-player kernel-player-media kernel-slots listen-https \
     listen-tcp/l listen-udp/u log-facility log-facility-cdr log-facility-dtmf log-facility-rtcp \
-    log-format log-mark-prefix log-mark-suffix log-name max-bandwidth max-cpu max-dtx max-load \
+    log-format log-mark-prefix log-mark-suffix log-name max-dtx \
     max-log-line-length max-recv-iters media-files-expire media-files-reload media-num-threads \
     moh-attr-name moh-max-duration moh-max-repeats mos mqtt-cafile mqtt-capath mqtt-certfile mqtt-host \
     mqtt-id mqtt-keepalive mqtt-keyfile mqtt-pass mqtt-port mqtt-publish-interval mqtt-publish-qos \

@@ -27,8 +27,10 @@ impl Relay {
     pub(super) fn offer(&mut self, now: Instant, client: Option<IpAddr>, offer: &Offer) -> Reply {
         let names = names_of_offer(offer);
         let known = self.by_id.get(&offer.call_id).copied();
-        if known.is_none() && self.is_full() {
-            return LoadLimit::Sessions.reply(offer.options.supports_load_limit);
+        if known.is_none()
+            && let Some(limit) = self.limit_reached()
+        {
+            return limit.reply(offer.options.supports_load_limit);
         }
         let message = match self.read(Kind::Offer, names, &offer.call_id, &offer.sdp, &offer.options) {
             Ok(message) => message,
@@ -102,14 +104,18 @@ impl Relay {
         }
     }
 
-    /// Whether there are as many calls as there may be.
-    fn is_full(&mut self) -> bool {
+    /// Why there may be no further call.
+    fn limit_reached(&mut self) -> Option<LoadLimit> {
         let (count, limits) = (self.calls.len(), &self.core.config.limits);
         let over_limit = count >= limits.calls;
         let full = over_limit || self.core.config.max_sessions.is_some_and(|max| count >= max);
         self.core.counters.limits.calls += u64::from(over_limit);
-        self.core.counters.calls_refused += u64::from(full);
-        full
+        let limit = full
+            .then_some(LoadLimit::Sessions)
+            .or_else(|| self.overload.clone());
+        self.core.counters.calls_refused += u64::from(limit.is_some());
+        self.core.counters.calls_refused_for_load += u64::from(!full && limit.is_some());
+        limit
     }
 
     fn create(&mut self, now: Instant, client: Option<IpAddr>, call_id: &ByteString) -> CallKey {

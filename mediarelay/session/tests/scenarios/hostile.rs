@@ -317,6 +317,16 @@ fn as_many_calls_as_there_may_be() {
         }
     );
     assert_eq!(world.relay.counters().calls_refused, 2);
+    assert_eq!(world.relay.counters().calls_refused_for_load, 0);
+    // A machine that has too much to do is another reason, told by its name (NG `max-load` and the like).
+    world.relay.set_max_sessions(None);
+    world.relay.set_overload(Some(LoadLimit::Cpu));
+    let told = Reply::LoadLimit {
+        message: LoadLimit::Cpu,
+    };
+    assert_eq!(world.ng(&another(true)), told);
+    assert_eq!(world.fails(&another(false)), ErrorReason::ParallelSessionLimit);
+    assert_eq!(world.relay.counters().calls_refused_for_load, 2);
     // Calls that are there are not concerned, also when no more are taken at all.
     world.relay.set_max_sessions(Some(0));
     world.sdp(&offer(
