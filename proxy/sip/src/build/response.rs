@@ -7,7 +7,8 @@ use super::{Body, BuildError, Writer};
 use crate::edit::{source_params, via_param_splices};
 use crate::list::Elements;
 use crate::message::Salvage;
-use crate::text::is_whole_token;
+use crate::param::RawParam;
+use crate::text::{is_whole_token, offset_in};
 use crate::{HeaderName, Message, NameAddr, NameRef, StatusCode, Via};
 
 /// Makes the response to a request (RFC 3261 section 8.2.6).
@@ -179,22 +180,39 @@ impl<'m> ResponseBuilder<'m> {
     }
 
     fn to(&self, to: &[u8], out: &mut Writer) -> Result<(), BuildError> {
-        // A To that cannot be read goes back as it came.
-        let mut has_tag = false;
-        let read = NameAddr::parse_visiting(to, |param| {
-            has_tag |= param.name.eq_ignore_ascii_case(b"tag");
-        });
-        has_tag |= read.is_err();
-        match &self.to_tag {
-            Some(tag) if !has_tag && self.status != StatusCode::TRYING => {
+        let place = place_of_tag(to);
+        match (&self.to_tag, place) {
+            (Some(tag), Some((at, before))) if self.status != StatusCode::TRYING => {
                 if !is_whole_token(tag.as_bytes()) {
                     return Err(BuildError::BadToken);
                 }
-                out.received_line_with(HeaderName::To, to, &[b";tag=", tag.as_bytes()]);
+                let pieces = [before.as_bytes(), tag.as_bytes(), &to[at..]];
+                out.received_line_with(HeaderName::To, &to[..at], &pieces);
             }
             _ => out.received_line(HeaderName::To, to),
         }
         Ok(())
+    }
+}
+
+/// Where in a To value a tag belongs, and what comes before it. `None` where there is one, and in a value that cannot be
+/// read, which goes back as it came. A tag without a value is none (see
+/// [`Essentials::to_tag`](crate::Essentials::to_tag)), so it gets one.
+fn place_of_tag(to: &[u8]) -> Option<(usize, &'static str)> {
+    let mut found: Option<RawParam<'_>> = None;
+    NameAddr::parse_visiting(to, |param| {
+        // The first that has a value counts, if only an empty one.
+        let is_tag = param.name.eq_ignore_ascii_case(b"tag");
+        if is_tag && found.as_ref().is_none_or(|found| found.raw.is_none()) {
+            found = Some(param);
+        }
+    })
+    .ok()?;
+    match found {
+        None => Some((to.len(), ";tag=")),
+        Some(RawParam { name, raw: None }) => Some((offset_in(to, name)? + name.len(), "=")),
+        Some(RawParam { raw: Some(raw), .. }) if raw.is_empty() => Some((offset_in(to, raw)?, "")),
+        Some(_) => None,
     }
 }
 
@@ -297,6 +315,35 @@ mod tests {
                 .unwrap()
                 .has(HeaderName::RecordRoute)
         );
+    }
+
+    #[test]
+    fn a_tag_without_a_value_gets_one() {
+        for (to, answered) in [
+            ("<sip:b@h>", "<sip:b@h>;tag=t"),
+            ("<sip:b@h>;x;tag=;y", "<sip:b@h>;x;tag=t;y"),
+            ("<sip:b@h> ; tag = \t;y", "<sip:b@h> ; tag = \tt;y"),
+            ("<sip:b@h>;TAG;y=1", "<sip:b@h>;TAG=t;y=1"),
+            ("<sip:b@h>;tag;tag=", "<sip:b@h>;tag;tag=t"),
+            ("<sip:b@h>;tag=;tag=u", "<sip:b@h>;tag=t;tag=u"),
+            ("<sip:b@h>;tag;tag=u", "<sip:b@h>;tag;tag=u"),
+            ("sip:b@h;tag=", "sip:b@h;tag=t"),
+            ("<sip:b@h>;tag=\"\"", "<sip:b@h>;tag=\"\""),
+        ] {
+            let request = message(&format!(
+                "OPTIONS sip:b@h SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bKa\r\nFrom: <sip:a@h>;tag=f\r\nTo: {to}\r\n\
+                 Call-ID: c\r\nCSeq: 1 OPTIONS\r\n\r\n"
+            ));
+            let made = ResponseBuilder::new(&request, StatusCode::OK)
+                .to_tag("t")
+                .build()
+                .unwrap();
+            let made = Message::parse_datagram(made, &Limits::default()).unwrap();
+            assert_eq!(made.text(HeaderName::To), Some(answered), "{to}");
+            if let Ok(essentials) = made.essentials() {
+                assert!(matches!(essentials.to_tag, Some("t" | "u")), "{to}");
+            }
+        }
     }
 
     #[test]
