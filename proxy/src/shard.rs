@@ -264,7 +264,7 @@ impl ShardThread {
         let mut events = Events::with_capacity(64);
         let mut ready = vec![true; self.listeners.len()];
         let (mut inbox, mut room) = (Inbox::new(), SendRoom::new());
-        // Without it a rest is half as long again, and nothing else is different.
+        // Without it rests are longer than they should be, and nothing else is different.
         let _ = nix::sys::prctl::set_timerslack(pace::SLACK.as_nanos() as u64);
         let mut pace = Pace::new(Instant::now());
         while !self.stopping {
