@@ -338,6 +338,25 @@ fn early_media_reaches_the_caller_before_the_final_answer() {
     world.assert_empty();
 }
 
+/// With one m-line there is nothing to tell apart, and the phone would get packets with names that it never asked for.
+#[test]
+fn a_browser_with_one_m_line_names_it_in_no_packet() {
+    let mut world = World::new();
+    let (mut browser, mut phone) = (browser(), phone());
+    for _ in 0..2 {
+        let to_phone = world.sdp(&offer(&browser.offer(), "b", None, WEB_TO_PHONE));
+        assert!(!to_phone.has_attribute("extmap"), "{}", to_phone.text);
+        phone.read(&to_phone);
+        let to_browser = world.sdp(&answer(&phone.sdp(), "b", "p", PHONE_ANSWERS_WEB));
+        assert!(!to_browser.has_attribute("extmap"), "{}", to_browser.text);
+        browser.read(&to_browser);
+    }
+    let again = world.sdp(&offer(&phone.sdp(), "p", Some("b"), PHONE_TO_WEB));
+    assert!(!again.has_attribute("extmap"), "{}", again.text);
+    world.ok(&delete_now());
+    world.assert_empty();
+}
+
 /// A phone's packet as a browser gets it that has several m-lines on one transport (RFC 8843 section 15), and that names
 /// the extension for that 4 in its SDP.
 fn named(mut packet: Vec<u8>, mid: &str) -> Vec<u8> {
