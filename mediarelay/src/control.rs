@@ -190,17 +190,16 @@ impl Control {
 
     /// How long there is nothing to do. `None`: until somebody rings.
     fn patience(&self) -> Option<Duration> {
-        let timer = self.office.relay.poll_timeout();
+        let relay = &self.office.relay;
+        let timers = [
+            relay.poll_timeout(),
+            self.keeper.as_ref().and_then(|keeper| keeper.poll_timeout(relay)),
+            self.pressure.as_ref().map(Pressure::poll_timeout),
+        ];
+        let timer = timers.into_iter().flatten().min();
         let timer = timer.map(|at| at.saturating_duration_since(Instant::now()));
         let retry = self.office.must_retry().then_some(RETRY);
-        let keeper = self
-            .keeper
-            .as_ref()
-            .and_then(|keeper| keeper.poll_timeout(&self.office.relay));
-        let keeper = keeper.map(|at| at.saturating_duration_since(Instant::now()));
-        let pressure = self.pressure.as_ref().map(Pressure::poll_timeout);
-        let pressure = pressure.map(|at| at.saturating_duration_since(Instant::now()));
-        timer.into_iter().chain(retry).chain(keeper).chain(pressure).min()
+        timer.into_iter().chain(retry).min()
     }
 
     /// Ends the workers after what was ordered before.

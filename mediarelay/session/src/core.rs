@@ -258,10 +258,10 @@ impl Core {
     }
 
     /// Nothing is kept of a call any longer.
-    pub(crate) fn forget_state(&mut self, call_id: &ByteString) {
+    pub(crate) fn forget_state(&mut self, call: impl FnOnce() -> CallName) {
         if let Some(state) = &mut self.state {
             let hits = &mut self.counters.limits;
-            state.remove(CallName::of(call_id), &self.config.limits, hits);
+            state.remove(call(), &self.config.limits, hits);
         }
     }
 

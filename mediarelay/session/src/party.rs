@@ -162,6 +162,13 @@ impl Party {
         self.medias.len() - 1
     }
 
+    /// Whether it has to tell an m-line from others on the same transport (RFC 8843 section 9): it has grouped them.
+    pub(crate) fn tells_apart(&self, media: usize) -> bool {
+        let leg = self.medias.get(media).and_then(|media| media.leg);
+        let on_leg = self.medias.iter().filter(|other| other.leg == leg);
+        self.bundles && leg.is_some() && on_leg.count() > 1
+    }
+
     /// The first m-line on a leg, counted from 0.
     pub(crate) fn first_media_on(&self, leg: LegId) -> Option<usize> {
         self.medias.iter().position(|media| media.leg == Some(leg))

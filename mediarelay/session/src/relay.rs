@@ -26,6 +26,7 @@ use crate::counters::{Counters, Gauges};
 use crate::dtls::{Certificate, CertificateError, DimplEngines, DtlsEngines};
 use crate::output::Output;
 use crate::ports::{PortPair, PortPlan, PortUsage};
+use crate::state::CallName;
 
 /// What a relay is made of besides its settings.
 #[derive(Debug)]
@@ -399,7 +400,7 @@ impl Relay {
             return;
         };
         self.by_id.remove(&call.id);
-        self.core.forget_state(&call.id);
+        self.core.forget_state(|| CallName::of(&call.id));
         if let Some(at) = call.timer {
             self.timers.remove(&(at, key));
         }

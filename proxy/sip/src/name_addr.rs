@@ -22,6 +22,18 @@ impl<'a> NameAddr<'a> {
         Self::parse_visiting(value, |_| ())
     }
 
+    /// The same with its `tag` parameter: the first one that has a value, if only an empty one, or else the last.
+    pub(crate) fn parse_with_tag(value: &'a [u8]) -> Result<(Self, Option<RawParam<'a>>), ValueError> {
+        let mut tag: Option<RawParam<'a>> = None;
+        let addr = Self::parse_visiting(value, |param| {
+            let is_tag = param.name.eq_ignore_ascii_case(b"tag");
+            if is_tag && tag.as_ref().is_none_or(|tag| tag.raw.is_none()) {
+                tag = Some(param);
+            }
+        })?;
+        Ok((addr, tag))
+    }
+
     pub(crate) fn parse_visiting(
         value: &'a [u8],
         visit: impl FnMut(RawParam<'a>),

@@ -190,10 +190,12 @@ impl Call {
     /// The name of an m-line that a party wants to see in packets: it has others on the same transport, and its SDP has
     /// the extension for that.
     fn named_to(&self, party: PartyId, media: usize) -> Option<MidSelector> {
-        let party = self.parties.get(&party).filter(|party| party.bundles)?;
+        let party = self
+            .parties
+            .get(&party)
+            .filter(|party| party.tells_apart(media))?;
         let media = party.medias.get(media)?;
-        let on_leg = party.medias.iter().filter(|other| other.leg == media.leg);
-        let remote = media.remote.as_ref().filter(|_| on_leg.count() > 1)?;
+        let remote = media.remote.as_ref()?;
         let leg = self.leg(media.leg?)?;
         if leg.sdes.passes_on_gcm() {
             return None;

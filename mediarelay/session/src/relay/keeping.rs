@@ -152,10 +152,7 @@ impl Relay {
         let result = result.and_then(|rebuilt| self.claim_pairs(now, rebuilt));
         if result.is_err() {
             self.core.counters.calls_not_rebuilt += 1;
-            let (limits, hits) = (&self.core.config.limits, &mut self.core.counters.limits);
-            if let Some(state) = &mut self.core.state {
-                state.remove(name, limits, hits);
-            }
+            self.core.forget_state(|| name);
         }
         result
     }
@@ -178,7 +175,7 @@ impl Relay {
     /// The ports of a call could not be opened: it ends. What was opened is to be closed by whoever has opened it.
     pub fn abandon(&mut self, now: Instant, rebuilt: Rebuilt) {
         self.core.counters.calls_not_rebuilt += 1;
-        self.core.forget_state(&rebuilt.call.id);
+        self.core.forget_state(|| CallName::of(&rebuilt.call.id));
         let pairs: BTreeSet<PortPair> = rebuilt.pairs().into_iter().collect();
         self.drop_call(now, *rebuilt.call);
         for pair in pairs {

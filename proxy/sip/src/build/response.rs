@@ -199,16 +199,8 @@ impl<'m> ResponseBuilder<'m> {
 /// read, which goes back as it came. A tag without a value is none (see
 /// [`Essentials::to_tag`](crate::Essentials::to_tag)), so it gets one.
 fn place_of_tag(to: &[u8]) -> Option<(usize, &'static str)> {
-    let mut found: Option<RawParam<'_>> = None;
-    NameAddr::parse_visiting(to, |param| {
-        // The first that has a value counts, if only an empty one.
-        let is_tag = param.name.eq_ignore_ascii_case(b"tag");
-        if is_tag && found.as_ref().is_none_or(|found| found.raw.is_none()) {
-            found = Some(param);
-        }
-    })
-    .ok()?;
-    match found {
+    let (_, tag) = NameAddr::parse_with_tag(to).ok()?;
+    match tag {
         None => Some((to.len(), ";tag=")),
         Some(RawParam { name, raw: None }) => Some((offset_in(to, name)? + name.len(), "=")),
         Some(RawParam { raw: Some(raw), .. }) if raw.is_empty() => Some((offset_in(to, raw)?, "")),

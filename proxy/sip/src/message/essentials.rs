@@ -147,13 +147,8 @@ impl Slot {
 
 /// A From or To value and its tag. An empty one counts as none.
 fn tagged(value: &[u8]) -> Result<(NameAddr<'_>, Option<&str>), ValueError> {
-    let mut tag = None;
-    let addr = NameAddr::parse_visiting(value, |param| {
-        if param.name.eq_ignore_ascii_case(b"tag") {
-            tag = tag.or(param.raw);
-        }
-    })?;
-    match tag {
+    let (addr, tag) = NameAddr::parse_with_tag(value)?;
+    match tag.and_then(|tag| tag.raw) {
         None | Some(b"") => Ok((addr, None)),
         Some(tag) if is_whole_token(tag) => Ok((addr, Some(ascii(tag)))),
         Some(_) => Err(ValueError::BadToken),

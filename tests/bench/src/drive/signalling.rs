@@ -191,10 +191,7 @@ impl Signalling {
 
     /// A datagram, and when it came to the socket: what the phones took to look is none of the proxy's time.
     fn receive(&mut self, side: Side) -> io::Result<Option<(Instant, Bytes)>> {
-        let socket = match side {
-            Side::Caller => self.caller.as_raw_fd(),
-            Side::Callee => self.callee.as_raw_fd(),
-        };
+        let socket = self.socket(side).as_raw_fd();
         let mut control = nix::cmsg_space!(TimeSpec);
         let mut room = [IoSliceMut::new(&mut self.buffer)];
         let datagram = recvmsg::<()>(socket, &mut room, Some(&mut control), MsgFlags::empty());

@@ -73,11 +73,7 @@ impl Call {
         if let (Kind::Answer, Some(own)) = (exchange.kind, &own_offer) {
             answer_codecs(exchange, own, &mut out);
         }
-        // Only who has several m-lines on one transport has to tell them apart.
-        let reader = self.party(exchange.reader);
-        let own = reader.medias[position].leg;
-        let on_own = reader.medias.iter().filter(|media| media.leg == own);
-        let bundled = reader.bundles && own.is_some() && on_own.count() > 1;
+        let bundled = self.party(exchange.reader).tells_apart(position);
         edit_extensions(exchange, own_offer.as_ref(), bundled, &mut out);
         if exchange.has(Flag::OriginalSendrecv) {
             out.direction = sender
