@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{
-    CONNECTION, HeaderName, HeaderValue, ORIGIN, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+    CONNECTION, HOST, HeaderName, HeaderValue, ORIGIN, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
     SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use http::{HeaderMap, Method, StatusCode, Version};
@@ -124,13 +124,11 @@ fn check_origin(headers: &HeaderMap, origins: &Origins) -> Result<(), Refusal> {
         return Ok(());
     };
     let origin = origin.to_str().map_err(|_| Refusal::Origin)?.to_ascii_lowercase();
-    let host = headers
-        .get(http::header::HOST)
-        .and_then(|host| host.to_str().ok())
-        .unwrap_or_default();
-    let is_own = origin
-        .split_once("://")
-        .is_some_and(|(_, authority)| authority.eq_ignore_ascii_case(host));
+    // A Host that is missing or no text is nobody's: an Origin without authority must not match it.
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    let is_own = origin.split_once("://").is_some_and(|(_, authority)| {
+        !authority.is_empty() && host.is_some_and(|host| authority.eq_ignore_ascii_case(host))
+    });
     if is_own || others.contains(&origin) {
         Ok(())
     } else {
@@ -222,6 +220,12 @@ mod tests {
         assert!(origin("https://voice.example.com:8443") && origin("HTTPS://WWW.EXAMPLE.COM"));
         assert!(!origin("https://voice.example.com") && !origin("https://evil.example") && !origin("null"));
         assert!(judge(&[]).is_ok());
+        for host in [None, Some(""), Some("\u{e9}")] {
+            for origin in ["https://", "https://voice.example.com:8443", ""] {
+                let judged = judge(&[("host", host), ("origin", Some(origin))]);
+                assert_eq!(judged, Err(Refusal::Origin), "{host:?} {origin:?}");
+            }
+        }
         let stranger = headers(&[("origin", Some("https://evil.example"))]);
         assert!(check(&Method::GET, Version::HTTP_11, &stranger, &Origins::Any).is_ok());
     }
