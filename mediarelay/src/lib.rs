@@ -45,6 +45,7 @@ mod start_error;
 mod state;
 mod systemd;
 mod threads;
+mod turns;
 mod watch;
 mod worker;
 
@@ -58,6 +59,7 @@ pub use port_owner::{PortOwner, port_owner};
 pub use start_error::StartError;
 pub use systemd::ServiceManager;
 pub use threads::{EXIT_FAULT, Failure, OnFailure};
+pub use turns::take_short_turns;
 pub use watch::{ConnectionFigures, NamedPorts, NgFigures, NotReady, Snapshot, WorkerFigures};
 pub use worker::{IoSnapshot, SendFault};
 

@@ -18,7 +18,7 @@ use anyhow::Context;
 #[cfg(feature = "jemalloc")]
 use tikv_jemallocator::Jemalloc;
 use tokio::signal::unix::{SignalKind, signal};
-use viaduct_mediarelay::{RelayConfig, RelayHandle, ServiceManager};
+use viaduct_mediarelay::{RelayConfig, RelayHandle, ServiceManager, take_short_turns};
 use viaduct_settings::{
     Code, ConfigFile, Diagnostics, Invocation, Loaded, LogFormat, LogLevel, LogSettings, RelaySettings,
     parse_args,
@@ -97,6 +97,8 @@ fn run(loaded: Loaded<RelaySettings>) -> anyhow::Result<()> {
         "viaduct-relay {} stays in the foreground",
         env!("CARGO_PKG_VERSION")
     );
+    // Before any thread begins.
+    take_short_turns();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

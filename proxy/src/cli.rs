@@ -18,6 +18,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use viaduct_mediarelay::take_short_turns;
 
 /// A SIP proxy, registrar and WebRTC gateway: browsers and phones call each other.
 #[derive(Debug, Parser)]
@@ -115,8 +116,9 @@ fn complain(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// The runtime of commands that serve.
+/// The runtime of commands that serve. All their threads begin after it.
 fn serving_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    take_short_turns();
     Ok(tokio::runtime::Builder::new_multi_thread()
         .thread_name("net")
         .enable_all()

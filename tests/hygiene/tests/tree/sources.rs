@@ -6,8 +6,11 @@ use viaduct_hygiene::unsafe_code::unsafes;
 
 use crate::{FILES, none};
 
-/// Folders whose crates may contain `unsafe`, with what for. Everything else is safe Rust.
-const UNSAFE_IN: [(&str, &str); 0] = [];
+/// Folders and files that may contain `unsafe`, with what for. Everything else is safe Rust.
+const UNSAFE_IN: [(&str, &str); 1] = [(
+    "mediarelay/src/turns.rs",
+    "two system calls that no library wraps",
+)];
 
 /// Lines that one source file may have.
 const LINES_MAX: usize = 800;
@@ -59,7 +62,7 @@ fn unsafe_is_explained_and_where_it_may_be() {
             }
             if !UNSAFE_IN.iter().any(|(folder, _)| path.starts_with(folder)) {
                 findings.push(format!(
-                    "{path}:{line}: `unsafe` in a folder that UNSAFE_IN does not have"
+                    "{path}:{line}: `unsafe` in a place that UNSAFE_IN does not have"
                 ));
             }
         }
