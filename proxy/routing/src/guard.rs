@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use crate::SourceNetwork;
+
 /// Parts of the table, each behind its own lock.
 const PARTS: usize = 16;
 
@@ -19,8 +21,8 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// A pause that was doubled this often is longer than any process lives.
 const DOUBLINGS_MAX: u32 = 24;
 
-/// A whole address may fail this many times as often as one user behind it: many users share one.
-const USERS_BEHIND_ONE_ADDRESS: u32 = 10;
+/// A whole source may fail this many times as often as one user behind it: many users share one.
+const USERS_BEHIND_ONE_SOURCE: u32 = 10;
 
 /// So many in so long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,12 +33,12 @@ pub struct Rate {
     pub per: Duration,
 }
 
-/// What one source may do.
+/// What one source ([`SourceNetwork`]) may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GuardLimits {
-    /// Requests outside any dialog, from one address. 500 in 1 s.
+    /// Requests outside any dialog, from one source. 500 in 1 s.
     pub requests: Rate,
-    /// Wrong passwords for one user from one address before it has to wait; half of their number is forgotten after
+    /// Wrong passwords for one user from one source before it has to wait; half of their number is forgotten after
     /// each such time without one. 10 in 1 min.
     pub failures: Rate,
     /// The longest wait. 15 min.
@@ -74,10 +76,10 @@ pub struct Guard {
 /// Whom a record is about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Source {
-    /// Everybody behind an address.
-    Address(IpAddr),
-    /// One user's name tried from an address.
-    User(IpAddr, String),
+    /// Everybody there.
+    Network(SourceNetwork),
+    /// One user's name tried from there.
+    User(SourceNetwork, String),
 }
 
 #[derive(Debug)]
@@ -106,7 +108,7 @@ struct Fading {
 /// What a wrong password led to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Failed {
-    /// How many there were for this user from this address, as far as they have not faded.
+    /// How many there were for this user from this source, as far as they have not faded.
     pub times: u32,
     /// How long the next password must wait, if it must.
     pub pause: Option<Duration>,
@@ -135,12 +137,12 @@ impl Guard {
     /// A request outside any dialog came from an address. False when that is more than it may send.
     pub fn admit(&self, now: Instant, ip: IpAddr) -> bool {
         let rate = self.limits().requests;
-        self.with(now, Source::Address(ip), |record| {
+        self.with(now, Source::network(ip), |record| {
             record.requests.count(now, rate.per) <= rate.count
         })
     }
 
-    /// How long this user must wait at this address before a password is looked at. `None` when not at all.
+    /// How long this user must wait at this source before a password is looked at. `None` when not at all.
     pub fn pause(&self, now: Instant, ip: IpAddr, user: &str) -> Option<Duration> {
         let left = |source: Source| {
             let part = self.part(&source);
@@ -149,7 +151,7 @@ impl Guard {
                 .checked_duration_since(now)
                 .filter(|left| !left.is_zero())
         };
-        left(Source::User(ip, user.to_owned())).max(left(Source::Address(ip)))
+        left(Source::user(ip, user)).max(left(Source::network(ip)))
     }
 
     /// A password was wrong. Each one beyond [`GuardLimits::failures`] makes the next wait twice as long.
@@ -174,11 +176,8 @@ impl Guard {
                 Failed { times, pause }
             })
         };
-        let own = fail(Source::User(ip, user.to_owned()), count);
-        let of_all = fail(
-            Source::Address(ip),
-            count.saturating_mul(USERS_BEHIND_ONE_ADDRESS),
-        );
+        let own = fail(Source::user(ip, user), count);
+        let of_all = fail(Source::network(ip), count.saturating_mul(USERS_BEHIND_ONE_SOURCE));
         Failed {
             times: own.times,
             pause: own.pause.max(of_all.pause),
@@ -187,7 +186,7 @@ impl Guard {
 
     /// A password was right: what went before is forgiven.
     pub fn succeeded(&self, ip: IpAddr, user: &str) {
-        let source = Source::User(ip, user.to_owned());
+        let source = Source::user(ip, user);
         self.part(&source).remove(&source);
     }
 
@@ -233,6 +232,16 @@ impl Guard {
 
     fn part(&self, source: &Source) -> MutexGuard<'_, HashMap<Source, Record>> {
         lock(&self.parts[self.hasher.hash_one(source) as usize % PARTS])
+    }
+}
+
+impl Source {
+    fn network(ip: IpAddr) -> Self {
+        Self::Network(SourceNetwork::of(ip))
+    }
+
+    fn user(ip: IpAddr, name: &str) -> Self {
+        Self::User(SourceNetwork::of(ip), name.to_owned())
     }
 }
 
@@ -358,6 +367,24 @@ mod tests {
         assert_eq!(guard.pause(now, ip(1), "alice"), None);
         guard.failed(now, ip(1), "user30");
         assert_eq!(guard.pause(now, ip(1), "alice"), Some(SECOND));
+    }
+
+    /// RFC 8981: a host takes any address of its /64.
+    #[test]
+    fn a_host_that_changes_its_ipv6_address_stays_one_source() {
+        let (guard, now) = (guard(3, 3), base());
+        let host = |number: u16| IpAddr::from([0x2001, 0xdb8, 0, 1, number, 0, 0, number]);
+        let neighbour: IpAddr = "2001:db8:0:2::1".parse().unwrap();
+        let admitted = (0..5).filter(|number| guard.admit(now, host(*number))).count();
+        assert_eq!(admitted, 3);
+        assert!(guard.admit(now, neighbour));
+        for number in 0..3 {
+            guard.failed(now, host(number), "alice");
+        }
+        assert_eq!(guard.pause(now, host(9), "alice"), Some(SECOND));
+        assert_eq!(guard.pause(now, neighbour, "alice"), None);
+        guard.succeeded(host(8), "alice");
+        assert_eq!(guard.pause(now, host(0), "alice"), None);
     }
 
     #[test]

@@ -65,6 +65,7 @@ mod refusal;
 mod registrar;
 mod route;
 mod sealed;
+mod source_network;
 #[cfg(test)]
 mod test;
 mod token;
@@ -90,6 +91,7 @@ pub use self::output::{
 pub use self::proxy::{Gauges, Proxy, SERVICE_FLOW, Shard, Shared};
 pub use self::refusal::Refusal;
 pub use self::registrar::{RegisterRefusal, Registered};
+pub use self::source_network::SourceNetwork;
 pub use self::user::{User, UserChallenge, Users};
 pub use viaduct_trunk::{
     Destination, HookDecision, HookQuery, Network, NumberPlan, Ring, Routes, Rule, Service, Trunk, Trunks,

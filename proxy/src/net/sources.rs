@@ -1,10 +1,10 @@
 //! Where connections come from: how many each source has, and how fast it opens others.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::Instant;
 
-use viaduct_routing::Rate;
+use viaduct_routing::{Rate, SourceNetwork};
 
 /// Sources below which nothing is swept.
 const SWEPT_FROM: usize = 1_024;
@@ -33,7 +33,7 @@ pub(crate) enum Refusal {
 /// All sources that have a connection, or have opened one not long ago.
 #[derive(Debug)]
 pub(crate) struct Sources {
-    known: HashMap<IpAddr, Source>,
+    known: HashMap<SourceNetwork, Source>,
     /// How many there are when those are looked for that nothing is left to say of.
     sweep_at: usize,
 }
@@ -58,7 +58,7 @@ impl Sources {
         if self.known.len() >= self.sweep_at {
             self.sweep(now, limits.remembered);
         }
-        let source = self.known.entry(network_of(ip)).or_insert(Source {
+        let source = self.known.entry(SourceNetwork::of(ip)).or_insert(Source {
             connections: 0,
             due: now,
         });
@@ -77,7 +77,7 @@ impl Sources {
 
     /// A connection from an address that was counted is gone.
     pub(crate) fn leave(&mut self, now: Instant, ip: IpAddr) {
-        let network = network_of(ip);
+        let network = SourceNetwork::of(ip);
         if let Some(source) = self.known.get_mut(&network) {
             source.connections -= 1;
             if source.is_blank(now) {
@@ -113,17 +113,9 @@ impl Source {
     }
 }
 
-/// Who is one: an IPv4 address, or the /64 of an IPv6 address, of which every host may take any address (RFC 4291 section
-/// 2.5.4, RFC 8981).
-fn network_of(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => ip.into(),
-        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << 64)).into(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
     use std::time::Duration;
 
     use super::*;

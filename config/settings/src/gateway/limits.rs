@@ -89,14 +89,14 @@ section! {
         /// Messages waiting for one signalling thread. Datagrams wait apart, as many again: further ones are dropped. Further
         /// messages over connections are not read until there is room.
         shard_queue: u32 = default(count(64..=1_000_000), "8192");
-        /// Requests from one source address.
+        /// Requests from one source: an IPv4 address, or the /64 of an IPv6 address.
         requests_per_source: Rate = default(rate(), "500/1s");
-        /// Wrong passwords for one user from one source address before it has to pause, and ten times as many for all
+        /// Wrong passwords for one user from one source before it has to pause, and ten times as many for all
         /// users together. Half of their number is forgotten after each such time without one. Networks in
         /// `auth.trust_from` never pause.
         register_attempts: Rate = default(rate(), "10/1m");
-        /// Source addresses of which requests, failures and new connections are remembered; beyond, the ones that were heard longest ago
-        /// are forgotten.
+        /// Sources of which requests, failures and new connections are remembered; beyond, the ones that were heard longest
+        /// ago are forgotten.
         sources: u32 = default(count(1_000..=10_000_000), "100000");
         /// Longest pause after wrong passwords, in which no password is looked at; the first takes 1 s, and it doubles
         /// with every further wrong password up to this.
