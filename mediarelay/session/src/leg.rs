@@ -14,7 +14,7 @@ mod totals;
 
 pub(crate) use ice_events::IceRole;
 pub(crate) use keys::Keys;
-pub(crate) use learning::{Learning, LearningRules, Source};
+pub(crate) use learning::{Learning, LearningRules, MediaHost, Source};
 pub(crate) use path::{Component, Origin, Path, Paths, tuple};
 pub(crate) use plain::Endpoints;
 pub(crate) use sockets::LocalSocket;

@@ -13,6 +13,7 @@ use viaduct_stun::{Class, MessageWriter, Method, TransactionId};
 
 use crate::support::call::{Call, delete, offer, ok};
 use crate::support::ng::Proxy;
+use crate::support::phone::Phone;
 use crate::support::program::Program;
 use crate::support::tcp::{connect, exchange, read_to_end};
 use crate::support::{InProcess, free_port, own_address, settings, wait_for};
@@ -275,6 +276,44 @@ fn strangers_at_media_ports_are_dropped_and_counted() {
         6 * 4 + 5 * 204
     );
     is_unharmed(relay, call);
+}
+
+/// Cookie guessing: an answer is kept for who has asked. Somebody else who guesses the cookie neither reads it nor keeps the
+/// owner of the cookie from being answered.
+#[test]
+fn guessed_cookies_of_another_sender_give_away_and_spoil_nothing() {
+    let (relay, ng, mut call) = running(RelayScheme::NgUdp);
+    let (proxy, guesser) = (Proxy::of(ng, Encoding::Bencode), Proxy::of(ng, Encoding::Bencode));
+    let alice = Phone::at(own_address(), 1);
+    let request = offer("guessed", &alice.sdp());
+    for n in 0..200 {
+        // Before the owner uses it, and after.
+        let cookie = format!("4711_{n}");
+        guesser.send(&cookie, &Request::Ping);
+        assert_eq!(guesser.receive(), format!("{cookie} d6:result4:ponge").as_bytes());
+        proxy.send(&cookie, &request);
+        let answered = proxy.receive();
+        assert!(
+            answered.starts_with(format!("{cookie} d").as_bytes()),
+            "{}",
+            answered.escape_ascii()
+        );
+        assert!(contains(&answered, b"v=0\r\n"), "{}", answered.escape_ascii());
+        guesser.send(&cookie, &Request::Ping);
+        assert_eq!(guesser.receive(), format!("{cookie} d6:result4:ponge").as_bytes());
+        proxy.send(&cookie, &request);
+        assert_eq!(proxy.receive(), answered);
+        call.talk(1);
+    }
+    let figures = relay.snapshot().ng;
+    // Each used its own cookie twice.
+    assert_eq!((figures.received, figures.cache.hits), (800, 400));
+    ok(relay.ask(delete("guessed")));
+    is_unharmed(relay, call);
+}
+
+fn contains(octets: &[u8], part: &[u8]) -> bool {
+    octets.windows(part.len()).any(|window| window == part)
 }
 
 #[test]

@@ -50,6 +50,15 @@ pub(crate) enum Source {
     Followed,
 }
 
+/// The host that a leg's RTP is sent to: its RTCP is expected from there as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct MediaHost {
+    pub(crate) address: IpAddr,
+    /// Media has come from there, so RTCP of any other host is a stranger's. Many phones send no RTCP, and whoever finds
+    /// their port must not take their place.
+    pub(crate) found: bool,
+}
+
 /// How well a source fits what the SDP says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Fit {
@@ -126,26 +135,21 @@ impl Learning {
         news
     }
 
-    /// A packet came from somewhere else. `also_expected` is a further address that counts as the peer's: where the
-    /// media of an RTCP port was found.
-    pub(crate) fn on_unknown(
-        &mut self,
-        now: Instant,
-        from: SocketAddr,
-        also_expected: Option<IpAddr>,
-    ) -> Source {
+    /// A packet came from somewhere else; to an RTCP port, with the host of the media.
+    pub(crate) fn on_unknown(&mut self, now: Instant, from: SocketAddr, media: Option<MediaHost>) -> Source {
         if self.settled {
             return self.after_settling();
         }
         let in_window = now < self.window_end();
-        let fit = self.fit(from, also_expected);
+        let fit = self.fit(from, media);
         match self.rules.mode {
             EndpointLearning::Off => return self.after_settling(),
             EndpointLearning::Immediate => self.settled = true,
             EndpointLearning::Delayed if in_window => return Source::Stranger,
             EndpointLearning::Delayed => self.settled = true,
             EndpointLearning::Heuristic => {
-                if self.best.is_some_and(|best| fit <= best) {
+                let elsewhere = media.is_some_and(|media| media.found) && fit < Fit::Address;
+                if elsewhere || self.best.is_some_and(|best| fit <= best) {
                     return self.beside();
                 }
                 // Nothing was heard in time: whoever comes first is all there is.
@@ -195,9 +199,9 @@ impl Learning {
         self.started + self.rules.window
     }
 
-    fn fit(&self, from: SocketAddr, also_expected: Option<IpAddr>) -> Fit {
+    fn fit(&self, from: SocketAddr, media: Option<MediaHost>) -> Fit {
         let same_address = self.expected.is_some_and(|expected| expected.ip() == from.ip())
-            || also_expected == Some(from.ip());
+            || media.is_some_and(|media| media.address == from.ip());
         if self.expected == Some(from) {
             Fit::Exact
         } else if same_address {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use viaduct_forward::{FlowId, LocalAddr, PortMode};
 
-use super::{Component, Learning, LearningRules, Leg, LegEvent, Origin, Source, tuple};
+use super::{Component, Learning, LearningRules, Leg, LegEvent, MediaHost, Origin, Source, tuple};
 use crate::core::Core;
 
 /// How long media is still taken from where a peer was before its SDP named another address: it moves when it has our
@@ -111,18 +111,18 @@ impl Leg {
         from: SocketAddr,
         data: &[u8],
     ) {
-        let also_expected = self
-            .paths
-            .selected(Component::Rtp)
-            .map(|path| path.tuple.remote.ip());
         let component = self.component_of(local);
+        let media = self.paths.selected(Component::Rtp).map(|path| MediaHost {
+            address: path.tuple.remote.ip(),
+            found: self.is_settled(Component::Rtp),
+        });
+        let media = media.filter(|_| component == Some(Component::Rtcp));
         let learning = component.and_then(|component| self.learning[component.index()].as_mut());
         let (Some(component), Some(learning)) = (component, learning) else {
             core.counters.strangers += 1;
             return;
         };
-        let also_expected = also_expected.filter(|_| component == Component::Rtcp);
-        let source = learning.on_unknown(now, from, also_expected);
+        let source = learning.on_unknown(now, from, media);
         if source == Source::Stranger {
             core.counters.strangers += 1;
             return;

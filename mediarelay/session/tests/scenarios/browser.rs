@@ -424,9 +424,8 @@ impl Browser {
         buffer
     }
 
-    pub(crate) fn send_report(&mut self, world: &mut World) -> (Verdict, Vec<u8>) {
-        let packet = receiver_report(self.ssrc);
-        let mut buffer = packet.clone();
+    pub(crate) fn protect_rtcp(&mut self, packet: &[u8]) -> Vec<u8> {
+        let mut buffer = packet.to_vec();
         buffer.resize(packet.len() + 20, 0);
         let len = self
             .srtp
@@ -436,6 +435,18 @@ impl Browser {
             .protect_rtcp(Tick::ZERO, &mut buffer, packet.len())
             .unwrap();
         buffer.truncate(len);
-        (world.receive(self.address, self.relay.unwrap(), &buffer), packet)
+        buffer
+    }
+
+    /// The next packet that it sends has the sequence number after this.
+    pub(crate) fn skip_to(&mut self, sequence: u16) {
+        self.sequence = sequence;
+    }
+
+    pub(crate) fn send_report(&mut self, world: &mut World) -> (Verdict, Vec<u8>) {
+        let packet = receiver_report(self.ssrc);
+        let protected = self.protect_rtcp(&packet);
+        let verdict = world.receive(self.address, self.relay.unwrap(), &protected);
+        (verdict, packet)
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use viaduct_forward::{DropReason, FlowId, LegId, Report, Tick, ToControl, Verdict};
-use viaduct_ng::{Delete, ErrorReason, LoadLimit, Offer, Reply, Request, WordSet};
+use viaduct_ng::{ErrorReason, LoadLimit, Offer, Reply, Request};
 use viaduct_session::{Config, DtlsFailure, Limits, What};
 use viaduct_stun::{AttributeType, Class, MessageWriter, Method, TransactionId};
 
@@ -16,9 +16,10 @@ use crate::world::*;
 const STRANGER: &str = "198.51.100.66:6666";
 
 /// A ClientHello as far as demultiplexing looks.
-const DTLS: &[u8] = b"\x16\xfe\xff\0\0\0\0\0\0\0\0\0\x10\x01\0\0\x04\0\0\0\0\0\0\0\x04abcd";
+pub(crate) const DTLS: &[u8] = b"\x16\xfe\xff\0\0\0\0\0\0\0\0\0\x10\x01\0\0\x04\0\0\0\0\0\0\0\x04abcd";
 
-fn check(username: &str, password: &str) -> Vec<u8> {
+/// An ICE check of somebody who calls himself so.
+pub(crate) fn check(username: &str, password: &str) -> Vec<u8> {
     let mut buffer = [0; 256];
     let mut writer = MessageWriter::new(
         &mut buffer,
@@ -189,23 +190,13 @@ fn paths_of_a_leg_are_bounded() {
 fn an_sdp_does_not_take_a_browsers_path_away() {
     let mut world = World::new();
     let (mut browser, mut phone) = established(&mut world);
-    let call = |request: Request| match request {
-        Request::Offer(mut offer) => {
-            offer.call_id = "call-2".into();
-            Request::Offer(offer)
-        }
-        Request::Answer(mut answer) => {
-            answer.call_id = "call-2".into();
-            Request::Answer(answer)
-        }
-        other => other,
-    };
+    let call = |request| in_call("call-2", request);
     let mut liar = Phone::new(&browser.address.to_string(), 9);
     world.sdp(&call(offer(&phone.sdp(), "p", None, PHONE_TO_WEB)));
     world.sdp(&call(answer(&liar.sdp(), "p", "b", WEB_ANSWERS_PHONE)));
     assert_eq!(world.relay.counters().addresses_taken, 1);
     hear_each_other(&mut world, &mut browser, &mut phone);
-    world.ok(&call_delete("call-2"));
+    world.ok(&delete_call("call-2"));
     hear_each_other(&mut world, &mut browser, &mut phone);
     world.ok(&delete_now());
     world.assert_empty();
@@ -270,7 +261,7 @@ fn no_ports_is_an_error_that_proxies_know() {
     world.ok(&delete_now());
     world.wait_millis(11_000);
     world.sdp(&second);
-    world.ok(&call_delete("call-2"));
+    world.ok(&delete_call("call-2"));
     world.assert_empty();
 }
 
@@ -404,17 +395,7 @@ fn associations_are_bounded_for_the_whole_relay() {
     let mut world = World::with(tiny());
     let (mut browser, mut phone) = established(&mut world);
     let mut second = Browser::new("203.0.113.8:50000", 0xb000_0300);
-    let call = |request: Request| match request {
-        Request::Offer(mut offer) => {
-            offer.call_id = "call-2".into();
-            Request::Offer(offer)
-        }
-        Request::Answer(mut answer) => {
-            answer.call_id = "call-2".into();
-            Request::Answer(answer)
-        }
-        other => other,
-    };
+    let call = |request| in_call("call-2", request);
     world.sdp(&call(offer(&second.offer(), "b", None, WEB_TO_PHONE)));
     second.read(&world.sdp(&call(answer(&phone.sdp(), "b", "p", PHONE_ANSWERS_WEB))));
     Browser::run(&mut world, &mut [&mut second], Duration::from_secs(3));
@@ -426,19 +407,8 @@ fn associations_are_bounded_for_the_whole_relay() {
     world.ok(&delete_now());
     Browser::run(&mut world, &mut [&mut second], Duration::from_secs(10));
     assert!(second.has_keys());
-    world.ok(&call_delete("call-2"));
+    world.ok(&delete_call("call-2"));
     world.assert_empty();
-}
-
-fn call_delete(call: &str) -> Request {
-    Request::Delete(Delete {
-        call_id: call.into(),
-        from_tag: None,
-        to_tag: None,
-        via_branch: None,
-        delete_delay: Some(Duration::ZERO),
-        flags: WordSet::new(),
-    })
 }
 
 #[test]

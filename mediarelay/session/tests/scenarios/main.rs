@@ -4,6 +4,7 @@
 
 mod addresses;
 mod anything;
+mod attacks;
 mod between_likes;
 mod browser;
 mod browser_and_phone;

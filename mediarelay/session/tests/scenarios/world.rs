@@ -438,10 +438,30 @@ pub(crate) fn answer(sdp: &str, from: &str, to: &str, flags: &str) -> Request {
     }))
 }
 
+/// The same offer or answer in another call.
+pub(crate) fn in_call(call: &str, request: Request) -> Request {
+    match request {
+        Request::Offer(mut offer) => {
+            offer.call_id = call.into();
+            Request::Offer(offer)
+        }
+        Request::Answer(mut answer) => {
+            answer.call_id = call.into();
+            Request::Answer(answer)
+        }
+        other => other,
+    }
+}
+
 /// Deletes the first call at once.
 pub(crate) fn delete_now() -> Request {
+    delete_call(CALL)
+}
+
+/// Deletes a call at once.
+pub(crate) fn delete_call(call: &str) -> Request {
     Request::Delete(Delete {
-        call_id: CALL.into(),
+        call_id: call.into(),
         from_tag: None,
         to_tag: None,
         via_branch: None,

@@ -186,7 +186,14 @@ fn rtcp_from_where_the_media_was_found_fits_its_address() {
     );
     let behind_nat = addr("203.0.113.9:6000");
     assert_eq!(
-        learning.on_unknown(now, behind_nat, Some(behind_nat.ip())),
+        learning.on_unknown(
+            now,
+            behind_nat,
+            Some(MediaHost {
+                address: behind_nat.ip(),
+                found: false
+            })
+        ),
         Source::Followed
     );
 }
@@ -205,4 +212,40 @@ fn only_another_endpoint_is_learnt_anew() {
     // An endpoint that was never heard gets another window with the answer.
     learning.on_signalling(STRICT, later + WINDOW, Some(addr(OTHER_PORT)));
     assert_eq!(learning.poll_timeout(later + WINDOW), Some(later + 2 * WINDOW));
+}
+
+/// RFC 3550 section 11 lets RTCP use any port, but not any host.
+#[test]
+fn reports_come_from_the_host_where_media_was_found() {
+    let now = base();
+    let media = |found| {
+        Some(MediaHost {
+            address: addr(ALL_OTHER).ip(),
+            found,
+        })
+    };
+    let stranger = addr("198.51.100.7:4000");
+    assert_eq!(
+        learning(STRICT, now).on_unknown(now, stranger, media(false)),
+        Source::Followed
+    );
+    for later in [now, now + WINDOW] {
+        let mut learning = learning(STRICT, now);
+        assert_eq!(
+            learning.on_unknown(later, stranger, media(true)),
+            Source::Stranger
+        );
+        assert_eq!(
+            learning.on_unknown(later, addr(ALL_OTHER), media(true)),
+            Source::Followed
+        );
+    }
+    let relaxed = LearningRules {
+        strict: false,
+        ..STRICT
+    };
+    assert_eq!(
+        learning(relaxed, now).on_unknown(now, stranger, media(true)),
+        Source::Heard
+    );
 }
