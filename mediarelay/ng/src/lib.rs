@@ -45,9 +45,9 @@ pub use decode::{DecodeError, DecodeFault};
 pub use error_reason::ErrorReason;
 pub use limits::Limits;
 pub use options::{
-    AddressFamily, Bundle, CodecOptions, DtlsRequest, EndpointLearning, FingerprintHash, Flag, Ice, IceLite,
-    IceMode, MediaType, Options, Osrtp, Replace, RtcpMux, Sdes, SdesWord, SdpAttr, SdpSection,
-    SipMessageType, Tos, TransportProtocol,
+    AddressFamily, AliasKey, Bundle, CodecOptions, DtlsRequest, EndpointLearning, FingerprintHash, Flag, Ice,
+    IceLite, IceMode, MediaEcho, MediaType, Options, Osrtp, Replace, RtcpMux, Sdes, SdesWord, SdpAttr,
+    SdpSection, SipMessageType, Tos, TransportProtocol,
 };
 pub use packet::{Encoding, Packet, PacketError, encode_packet};
 pub use reply::{

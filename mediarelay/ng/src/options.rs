@@ -11,7 +11,7 @@ mod write;
 pub use codec::CodecOptions;
 pub(crate) use codec::{escape, unescape};
 pub use flag::Flag;
-pub use media::{AddressFamily, MediaType, SipMessageType, Tos};
+pub use media::{AddressFamily, AliasKey, MediaEcho, MediaType, SipMessageType, Tos};
 pub use sdes::{Sdes, SdesWord};
 pub use sdp_attr::{SdpAttr, SdpSection};
 pub use transport::{
@@ -45,6 +45,10 @@ pub struct Options {
     pub media_address: Option<IpAddr>,
     /// `TOS`: the DSCP and ECN octet of outgoing media.
     pub tos: Option<Tos>,
+    /// `alias-key`: by what an unknown from-tag is found to be another name of a known party.
+    pub alias_key: Option<AliasKey>,
+    /// `media-echo`: sends media back to where it came from.
+    pub media_echo: Option<MediaEcho>,
     /// `label`: names the party.
     pub label: Option<ByteString>,
     /// `set-label`: names the other party.

@@ -96,6 +96,7 @@ pub enum SdesMode {
     OwnKeys,
     /// As rtpengine: a key that one side gives for a suite is told to the other side with that suite, and all suites of
     /// [`SrtpProfile::SDES`](viaduct_rtp::srtp::SrtpProfile::SDES) are offered, among them the two that do not encrypt.
+    /// DTLS is offered beside the keys unless it is forbidden.
     Rtpengine,
 }
 

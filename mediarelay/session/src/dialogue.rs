@@ -1,8 +1,9 @@
 //! A dialogue: two parties of a call that exchange offers and answers, and which of their m-lines belong together.
 
 use sha2::{Digest, Sha256};
-use viaduct_ng::{ByteString, Options};
+use viaduct_ng::{AliasKey, ByteString, Options};
 
+use crate::exchange::TowardOfferer;
 use crate::party::PartyId;
 
 /// One exchange as it was asked for and replied to, so that a repeat of it gets the same reply.
@@ -33,8 +34,17 @@ impl Exchanged {
 
     /// Whether a request asks the same again.
     pub(crate) fn is_repeat(&self, sender: PartyId, sdp: &[u8], options: &Options) -> bool {
-        let same_sdp = || self.sdp == <[u8; 32]>::from(Sha256::digest(sdp));
-        self.sender == sender && self.options == without_message(options) && same_sdp()
+        self.sender == sender && self.options == without_message(options) && self.has_sdp(sdp)
+    }
+
+    /// Whether this was asked for with that SDP.
+    pub(crate) fn has_sdp(&self, sdp: &[u8]) -> bool {
+        self.sdp == <[u8; 32]>::from(Sha256::digest(sdp))
+    }
+
+    /// By what the sender may be found under another tag.
+    pub(crate) fn alias_key(&self) -> Option<AliasKey> {
+        self.options.alias_key
     }
 }
 
@@ -58,6 +68,8 @@ pub(crate) struct Dialogue {
     pub(crate) answered: bool,
     /// `a=ptime` toward the party that made the last offer (NG `ptime-reverse`).
     pub(crate) ptime_reverse: Option<u32>,
+    /// What the last offer asked for toward its sender: forks may differ.
+    pub(crate) toward_offerer: TowardOfferer,
     pub(crate) last_offer: Option<Exchanged>,
     pub(crate) last_answer: Option<Exchanged>,
 }
@@ -70,6 +82,7 @@ impl Dialogue {
             pairs: Vec::new(),
             answered: false,
             ptime_reverse: None,
+            toward_offerer: TowardOfferer::default(),
             last_offer: None,
             last_answer: None,
         }

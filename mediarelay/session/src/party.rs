@@ -7,7 +7,6 @@ use viaduct_ng::{AddressFamily as NgFamily, ByteString, IceMode, Sdes};
 use viaduct_sdp::{Direction, HashFunction, Protocol};
 
 use crate::describe::RemoteMedia;
-use crate::exchange::TowardOfferer;
 
 /// Names one party of a call; never reused within it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -94,8 +93,6 @@ pub(crate) struct Party {
     /// Whom it hears and talks to: of several forks the one that answered last.
     pub(crate) peer: Option<PartyId>,
     pub(crate) wishes: Wishes,
-    /// What its last offer asked for toward itself.
-    pub(crate) toward_offerer: TowardOfferer,
     /// What its last offer asked for of SDES, in both directions.
     pub(crate) offer_sdes: Sdes,
     pub(crate) written: Written,
@@ -111,6 +108,8 @@ pub(crate) struct Party {
     pub(crate) delete_at: Option<Instant>,
     /// Its media is blocked on request.
     pub(crate) blocked: Blocked,
+    /// With NG `media-echo`: whether it hears itself. Nobody else hears it then.
+    pub(crate) echo: Option<bool>,
 }
 
 /// What is blocked on request.
@@ -134,7 +133,6 @@ impl Party {
             medias: Vec::new(),
             peer: None,
             wishes: Wishes::default(),
-            toward_offerer: TowardOfferer::default(),
             offer_sdes: Sdes::default(),
             written: Written::default(),
             ice_lite: false,
@@ -143,6 +141,7 @@ impl Party {
             tag_fixed: false,
             delete_at: None,
             blocked: Blocked::default(),
+            echo: None,
         }
     }
 

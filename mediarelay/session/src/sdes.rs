@@ -107,6 +107,14 @@ impl Sdes {
             }
         }
         let mut next_tag = wanted.iter().map(|(tag, _)| *tag).max().unwrap_or(0) + 1;
+        // What the peer has been told before comes before what it has not.
+        for own in &self.own {
+            let profile = own.key.profile();
+            if may_offer(wishes, mode, profile) && wanted.iter().all(|(_, known)| *known != profile) {
+                wanted.push((own.tag.max(next_tag), profile));
+                next_tag = own.tag.max(next_tag) + 1;
+            }
+        }
         for profile in mode.offers().iter().filter(|_| !only_theirs) {
             if may_offer(wishes, mode, *profile) && wanted.iter().all(|(_, known)| known != profile) {
                 wanted.push((next_tag, *profile));
@@ -475,7 +483,8 @@ mod tests {
         let all = wishes(&["nonew", "only-AES_CM_128_HMAC_SHA1_80"]);
         let kept = sdes.offer(&theirs(&lines), &all, SdesMode::OwnKeys, &mut rng);
         assert_eq!(tags(&kept), tags(&lines));
-        assert_eq!(sdes.offer(&[], &all, SdesMode::OwnKeys, &mut rng), []);
+        let none = Sdes::default().offer(&[], &all, SdesMode::OwnKeys, &mut rng);
+        assert_eq!(none, []);
         let no = wishes(&["no-AEAD_AES_256_GCM"]);
         let other = OtherSide::default();
         let mut toward = Sdes::default();
@@ -485,7 +494,7 @@ mod tests {
         assert_eq!(toward.profile(), Some(SrtpProfile::AeadAes128Gcm));
         let only = wishes(&["only-AES_CM_128_HMAC_SHA1_32"]);
         let fresh = sdes.offer(&theirs(&lines[..2]), &only, SdesMode::OwnKeys, &mut rng);
-        assert_eq!(tags(&fresh), [(1, "AES_CM_128_HMAC_SHA1_32")]);
+        assert_eq!(tags(&fresh), [(4, "AES_CM_128_HMAC_SHA1_32")], "told as before");
     }
 
     #[test]
@@ -496,6 +505,28 @@ mod tests {
         assert_eq!(
             sdes.offer(&[], &Wishes::default(), SdesMode::OwnKeys, &mut rng),
             first
+        );
+    }
+
+    #[test]
+    fn what_the_peer_has_been_told_is_offered_first() {
+        let mut rng = rng();
+        let only = wishes(&["only-AES_CM_128_HMAC_SHA1_80"]);
+        let lines = Sdes::default().offer(&[], &only, SdesMode::OwnKeys, &mut rng);
+        let mut sdes = Sdes::default();
+        let (other, none) = (OtherSide::default(), Wishes::default());
+        sdes.choose(&theirs(&lines), &other, &none, SdesMode::OwnKeys, &mut rng)
+            .unwrap();
+        let offer = sdes.offer(&[], &none, SdesMode::OwnKeys, &mut rng);
+        assert_eq!(offer[0], sdes.own[0].line(&none));
+        assert_eq!(
+            tags(&offer),
+            [
+                (1, "AES_CM_128_HMAC_SHA1_80"),
+                (2, "AEAD_AES_256_GCM"),
+                (3, "AEAD_AES_128_GCM"),
+                (4, "AES_CM_128_HMAC_SHA1_32"),
+            ]
         );
     }
 

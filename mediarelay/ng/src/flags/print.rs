@@ -107,6 +107,8 @@ impl Words {
                 Tos::Set(octet) => i32::from(octet),
             }),
         );
+        self.pair("alias-key", options.alias_key);
+        self.pair("media-echo", options.media_echo);
         self.pair("label", options.label.as_ref());
         self.pair("set-label", options.set_label.as_ref());
         self.pair("metadata", options.metadata.as_ref());

@@ -42,6 +42,31 @@ words! {
     }
 }
 
+words! {
+    /// `alias-key`: what an offer with an unknown from-tag must have in common with an SDP of a known party for the tag to
+    /// become another name of that party. `off` is read as absent.
+    AliasKey {
+        /// The whole SDP
+        Sdp = "SDP";
+        /// Address and port of the first m-line
+        Address = "address" ["endpoint"];
+    }
+}
+
+words! {
+    /// `media-echo`: who hears itself. Nothing goes from one side to the other then.
+    MediaEcho {
+        /// Nobody
+        Blackhole = "blackhole" ["sinkhole"];
+        /// The receiver of the message
+        Forward = "forward" ["fwd", "fw"];
+        /// The sender of the message
+        Backward = "backwards" ["backward", "reverse", "back", "bkw", "bk"];
+        /// Both
+        Both = "both";
+    }
+}
+
 /// `TOS`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Tos {

@@ -135,6 +135,8 @@ fn every_key_has_its_canonical_spelling() {
         received_from: Some("2001:db8::1".parse().unwrap()),
         media_address: Some("192.0.2.1".parse().unwrap()),
         tos: Some(Tos::Keep),
+        alias_key: Some(AliasKey::Sdp),
+        media_echo: Some(MediaEcho::Forward),
         label: Some("l".into()),
         set_label: Some("s".into()),
         metadata: Some("k:v".into()),
@@ -179,7 +181,7 @@ fn every_key_has_its_canonical_spelling() {
         json,
         concat!(
             r#"{"to-interface":"x","address-family":"IP6","received-from":["IP6","2001:db8::1"],"#,
-            r#""media-address":"192.0.2.1","TOS":-1,"label":"l","set-label":"s","metadata":"k:v","#,
+            r#""media-address":"192.0.2.1","TOS":-1,"alias-key":"SDP","media-echo":"forward","label":"l","set-label":"s","metadata":"k:v","#,
             r#""sip-message-type":"SIP response","sip-code":183,"transport-protocol":"RTP/SAVP","DTLS":"off","#,
             r#""DTLS-reverse":"passive","DTLS-fingerprint":"sha-1","SDES":["no-X","order:A;B"],"OSRTP":["accept"],"#,
             r#""ICE":["force","ice2"],"ICE-lite":"both","rtcp-mux":["demux"],"bundle":["accept"],"#,
@@ -205,6 +207,7 @@ fn words_read_their_own_names() {
         }
     }
     check::<AddressFamily>();
+    check::<AliasKey>();
     check::<Bundle>();
     check::<DtlsRequest>();
     check::<EndpointLearning>();
@@ -212,6 +215,7 @@ fn words_read_their_own_names() {
     check::<Flag>();
     check::<IceLite>();
     check::<IceMode>();
+    check::<MediaEcho>();
     check::<MediaType>();
     check::<Osrtp>();
     check::<Replace>();

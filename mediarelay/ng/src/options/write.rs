@@ -63,6 +63,8 @@ impl Options {
                 })
             }),
         );
+        put_word(dict, "alias-key", self.alias_key);
+        put_word(dict, "media-echo", self.media_echo);
         put(dict, "label", self.label.clone().map(Value::Bytes));
         put(dict, "set-label", self.set_label.clone().map(Value::Bytes));
         put(dict, "metadata", self.metadata.clone().map(Value::Bytes));

@@ -97,6 +97,8 @@ impl Reader {
                     }
                 });
             }
+            "alias-key" => self.alias_key(name, value),
+            "media-echo" => self.options.media_echo = self.word(name, value),
             "label" | "from-label" => self.options.label = self.bytes(name, value),
             "set-label" => self.options.set_label = self.bytes(name, value),
             "metadata" => self.options.metadata = self.bytes(name, value),
@@ -263,6 +265,11 @@ impl Reader {
         let options = &mut self.options;
         options.from_interface = interfaces.next().or(options.from_interface.take());
         options.to_interface = interfaces.next().or(options.to_interface.take());
+    }
+
+    fn alias_key(&mut self, name: &str, value: &Value) {
+        let is_off = self.text(name, value).is_some_and(|text| fold(&text) == "off");
+        self.options.alias_key = if is_off { None } else { self.word(name, value) };
     }
 
     /// The family says nothing beyond the address.

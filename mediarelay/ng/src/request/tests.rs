@@ -8,8 +8,9 @@ mod rtpp_flags;
 use super::*;
 use crate::limits::Limits;
 use crate::options::{
-    AddressFamily, Bundle, DtlsRequest, EndpointLearning, FingerprintHash, Ice, IceLite, IceMode, MediaType,
-    Osrtp, Replace, RtcpMux, SdesWord, SdpSection, SipMessageType, Tos, TransportProtocol,
+    AddressFamily, AliasKey, Bundle, DtlsRequest, EndpointLearning, FingerprintHash, Ice, IceLite, IceMode,
+    MediaEcho, MediaType, Osrtp, Replace, RtcpMux, SdesWord, SdpSection, SipMessageType, Tos,
+    TransportProtocol,
 };
 
 /// Reads a JSON object as a request.

@@ -1,13 +1,14 @@
 //! Which parties a message is from and for (NG `from-tag`, `to-tag`, `via-branch`).
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Instant;
 
-use viaduct_ng::{ByteString, ErrorReason, Flag, Options, SipMessageType};
+use viaduct_ng::{AliasKey, ByteString, ErrorReason, Flag, Options, SipMessageType};
 
 use super::Call;
 use crate::core::Core;
-use crate::dialogue::Dialogue;
+use crate::dialogue::{Dialogue, Exchanged};
 use crate::party::{Party, PartyId};
 
 /// From here on a response is final (RFC 3261 section 7.2).
@@ -19,6 +20,19 @@ pub(crate) struct Names<'n> {
     pub(crate) from: &'n ByteString,
     pub(crate) to: Option<&'n ByteString>,
     pub(crate) via_branch: Option<&'n ByteString>,
+}
+
+impl Party {
+    /// Lets it go by one more tag. False if it has too many.
+    fn add_alias(&mut self, core: &mut Core, tag: &ByteString) -> bool {
+        let may = self.aliases.len() < core.config.limits.aliases_per_party;
+        if may {
+            self.aliases.push(tag.clone());
+        } else {
+            core.counters.limits.aliases_per_party += 1;
+        }
+        may
+    }
 }
 
 /// A call's parties as they were before a message. Legs are not among it: those that a failed message has made are
@@ -46,15 +60,22 @@ impl Call {
         self.close_unused_legs(now, core);
     }
 
-    /// The sender and the reader of an offer. What is not known yet is made.
+    /// The sender and the reader of an offer. What is not known yet is made; `alias` is whom an unknown from-tag means.
     pub(crate) fn parties_of_offer(
         &mut self,
         now: Instant,
         core: &mut Core,
         names: &Names<'_>,
+        alias: Option<PartyId>,
     ) -> Result<(PartyId, PartyId), ErrorReason> {
         let known_reader = names.to.and_then(|tag| self.party_called(tag));
-        let known_sender = self.party_called(names.from);
+        let mut known_sender = self.party_called(names.from);
+        if known_sender.is_none()
+            && let Some(alias) = alias
+        {
+            known_sender = Some(alias);
+            self.party_mut(alias).add_alias(core, names.from);
+        }
         // The callee may offer before an answer has named it.
         let unnamed = known_reader.and_then(|reader| self.unnamed_partner(reader, names.via_branch));
         let sender = match known_sender.or(unnamed) {
@@ -159,12 +180,32 @@ impl Call {
             Some(_) if party.tag_fixed || options.has(Flag::NewBranch) => {
                 return Err(ErrorReason::InvalidDialogue);
             }
-            Some(_) if party.aliases.len() < core.config.limits.aliases_per_party => {
-                party.aliases.push(tag.clone());
+            Some(_) => {
+                // The latest name is the one it is shown by.
+                if party.add_alias(core, tag) {
+                    let first = party.tag.replace(tag.clone());
+                    party.aliases.retain(|alias| alias != tag);
+                    party.aliases.extend(first);
+                }
             }
-            Some(_) => core.counters.limits.aliases_per_party += 1,
         }
         Ok(found)
+    }
+
+    /// The party that an offer with an unknown from-tag is from by `key`: it has asked for the same key before, with the
+    /// same SDP or with the same address in its first m-line.
+    pub(crate) fn party_like(&self, key: AliasKey, sdp: &[u8], first: Option<SocketAddr>) -> Option<PartyId> {
+        let exchanged = self
+            .dialogues
+            .iter()
+            .flat_map(|dialogue| [&dialogue.last_offer, &dialogue.last_answer]);
+        let mut of_key = exchanged.flatten().filter(|of| of.alias_key() == Some(key));
+        let address = |party: PartyId| self.parties.get(&party)?.medias.first()?.remote.as_ref()?.rtp;
+        let is_like = |of: &&Exchanged| match key {
+            AliasKey::Sdp => of.has_sdp(sdp),
+            AliasKey::Address => first.is_some() && address(of.sender()) == first,
+        };
+        of_key.find(is_like).map(Exchanged::sender)
     }
 
     /// The party that an offer without a known to-tag is for: the one that an earlier offer made for the same branch,

@@ -12,6 +12,7 @@ use viaduct_rtp::stats::Counters as Traffic;
 
 use super::Call;
 use crate::core::Core;
+use crate::dialogue::Dialogue;
 use crate::dtls::Dtls;
 use crate::ice::{FullAgent, Ice};
 use crate::leg::{Component, Leg, LegTotals};
@@ -50,6 +51,8 @@ impl Call {
             created_us: Some(created.subsec_micros().into()),
             created_ts: Some(format!("{}.{:06}", created.as_secs(), created.subsec_micros()).into()),
             last_signal: clock.unix(self.last_signal).as_secs(),
+            // There is no Redis here, and nothing is forwarded in the kernel.
+            last_redis_update: Some(0),
             metadata: self.metadata.clone(),
             ssrc: Entries(
                 sources
@@ -172,6 +175,12 @@ impl Call {
         let lite_peer = ice
             .and_then(|ice| ice.remote.as_ref())
             .is_some_and(|remote| remote.lite);
+        // Without ICE it is said whether we would control: we do where we offer.
+        let was_offered = |dialogue: &Dialogue| {
+            let offer = dialogue.last_offer.as_ref();
+            dialogue.other(party.id).is_some() && offer.is_some_and(|offer| offer.sender() != party.id)
+        };
+        let would_control = ice.is_none() && self.dialogues.iter().any(was_offered);
         let feedback = media.protocol.is_some_and(viaduct_sdp::Protocol::has_feedback);
         let flags = [
             (MediaFlag::Initialized, media.remote.is_some()),
@@ -190,7 +199,7 @@ impl Call {
             (MediaFlag::Ice, ice.is_some()),
             (
                 MediaFlag::IceControlling,
-                full.is_some_and(FullAgent::is_controlling),
+                would_control || full.is_some_and(FullAgent::is_controlling),
             ),
             (MediaFlag::IceLitePeer, lite_peer),
             (MediaFlag::IceLiteSelf, ice.is_some_and(Ice::is_lite)),
@@ -279,6 +288,7 @@ fn stream(
             .keys(component)
             .map(|keys| ByteString::from_static(keys.profile().sdes_name())),
         last_packet: last,
+        last_kernel_packet: Some(0),
         last_user_packet: Some(last),
         ssrc: source,
         flags: stream_flags(leg, component),

@@ -128,8 +128,8 @@ impl Call {
             suite: other.and_then(|leg| leg.keys(Component::Rtp)).map(Keys::profile),
             key: other.and_then(|leg| leg.sdes.peer_key()).cloned(),
         };
+        let toward = self.dialogues[exchange.dialogue].toward_offerer;
         let reader = self.party(exchange.reader);
-        let toward = reader.toward_offerer;
         let lite = reader.ice_lite && !remote.ice.as_ref().is_some_and(|ice| ice.lite);
         let mut sdes = reader.wishes.sdes.clone().unwrap_or_default();
         sdes.no.extend_from_slice(&reader.offer_sdes.no);

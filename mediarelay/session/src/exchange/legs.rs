@@ -3,7 +3,7 @@
 //! Everything is taken before anything else changes, so an offer that finds no ports leaves a call as it was.
 
 use viaduct_forward::LegId;
-use viaduct_ng::{AddressFamily as NgFamily, Bundle, ErrorReason, Flag, IceMode, RtcpMux};
+use viaduct_ng::{AddressFamily as NgFamily, Bundle, ErrorReason, Flag, IceMode, RtcpMux, TransportProtocol};
 use viaduct_sdp::{AddressFamily, Protocol};
 
 use super::Exchange;
@@ -223,16 +223,7 @@ impl Call {
         opposite: usize,
         remote: &RemoteMedia,
     ) -> Protocol {
-        use viaduct_ng::TransportProtocol as Ng;
-        let asked = exchange.options.transport_protocol.and_then(|asked| match asked {
-            Ng::RtpAvp => Some(Protocol::RtpAvp),
-            Ng::RtpAvpf => Some(Protocol::RtpAvpf),
-            Ng::RtpSavp => Some(Protocol::RtpSavp),
-            Ng::RtpSavpf => Some(Protocol::RtpSavpf),
-            Ng::UdpTlsRtpSavp => Some(Protocol::UdpTlsRtpSavp),
-            Ng::UdpTlsRtpSavpf => Some(Protocol::UdpTlsRtpSavpf),
-            Ng::Udptl | Ng::Accept => None,
-        });
+        let asked = exchange.options.transport_protocol.and_then(protocol);
         if !remote.is_rtp() {
             return remote.protocol;
         }
@@ -253,6 +244,20 @@ impl Call {
             Some(NgFamily::Ip6) => AddressFamily::Ip6,
             None => known.map_or(remote.family, |known| known.family),
         }
+    }
+}
+
+/// NG's `transport-protocol`, where it names one of RTP.
+pub(super) fn protocol(asked: TransportProtocol) -> Option<Protocol> {
+    use TransportProtocol as Ng;
+    match asked {
+        Ng::RtpAvp => Some(Protocol::RtpAvp),
+        Ng::RtpAvpf => Some(Protocol::RtpAvpf),
+        Ng::RtpSavp => Some(Protocol::RtpSavp),
+        Ng::RtpSavpf => Some(Protocol::RtpSavpf),
+        Ng::UdpTlsRtpSavp => Some(Protocol::UdpTlsRtpSavp),
+        Ng::UdpTlsRtpSavpf => Some(Protocol::UdpTlsRtpSavpf),
+        Ng::Udptl | Ng::Accept => None,
     }
 }
 

@@ -5,6 +5,7 @@ use viaduct_sdp::Protocol;
 
 use super::Exchange;
 use crate::call::Call;
+use crate::config::SdesMode;
 use crate::core::Core;
 use crate::describe::{Description, RemoteMedia};
 use crate::leg::{IceRole, LearningRules};
@@ -16,8 +17,8 @@ impl Call {
     pub(super) fn take_offer(&mut self, core: &mut Core, exchange: &Exchange<'_>, description: Description) {
         let rules = exchange.learning(&core.config);
         let count = description.medias.len();
+        self.dialogues[exchange.dialogue].toward_offerer.learning = Some(rules);
         let sender = self.party_mut(exchange.sender);
-        sender.toward_offerer.learning = Some(rules);
         sender.bundles = sender.wishes.bundle == Some(true) && !description.bundles.is_empty();
         for (position, remote) in description.medias.into_iter().enumerate() {
             let media = &mut self.party_mut(exchange.sender).medias[position];
@@ -114,7 +115,7 @@ impl Call {
     ) {
         let protocol = self.protocol_to(exchange, opposite, remote);
         let ice = remote.is_rtp() && self.ice_to_reader(exchange, opposite, remote);
-        let offered = self.offered(exchange, opposite, remote, protocol, ice);
+        let offered = self.offered(core, exchange, opposite, remote, protocol, ice);
         let reader = self.party(exchange.reader);
         let is_first = reader.medias[opposite].remote.is_none();
         let lite_peer = reader.medias[opposite]
@@ -151,6 +152,7 @@ impl Call {
     /// What the reader is offered for an m-line.
     fn offered(
         &self,
+        core: &Core,
         exchange: &Exchange<'_>,
         opposite: usize,
         remote: &RemoteMedia,
@@ -165,6 +167,7 @@ impl Call {
         let opportunistic = !protocol.is_secure() && protocol.is_rtp() && wants_opportunity;
         let wants_keys = protocol.is_secure() || opportunistic;
         // Without a word about the protocol the reader gets the kind of keys that the sender has; else both kinds.
+        // rtpengine offers DTLS beside SDES in either case.
         let dictated = exchange
             .options
             .transport_protocol
@@ -174,7 +177,8 @@ impl Call {
         let dtls_off =
             reader.wishes.dtls_off.unwrap_or(false) || exchange.options.dtls == Some(DtlsRequest::Off);
         let sdes_off = reader.wishes.sdes.as_ref().is_some_and(viaduct_ng::Sdes::is_off);
-        let dtls_fits = !dictated || remote.dtls.is_some() || remote.cryptos.is_empty() || known;
+        let beside = core.config.sdes == SdesMode::Rtpengine;
+        let dtls_fits = !dictated || beside || remote.dtls.is_some() || remote.cryptos.is_empty() || known;
         let sdes_fits = !dictated || !remote.cryptos.is_empty() || remote.dtls.is_none();
         let mux = match leg {
             Some(leg) if leg.mux => true,

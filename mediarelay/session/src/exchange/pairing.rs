@@ -1,6 +1,6 @@
 //! Which m-lines of two parties belong together, and what requests ask for that lasts.
 
-use viaduct_ng::{Bundle, DtlsRequest, Flag, IceLite, MediaType};
+use viaduct_ng::{Bundle, DtlsRequest, Flag, IceLite, MediaEcho, MediaType};
 use viaduct_sdp::{HashFunction, MediaKind};
 
 use super::{Exchange, Kind, TowardOfferer};
@@ -69,8 +69,8 @@ impl Call {
         let from = from.map(|name| interface(core, name));
         let to = to.map(|name| interface(core, name));
         if exchange.kind == Kind::Offer {
+            self.dialogues[exchange.dialogue].toward_offerer = TowardOfferer::read(options);
             let sender = self.party_mut(exchange.sender);
-            sender.toward_offerer = TowardOfferer::read(options);
             sender.offer_sdes = options.sdes.clone();
             sender.wishes.interface = from.or(sender.wishes.interface);
             let word = |word| options.bundle.contains(word);
@@ -84,6 +84,11 @@ impl Call {
                 Some(IceLite::Off) => Some(false),
                 Some(IceLite::Forward) | None => sender.wishes.ice_lite,
             };
+        }
+        if let Some(echo) = options.media_echo {
+            let of = |own| Some(echo == MediaEcho::Both || echo == own);
+            self.party_mut(exchange.sender).echo = of(MediaEcho::Backward);
+            self.party_mut(exchange.reader).echo = of(MediaEcho::Forward);
         }
         if let Some(label) = &options.label {
             self.party_mut(exchange.sender).label = Some(label.clone());

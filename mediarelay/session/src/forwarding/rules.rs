@@ -165,15 +165,13 @@ impl Call {
             mid: None,
             block: None,
         };
-        let Some((peer, opposite)) = self
-            .opposite(party, media)
-            .filter(|(peer, _)| self.are_joined(party, *peer))
-        else {
+        let Some((peer, opposite)) = self.target(party, media) else {
             return route;
         };
         if let Some(to) = self.leg_of(peer, opposite) {
             route.rtp_out = to.egress(Component::Rtp);
-            route.rtcp_out = to.egress(Component::Rtcp);
+            // Nobody learns anything from reports of its own.
+            route.rtcp_out = to.egress(Component::Rtcp).filter(|_| peer != party);
             let context = |component| to.keys(component).filter(|_| to.secure).map(|keys| keys.send.0);
             route.protect = context(component);
             // A route has one context. Where RTCP comes on the port of RTP, and the receiver has another DTLS
@@ -185,6 +183,21 @@ impl Call {
         route.mid = self.named_to(peer, opposite);
         route.block = self.block(party, media, peer, opposite);
         route
+    }
+
+    /// The m-line that media of another one is for: that of the peer, or with NG `media-echo` its own.
+    fn target(&self, party: PartyId, media: usize) -> Option<(PartyId, usize)> {
+        match self.parties.get(&party)?.echo {
+            Some(true) => {
+                // Under another's key of GCM only that other's packets may go out.
+                let leg = self.leg_of(party, media)?;
+                (!leg.sdes.passes_on_gcm()).then_some((party, media))
+            }
+            Some(false) => None,
+            None => self
+                .opposite(party, media)
+                .filter(|(peer, _)| self.are_joined(party, *peer)),
+        }
     }
 
     /// The name of an m-line that a party wants to see in packets: it has others on the same transport, and its SDP has
@@ -295,10 +308,10 @@ impl Call {
         // Routes stand in the order of the m-lines; one before them may take DTMF out.
         let mut medias = on_leg.iter();
         let is_own = |route: &Route| route.block != Some(BlockReason::Dtmf);
-        let opposite = |media: &usize| self.opposite(of.party, *media);
+        let target = |media: &usize| self.target(of.party, *media);
         rule.routes
             .iter()
-            .map(|route| is_own(route).then(|| medias.next().and_then(opposite)).flatten())
+            .map(|route| is_own(route).then(|| medias.next().and_then(target)).flatten())
             .collect()
     }
 }

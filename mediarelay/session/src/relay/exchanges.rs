@@ -1,6 +1,6 @@
 //! Offers and answers as commands: which call, which parties, and whether the same was asked before.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use viaduct_ng::{Answer, ByteString, ErrorReason, LoadLimit, Offer, Options, Reply, Request};
@@ -233,7 +233,11 @@ impl Call {
         core: &mut Core,
         message: &Message<'_>,
     ) -> Result<ByteString, ErrorReason> {
-        let (sender, reader) = self.parties_of_offer(now, core, &message.names)?;
+        let alias = message
+            .options
+            .alias_key
+            .and_then(|key| self.party_like(key, message.sdp, message.first_address()));
+        let (sender, reader) = self.parties_of_offer(now, core, &message.names, alias)?;
         self.revive(&[sender, reader]);
         let dialogue = self.ensure_dialogue(sender, reader);
         // Once an answer has settled an offer, the same SDP may mean something else.
@@ -308,6 +312,13 @@ impl Message<'_> {
             session: &self.session,
             options: &self.options,
         }
+    }
+
+    /// Where the first m-line receives.
+    fn first_address(&self) -> Option<SocketAddr> {
+        let media = self.session.media(0)?;
+        let connection = media.effective_connection().ok().flatten()?;
+        Some(SocketAddr::new(connection.address.ip()?, media.port()))
     }
 
     fn exchanged(&self, sender: PartyId, reply: &ByteString) -> Exchanged {

@@ -94,12 +94,14 @@ fn a_new_tag_before_the_final_answer_is_another_name() {
     let report = world.query();
     assert_eq!(report.tags.0.len(), 2);
     assert_eq!(
-        report.tags.get(b"one").unwrap().tag_aliases,
-        Some(vec!["two".into()])
+        report.tags.get(b"two").unwrap().tag_aliases,
+        Some(vec!["one".into()])
     );
     // In-dialog messages may use either name.
-    let again = world.sdp(&offer(&caller.sdp(), "a", Some("two"), ""));
-    assert_eq!(again.address(0), to_callees.address(0));
+    for name in ["one", "two"] {
+        let again = world.sdp(&offer(&caller.sdp(), "a", Some(name), ""));
+        assert_eq!(again.address(0), to_callees.address(0));
+    }
     world.ok(&delete_now());
     world.assert_empty();
 }
@@ -240,4 +242,25 @@ fn two_parties_of_a_call_are_connected_on_request() {
     assert!(matches!(verdict, Verdict::Drop(_)), "{verdict:?}");
     world.ok(&delete_now());
     world.assert_empty();
+}
+
+/// NG `rtcp-mux` is asked for by branch.
+#[test]
+fn each_branch_has_its_own_say_about_rtcp_mux_toward_the_caller() {
+    for (answers, muxes) in [("1", true), ("2", false)] {
+        let mut world = World::new();
+        let [mut callee, _] = callees();
+        let sdp = caller().sdp_with("RTP/AVP", &["a=rtcp-mux"]);
+        for (branch, flags) in [("1", "rtcp-mux-demux"), ("2", "rtcp-mux-offer")] {
+            let Request::Offer(mut offer) = offer_branch(&sdp, branch) else {
+                unreachable!()
+            };
+            offer.options = options(flags);
+            world.sdp(&Request::Offer(offer));
+        }
+        let to_caller = world.sdp(&answer_branch(&callee.sdp(), "one", Some(answers), 200));
+        assert_eq!(to_caller.has("a=rtcp-mux"), muxes, "{}", to_caller.text);
+        world.ok(&delete_now());
+        world.assert_empty();
+    }
 }

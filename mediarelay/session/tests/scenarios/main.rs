@@ -3,12 +3,14 @@
 #![cfg(test)]
 
 mod addresses;
+mod aliases;
 mod anything;
 mod attacks;
 mod between_likes;
 mod browser;
 mod browser_and_phone;
 mod deletion;
+mod echo;
 mod forks;
 mod hostile;
 mod learning;

@@ -302,3 +302,42 @@ fn an_offer_that_is_refused_changes_nothing() {
     world.ok(&delete_now());
     world.assert_empty();
 }
+
+/// RFC 8122 section 5: the hash of an answer is the peer's business, that of an offer ours.
+#[test]
+fn an_offer_has_a_strong_hash_though_the_peer_has_answered_with_a_weak_one() {
+    let mut world = World::new();
+    let (mut caller, mut callee) = crate::rewriting::phones();
+    let flags = "RTP/SAVP SDES-off";
+    world.sdp(&offer(&caller.sdp(), "a", None, flags));
+    let weak = "a=fingerprint:sha-1 F1:D2:D2:F9:24:E9:86:AC:86:FD:F7:B3:6C:94:BC:DF:32:BE:EC:15";
+    let sdp = callee.sdp_with("RTP/SAVP", &["a=setup:active", weak]);
+    world.sdp(&answer(&sdp, "a", "b", ""));
+    let again = world.sdp(&offer(&caller.sdp(), "a", Some("b"), flags));
+    assert!(
+        again.value("fingerprint").starts_with("sha-256 "),
+        "{}",
+        again.text
+    );
+    world.ok(&delete_now());
+    world.assert_empty();
+}
+
+/// NG `transport-protocol`: an answer may be told under another name, if its kind of keys stays what was agreed on.
+#[test]
+fn an_answer_gets_the_protocol_that_is_asked_for() {
+    for (asked, told) in [
+        ("RTP/AVPF", "RTP/AVPF"),
+        ("RTP/SAVPF", "RTP/AVP"),
+        ("", "RTP/AVP"),
+    ] {
+        let mut world = World::new();
+        let (mut caller, mut callee) = crate::rewriting::phones();
+        world.sdp(&offer(&caller.sdp(), "a", None, ""));
+        let to_caller = world.sdp(&answer(&callee.sdp(), "a", "b", asked));
+        let m_line = to_caller.m_lines()[0];
+        assert!(m_line.contains(&format!(" {told} ")), "{asked}: {m_line}");
+        world.ok(&delete_now());
+        world.assert_empty();
+    }
+}

@@ -20,7 +20,7 @@ fn change(request: Request, change: impl FnOnce(&mut viaduct_ng::Options)) -> Re
     }
 }
 
-fn phones() -> (Phone, Phone) {
+pub(crate) fn phones() -> (Phone, Phone) {
     (
         Phone::new("198.51.100.9:4000", 1),
         Phone::new("203.0.113.44:6000", 2),

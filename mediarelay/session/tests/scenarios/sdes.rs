@@ -325,3 +325,23 @@ fn opportunistic_keys_are_passed_on() {
         world.assert_empty();
     }
 }
+
+/// NG `SDES`, `DTLS`: rtpengine offers both kinds of keys to whom nothing is known of.
+#[test]
+fn like_rtpengine_dtls_is_offered_beside_keys() {
+    for (mode, flags, beside) in [
+        (SdesMode::OwnKeys, "", false),
+        (SdesMode::Rtpengine, "", true),
+        (SdesMode::Rtpengine, "DTLS=off", false),
+    ] {
+        let mut world = World::with(viaduct_session::Config {
+            sdes: mode,
+            ..config()
+        });
+        let sdp = world.sdp(&offer(&SecurePhone::new().sdp(1), "a", None, flags));
+        assert_eq!(sdp.has_attribute("fingerprint"), beside, "{mode:?} {flags}");
+        assert!(sdp.has_attribute("crypto"), "{}", sdp.text);
+        world.ok(&delete_now());
+        world.assert_empty();
+    }
+}

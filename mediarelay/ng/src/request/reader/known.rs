@@ -1,9 +1,8 @@
 //! Names of the protocol that have no typed field: they are told apart from typing mistakes.
 
 /// Keys, folded.
-const KEYS: [&str; 63] = [
+const KEYS: [&str; 61] = [
     "address",
-    "alias-key",
     "all",
     "audio-player",
     "blob",
@@ -33,7 +32,6 @@ const KEYS: [&str; 63] = [
     "instance",
     "interface",
     "media",
-    "media-echo",
     "medias",
     "moh",
     "outbound-peer",
@@ -121,7 +119,7 @@ const FLAG_PREFIXES: [&str; 7] = [
 ];
 
 /// Keys with a typed field, in the spelling we suggest where one is mistyped.
-pub(crate) const SERVED_KEYS: [&str; 37] = [
+pub(crate) const SERVED_KEYS: [&str; 39] = [
     "DTLS",
     "DTLS-fingerprint",
     "DTLS-reverse",
@@ -131,6 +129,7 @@ pub(crate) const SERVED_KEYS: [&str; 37] = [
     "SDES",
     "TOS",
     "address-family",
+    "alias-key",
     "bundle",
     "call-id",
     "codec",
@@ -143,6 +142,7 @@ pub(crate) const SERVED_KEYS: [&str; 37] = [
     "generate-RTCP",
     "label",
     "media-address",
+    "media-echo",
     "metadata",
     "ptime",
     "ptime-reverse",

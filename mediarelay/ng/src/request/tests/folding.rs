@@ -66,11 +66,11 @@ fn unknown_keys_and_flags_are_ignored_and_named() {
 #[test]
 fn known_keys_and_flags_without_a_field_are_told_apart() {
     ignores(
-        r#""xmlrpc-callback":"192.0.2.1","media echo":"both","T.38":["decode"],"DTMF-security":"tone","recording-dir":"/x",
+        r#""xmlrpc-callback":"192.0.2.1","audio player":"off","T.38":["decode"],"DTMF-security":"tone","recording-dir":"/x",
            "flags":["record-call","T.38-decode","from-tags-x","static-codecs","block egress"]"#,
         &[
             "xmlrpc-callback is not served",
-            "media echo is not served",
+            "audio player is not served",
             "T.38 is not served",
             "DTMF-security is not served",
             "recording-dir is not served",

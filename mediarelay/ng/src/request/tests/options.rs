@@ -448,6 +448,19 @@ mod learning_and_flags {
     use super::*;
 
     #[test]
+    fn alias_key_and_media_echo() {
+        let of = |text: &str| options(text);
+        assert_eq!(of(r#""alias-key":"SDP""#).alias_key, Some(AliasKey::Sdp));
+        assert_eq!(of(r#""alias key":"endpoint""#).alias_key, Some(AliasKey::Address));
+        assert_eq!(of(r#""alias-key":"off""#).alias_key, None);
+        assert_eq!(of(r#""media-echo":"bkw""#).media_echo, Some(MediaEcho::Backward));
+        assert_eq!(
+            of(r#""media echo":"sinkhole""#).media_echo,
+            Some(MediaEcho::Blackhole)
+        );
+    }
+
+    #[test]
     fn endpoint_learning_as_string_list_and_flag() {
         for mode in EndpointLearning::ALL {
             assert_eq!(

@@ -15,6 +15,7 @@ use crate::call::Call;
 use crate::core::Core;
 use crate::describe::{FIRST_DYNAMIC, MID_EXTENSION, RemoteMedia};
 use crate::dtls::fingerprint;
+use crate::exchange::legs::protocol;
 use crate::exchange::pairing::media_type;
 use crate::exchange::{Exchange, Kind};
 use crate::ice::{FullAgent, Ice, local_candidates};
@@ -265,8 +266,14 @@ fn protocol_text(
 ) -> String {
     let accept = exchange.options.transport_protocol == Some(TransportProtocol::Accept);
     let decided = offered.and_then(|offered| offered.protocol.name());
+    // What was agreed on about keys stands, whatever the answer calls it.
+    let named = |own: &RemoteMedia| {
+        let asked = exchange.options.transport_protocol.and_then(protocol)?;
+        let fits = own.is_rtp() && asked.is_secure() == own.protocol.is_secure();
+        asked.name().filter(|_| fits)
+    };
     match (exchange.kind, own_offer) {
-        (Kind::Answer, Some(own)) if !accept => own.protocol_text.clone(),
+        (Kind::Answer, Some(own)) if !accept => named(own).unwrap_or(&own.protocol_text).to_owned(),
         (Kind::Offer, _) if theirs.is_rtp() => decided.unwrap_or(&theirs.protocol_text).to_owned(),
         _ => theirs.protocol_text.clone(),
     }
@@ -485,8 +492,10 @@ fn write_dtls(
         Kind::Offer => Setup::Actpass,
         Kind::Answer => dtls.setup(),
     });
+    // An offer may be read by somebody else than who has answered the last one.
     let theirs = dtls
         .remote()
+        .filter(|_| exchange.kind == Kind::Answer)
         .and_then(|remote| remote.fingerprints.first())
         .map(Fingerprint::hash);
     let hash = hash.or(theirs).unwrap_or(HashFunction::Sha256);
