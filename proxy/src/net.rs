@@ -10,5 +10,6 @@ pub(crate) mod patience;
 pub mod proxies;
 pub(crate) mod sources;
 pub(crate) mod stream;
+pub(crate) mod turns;
 pub(crate) mod udp;
 pub(crate) mod ws;

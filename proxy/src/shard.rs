@@ -2,12 +2,13 @@
 //!
 //! A thread sleeps in `poll` until a datagram, a queued input or a timer is due. Then it works, in this order:
 //!
-//! 1. inputs from its queue, a bounded number,
+//! 1. inputs from its queues, a bounded number of each,
 //! 2. datagrams, a bounded number of each socket,
 //! 3. timers;
 //!
 //! and after each of them carries out what the proxy wants.
 
+mod in_turn;
 mod pace;
 mod queue;
 mod relay;
@@ -19,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use mio::{Events, Interest, Poll, Token};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 use viaduct_ng as ng;
 use viaduct_resolve::Failure;
 use viaduct_routing::{
@@ -35,15 +36,20 @@ pub(crate) use self::relay::{RelayLink, RelayTarget};
 pub(crate) use self::services::{ServiceInput, Services, ServicesConfig};
 use crate::hook::Hooks;
 use crate::journal::Journal;
-use crate::net::conns::Conns;
+use crate::net::conns::{Conns, Permit};
 use crate::net::names::Names;
 use crate::net::outgoing::{Connector, Peer, Waiter};
+use crate::net::turns::Turn;
 use crate::net::udp::{BATCH, Datagram, Inbox, SendRoom, UdpListener};
 use crate::store::Store;
 use crate::users::UserLookups;
 
 /// Inputs handled before sockets get their turn.
 const INPUTS_A_ROUND: usize = 256;
+
+/// Messages of connections handled in a row: as many as datagrams of a socket, so that neither waits for a flood of the
+/// other.
+const MESSAGES_A_ROUND: usize = BATCH;
 
 /// Datagrams that came to another thread's socket and are handled in a row: as many as come from our own at once. A flood
 /// of them must not keep waiting what users of connections, the relay and the store have to say.
@@ -62,9 +68,6 @@ const EXPIRE_EVERY: Duration = Duration::from_secs(5);
 /// The token of the socket to a relay that is spoken to in NG.
 const RELAY: Token = Token(usize::MAX - 1);
 
-/// A connection's right to let one message wait for a shard. It is given back when the message is handled.
-pub(crate) type Turn = OwnedSemaphorePermit;
-
 /// What a shard is told from outside its thread.
 #[derive(Debug)]
 pub(crate) enum ShardInput {
@@ -82,8 +85,11 @@ pub(crate) enum ShardInput {
     },
     /// The peer of a connection has proven to have these names, with a certificate.
     Proven { conn: ConnId, names: Arc<[String]> },
-    /// A connection is gone.
-    Closed(ConnId),
+    /// A connection is gone. It has its place until every shard knows.
+    Closed {
+        conn: ConnId,
+        place: Option<Arc<Permit>>,
+    },
     /// The relay in this process answered.
     Relay {
         ticket: Ticket,
@@ -329,6 +335,12 @@ impl ShardThread {
             let Some(input) = self.inputs.next() else { break };
             self.handle(Instant::now(), input);
         }
+        for _ in 0..MESSAGES_A_ROUND {
+            let Some(input) = self.inputs.next_in_turn() else {
+                break;
+            };
+            self.handle(Instant::now(), input);
+        }
         for _ in 0..DATAGRAMS_A_ROUND {
             let Some(input) = self.inputs.next_aside() else {
                 return;
@@ -350,7 +362,7 @@ impl ShardThread {
                 turn: _turn,
             } => self.proxy.handle_bad_message(now, flow, &error),
             ShardInput::Proven { conn, names } => self.proxy.handle_peer_proven(conn, names),
-            ShardInput::Closed(conn) => self.proxy.handle_connection_closed(now, conn),
+            ShardInput::Closed { conn, place: _place } => self.proxy.handle_connection_closed(now, conn),
             ShardInput::Relay { ticket, reply } => self.proxy.handle_relay(now, ticket, reply),
             ShardInput::SendFailed(id) => self.proxy.handle_send_failed(now, id),
             ShardInput::Undelivered(quoted) => self.proxy.handle_undelivered(now, &quoted),
@@ -422,7 +434,7 @@ impl ShardThread {
         for quoted in self.listeners[number].take_undelivered() {
             for (index, shard) in self.shards.iter().enumerate() {
                 // In a flood of them, timers find out as well.
-                if index != self.index && !shard.try_push(ShardInput::Undelivered(quoted.clone())) {
+                if index != self.index && !shard.try_push_aside(ShardInput::Undelivered(quoted.clone())) {
                     self.dropped += 1;
                 }
             }

@@ -27,6 +27,7 @@ use crate::net::conns::Conns;
 use crate::net::context::NetContext;
 use crate::net::names::Names;
 use crate::net::outgoing::Connector;
+use crate::net::turns::Places;
 use crate::net::udp::UdpListener;
 use crate::shard::{Inputs, RelayTarget, Services, ShardInput, ShardParts, ShardThread, Shards, pair};
 use crate::status::{self, Inspector};
@@ -121,6 +122,7 @@ pub(super) fn prepare(
         conns: Conns::new(convert::conn_limits(settings)),
         aliases: Arc::default(),
         location: shared.location.clone(),
+        places: Places::new(settings.limits.messages_in_flight as usize),
         tuning: Arc::new(RwLock::new(convert::tuning(settings))),
         proxies: Arc::new(RwLock::new(Arc::new(convert::proxies(settings)))),
         stopping,

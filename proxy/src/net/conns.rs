@@ -37,6 +37,8 @@ pub(crate) struct ConnCounters {
     pub(crate) slow_peers: AtomicU64,
     /// Messages that were read later because of `limits.connection_in_flight`.
     pub(crate) held_back: AtomicU64,
+    /// Messages that were read later because of `limits.messages_in_flight`.
+    pub(crate) crowded_out: AtomicU64,
     /// Connections closed because their first whole message did not come in time.
     pub(crate) half_open: AtomicU64,
     /// Connections closed because a message that had begun did not become whole in time.

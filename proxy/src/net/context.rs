@@ -6,16 +6,17 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::timeout;
-use viaduct_routing::Location;
+use viaduct_routing::{Location, SourceNetwork};
 use viaduct_sip::{Limits, Message, ParseError, Transport};
 use viaduct_txn::{ConnId, Flow};
 
 use super::aliases::Aliases;
 use super::conns::{Conns, Permit};
 use super::proxies::{self, Proxies};
-use crate::shard::{ShardInput, Shards, Turn};
+use super::turns::{Full, Places, Turn, Turns};
+use crate::shard::{ShardHandle, ShardInput, Shards};
 use crate::tls::Failure;
 
 /// How long connections may take.
@@ -59,6 +60,8 @@ pub(crate) struct NetContext {
     pub(crate) aliases: Arc<Aliases>,
     /// Who is registered over which connection.
     pub(crate) location: Arc<Location>,
+    /// For the messages of all connections.
+    pub(crate) places: Places,
     /// For connections that begin.
     pub(crate) tuning: Arc<RwLock<Tuning>>,
     /// Whose word is taken for whose connections they pass on.
@@ -75,8 +78,10 @@ pub(crate) struct Inlet {
     conn: ConnId,
     /// What the peer has proven to be.
     names: Arc<[String]>,
-    /// How many more of its messages may wait for shards.
-    turns: Arc<Semaphore>,
+    source: SourceNetwork,
+    /// The connection's place among all, unless the gateway has opened it.
+    place: Option<Arc<Permit>>,
+    turns: Turns,
 }
 
 impl NetContext {
@@ -87,6 +92,7 @@ impl NetContext {
         local: SocketAddr,
         remote: SocketAddr,
         conn: ConnId,
+        place: Option<Permit>,
     ) -> Inlet {
         // A socket that takes IPv4 over IPv6 shows mapped addresses; nothing else should see them.
         let canonical = |addr: SocketAddr| SocketAddr::new(addr.ip().to_canonical(), addr.port());
@@ -101,7 +107,9 @@ impl NetContext {
             flow,
             conn,
             names: Arc::default(),
-            turns: Arc::new(Semaphore::new(self.tuning().in_flight)),
+            source: SourceNetwork::of(flow.remote.ip()),
+            place: place.map(Arc::new),
+            turns: self.places.turns(self.tuning().in_flight),
         }
     }
 
@@ -181,55 +189,47 @@ impl NetContext {
 
 impl Inlet {
     /// The peer has proven to have these names. Every shard is told before the first message.
-    pub(crate) async fn proven(&mut self, names: Vec<String>) {
+    pub(crate) fn proven(&mut self, names: Vec<String>) {
         self.names = names.into();
         for shard in self.context.shards.iter() {
             let input = ShardInput::Proven {
                 conn: self.conn,
                 names: Arc::clone(&self.names),
             };
-            shard.push(input).await;
+            self.push(shard, input);
         }
     }
 
     /// The right to hand over one more message. `None`, and counted, when as many wait as may: then the next must not be
-    /// read before one of them is handled, so that TCP slows the peer down, and no queue in which others wait fills up.
+    /// read before one of them is handled, so that TCP slows the peer down.
     pub(crate) fn turn(&self) -> Option<Turn> {
-        let turn = Arc::clone(&self.turns).try_acquire_owned().ok();
-        if turn.is_none() {
-            self.context
-                .conns
-                .counters
-                .held_back
-                .fetch_add(1, Ordering::Relaxed);
-        }
-        turn
+        let counters = &self.context.conns.counters;
+        let counter = match self.turns.try_next() {
+            Ok(turn) => return Some(turn),
+            Err(Full::Own) => &counters.held_back,
+            Err(Full::All) => &counters.crowded_out,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        None
     }
 
     /// The same, as soon as it is there. May be asked for and dropped any number of times.
     pub(crate) async fn next_turn(&self) -> Turn {
-        #[expect(clippy::expect_used, reason = "a semaphore that nobody closes")]
-        let turn = Arc::clone(&self.turns)
-            .acquire_owned()
-            .await
-            .expect("turns are never closed");
-        turn
+        self.turns.next().await
     }
 
-    /// Hands a message to its shard, waiting while the queue is full.
-    pub(crate) async fn message(&self, message: Message, turn: Turn) {
+    /// Hands a message to its shard.
+    pub(crate) fn message(&self, message: Message, turn: Turn) {
         if !self.names.is_empty() {
             self.context.aliases.notice(&self.flow, &self.names, &message);
         }
-        self.context
-            .shards
-            .of_message(&message)
-            .push(ShardInput::Message {
-                flow: self.flow,
-                message,
-                turn: Some(turn),
-            })
-            .await;
+        let shard = self.context.shards.of_message(&message);
+        let input = ShardInput::Message {
+            flow: self.flow,
+            message,
+            turn: Some(turn),
+        };
+        self.push(shard, input);
     }
 
     /// True when somebody is registered over this connection.
@@ -238,22 +238,28 @@ impl Inlet {
     }
 
     /// Octets that are no message: a shard answers them if they can be answered.
-    pub(crate) async fn bad_message(&self, error: ParseError, turn: Turn) {
-        let shard = self.context.shards.any(self.conn.get());
-        shard
-            .push(ShardInput::BadMessage {
-                flow: self.flow,
-                error: Box::new(error),
-                turn: Some(turn),
-            })
-            .await;
+    pub(crate) fn bad_message(&self, error: ParseError, turn: Turn) {
+        let input = ShardInput::BadMessage {
+            flow: self.flow,
+            error: Box::new(error),
+            turn: Some(turn),
+        };
+        self.push(self.context.shards.any(self.conn.get()), input);
     }
 
-    /// The connection is gone: every shard may have calls over it.
-    pub(crate) async fn closed(&self) {
+    /// The connection is gone: every shard may have calls over it, and learns it after the last message.
+    pub(crate) fn closed(&self) {
         self.context.aliases.forget(self.conn);
         for shard in self.context.shards.iter() {
-            shard.push(ShardInput::Closed(self.conn)).await;
+            let input = ShardInput::Closed {
+                conn: self.conn,
+                place: self.place.clone(),
+            };
+            self.push(shard, input);
         }
+    }
+
+    fn push(&self, shard: &ShardHandle, input: ShardInput) {
+        shard.push_in_turn(self.source, self.conn, input);
     }
 }

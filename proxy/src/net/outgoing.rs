@@ -199,7 +199,7 @@ impl Connector {
                 let inlet = self
                     .inner
                     .net
-                    .inlet(peer.transport, local, peer.remote, queue.conn());
+                    .inlet(peer.transport, local, peer.remote, queue.conn(), None);
                 let net = self.inner.net.clone();
                 match stream.kind {
                     Kind::Tcp(stream) => stream::talk_over(net, stream, queue, &inlet, Opener::Gateway).await,

@@ -12,7 +12,7 @@ use viaduct_sip::{Frame, Framer, KeepAlive, Transport};
 
 use super::conns::{Outgoing, Permit};
 use super::context::{ConnTimes, Inlet, NetContext};
-use crate::shard::Turn;
+use super::turns::Turn;
 use crate::tls::{self, TlsSource};
 
 /// Octets read at a time.
@@ -60,7 +60,10 @@ async fn connection(
         return;
     };
     match tls {
-        None => talk(context, stream, Transport::Tcp, (local, remote), Vec::new()).await,
+        None => {
+            let ends = (local, remote);
+            talk(context, stream, Transport::Tcp, ends, Vec::new(), permit).await;
+        }
         Some(tls) => match timeout(context.tuning().times.handshake, tls.acceptor().accept(stream)).await {
             Ok(Ok(stream)) => {
                 let certificates = stream.get_ref().1.peer_certificates();
@@ -71,6 +74,7 @@ async fn connection(
                     Transport::Tls,
                     (local, remote),
                     names.unwrap_or_default(),
+                    permit,
                 )
                 .await;
             }
@@ -80,7 +84,6 @@ async fn connection(
             }
         },
     }
-    drop(permit);
 }
 
 /// A connection from its first octet to its last. `names` are what its peer has proven to be.
@@ -90,14 +93,15 @@ async fn talk<S>(
     transport: Transport,
     (local, remote): (SocketAddr, SocketAddr),
     names: Vec<String>,
+    permit: Permit,
 ) where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let (conn, outgoing) = context.conns.open();
-    let mut inlet = context.inlet(transport, local, remote, conn);
+    let mut inlet = context.inlet(transport, local, remote, conn, Some(permit));
     if !names.is_empty() {
         tracing::debug!(%remote, "a client has proven to be {}", names.join(", "));
-        inlet.proven(names).await;
+        inlet.proven(names);
     }
     talk_over(context, stream, outgoing, &inlet, Opener::Peer).await;
 }
@@ -134,7 +138,7 @@ pub(crate) async fn talk_over<S>(
     }
     .run(inlet)
     .await;
-    inlet.closed().await;
+    inlet.closed();
 }
 
 struct Talk<S> {
@@ -248,7 +252,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
                 Ok(Some(Frame::Message(message))) => {
                     self.has_spoken = true;
                     let turn = self.turn(inlet).await?;
-                    inlet.message(message, turn).await;
+                    inlet.message(message, turn);
                 }
                 Ok(Some(Frame::Ping)) => {
                     if !self.write(Bytes::from_static(KeepAlive::PONG)).await {
@@ -259,7 +263,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
                 Err(error) => {
                     let has_answer = error.salvage.is_some();
                     let turn = self.turn(inlet).await?;
-                    inlet.bad_message(error, turn).await;
+                    inlet.bad_message(error, turn);
                     return Err(End::Garbled { has_answer });
                 }
             }

@@ -17,7 +17,7 @@ use super::conns::{Outgoing, Permit};
 use super::context::{Inlet, NetContext, Tuning};
 use super::patience::ReadLimit;
 use super::stream::hang_up;
-use crate::shard::Turn;
+use super::turns::Turn;
 
 /// Pings without an answer after which nobody is there.
 const PINGS_MISSED_MAX: u32 = 2;
@@ -56,7 +56,7 @@ where
     let io = ReadLimit::new(io, times.message, context.conns.counters.clone());
     let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
     let (conn, mut outgoing) = context.conns.open();
-    let inlet = context.inlet(transport, local, remote, conn);
+    let inlet = context.inlet(transport, local, remote, conn, Some(permit));
     let mut talk = Talk {
         context: context.clone(),
         limits,
@@ -79,9 +79,8 @@ where
     };
     drop(outgoing);
     // Others must learn at once that nobody is there; the peer may take its time.
-    inlet.closed().await;
+    inlet.closed();
     talk.end(end).await;
-    drop(permit);
 }
 
 struct Talk<S> {
@@ -134,9 +133,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
         }
         let turn = self.turn(inlet, outgoing).await?;
         match Message::parse_frame(octets, &self.limits) {
-            Ok(message) => inlet.message(message, turn).await,
+            Ok(message) => inlet.message(message, turn),
             // One bad message says nothing about the next: frames keep them apart.
-            Err(error) => inlet.bad_message(error, turn).await,
+            Err(error) => inlet.bad_message(error, turn),
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The way into a thread that sleeps in a poll: a bounded queue and a bell.
+//! The way into a thread that sleeps in a poll: queues and a bell.
 
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -8,9 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use mio::{Poll, Token, Waker};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
+use viaduct_routing::SourceNetwork;
 use viaduct_sip::{HeaderName, Message};
+use viaduct_txn::ConnId;
 
 use super::ShardInput;
+use super::in_turn::InTurn;
 
 /// The queue's own token; sockets count from 0.
 pub(crate) const WAKE: Token = Token(usize::MAX);
@@ -20,6 +23,7 @@ pub(crate) const WAKE: Token = Token(usize::MAX);
 pub(crate) struct Handle<T> {
     queue: mpsc::Sender<T>,
     aside: mpsc::Sender<T>,
+    in_turn: Arc<InTurn<T>>,
     bell: Arc<Bell>,
 }
 
@@ -31,6 +35,7 @@ pub(crate) type ShardHandle = Handle<ShardInput>;
 pub(crate) struct Inputs<T> {
     queue: mpsc::Receiver<T>,
     aside: mpsc::Receiver<T>,
+    in_turn: Arc<InTurn<T>>,
     bell: Arc<Bell>,
 }
 
@@ -41,10 +46,12 @@ struct Bell {
     rung: AtomicBool,
 }
 
-/// A queue of `length` inputs into the thread that sleeps in `poll`, and one as long for what may wait beside it.
+/// A queue of `length` inputs into the thread that sleeps in `poll`, one as long for what may wait beside it, and one in which
+/// connections wait in turn.
 pub(crate) fn pair<T>(poll: &Poll, length: usize) -> io::Result<(Handle<T>, Inputs<T>)> {
     let (sender, receiver) = mpsc::channel(length);
     let (sender_aside, receiver_aside) = mpsc::channel(length);
+    let in_turn = Arc::new(InTurn::new());
     let bell = Arc::new(Bell {
         waker: Waker::new(poll.registry(), WAKE)?,
         rung: AtomicBool::new(false),
@@ -53,11 +60,13 @@ pub(crate) fn pair<T>(poll: &Poll, length: usize) -> io::Result<(Handle<T>, Inpu
         Handle {
             queue: sender,
             aside: sender_aside,
+            in_turn: in_turn.clone(),
             bell: bell.clone(),
         },
         Inputs {
             queue: receiver,
             aside: receiver_aside,
+            in_turn,
             bell,
         },
     ))
@@ -80,15 +89,17 @@ impl<T> Handle<T> {
         }
     }
 
-    /// Queues an input if there is room. False when there is none.
-    pub(crate) fn try_push(&self, input: T) -> bool {
-        self.try_give(input).is_ok()
-    }
-
     /// Queues an input beside the others, where anybody may send any number: it makes none of them wait. False when there
     /// is no room.
     pub(crate) fn try_push_aside(&self, input: T) -> bool {
         self.try_give_to(&self.aside, input).is_ok()
+    }
+
+    /// Queues what comes over a connection, behind what came over it before, and in turn with other connections. It never
+    /// waits: how much of it there is, is bounded by whoever lets connections read.
+    pub(crate) fn push_in_turn(&self, source: SourceNetwork, conn: ConnId, input: T) {
+        self.in_turn.push(source, conn, input);
+        self.bell.ring();
     }
 
     /// Queues an input, or gives it back when there is no room. An input for a thread that has ended is dropped.
@@ -120,6 +131,7 @@ impl<T> Clone for Handle<T> {
         Self {
             queue: self.queue.clone(),
             aside: self.aside.clone(),
+            in_turn: self.in_turn.clone(),
             bell: self.bell.clone(),
         }
     }
@@ -140,6 +152,11 @@ impl<T> Inputs<T> {
         self.aside.try_recv().ok()
     }
 
+    /// The next that came over a connection whose turn it is.
+    pub(crate) fn next_in_turn(&mut self) -> Option<T> {
+        self.in_turn.pop()
+    }
+
     /// The next input, waiting for it. `None` when none can come.
     #[cfg(test)]
     pub(crate) fn wait(&mut self) -> Option<T> {
@@ -147,7 +164,13 @@ impl<T> Inputs<T> {
     }
 
     pub(crate) fn is_waiting(&self) -> bool {
-        !self.queue.is_empty() || !self.aside.is_empty()
+        !self.queue.is_empty() || !self.aside.is_empty() || !self.in_turn.is_empty()
+    }
+}
+
+impl<T> Drop for Inputs<T> {
+    fn drop(&mut self) {
+        self.in_turn.close();
     }
 }
 

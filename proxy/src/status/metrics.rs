@@ -285,6 +285,11 @@ impl Moment {
                     read(&conns.held_back),
                 ),
                 (
+                    "messages_crowded_out",
+                    "Messages read later over limits.messages_in_flight",
+                    read(&conns.crowded_out),
+                ),
+                (
                     "connections_half_open",
                     "Connections closed over limits.first_message",
                     read(&conns.half_open),

@@ -35,8 +35,12 @@ const CALLS_MIN: usize = 5;
 
 /// Lets `crowd` do what it does, each time with the next number, until it answers that it has had enough, and two users talk
 /// on a thread of their own meanwhile.
-fn talk_through(gateway: &Gateway, name: &str, mut crowd: impl FnMut(u64) -> bool) {
-    let mut users = Conversation::of(gateway);
+fn talk_through(gateway: &Gateway, name: &str, crowd: impl FnMut(u64) -> bool) {
+    talk_on(Conversation::of(gateway), gateway, name, crowd);
+}
+
+/// The same with users who talk already.
+fn talk_on(mut users: Conversation, gateway: &Gateway, name: &str, mut crowd: impl FnMut(u64) -> bool) {
     users.go_on();
     let (before, _) = gateway.memory();
     let is_over = AtomicBool::new(false);

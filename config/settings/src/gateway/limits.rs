@@ -86,8 +86,13 @@ section! {
         /// them has been handled, so that whoever sends without a pause is slowed down by TCP and keeps nobody else
         /// waiting. Counted are the messages that were read later for it.
         connection_in_flight: u32 = default(count(1..=10_000), "16");
-        /// Messages waiting for one signalling thread. Datagrams wait apart, as many again: further ones are dropped. Further
-        /// messages over connections are not read until there is room.
+        /// Messages of all connections together that wait for signalling threads. When as many do, no connection has more
+        /// than one waiting until there is room. One message of each source is handled after the other, so that whoever
+        /// sends little never waits for all that others have sent. Counted are the messages that were read later for it.
+        messages_in_flight: u32 = default(count(64..=1_000_000), "8192");
+        /// What waits for one signalling thread from other parts of the gateway: results of the relay, the store and
+        /// lookups, which wait for room, and apart from them as many datagrams that came to the sockets of other threads,
+        /// of which further ones are dropped.
         shard_queue: u32 = default(count(64..=1_000_000), "8192");
         /// Requests from one source: an IPv4 address, or the /64 of an IPv6 address.
         requests_per_source: Rate = default(rate(), "500/1s");

@@ -10,13 +10,14 @@ use super::users::User;
 use super::{GatewayFile, GatewaySettings};
 
 /// Keys that a running gateway keeps until it is started again, with everything below them. All others it takes over.
-pub const RESTART_KEYS: [&str; 12] = [
+pub const RESTART_KEYS: [&str; 13] = [
     "version",
     "site",
     "listen",
     "tls.trust",
     "relay",
     "registrations",
+    "limits.messages_in_flight",
     "limits.shard_queue",
     "limits.nonces",
     "auth.nonce_lifetime",
@@ -68,6 +69,7 @@ impl GatewaySettings {
                 ..wanted.tls.clone()
             },
             limits: LimitSettings {
+                messages_in_flight: limits.messages_in_flight,
                 shard_queue: limits.shard_queue,
                 nonces: limits.nonces,
                 ..wanted.limits.clone()
@@ -223,7 +225,7 @@ listen: [sip+udp://127.0.0.1:5070]
 tls: { trust: authorities.pem }
 relay: { browser_port: 3490 }
 registrations: { keep: memory }
-limits: { shard_queue: 100, nonces: 2000 }
+limits: { messages_in_flight: 100, shard_queue: 100, nonces: 2000 }
 auth: { nonce_lifetime: 1m }
 admin: { socket: other.sock }
 metrics: { listen: none }

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use viaduct_sip::Transport;
 
-use super::{WAIT_MAX, request, talk_through};
+use super::{WAIT_MAX, request, talk_on, talk_through};
+use crate::support::conversation::Conversation;
 use crate::support::gateway::Gateway;
 use crate::support::phone::Phone;
 use crate::support::socket::{Connection, connect_from, secure};
@@ -30,9 +31,10 @@ struct Talker {
 }
 
 impl Talker {
-    fn new(gateway: &Gateway, transport: Transport, number: u16) -> Self {
+    /// The `number`-th of all, at the `source`-th strange address.
+    fn new(gateway: &Gateway, transport: Transport, source: u16, number: u16) -> Self {
         let ports = gateway.ports;
-        let open = |port: u16| connect_from(strange_address(number), gateway.at(port)).unwrap();
+        let open = |port: u16| connect_from(strange_address(source), gateway.at(port)).unwrap();
         let mut connection: Box<dyn Connection> = match transport {
             Transport::Tls => Box::new(secure(gateway, open(ports.sips))),
             Transport::Ws => WebSocket::open(Box::new(open(ports.ws))).connection,
@@ -97,7 +99,7 @@ fn connections_that_never_stop_talking_make_nobody_wait() {
         .into_iter()
         .flat_map(|transport| (0..OF_EACH).map(move |number| (transport, number)))
         .enumerate()
-        .map(|(number, (transport, _))| Talker::new(&gateway, transport, number as u16))
+        .map(|(number, (transport, _))| Talker::new(&gateway, transport, number as u16, number as u16))
         .collect();
     let before = gateway.figure("viaduct_sip_messages_total");
     let mut longest = Duration::ZERO;
@@ -119,6 +121,37 @@ fn connections_that_never_stop_talking_make_nobody_wait() {
     assert!(longest < WAIT_MAX, "{longest:?}");
     assert!(gateway.figure("viaduct_sip_messages_total") > before + 5_000);
     assert!(gateway.figure("viaduct_messages_held_back_total") > 0);
+    drop(crowd);
+    gateway.finish();
+}
+
+/// Connections that together let more messages wait than all signalling threads would ever hold (16 each). Each source has its
+/// turn, so that a call over UDP, and over a WebSocket of somebody else, waits for one message of each of them at most.
+#[test]
+fn connections_that_together_would_fill_every_queue_make_nobody_wait() {
+    const SOURCES: u16 = 60;
+    const OF_EACH: u16 = 20;
+    // Who floods over so many connections at once has little time for each.
+    let gateway = Gateway::with_limits(
+        "requests_per_source: 1000000/1s, first_message: 5m, message_time: 5m, write_time: 5m",
+    );
+    let users = Conversation::over(&gateway, [Transport::Udp, Transport::Ws]);
+    let mut crowd: Vec<Talker> = (0..SOURCES * OF_EACH)
+        .map(|number| {
+            let transport = [Transport::Tcp, Transport::Ws][usize::from(number % 2)];
+            Talker::new(&gateway, transport, number / OF_EACH, number)
+        })
+        .collect();
+    talk_on(
+        users,
+        &gateway,
+        "connections that would fill every queue",
+        |turn| {
+            crowd.iter_mut().for_each(Talker::go_on);
+            turn == 3
+        },
+    );
+    assert!(gateway.figure("viaduct_messages_crowded_out_total") > 0);
     drop(crowd);
     gateway.finish();
 }

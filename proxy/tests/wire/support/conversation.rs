@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use viaduct_sip::Method;
 use viaduct_sip::Transport::{Tcp, Tls};
+use viaduct_sip::{Method, Transport};
 
 use super::gateway::Gateway;
 use super::media::Media;
@@ -22,7 +22,13 @@ pub(crate) struct Conversation {
 
 impl Conversation {
     pub(crate) fn of(gateway: &Gateway) -> Self {
-        let (mut caller, mut callee) = (Phone::over(Tcp, gateway, "201"), Phone::over(Tls, gateway, "202"));
+        Self::over(gateway, [Tcp, Tls])
+    }
+
+    /// The same over other transports, the caller's first.
+    pub(crate) fn over(gateway: &Gateway, [caller, callee]: [Transport; 2]) -> Self {
+        let mut caller = Phone::over(caller, gateway, "201");
+        let mut callee = Phone::over(callee, gateway, "202");
         caller.register();
         callee.register();
         let (dialog, took) = set_up(&mut caller, &mut callee);
