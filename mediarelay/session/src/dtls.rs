@@ -4,15 +4,20 @@
 //! The role is fixed once: when an SDP of ours has named it, when the peer's answer has, or when the peer's ClientHello
 //! came first. It is kept over re-offers and given up only with the association. A certificate is compared with the
 //! peer's fingerprints before its keys are handed out; while the fingerprints are not known, the keys wait.
+//!
+//! There are two engines, because nothing tells which certificate a peer has before the handshake: see [`BothEngines`].
 
+mod any_engine;
 mod association;
 mod certificate;
 mod dimpl_engine;
 mod engine;
+mod engines;
 
 pub use certificate::Certificate;
 pub use dimpl_engine::{CertificateError, DimplEngines};
-pub use engine::{DtlsEngine, DtlsEngines, DtlsOutput};
+pub use engine::{DtlsEngine, DtlsEngines, DtlsOutput, PeerCertificates};
+pub use engines::BothEngines;
 
 pub(crate) use association::{Association, Progress};
 pub(crate) use certificate::fingerprint;
@@ -154,12 +159,13 @@ impl Dtls {
         now: Instant,
         component: Component,
         datagram: &[u8],
+        peer: PeerCertificates,
         engines: &dyn DtlsEngines,
     ) {
         let role = *self.role.get_or_insert(DtlsRole::Server);
-        let association =
-            self.associations[component.index()].get_or_insert_with(|| Association::new(role, now, engines));
-        association.handle_datagram(now, datagram);
+        let association = self.associations[component.index()]
+            .get_or_insert_with(|| Association::new(role, peer, now, engines));
+        association.handle_datagram(now, datagram, engines);
     }
 
     /// Whether a handshake is to be begun by us and has not been.
@@ -170,8 +176,14 @@ impl Dtls {
     }
 
     /// Begins a handshake.
-    pub(crate) fn begin(&mut self, now: Instant, component: Component, engines: &dyn DtlsEngines) {
-        let mut association = Association::new(DtlsRole::Client, now, engines);
+    pub(crate) fn begin(
+        &mut self,
+        now: Instant,
+        component: Component,
+        peer: PeerCertificates,
+        engines: &dyn DtlsEngines,
+    ) {
+        let mut association = Association::new(DtlsRole::Client, peer, now, engines);
         association.handle_timeout(now);
         self.associations[component.index()] = Some(association);
     }
@@ -186,7 +198,7 @@ impl Dtls {
     ) {
         let role = self.role.unwrap_or(DtlsRole::Server);
         self.associations[component.index()]
-            .get_or_insert_with(|| Association::new(role, now, engines))
+            .get_or_insert_with(|| Association::new(role, PeerCertificates::Ecdsa, now, engines))
             .fail(reason);
     }
 

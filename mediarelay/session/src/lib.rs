@@ -72,7 +72,10 @@ mod state;
 pub use clock::WallClock;
 pub use config::{Config, DtlsVersion, Interface, InterfaceAddress, Limits, SdesMode};
 pub use counters::{ClientCounters, Clients, Counters, Gauges, LimitCounters};
-pub use dtls::{Certificate, CertificateError, DimplEngines, DtlsEngine, DtlsEngines, DtlsOutput};
+pub use dtls::{
+    BothEngines, Certificate, CertificateError, DimplEngines, DtlsEngine, DtlsEngines, DtlsOutput,
+    PeerCertificates,
+};
 pub use event::{DeleteReason, DtlsFailure, Event, IceFailure, MediaRef, What};
 pub use output::Output;
 pub use ports::{PortPair, PortPlan, PortUsage};

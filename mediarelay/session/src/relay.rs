@@ -23,7 +23,7 @@ use crate::clock::WallClock;
 use crate::config::Config;
 use crate::core::{CallKey, Core};
 use crate::counters::{Counters, Gauges};
-use crate::dtls::{Certificate, CertificateError, DimplEngines, DtlsEngines};
+use crate::dtls::{BothEngines, Certificate, CertificateError, DtlsEngines};
 use crate::output::Output;
 use crate::ports::{PortPair, PortPlan, PortUsage};
 use crate::state::CallName;
@@ -78,7 +78,7 @@ impl Relay {
     /// # Errors
     /// The certificate's private key cannot sign.
     pub fn new(now: Instant, config: Config, parts: Parts) -> Result<Self, CertificateError> {
-        let engines = DimplEngines::new(parts.certificate.clone(), config.dtls_mtu, config.dtls_version)?;
+        let engines = BothEngines::new(parts.certificate.clone(), config.dtls_mtu, config.dtls_version)?;
         Ok(Self::with_engines(now, config, parts, Box::new(engines)))
     }
 

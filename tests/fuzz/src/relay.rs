@@ -12,8 +12,8 @@ use viaduct_ng::{Answer, Delete, Flag, Offer, Query, Reply, Request, WordSet, fl
 use viaduct_rtp::srtp::DtlsRole;
 use viaduct_sdp::Session;
 use viaduct_session::{
-    Certificate, Config, DimplEngines, DtlsEngine, DtlsEngines, DtlsVersion, Gauges, Interface,
-    InterfaceAddress, Output, Parts, Relay, WallClock,
+    BothEngines, Certificate, Config, DtlsEngine, DtlsEngines, DtlsVersion, Gauges, Interface,
+    InterfaceAddress, Output, Parts, PeerCertificates, Relay, WallClock,
 };
 
 const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
@@ -83,12 +83,12 @@ struct World {
 #[derive(Debug, Clone)]
 struct Engines {
     certificate: Certificate,
-    dimpl: Arc<DimplEngines>,
+    both: Arc<BothEngines>,
 }
 
 impl DtlsEngines for Engines {
-    fn start(&self, role: DtlsRole, now: Instant) -> Box<dyn DtlsEngine> {
-        self.dimpl.start(role, now)
+    fn start(&self, role: DtlsRole, peer: PeerCertificates, now: Instant) -> Box<dyn DtlsEngine> {
+        self.both.start(role, peer, now)
     }
 }
 
@@ -100,10 +100,10 @@ fn engines() -> Engines {
             certificate: made.certificate,
             private_key: made.private_key,
         };
-        let dimpl = DimplEngines::new(certificate.clone(), 1_200, DtlsVersion::V1_2).unwrap();
+        let both = BothEngines::new(certificate.clone(), 1_200, DtlsVersion::V1_2).unwrap();
         Engines {
             certificate,
-            dimpl: Arc::new(dimpl),
+            both: Arc::new(both),
         }
     });
     made.clone()

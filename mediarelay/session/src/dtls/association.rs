@@ -1,12 +1,13 @@
 //! One DTLS association and what became of it.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use viaduct_rtp::srtp::{DtlsRole, SrtpKeyPair, SrtpProfile};
 use viaduct_sdp::Fingerprint;
 
 use super::certificate::is_named;
-use super::engine::{DtlsEngine, DtlsEngines, DtlsOutput};
+use super::engine::{DtlsEngine, DtlsEngines, DtlsOutput, PeerCertificates};
 use crate::event::DtlsFailure;
 
 /// What an association wants or tells.
@@ -28,6 +29,10 @@ pub(crate) enum Progress {
 #[derive(Debug)]
 pub(crate) struct Association {
     role: DtlsRole,
+    /// What the engine in use was made for.
+    peer: PeerCertificates,
+    /// What an engine that was given up has left to be sent.
+    left: VecDeque<Vec<u8>>,
     /// `None` once it has failed.
     engine: Option<Box<dyn DtlsEngine>>,
     certificate: Option<Vec<u8>>,
@@ -39,10 +44,17 @@ pub(crate) struct Association {
 }
 
 impl Association {
-    pub(super) fn new(role: DtlsRole, now: Instant, engines: &dyn DtlsEngines) -> Self {
+    pub(super) fn new(
+        role: DtlsRole,
+        peer: PeerCertificates,
+        now: Instant,
+        engines: &dyn DtlsEngines,
+    ) -> Self {
         Self {
             role,
-            engine: Some(engines.start(role, now)),
+            peer,
+            left: VecDeque::new(),
+            engine: Some(engines.start(role, peer, now)),
             certificate: None,
             unverified: None,
             connected: false,
@@ -62,13 +74,35 @@ impl Association {
         self.failure.as_ref()
     }
 
-    pub(super) fn handle_datagram(&mut self, now: Instant, datagram: &[u8]) {
-        if let Some(Err(failure)) = self
+    pub(super) fn handle_datagram(&mut self, now: Instant, datagram: &[u8], engines: &dyn DtlsEngines) {
+        let handled = self
             .engine
             .as_mut()
-            .map(|engine| engine.handle_datagram(now, datagram))
-        {
-            self.fail(failure);
+            .map(|engine| engine.handle_datagram(now, datagram));
+        match handled {
+            Some(Err(DtlsFailure::Protocol(_)))
+                if self.peer == PeerCertificates::Ecdsa && !self.connected && self.unverified.is_none() =>
+            {
+                self.begin_for_any_certificate(now, engines);
+            }
+            Some(Err(failure)) => self.fail(failure),
+            Some(Ok(())) | None => {}
+        }
+    }
+
+    /// Peer or engine refused the other: a peer with RSA is a likely reason, so it is tried once more with an engine that
+    /// knows both. A server that listens on, or a client that begins anew, is met by it.
+    fn begin_for_any_certificate(&mut self, now: Instant, engines: &dyn DtlsEngines) {
+        while let Some(output) = self.engine.as_mut().and_then(|engine| engine.poll_output()) {
+            if let DtlsOutput::Send(datagram) = output {
+                self.left.push_back(datagram);
+            }
+        }
+        self.certificate = None;
+        self.peer = PeerCertificates::Any;
+        self.engine = Some(engines.start(self.role, self.peer, now));
+        if self.role == DtlsRole::Client {
+            self.handle_timeout(now);
         }
     }
 
@@ -93,6 +127,9 @@ impl Association {
 
     /// `fingerprints` are those of the peer's SDP; `None` while it has not come.
     pub(super) fn poll(&mut self, fingerprints: Option<&[Fingerprint]>) -> Option<Progress> {
+        if let Some(datagram) = self.left.pop_front() {
+            return Some(Progress::Send(datagram));
+        }
         while let Some(output) = self.engine.as_mut().and_then(|engine| engine.poll_output()) {
             match output {
                 DtlsOutput::Send(datagram) => return Some(Progress::Send(datagram)),

@@ -8,7 +8,7 @@ use dimpl::{Dtls, DtlsCertificate, Error, Output};
 use viaduct_rtp::srtp::{DtlsRole, SrtpProfile};
 
 use super::certificate::Certificate;
-use super::engine::{DtlsEngine, DtlsEngines, DtlsOutput};
+use super::engine::{DtlsEngine, DtlsEngines, DtlsOutput, PeerCertificates};
 use crate::config::DtlsVersion;
 use crate::event::DtlsFailure;
 
@@ -72,7 +72,8 @@ impl DimplEngines {
 }
 
 impl DtlsEngines for DimplEngines {
-    fn start(&self, role: DtlsRole, now: Instant) -> Box<dyn DtlsEngine> {
+    /// A peer with another certificate than ECDSA is refused.
+    fn start(&self, role: DtlsRole, _peer: PeerCertificates, now: Instant) -> Box<dyn DtlsEngine> {
         let (config, certificate) = (Arc::clone(&self.config), self.certificate.clone());
         let mut dtls = match self.version {
             DtlsVersion::V1_2 => Dtls::new_12(config, certificate, now),

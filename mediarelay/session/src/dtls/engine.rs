@@ -7,11 +7,20 @@ use viaduct_rtp::srtp::{DtlsRole, SrtpProfile};
 
 use crate::event::DtlsFailure;
 
+/// Which certificates a peer may have, as far as can be told before it shows one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PeerCertificates {
+    /// ECDSA, as browsers make theirs.
+    Ecdsa,
+    /// Any kind: telephone systems often have RSA.
+    Any,
+}
+
 /// Makes the ends of DTLS associations, all with the relay's certificate.
 pub trait DtlsEngines: fmt::Debug + Send {
     /// One end that has not sent or received anything. A client sends its ClientHello with the first
     /// [`handle_timeout`](DtlsEngine::handle_timeout).
-    fn start(&self, role: DtlsRole, now: Instant) -> Box<dyn DtlsEngine>;
+    fn start(&self, role: DtlsRole, peer: PeerCertificates, now: Instant) -> Box<dyn DtlsEngine>;
 }
 
 /// One end of a DTLS association, without I/O.

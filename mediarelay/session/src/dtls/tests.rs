@@ -16,7 +16,7 @@ fn base() -> Instant {
 /// Engines that finish their handshake with the first datagram, and tell what they were asked.
 #[derive(Debug, Default, Clone)]
 struct Scripted {
-    started: Arc<Mutex<Vec<DtlsRole>>>,
+    started: Arc<Mutex<Vec<(DtlsRole, PeerCertificates)>>>,
     without_keys: bool,
     faulty: bool,
 }
@@ -29,8 +29,8 @@ struct ScriptedEnd {
 }
 
 impl DtlsEngines for Scripted {
-    fn start(&self, role: DtlsRole, _now: Instant) -> Box<dyn DtlsEngine> {
-        self.started.lock().unwrap().push(role);
+    fn start(&self, role: DtlsRole, peer: PeerCertificates, _now: Instant) -> Box<dyn DtlsEngine> {
+        self.started.lock().unwrap().push((role, peer));
         Box::new(ScriptedEnd {
             script: self.clone(),
             outputs: Vec::new(),
@@ -144,10 +144,13 @@ fn keys_wait_for_the_fingerprint() {
     let (now, engines) = (base(), Scripted::default());
     let mut dtls = dtls();
     // The ClientHello is quicker than the answer.
-    dtls.handle_datagram(now, Component::Rtp, b"hello", &engines);
+    dtls.handle_datagram(now, Component::Rtp, b"hello", PeerCertificates::Any, &engines);
     assert_eq!(all(&mut dtls), []);
     assert!(dtls.keys(Component::Rtp).is_none());
-    assert_eq!(*engines.started.lock().unwrap(), [DtlsRole::Server]);
+    assert_eq!(
+        *engines.started.lock().unwrap(),
+        [(DtlsRole::Server, PeerCertificates::Any)]
+    );
     dtls.set_remote(remote(Some(Setup::Active), THEIRS), String::new);
     dtls.fix_role_to_answerer();
     assert_eq!(all(&mut dtls), [Progress::Verified(PROFILE)]);
@@ -159,9 +162,9 @@ fn a_wrong_certificate_gives_no_keys_and_is_told_once() {
     let (now, engines) = (base(), Scripted::default());
     let mut dtls = dtls();
     dtls.set_remote(remote(Some(Setup::Active), b"another"), String::new);
-    dtls.handle_datagram(now, Component::Rtp, b"hello", &engines);
+    dtls.handle_datagram(now, Component::Rtp, b"hello", PeerCertificates::Any, &engines);
     assert_eq!(all(&mut dtls), [Progress::Failed(DtlsFailure::WrongFingerprint)]);
-    dtls.handle_datagram(now, Component::Rtp, b"hello", &engines);
+    dtls.handle_datagram(now, Component::Rtp, b"hello", PeerCertificates::Any, &engines);
     assert_eq!(all(&mut dtls), []);
     assert!(dtls.keys(Component::Rtp).is_none());
 }
@@ -177,7 +180,7 @@ fn a_handshake_without_srtp_has_failed() {
     );
     let mut dtls = dtls();
     dtls.set_remote(remote(Some(Setup::Active), THEIRS), String::new);
-    dtls.handle_datagram(now, Component::Rtp, b"hello", &engines);
+    dtls.handle_datagram(now, Component::Rtp, b"hello", PeerCertificates::Any, &engines);
     assert_eq!(all(&mut dtls), [Progress::Failed(DtlsFailure::NoSrtpProfile)]);
 }
 
@@ -191,7 +194,7 @@ fn an_alert_is_sent_before_the_end_is_told() {
         },
     );
     let mut dtls = dtls();
-    dtls.handle_datagram(now, Component::Rtp, b"hello", &engines);
+    dtls.handle_datagram(now, Component::Rtp, b"hello", PeerCertificates::Any, &engines);
     let failed = Progress::Failed(DtlsFailure::Protocol("fault".to_owned()));
     assert_eq!(all(&mut dtls), [Progress::Send(b"alert".to_vec()), failed]);
 }
@@ -204,8 +207,42 @@ fn we_begin_as_client_once_per_component() {
     dtls.set_remote(remote(Some(Setup::Passive), THEIRS), String::new);
     dtls.fix_role_to_answerer();
     assert!(dtls.must_begin(Component::Rtp) && dtls.must_begin(Component::Rtcp));
-    dtls.begin(now, Component::Rtp, &engines);
+    dtls.begin(now, Component::Rtp, PeerCertificates::Any, &engines);
     assert!(!dtls.must_begin(Component::Rtp) && dtls.must_begin(Component::Rtcp));
     assert_eq!(all(&mut dtls), [Progress::Send(b"hello".to_vec())]);
     assert_eq!(dtls.live(), 1);
+}
+
+#[test]
+fn a_refusal_is_tried_once_more_for_any_certificate() {
+    let (now, engines) = (
+        base(),
+        Scripted {
+            faulty: true,
+            ..Scripted::default()
+        },
+    );
+    let mut dtls = dtls();
+    dtls.set_remote(remote(Some(Setup::Passive), THEIRS), String::new);
+    dtls.fix_role_to_answerer();
+    dtls.begin(now, Component::Rtp, PeerCertificates::Ecdsa, &engines);
+    assert_eq!(all(&mut dtls), [Progress::Send(b"hello".to_vec())]);
+    dtls.handle_datagram(now, Component::Rtp, b"alert", PeerCertificates::Ecdsa, &engines);
+    let sent = [b"alert".to_vec(), b"hello".to_vec()].map(Progress::Send);
+    assert_eq!(
+        all(&mut dtls),
+        sent,
+        "the first engine's alert, then the second one's hello"
+    );
+    dtls.handle_datagram(now, Component::Rtp, b"alert", PeerCertificates::Ecdsa, &engines);
+    let failed = Progress::Failed(DtlsFailure::Protocol("fault".to_owned()));
+    assert_eq!(all(&mut dtls), [Progress::Send(b"alert".to_vec()), failed]);
+    let kinds: Vec<_> = engines
+        .started
+        .lock()
+        .unwrap()
+        .iter()
+        .map(|(_, peer)| *peer)
+        .collect();
+    assert_eq!(kinds, [PeerCertificates::Ecdsa, PeerCertificates::Any]);
 }

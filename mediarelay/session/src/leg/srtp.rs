@@ -8,7 +8,7 @@ use viaduct_rtp::srtp::SrtpKeyPair;
 
 use super::{Component, Keys, Leg, LegEvent, tuple};
 use crate::core::Core;
-use crate::dtls::{Dtls, Progress, RemoteDtls};
+use crate::dtls::{Dtls, PeerCertificates, Progress, RemoteDtls};
 use crate::event::DtlsFailure;
 use crate::secrets;
 
@@ -64,6 +64,7 @@ impl Leg {
             core.counters.stale += 1;
             return;
         };
+        let peer = self.peer_certificates();
         let Some(dtls) = &mut self.dtls else {
             core.counters.stale += 1;
             return;
@@ -75,7 +76,7 @@ impl Leg {
         }
         core.dtls_live += usize::from(is_new);
         self.dtls_from[component.index()] = Some(at);
-        dtls.handle_datagram(now, component, data, &*core.engines);
+        dtls.handle_datagram(now, component, data, peer, &*core.engines);
     }
 
     pub(super) fn drive_dtls(&mut self, now: Instant, core: &mut Core) {
@@ -96,6 +97,7 @@ impl Leg {
         if self.dtls_path(component).is_none() {
             return;
         }
+        let peer = self.peer_certificates();
         let Some(dtls) = self.dtls.as_mut().filter(|dtls| dtls.must_begin(component)) else {
             return;
         };
@@ -104,7 +106,7 @@ impl Leg {
             core.counters.limits.dtls_associations += 1;
             dtls.fail(now, component, DtlsFailure::TooMany, &*core.engines);
         } else {
-            dtls.begin(now, component, &*core.engines);
+            dtls.begin(now, component, peer, &*core.engines);
         }
     }
 
@@ -129,6 +131,15 @@ impl Leg {
                 self.events.push_back(LegEvent::DtlsFailed(reason));
             }
             Progress::Closed => self.events.push_back(LegEvent::DtlsClosed),
+        }
+    }
+
+    /// Peers with ICE are browsers, as a rule, and those without it are not.
+    fn peer_certificates(&self) -> PeerCertificates {
+        if self.ice.is_some() {
+            PeerCertificates::Ecdsa
+        } else {
+            PeerCertificates::Any
         }
     }
 

@@ -52,6 +52,7 @@ const LAYERS: [Layer<'static>; 8] = [
             "viaduct-sdp",
             "viaduct-stun",
             "viaduct-rtp",
+            "viaduct-dtls",
         ],
     },
     Layer {
@@ -71,7 +72,7 @@ const SIGNALLING: [&str; 8] = [
     "viaduct-sip",
 ];
 
-const MEDIA: [&str; 7] = [
+const MEDIA: [&str; 8] = [
     "viaduct-mediarelay",
     "viaduct-session",
     "viaduct-forward",
@@ -79,6 +80,7 @@ const MEDIA: [&str; 7] = [
     "viaduct-sdp",
     "viaduct-stun",
     "viaduct-rtp",
+    "viaduct-dtls",
 ];
 
 /// Where signalling reaches over to media. The other way there is nothing: the relay never reads SIP.
@@ -103,7 +105,7 @@ const REFUSED: [(&str, &str, &str); 1] = [(
 )];
 
 /// Crates without I/O.
-const CORES: [&str; 13] = [
+const CORES: [&str; 14] = [
     "viaduct-sip",
     "viaduct-txn",
     "viaduct-trunk",
@@ -114,6 +116,7 @@ const CORES: [&str; 13] = [
     "viaduct-sdp",
     "viaduct-stun",
     "viaduct-rtp",
+    "viaduct-dtls",
     "viaduct-forward",
     "viaduct-session",
     "viaduct-settings",
