@@ -1,5 +1,6 @@
 //! What a relay is started with.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use viaduct_settings::{CookieScope, Decimal, MediaSettings, PublicIp, RelayListener, RelaySettings};
@@ -36,6 +37,8 @@ pub struct RelayConfig {
     pub ng_cookies: CookieScope,
     /// Whether the address that a SIP message came from counts as media address where the proxy does not say.
     pub sip_source: bool,
+    /// Where digits are told of calls for which the proxy does not say.
+    pub dtmf_log: Option<SocketAddr>,
     /// File that keeps calls over a restart; `None` keeps none.
     pub state_file: Option<PathBuf>,
     /// Bounds and buffer sizes. They hold as they stand here; `media.limits` is what they were made from.
@@ -85,6 +88,7 @@ impl From<RelaySettings> for RelayConfig {
             },
             ng_cookies: settings.ng_cookies,
             sip_source: settings.sip_source,
+            dtmf_log: settings.dtmf_log,
             state_file: settings.state_file.map(PathBuf::from),
             on_failure: OnFailure::exit(),
         }

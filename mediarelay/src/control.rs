@@ -1,6 +1,7 @@
 //! The control thread: one loop around the relay's brain.
 
 mod crew;
+mod digits;
 mod dispatch;
 mod events;
 mod keeper;

@@ -112,6 +112,7 @@ fn worker_of(of: &ForwardingLimits, calls: usize) -> viaduct_forward::Limits {
         dtls_tuples: of.dtls_tuples.unwrap_or(calls * DTLS_TUPLES_PER_CALL),
         stun_transactions: of.stun_transactions,
         reports_queued: of.reports_queued,
+        copies_queued: of.copies_queued,
         learn_per_port: of.learn_per_port,
         control_per_leg: of.control_per_leg,
         nomination_repeat: of.nomination_repeat,

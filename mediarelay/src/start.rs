@@ -312,6 +312,7 @@ fn session_config(config: &RelayConfig, interfaces: &[MediaInterface]) -> Config
         media,
         max_sessions,
         sip_source,
+        dtmf_log,
         limits,
         ..
     } = config;
@@ -347,6 +348,7 @@ fn session_config(config: &RelayConfig, interfaces: &[MediaInterface]) -> Config
         learning_time: media.learning_time,
         strict_source: media.strict_source,
         sip_source: *sip_source,
+        dtmf_log: *dtmf_log,
         // Sockets are bound with it.
         tos: None,
         media_timeout: media.idle_timeout,

@@ -14,7 +14,9 @@ use crate::decode::{Decoder, section};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::form::address::PortRange;
 use crate::form::number::Decimal;
-use crate::form::{choice, choices, count, decimal, numbered, or_word, path, section_form, size, switch};
+use crate::form::{
+    choice, choices, count, decimal, numbered, or_word, path, section_form, size, socket, switch,
+};
 use crate::gateway::service::LogSettings;
 use crate::gateway::site::{PublicIp, PublicIpForm};
 use crate::gateway::{LISTENERS_MAX, VersionForm};
@@ -52,6 +54,8 @@ pub struct RelaySettings {
     pub ng_cookies: CookieScope,
     /// Whether the address that a SIP message came from counts as media address where the proxy does not say.
     pub sip_source: bool,
+    /// Where digits are told of calls for which the proxy does not say.
+    pub dtmf_log: Option<SocketAddr>,
     /// File to write the process number to.
     pub pid_file: Option<String>,
     /// File that keeps the state of calls, so that they survive a restart.
@@ -137,6 +141,9 @@ section! {
         ng_cookies: CookieScope = default(choice::<CookieScope>(), "per-sender");
         /// Whether the address that the SIP message came from counts as media address where the proxy does not say.
         sip_source: bool = default(switch(), "false");
+        /// Where the digits that parties dial are told, one datagram of JSON each, of calls for which the proxy does not say
+        /// (`DTMF-log-dest` in NG).
+        dtmf_log: Option<SocketAddr> = default(or_word("none", socket()), "none");
         /// File to write the process number to.
         pid_file: Option<String> = default(or_word("none", path()), "none");
         /// File that keeps the state of calls over a restart: plain RTP and SRTP with keys from SDPs go on at once, browsers
@@ -170,6 +177,7 @@ impl From<RelayFile> for RelaySettings {
             max_bandwidth: file.max_bandwidth,
             ng_cookies: file.ng_cookies,
             sip_source: file.sip_source,
+            dtmf_log: file.dtmf_log,
             pid_file: file.pid_file,
             state_file: file.state_file,
             log: file.log,

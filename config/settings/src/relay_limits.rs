@@ -107,6 +107,9 @@ section! {
         /// Reports that wait for the control thread; what does not fit is reported on the next occasion.
         /// Counted by `viaduct_relay_worker_reports_delayed`.
         reports_queued: usize = default(amount(16..=TABLE_MAX), "4096");
+        /// Packets for listeners, such as recorders, that wait to be sent; further ones are dropped. Counted by
+        /// `viaduct_relay_worker_copies_lost`.
+        copies_queued: usize = default(amount(16..=TABLE_MAX), "1024");
         /// Packets of unknown sources that one port may hand to the control thread while it learns.
         learn_per_port: u32 = default(per_second(1..=100_000), "50/1s");
         /// DTLS and STUN datagrams that one transport may hand to the control thread.

@@ -10,7 +10,8 @@
 //! been authenticated where there is a key.
 //!
 //! **Contract: after every [`handle_command`](Worker::handle_command) and [`handle_datagram`](Worker::handle_datagram),
-//! send what the verdict says, and drain [`poll_report`](Worker::poll_report) at least once per batch.**
+//! send what the verdict says, and drain [`poll_report`](Worker::poll_report) and [`poll_copy`](Worker::poll_copy) at least
+//! once per batch.**
 //!
 //! ```
 //! use viaduct_forward::{Command, FlowId, FlowKey, FlowRule, LegId, Limits, Out, PacketBuf, Route, Shared, SocketId};
@@ -49,16 +50,16 @@ pub use buffer::{HEADROOM, PACKET_BUF_LEN, PacketBuf, RECEIVE_MAX, TAILROOM};
 pub use command::{Command, CommandError};
 pub use crypto::{CryptoCommand, CryptoDirection, CryptoError, CryptoLimits, CryptoTable};
 pub use drop_reason::DropReason;
-pub use limits::{Limits, ROUTES_MAX};
+pub use limits::{LISTENERS_MAX, Limits, ROUTES_MAX};
 pub use rule::{
-    Accept, BlockReason, ClockRate, FlowRule, IceAgent, IcePassword, IceRule, MidSelector, PortMode,
-    PortRule, Route, Select,
+    Accept, BlockReason, ClockRate, FlowRule, IceAgent, IcePassword, IceRule, Listener, MidSelector,
+    PortMode, PortRule, Route, Select,
 };
 pub use stats::{
     FlowSnapshot, FlowStats, RouteSnapshot, Shared, SsrcSnapshot, StatsTable, TupleConsent, WorkerSnapshot,
     WorkerStats,
 };
-pub use verdict::{MediaKind, Report, ToControl, Verdict};
+pub use verdict::{MediaKind, Report, TelephoneEvent, ToControl, Verdict};
 pub use worker::Worker;
 
 pub use viaduct_rtp::srtp::{SrtpKeyMaterial, SrtpLimits, SrtpProfile, SsrcIndices};

@@ -5,6 +5,9 @@ use std::time::Duration;
 /// The most that [`Limits::routes_per_flow`] can be.
 pub const ROUTES_MAX: usize = 16;
 
+/// Listeners of one route.
+pub const LISTENERS_MAX: usize = 8;
+
 /// How much of everything one worker holds, and how fast it may disturb control. All memory is bounded by these.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -32,6 +35,9 @@ pub struct Limits {
     pub stun_transactions: usize,
     /// Reports that wait for control; what does not fit is reported on the next occasion. Default 4,096.
     pub reports_queued: usize,
+    /// Packets for listeners that wait to be sent; further ones are dropped and counted. They are sent after every batch.
+    /// Default 1,024.
+    pub copies_queued: usize,
     /// Packets of unknown sources that one learning port may hand to control per second. Default 50.
     pub learn_per_port: u32,
     /// DTLS datagrams and reports about checks that the validated addresses of one leg may cause per second, and as
@@ -55,6 +61,7 @@ impl Default for Limits {
             dtls_tuples: 32_768,
             stun_transactions: 8_192,
             reports_queued: 4_096,
+            copies_queued: 1_024,
             learn_per_port: 50,
             control_per_leg: 200,
             nomination_repeat: Duration::from_millis(200),

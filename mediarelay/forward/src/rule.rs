@@ -25,6 +25,8 @@ pub struct FlowRule {
     pub rtp_flow: Option<FlowId>,
     /// Clocks of payload types, for the jitter. Static payload types need none.
     pub clock_rates: Vec<ClockRate>,
+    /// Payload types of telephone events (RFC 4733) that control wants to hear of, 0 to 127.
+    pub events: Vec<u8>,
 }
 
 impl FlowRule {
@@ -41,7 +43,20 @@ impl FlowRule {
             confirm: false,
             rtp_flow: None,
             clock_rates: Vec::new(),
+            events: Vec::new(),
         }
+    }
+}
+
+impl FlowRule {
+    /// Everywhere that something of the flow may go.
+    pub fn outs(&self) -> impl Iterator<Item = Out> {
+        self.routes.iter().flat_map(|route| {
+            let listeners = route.listeners.iter();
+            let listeners = listeners.flat_map(|listener| [listener.rtp_out, listener.rtcp_out]);
+            let own = [route.rtp_out, route.rtcp_out].into_iter();
+            own.chain(listeners).flatten()
+        })
     }
 }
 
@@ -102,6 +117,19 @@ pub struct Route {
     pub mid: Option<MidSelector>,
     /// RTP is dropped for this reason. RTCP goes on: a held stream has reports too.
     pub block: Option<BlockReason>,
+    /// Who else hears it, whatever becomes of it; at most [`LISTENERS_MAX`](crate::LISTENERS_MAX).
+    pub listeners: Vec<Listener>,
+}
+
+/// Somebody who hears what goes by a route, and is heard by nobody: a recorder (NG `subscribe request`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listener {
+    /// Where RTP goes.
+    pub rtp_out: Option<Out>,
+    /// Where RTCP goes.
+    pub rtcp_out: Option<Out>,
+    /// The send context, if the listener wants SRTP.
+    pub protect: Option<CryptoId>,
 }
 
 impl Route {
@@ -115,6 +143,7 @@ impl Route {
             protect: None,
             mid: None,
             block: None,
+            listeners: Vec::new(),
         }
     }
 }

@@ -55,6 +55,19 @@ pub enum MediaKind {
     Rtcp,
 }
 
+/// A telephone event (RFC 4733 section 2.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TelephoneEvent {
+    /// 0 to 9, 10 for `*`, 11 for `#`, 12 to 15 for A to D; others are no digits.
+    pub event: u8,
+    /// Loudness in -dBm0, 0 to 63.
+    pub volume: u8,
+    /// Ticks of the payload's clock.
+    pub duration: u16,
+    /// That clock in Hz; 0 if unknown.
+    pub clock_rate: u32,
+}
+
 /// What control must know. Nothing is lost when the queue is full: what was not reported is reported on the next
 /// occasion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +100,18 @@ pub enum Report {
         leg: LegId,
         /// From where to where.
         tuple: FlowKey,
+        /// When.
+        at: Tick,
+    },
+    /// A telephone event (RFC 4733) is over. Reported once, whether its last packets arrive or not: then with what was
+    /// heard of it, when the next event begins.
+    EventEnded {
+        /// Who sends it.
+        flow: FlowId,
+        /// Whose.
+        leg: LegId,
+        /// What.
+        event: TelephoneEvent,
         /// When.
         at: Tick,
     },

@@ -1,6 +1,8 @@
 //! One media worker: its tables, and which of its parts a datagram goes to.
 
 mod compile;
+mod copies;
+mod digits;
 mod emit;
 mod flow;
 mod flows;
@@ -19,11 +21,12 @@ use std::sync::Arc;
 
 use viaduct_rtp::{Kind, Tick, classify};
 
+use self::copies::Copies;
 use self::flows::{FlowIndex, Flows};
 use self::legs::Legs;
 use self::reports::Reports;
 use self::sockets::Sockets;
-use crate::address::{SocketId, Tuple};
+use crate::address::{Out, SocketId, Tuple};
 use crate::buffer::PacketBuf;
 use crate::command::{Command, CommandError};
 use crate::crypto::lock;
@@ -43,6 +46,7 @@ pub struct Worker {
     flows: Flows,
     legs: Legs,
     reports: Reports,
+    copies: Copies,
     stats: Arc<WorkerStats>,
 }
 
@@ -58,6 +62,7 @@ impl Worker {
             flows: Flows::new(&limits, seed),
             legs: Legs::new(seed),
             reports: Reports::new(limits.reports_queued),
+            copies: Copies::new(limits.copies_queued),
             stats: Arc::new(WorkerStats::new()),
             limits,
             shared,
@@ -154,6 +159,17 @@ impl Worker {
     /// What control must know, oldest first. Drain it at least once per batch.
     pub fn poll_report(&mut self) -> Option<Report> {
         self.reports.pop()
+    }
+
+    /// Whether there are packets for listeners.
+    #[must_use]
+    pub fn has_copies(&self) -> bool {
+        !self.copies.is_empty()
+    }
+
+    /// The next packet for a listener: puts it into the buffer and says how to send it. Drain it once per batch.
+    pub fn poll_copy(&mut self, buffer: &mut PacketBuf) -> Option<(Out, SocketId)> {
+        self.copies.pop(buffer)
     }
 
     /// Leaves in `found` the flow that the datagram belongs to, for the counters of the drop that may follow.

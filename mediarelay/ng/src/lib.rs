@@ -59,7 +59,7 @@ pub use reply::{
 pub use reply_cache::{Lookup, ReplyCache, ReplyCacheCounters, ReplyCacheLimits};
 pub use request::{
     Answer, Delete, Ignored, List, Offer, OtherCommand, OtherRequest, Query, Received, Request, RequestError,
-    Why,
+    SubscribeAnswer, SubscribeRequest, Unsubscribe, Why,
 };
 pub use value::{Dict, Value};
 pub use words::{Word, WordSet};

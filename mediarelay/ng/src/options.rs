@@ -20,7 +20,7 @@ pub use transport::{
 };
 pub(crate) use write::put;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::byte_string::ByteString;
@@ -53,6 +53,8 @@ pub struct Options {
     pub label: Option<ByteString>,
     /// `set-label`: names the other party.
     pub set_label: Option<ByteString>,
+    /// `DTMF-log-dest`: where digits are told, one datagram of JSON each.
+    pub dtmf_log_dest: Option<SocketAddr>,
     /// `metadata`: stored with a recording, shown in `query`.
     pub metadata: Option<ByteString>,
     /// `sip-message-type`

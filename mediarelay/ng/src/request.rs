@@ -3,9 +3,11 @@
 mod ignored;
 mod other;
 pub(crate) mod reader;
+mod subscription;
 
 pub use ignored::{Ignored, Why};
 pub use other::{OtherCommand, OtherRequest};
+pub use subscription::{SubscribeAnswer, SubscribeRequest, Unsubscribe};
 
 use std::time::Duration;
 
@@ -37,6 +39,12 @@ pub enum Request {
     List(List),
     /// `statistics`
     Statistics,
+    /// `subscribe request`
+    SubscribeRequest(Box<SubscribeRequest>),
+    /// `subscribe answer`
+    SubscribeAnswer(Box<SubscribeAnswer>),
+    /// `unsubscribe`
+    Unsubscribe(Unsubscribe),
     /// A command of the protocol that has no type of its own here. One that is not of the protocol is a
     /// [`RequestError`].
     Other(OtherRequest),
@@ -208,6 +216,13 @@ impl Request {
             b"query" => |reader| Ok(Self::Query(read_query(reader)?)),
             b"list" => |reader| Ok(Self::List(List { limit: reader.limit })),
             b"statistics" => |_| Ok(Self::Statistics),
+            b"subscribe request" => {
+                |reader| Ok(Self::SubscribeRequest(Box::new(SubscribeRequest::read(reader)?)))
+            }
+            b"subscribe answer" => {
+                |reader| Ok(Self::SubscribeAnswer(Box::new(SubscribeAnswer::read(reader)?)))
+            }
+            b"unsubscribe" => |reader| Ok(Self::Unsubscribe(Unsubscribe::read(reader)?)),
             _ => return Err(RequestError::UnrecognizedCommand(command.clone())),
         };
         let mut reader = Reader::default();
@@ -302,6 +317,9 @@ impl Request {
                     limit.map(|limit| Value::Integer(limit.into())),
                 );
             }
+            Self::SubscribeRequest(request) => request.write(&mut dict),
+            Self::SubscribeAnswer(answer) => answer.write(&mut dict),
+            Self::Unsubscribe(unsubscribe) => unsubscribe.write(&mut dict),
             Self::Other(other) => dict.extend(other.body.clone()),
         }
         Value::Dict(dict)
@@ -317,6 +335,9 @@ impl Request {
             Self::Query(_) => "query",
             Self::List(_) => "list",
             Self::Statistics => "statistics",
+            Self::SubscribeRequest(_) => "subscribe request",
+            Self::SubscribeAnswer(_) => "subscribe answer",
+            Self::Unsubscribe(_) => "unsubscribe",
             Self::Other(other) => other.command.name(),
         }
     }
@@ -328,6 +349,9 @@ impl Request {
             Self::Answer(answer) => Some(&answer.call_id),
             Self::Delete(delete) => Some(&delete.call_id),
             Self::Query(query) => Some(&query.call_id),
+            Self::SubscribeRequest(request) => Some(&request.call_id),
+            Self::SubscribeAnswer(answer) => Some(&answer.call_id),
+            Self::Unsubscribe(unsubscribe) => Some(&unsubscribe.call_id),
             Self::Other(other) => other.body.get("call-id").and_then(Value::as_bytes),
             Self::Ping | Self::List(_) | Self::Statistics => None,
         }

@@ -1,6 +1,6 @@
 //! Laws: no octets make a reader panic; what is printed reads the same.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use proptest::option::of;
@@ -11,7 +11,8 @@ use viaduct_ng::{
     Answer, ByteString, CallReport, CodecOptions, Counters, Delete, Dict, Entries, ErrorReason, Flag, Ice,
     Limits, List, LoadLimit, MediaReport, MosEntry, Offer, OkReply, Options, OtherCommand, OtherRequest,
     Packet, Query, Reply, Request, Sdes, SdpAttr, SdpSection, SsrcReport, Statistics, StreamReport,
-    TagReport, Tos, Totals, Value, Word, WordSet, bencode, json,
+    SubscribeAnswer, SubscribeRequest, TagReport, Tos, Totals, Unsubscribe, Value, Word, WordSet, bencode,
+    json,
 };
 
 const SEEDS: [&[u8]; 5] = [
@@ -147,11 +148,12 @@ prop_compose! {
         received_from in of(address()), media_address in of(address()),
         tos in of(prop_oneof![Just(Tos::Keep), any::<u8>().prop_map(Tos::Set)]),
         label in of(some_octets()), set_label in of(some_octets()), metadata in of(some_octets()),
+        dtmf_log_dest in of((address(), any::<u16>()).prop_map(SocketAddr::from)),
         sip_message_type in of(word()), sip_code in of(any::<u16>()),
     ) -> Options {
         Options {
             from_interface, to_interface, address_family, received_from, media_address, tos, label, set_label,
-            metadata, sip_message_type, sip_code, ..Options::default()
+            metadata, dtmf_log_dest, sip_message_type, sip_code, ..Options::default()
         }
     }
 }
@@ -224,6 +226,29 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn subscribe_request()(
+        call_id in some_octets(), from_tags in prop::collection::vec(octets(), 0..3), to_tag in of(some_octets()),
+        options in options(),
+    ) -> Request {
+        Request::SubscribeRequest(Box::new(SubscribeRequest { call_id, from_tags, to_tag, options }))
+    }
+}
+
+prop_compose! {
+    fn subscribe_answer()(
+        sdp in some_octets(), call_id in some_octets(), to_tag in some_octets(), options in options(),
+    ) -> Request {
+        Request::SubscribeAnswer(Box::new(SubscribeAnswer { sdp, call_id, to_tag, options }))
+    }
+}
+
+prop_compose! {
+    fn unsubscribe()(call_id in some_octets(), to_tag in some_octets()) -> Request {
+        Request::Unsubscribe(Unsubscribe { call_id, to_tag })
+    }
+}
+
+prop_compose! {
     fn other()(command in word::<OtherCommand>(), keys in prop::collection::vec(("[a-z]{1,8}", value()), 0..4)) -> Request {
         let keys = keys.into_iter().filter(|(key, _)| key != "command");
         let body = keys.map(|(key, value)| (ByteString::from(key), value)).collect();
@@ -240,6 +265,9 @@ fn request() -> impl Strategy<Value = Request> {
         answer(),
         delete(),
         query(),
+        subscribe_request(),
+        subscribe_answer(),
+        unsubscribe(),
         other(),
     ]
 }

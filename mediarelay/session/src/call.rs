@@ -1,12 +1,15 @@
 //! A call: its parties, who talks to whom, and everything that must be given back when it ends.
 
 mod deletion;
+mod digits;
+mod listeners;
 mod measure;
 mod parties;
 mod report;
 mod state;
 mod timers;
 
+pub(crate) use listeners::Heard;
 pub(crate) use parties::{Names, is_final};
 
 use std::collections::BTreeMap;
@@ -21,7 +24,7 @@ use crate::dialogue::Dialogue;
 use crate::event::{DeleteReason, MediaRef, What};
 use crate::forwarding::Tables;
 use crate::leg::{Leg, LegEvent, LegTotals};
-use crate::party::{Blocked, Party, PartyId};
+use crate::party::{Blocked, Part, Party, PartyId};
 use crate::quality::{Quality, Rates};
 use crate::state::CallState;
 
@@ -45,6 +48,8 @@ pub(crate) struct Call {
     pub(crate) installed: Tables,
     pub(crate) tos: Option<u8>,
     pub(crate) metadata: Option<ByteString>,
+    /// Where digits are told.
+    pub(crate) dtmf_log: Option<SocketAddr>,
     pub(crate) blocked: Blocked,
     /// What came in on legs that are gone.
     pub(crate) past: LegTotals,
@@ -77,6 +82,7 @@ impl Call {
             installed: Tables::default(),
             tos: core.config.tos,
             metadata: None,
+            dtmf_log: core.config.dtmf_log,
             blocked: Blocked::default(),
             past: LegTotals::default(),
             quality: Quality::default(),
@@ -181,9 +187,31 @@ impl Call {
         }
     }
 
+    /// A party is gone: nothing stands for it, and who has listened to it alone is gone as well.
+    fn stand_for_no_more(&mut self, gone: PartyId) {
+        let mut over = Vec::new();
+        for party in self.parties.values_mut() {
+            let Part::StandsFor(medias) = &mut party.part else {
+                continue;
+            };
+            medias
+                .iter_mut()
+                .filter(|of| of.is_some_and(|(party, _)| party == gone))
+                .for_each(|of| *of = None);
+            if party.peer == Some(gone) || medias.iter().all(Option::is_none) {
+                over.extend([Some(party.id), party.peer].into_iter().flatten());
+            }
+        }
+        for party in over {
+            self.parties.remove(&party);
+            self.dialogues.retain(|dialogue| dialogue.other(party).is_none());
+        }
+    }
+
     /// Takes a party out, with its legs and dialogues. Whoever talked to it talks to the one that answered before.
     pub(crate) fn remove_party(&mut self, now: Instant, core: &mut Core, party: PartyId) {
         self.parties.remove(&party);
+        self.stand_for_no_more(party);
         self.dialogues.retain(|dialogue| dialogue.other(party).is_none());
         let left_alone: Vec<PartyId> = self
             .parties
@@ -232,6 +260,7 @@ impl Call {
         let (Report::FlowConfirmed { leg, .. }
         | Report::TupleValidated { leg, .. }
         | Report::Nominated { leg, .. }
+        | Report::EventEnded { leg, .. }
         | Report::RoleConflict { leg, .. }) = report;
         let Some(of) = self.legs.get_mut(&leg) else {
             core.counters.stale += 1;
@@ -244,6 +273,7 @@ impl Call {
             }
             Report::TupleValidated { tuple, priority, .. } => of.on_validated(now, core, tuple, priority),
             Report::Nominated { tuple, .. } => of.on_nominated(now, core, tuple),
+            Report::EventEnded { flow, event, .. } => self.tell_digit(core, leg, flow, event),
             // The worker has told the peer to change roles.
             Report::RoleConflict { .. } => {}
         }

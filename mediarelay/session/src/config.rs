@@ -1,6 +1,6 @@
 //! What the operator decides: addresses, timers, limits.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -50,6 +50,8 @@ pub struct Config {
     pub port_rest: Duration,
     /// Pairs of ports that are open in advance at each address. Default 64.
     pub port_stock: usize,
+    /// Where digits are told (NG `DTMF-log-dest`) of calls that do not say.
+    pub dtmf_log: Option<SocketAddr>,
     /// Calls beyond which offers are refused; 0 refuses all new calls; `None` leaves it to
     /// [`Limits::calls`].
     pub max_sessions: Option<usize>,
@@ -82,6 +84,7 @@ impl Config {
             consent_timeout: Duration::from_secs(30),
             port_rest: Duration::from_secs(10),
             port_stock: 64,
+            dtmf_log: None,
             max_sessions: None,
             limits: Limits::default(),
         }

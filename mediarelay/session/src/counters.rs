@@ -84,6 +84,8 @@ pub struct LimitCounters {
     pub calls: u64,
     /// [`Limits::name_octets`](crate::Limits::name_octets)
     pub name_octets: u64,
+    /// [`LISTENERS_MAX`](viaduct_forward::LISTENERS_MAX) of one m-line.
+    pub listeners: u64,
     /// [`Limits::parties_per_call`](crate::Limits::parties_per_call)
     pub parties_per_call: u64,
     /// [`Limits::aliases_per_party`](crate::Limits::aliases_per_party)
@@ -169,7 +171,10 @@ impl ClientCounters {
             Request::Query(_) => &mut self.queries,
             Request::List(_) => &mut self.lists,
             Request::Statistics => &mut self.statistics,
-            Request::Other(_) => &mut self.others,
+            Request::SubscribeRequest(_)
+            | Request::SubscribeAnswer(_)
+            | Request::Unsubscribe(_)
+            | Request::Other(_) => &mut self.others,
         } += 1;
     }
 }

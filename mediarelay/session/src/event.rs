@@ -1,7 +1,7 @@
 //! What happens to calls, for logs, for people, and for a proxy that must end a call.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use viaduct_ng::{ByteString, Totals};
@@ -105,6 +105,8 @@ pub enum What {
         /// Whose.
         media: MediaRef,
     },
+    /// A digit was dialled, and somebody wants to know.
+    Digit(Box<Digit>),
     /// The call is gone, and all that belonged to it.
     Deleted {
         /// Why.
@@ -114,6 +116,25 @@ pub enum What {
         /// What was relayed.
         totals: Box<Totals>,
     },
+}
+
+/// A digit that was dialled (RFC 4733), once it is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Digit {
+    /// Who is to be told (NG `DTMF-log-dest`).
+    pub to: SocketAddr,
+    /// Who dialled.
+    pub source_tag: ByteString,
+    /// Everybody who takes part.
+    pub tags: Vec<ByteString>,
+    /// Where it came from.
+    pub source: IpAddr,
+    /// 0 to 9, 10 for `*`, 11 for `#`, 12 to 15 for A to D.
+    pub event: u8,
+    /// How long it was held.
+    pub duration: Duration,
+    /// Loudness in -dBm0, 0 to 63.
+    pub volume: u8,
 }
 
 /// Why ICE has no path.

@@ -138,6 +138,7 @@ impl Call {
                 viaduct_ng::Tos::Set(octet) => Some(octet),
             };
         }
+        self.dtmf_log = exchange.options.dtmf_log_dest.or(self.dtmf_log);
         if let Some(metadata) = &exchange.options.metadata {
             self.metadata = Some(metadata.clone());
         }

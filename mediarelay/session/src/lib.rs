@@ -76,7 +76,7 @@ pub use dtls::{
     BothEngines, Certificate, CertificateError, DimplEngines, DtlsEngine, DtlsEngines, DtlsOutput,
     PeerCertificates,
 };
-pub use event::{DeleteReason, DtlsFailure, Event, IceFailure, MediaRef, What};
+pub use event::{DeleteReason, Digit, DtlsFailure, Event, IceFailure, MediaRef, What};
 pub use output::Output;
 pub use ports::{PortPair, PortPlan, PortUsage};
 pub use relay::{CallSummary, NotRebuilt, Parts, Rebuilt, Relay};

@@ -12,6 +12,29 @@ use crate::describe::RemoteMedia;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct PartyId(pub(crate) u32);
 
+/// What a party does in its call.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// It talks and hears, as whoever sends an offer or an answer does.
+    #[default]
+    Talks,
+    /// It hears others, which do not hear it.
+    Listens,
+    /// It is nobody's. To the listener that it has a dialogue with it stands for m-lines of others: for each of its own the
+    /// one that it stands for, `None` once that is gone.
+    StandsFor(Vec<Option<(PartyId, usize)>>),
+}
+
+impl Part {
+    /// The m-line of a stand-in that stands for one of a party.
+    pub(crate) fn stands_for(&self, party: PartyId, media: usize) -> Option<usize> {
+        match self {
+            Self::StandsFor(medias) => medias.iter().position(|of| *of == Some((party, media))),
+            Self::Talks | Self::Listens => None,
+        }
+    }
+}
+
 /// What requests have asked for toward a party and what holds until they ask for something else.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Wishes {
@@ -83,6 +106,7 @@ impl Media {
 #[derive(Debug, Clone)]
 pub(crate) struct Party {
     pub(crate) id: PartyId,
+    pub(crate) part: Part,
     /// `None` until an answer names it.
     pub(crate) tag: Option<ByteString>,
     pub(crate) aliases: Vec<ByteString>,
@@ -125,6 +149,7 @@ impl Party {
     pub(crate) fn new(id: PartyId, now: Instant) -> Self {
         Self {
             id,
+            part: Part::Talks,
             tag: None,
             aliases: Vec::new(),
             via_branch: None,

@@ -4,6 +4,7 @@ mod exchanges;
 mod keeping;
 mod others;
 mod statistics;
+mod subscriptions;
 mod trickle;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -130,6 +131,9 @@ impl Relay {
             Request::Query(query) => self.query(now, query),
             Request::List(list) => self.list(*list),
             Request::Statistics => self.statistics(now),
+            Request::SubscribeRequest(request) => self.subscribe(now, request),
+            Request::SubscribeAnswer(answer) => self.subscribe_answer(now, answer),
+            Request::Unsubscribe(unsubscribe) => self.unsubscribe(now, unsubscribe),
             Request::Other(other) => self.other(now, other),
         }
     }
@@ -157,6 +161,7 @@ impl Relay {
         let (Report::FlowConfirmed { leg, .. }
         | Report::TupleValidated { leg, .. }
         | Report::Nominated { leg, .. }
+        | Report::EventEnded { leg, .. }
         | Report::RoleConflict { leg, .. }) = report;
         match self.core.legs.get(&leg).copied() {
             Some(key) => self.work(now, key, |call, core| call.handle_report(now, core, report)),

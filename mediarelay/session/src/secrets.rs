@@ -12,6 +12,8 @@ const UFRAG_LEN: usize = 8;
 const PWD_LEN: usize = 26;
 /// Hex digits of a `tls-id` (RFC 8842 section 4 asks for 120 bits).
 const TLS_ID_LEN: usize = 32;
+/// Hex digits of a tag (RFC 3261 section 19.3 asks for 32 bits).
+const TAG_LEN: usize = 16;
 /// Hex digits of a relay's instance id.
 const INSTANCE_ID_LEN: usize = 12;
 
@@ -24,6 +26,11 @@ pub(crate) fn ice_credentials(rng: &mut impl Rng) -> IceCredentials {
 
 pub(crate) fn tls_id(rng: &mut impl Rng) -> String {
     text(rng, HEX, TLS_ID_LEN)
+}
+
+/// A tag for a party that nobody has named.
+pub(crate) fn tag(rng: &mut impl Rng) -> String {
+    text(rng, HEX, TAG_LEN)
 }
 
 pub(crate) fn instance_id(rng: &mut impl Rng) -> String {

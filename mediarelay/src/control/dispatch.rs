@@ -44,12 +44,7 @@ impl Dispatch {
             }
             Command::InstallFlow(rule) => {
                 let target = sockets.target(rule.key.local, favourite, crew)?;
-                for out in rule
-                    .routes
-                    .iter()
-                    .flat_map(|route| [route.rtp_out, route.rtcp_out])
-                    .flatten()
-                {
+                for out in rule.outs() {
                     // It is read as well as written: what comes back must be heard.
                     sockets.target(out.local, favourite, crew)?;
                     for worker in target.workers(crew.len()) {

@@ -11,9 +11,10 @@ use std::time::Instant;
 use nix::errno::Errno;
 use tokio::sync::broadcast;
 use viaduct_ng as ng;
-use viaduct_session::{Event, Output, PortPair, Relay};
+use viaduct_session::{Event, Output, PortPair, Relay, What};
 
 use super::crew::Crew;
+use super::digits::DigitLog;
 use super::dispatch::Dispatch;
 use super::events;
 use super::patient_log::PatientLog;
@@ -43,6 +44,7 @@ pub(crate) struct Office {
     limits: ShellLimits,
     no_descriptors: PatientLog,
     order_failures: PatientLog,
+    digits: DigitLog,
 }
 
 /// What an office is made of.
@@ -82,6 +84,7 @@ impl Office {
             limits,
             no_descriptors: PatientLog::default(),
             order_failures: PatientLog::default(),
+            digits: DigitLog::default(),
         }
     }
 
@@ -254,6 +257,12 @@ impl Office {
             Output::Event(event) => {
                 self.stats.events.add(1);
                 events::log(&event);
+                if let What::Digit(digit) = &event.what
+                    && let Err(error) = self.digits.tell(&event.call_id, digit)
+                {
+                    self.stats.digits_lost.add(1);
+                    tracing::debug!("telling a digit to {}: {error}", digit.to);
+                }
                 // Nobody has to listen.
                 let _ = self.events.send(event);
             }

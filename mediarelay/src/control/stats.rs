@@ -25,6 +25,7 @@ pub(crate) struct ControlStats {
     pub(super) sockets: Tally,
     pub(super) flows: Tally,
     pub(super) events: Tally,
+    pub(super) digits_lost: Tally,
     pub(super) state_waiting: Tally,
     /// Added to by the thread that writes.
     pub(crate) state_written: SharedTally,
@@ -67,6 +68,7 @@ impl ControlStats {
             sockets: self.sockets.get(),
             flows: self.flows.get(),
             events: self.events.get(),
+            digits_lost: self.digits_lost.get(),
             events_missed: self.events_missed.get(),
             state_waiting: self.state_waiting.get(),
             state_written: self.state_written.get(),
@@ -110,6 +112,8 @@ pub struct ControlSnapshot {
     pub flows: u64,
     /// Events of calls.
     pub events: u64,
+    /// Digits that could not be told.
+    pub digits_lost: u64,
     /// Events that somebody who watches calls was too slow to take.
     pub events_missed: u64,
     /// Changes of calls that wait for the state file.

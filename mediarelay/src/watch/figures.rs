@@ -98,6 +98,7 @@ pub(super) const ENDS: &[Figure<Counters>] = figures! { Counters, "":
 pub(super) const LIMITS: &[Figure<LimitCounters>] = figures! { LimitCounters, "":
     "calls", "", calls;
     "name_octets", "", name_octets;
+    "listeners", "", listeners;
     "parties_per_call", "", parties_per_call;
     "aliases_per_party", "", aliases_per_party;
     "sdp", "", sdp;
@@ -121,6 +122,7 @@ pub(super) const CONTROL: &[Figure<ControlSnapshot>] = figures! { ControlSnapsho
     "send_faults", "Those that could not be sent", send_faults;
     "addresses_unknown", "Orders for addresses without a socket", addresses_unknown;
     "events", "Events of calls", events;
+    "digits_lost", "Digits that could not be told (NG DTMF-log-dest)", digits_lost;
     "events_missed", "Events that somebody who watches calls was too slow to take", events_missed;
     "state_written", "Changes of calls written to the state file", state_written;
     "state_failures", "Writes to the state file that failed", state_failures;
@@ -155,6 +157,8 @@ pub(super) const WORKER: &[Figure<WorkerFigures>] = figures! { WorkerFigures, "v
     "notices_lost", "Datagrams that found control's queue full", io.notices_lost;
     "reports_held", "Reports that found control's queue full", io.reports_held;
     "reports_delayed", "Reports that wait for the next occasion", forward.reports_delayed;
+    "copies", "Packets made for listeners", forward.copies;
+    "copies_lost", "Packets that listeners did not get", forward.copies_lost;
     "checks_not_authentic", "ICE checks with a wrong password", forward.checks_not_authentic;
     "checks_refused", "ICE checks answered with another error", forward.checks_refused;
     "orders", "Orders carried out", io.orders;

@@ -56,6 +56,7 @@ pub(super) trait MediaIo {
     /// and sends it where that says. Returns how many were read.
     fn exchange(&mut self, judge: impl FnMut(SocketId, SocketAddr, &mut PacketBuf) -> Departure) -> usize;
 
-    /// Shows `judge` a datagram that did not come by a socket, and sends it where that says.
+    /// Shows `judge` a datagram that did not come by a socket, or room for one, and sends what is there then where that
+    /// says.
     fn inject(&mut self, datagram: &[u8], judge: impl FnOnce(&mut PacketBuf) -> Departure);
 }

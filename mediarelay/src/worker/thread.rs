@@ -7,7 +7,7 @@ use std::sync::mpsc::TrySendError;
 use std::time::Instant;
 
 use viaduct_forward::{
-    Command, Epoch, Limits, PacketBuf, Report, Shared, SocketId, Tick, Verdict, Worker, WorkerStats,
+    Command, Epoch, Limits, Out, PacketBuf, Report, Shared, SocketId, Tick, Verdict, Worker, WorkerStats,
 };
 
 use super::io::{Departure, Found, MediaIo, Wait};
@@ -140,6 +140,7 @@ impl<I: MediaIo> Body<I> {
         let read = self
             .io
             .exchange(|socket, from, buffer| desk.judge(now, socket, from, buffer));
+        self.send_copies();
         self.desk.report();
         self.pace.on_batch(now, read);
         // Before a nap everything is read; without one the next wait tells of what is left.
@@ -147,6 +148,18 @@ impl<I: MediaIo> Body<I> {
             Wait::Look
         } else {
             self.desk.patience()
+        }
+    }
+
+    /// Sends what listeners hear.
+    fn send_copies(&mut self) {
+        let worker = &mut self.desk.worker;
+        while worker.has_copies() {
+            let departure = |(out, via): (Out, SocketId)| Departure::By(via, out.remote);
+            self.io.inject(&[], |buffer| {
+                let copy = worker.poll_copy(buffer);
+                copy.map_or(Departure::None, departure)
+            });
         }
     }
 
@@ -181,6 +194,7 @@ impl<I: MediaIo> Body<I> {
                     let desk = &mut self.desk;
                     self.io
                         .inject(&datagram, |buffer| desk.judge(now, socket, from, buffer));
+                    self.send_copies();
                     Ok(())
                 }
                 Order::Stop => return true,

@@ -342,6 +342,11 @@ pub(super) fn pidfile(draft: &mut Draft, text: &str, _: &Place) -> Result<(), Pr
     Ok(())
 }
 
+pub(super) fn dtmf_log_dest(draft: &mut Draft, text: &str, _: &Place) -> Result<(), Problem> {
+    draft.settings.dtmf_log = Some(parse(&crate::form::socket(), text)?);
+    Ok(())
+}
+
 pub(super) fn state_file(draft: &mut Draft, text: &str, _: &Place) -> Result<(), Problem> {
     draft.settings.state_file = Some(parse(&crate::form::path(), text)?);
     Ok(())

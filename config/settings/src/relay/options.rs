@@ -280,6 +280,13 @@ pub(crate) const OPTIONS: &[Opt] = &[
         draft::pidfile,
     ),
     set(
+        "dtmf-log-dest",
+        None,
+        "ADDRESS:PORT",
+        "Tell the digits that parties dial there, one datagram of JSON each.",
+        draft::dtmf_log_dest,
+    ),
+    set(
         "state-file",
         None,
         "FILE",
@@ -320,7 +327,7 @@ const UNUSED_VALUES: &str = "\
     codec-chain-concurrency codec-chain-interval codec-chain-lib-path codec-chain-opus-application \
     codec-chain-opus-complexity codec-chain-runners codec-num-threads control-pmtu control-tos \
     db-cache-expire db-cache-reload db-media-cache db-media-expire db-media-reload dtls-cert-cipher \
-    dtls-ciphers dtls-rsa-key-size dtls-signature dtmf-digit-delay dtmf-log-dest dtx-buffer \
+    dtls-ciphers dtls-rsa-key-size dtls-signature dtmf-digit-delay dtx-buffer \
     dtx-cn-params dtx-delay dtx-lag dtx-shift evs-dtx evs-lib-path expiry-timer graphite/g \
     graphite-interval/G graphite-prefix graphite-timeout homer homer-id homer-ng-capture-proto \
     homer-protocol http-buf-size http-idle-timeout http-threads https-cert https-key idle-priority \

@@ -12,6 +12,8 @@ pub struct WorkerStats {
     pub(crate) checks_not_authentic: Gauge,
     pub(crate) checks_refused: Gauge,
     pub(crate) reports_delayed: Gauge,
+    pub(crate) copies: Gauge,
+    pub(crate) copies_lost: Gauge,
     pub(crate) flows: Gauge,
     drops: [Gauge; DropReason::COUNT],
 }
@@ -25,6 +27,8 @@ impl WorkerStats {
             checks_not_authentic: Gauge::default(),
             checks_refused: Gauge::default(),
             reports_delayed: Gauge::default(),
+            copies: Gauge::default(),
+            copies_lost: Gauge::default(),
             flows: Gauge::default(),
             drops: std::array::from_fn(|_| Gauge::default()),
         }
@@ -44,6 +48,8 @@ impl WorkerStats {
             checks_not_authentic: self.checks_not_authentic.get(),
             checks_refused: self.checks_refused.get(),
             reports_delayed: self.reports_delayed.get(),
+            copies: self.copies.get(),
+            copies_lost: self.copies_lost.get(),
             flows: self.flows.get(),
             drops: DropReason::ALL
                 .iter()
@@ -69,6 +75,10 @@ pub struct WorkerSnapshot {
     pub checks_refused: u64,
     /// Reports that found the queue full or the leg too talkative, and wait for the next occasion.
     pub reports_delayed: u64,
+    /// Packets made for listeners.
+    pub copies: u64,
+    /// Packets that listeners did not get: too many waited, or there was no socket or no key for them.
+    pub copies_lost: u64,
     /// Flows installed.
     pub flows: u64,
     /// Drops by reason, all reasons.

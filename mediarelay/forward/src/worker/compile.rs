@@ -1,13 +1,14 @@
 //! From a rule to a flow: everything that a packet would otherwise have to look up.
 
 use super::Worker;
-use super::flow::{Clocks, CompiledRoute, Flow, Target};
+use super::flow::{Clocks, CompiledListener, CompiledRoute, Flow, Target};
 use super::flows::FlowIndex;
 use super::select::{Sections, Selector};
 use super::ssrcs::Ssrcs;
-use crate::address::{FlowId, Out, Tuple};
+use crate::address::{CryptoId, FlowId, Out, Tuple};
 use crate::command::CommandError;
-use crate::limits::ROUTES_MAX;
+use crate::crypto::SharedSend;
+use crate::limits::{LISTENERS_MAX, ROUTES_MAX};
 use crate::rule::{FlowRule, Route, Select};
 
 impl Worker {
@@ -56,6 +57,12 @@ impl Worker {
             ssrcs,
             rtp_flow: rule.rtp_flow,
             clocks,
+            events: rule
+                .events
+                .iter()
+                .filter(|of| **of < 128)
+                .fold(0, |all, of| all | 1 << of),
+            digits: known.map(|at| self.flows[at].digits).unwrap_or_default(),
             stats: self.shared.stats.enter_flow(rule.flow, &self.limits),
         });
         self.stats.flows.set(self.flows.len() as u64);
@@ -84,15 +91,18 @@ impl Worker {
         let mut sections = Sections::default();
         let mut compiled = Vec::with_capacity(routes.len());
         for route in routes {
-            let protect = match route.protect {
-                Some(id) => Some(
-                    self.shared
-                        .crypto
-                        .send(id)
-                        .ok_or(CommandError::UnknownCrypto(id))?,
-                ),
-                None => None,
-            };
+            if route.listeners.len() > LISTENERS_MAX {
+                return Err(CommandError::Limit("listeners"));
+            }
+            let listeners = route.listeners.iter().map(|listener| {
+                Ok(CompiledListener {
+                    rtp: listener.rtp_out.map(|out| self.target(out)).transpose()?,
+                    rtcp: listener.rtcp_out.map(|out| self.target(out)).transpose()?,
+                    protect: self.send_context(listener.protect)?,
+                })
+            });
+            let listeners = listeners.collect::<Result<_, CommandError>>()?;
+            let protect = self.send_context(route.protect)?;
             compiled.push(CompiledRoute {
                 selector: self.compile_select(&route.select, &mut sections)?,
                 rtp: route.rtp_out.map(|out| self.target(out)).transpose()?,
@@ -103,10 +113,16 @@ impl Worker {
                     .as_ref()
                     .map(|mid| (mid.extension_id, mid.mid.as_bytes().into())),
                 block: route.block,
+                listeners,
             });
         }
         sections.finish(&compiled);
         Ok((compiled, sections))
+    }
+
+    fn send_context(&self, id: Option<CryptoId>) -> Result<Option<SharedSend>, CommandError> {
+        let context = |id| self.shared.crypto.send(id).ok_or(CommandError::UnknownCrypto(id));
+        id.map(context).transpose()
     }
 
     fn compile_select(&self, select: &Select, sections: &mut Sections) -> Result<Selector, CommandError> {

@@ -22,7 +22,7 @@ impl Worker {
     /// Sends what is in the buffer by a route of a flow.
     #[inline]
     pub(super) fn emit(
-        &self,
+        &mut self,
         now: Tick,
         at: FlowIndex,
         route_at: usize,
@@ -31,6 +31,10 @@ impl Worker {
     ) -> Result<Verdict, DropReason> {
         let flow = &self.flows[at];
         let route = flow.routes.get(route_at).ok_or(DropReason::NoRoute)?;
+        if !route.listeners.is_empty() {
+            self.copies
+                .for_listeners(now, route, packet, buffer.data(), &self.sockets, &self.stats);
+        }
         let target = match packet {
             Packet::Rtp | Packet::Raw => {
                 if let Some(reason) = route.block {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use viaduct_rtp::{Tick, static_clock_rate};
 
+use super::digits::Digits;
 use super::reports::Reports;
 use super::select::{Sections, Selector};
 use super::ssrcs::Ssrcs;
@@ -29,6 +30,9 @@ pub(super) struct Flow {
     pub(super) ssrcs: Ssrcs,
     pub(super) rtp_flow: Option<FlowId>,
     pub(super) clocks: Clocks,
+    /// Bit `n`: payload type `n` carries telephone events that control wants to hear of.
+    pub(super) events: u128,
+    pub(super) digits: Digits,
     pub(super) stats: Arc<FlowStats>,
 }
 
@@ -42,6 +46,15 @@ pub(super) struct CompiledRoute {
     /// Identifier and value of the header extension that names the m-line to the receiver.
     pub(super) mid: Option<(u8, Box<[u8]>)>,
     pub(super) block: Option<BlockReason>,
+    pub(super) listeners: Box<[CompiledListener]>,
+}
+
+/// A listener with its sockets and context.
+#[derive(Debug)]
+pub(super) struct CompiledListener {
+    pub(super) rtp: Option<Target>,
+    pub(super) rtcp: Option<Target>,
+    pub(super) protect: Option<SharedSend>,
 }
 
 /// An output with its socket's number.

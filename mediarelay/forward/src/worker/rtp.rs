@@ -32,6 +32,9 @@ impl Worker {
         let packet = RtpPacket::parse(buffer.data()).map_err(|_| DropReason::MalformedRtp)?;
         flow.stats.rtp.count(wire_len);
         flow.on_good_packet(now, &mut self.reports, &self.stats);
+        if flow.events >> packet.header().payload_type() & 1 == 1 {
+            flow.on_event(now, &packet, &mut self.reports, &self.stats);
+        }
         let route_at = flow.measure_and_route(now, packet.header(), wire_len, &self.limits)?;
         self.emit(now, at, route_at, Packet::Rtp, buffer)
     }

@@ -8,6 +8,7 @@ mod hostile;
 mod ice_lite;
 mod learning;
 mod limits;
+mod listeners;
 mod peers;
 mod rtcp_ports;
 mod rule_updates;

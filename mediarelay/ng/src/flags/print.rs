@@ -112,6 +112,12 @@ impl Words {
         self.pair("label", options.label.as_ref());
         self.pair("set-label", options.set_label.as_ref());
         self.pair("metadata", options.metadata.as_ref());
+        // Brackets would begin a list.
+        let dtmf_log = options.dtmf_log_dest;
+        self.pair(
+            "DTMF-log-dest",
+            dtmf_log.map(|to| format!("{}:{}", to.ip(), to.port())),
+        );
         let kind = options.sip_message_type.map(|kind| kind.name().replace(' ', "-"));
         self.pair("sip-message-type", kind);
         self.pair("sip-code", options.sip_code);

@@ -57,6 +57,8 @@ words! {
         PortLatching = "port-latching";
         /// The final response does not fix the tag
         Provisional = "provisional";
+        /// `subscribe request`: name every m-line, as SIPREC wants it
+        Siprec = "siprec";
         /// Decrypt, verify and encrypt even where the keys on both sides are the same
         Recrypt = "recrypt";
         /// Answer the offerer as if we had no ICE

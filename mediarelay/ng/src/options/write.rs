@@ -67,6 +67,8 @@ impl Options {
         put_word(dict, "media-echo", self.media_echo);
         put(dict, "label", self.label.clone().map(Value::Bytes));
         put(dict, "set-label", self.set_label.clone().map(Value::Bytes));
+        let dtmf_log = self.dtmf_log_dest.map(|to| Value::text(to.to_string()));
+        put(dict, "DTMF-log-dest", dtmf_log);
         put(dict, "metadata", self.metadata.clone().map(Value::Bytes));
         put_word(dict, "sip-message-type", self.sip_message_type);
         put(

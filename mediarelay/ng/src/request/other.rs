@@ -37,12 +37,6 @@ words! {
         PlayDtmf = "play DTMF";
         /// `publish`
         Publish = "publish";
-        /// `subscribe request`
-        SubscribeRequest = "subscribe request";
-        /// `subscribe answer`
-        SubscribeAnswer = "subscribe answer";
-        /// `unsubscribe`
-        Unsubscribe = "unsubscribe";
         /// `connect`
         Connect = "connect";
         /// `inject start`

@@ -3,7 +3,7 @@
 mod flag;
 pub(crate) mod known;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::{Ignored, Received, RequestError, Why};
@@ -22,6 +22,7 @@ pub(crate) struct Reader {
     pub(crate) sdp: Option<ByteString>,
     pub(crate) call_id: Option<ByteString>,
     pub(crate) from_tag: Option<ByteString>,
+    pub(crate) from_tags: Vec<ByteString>,
     pub(crate) to_tag: Option<ByteString>,
     pub(crate) via_branch: Option<ByteString>,
     pub(crate) limit: Option<u32>,
@@ -65,6 +66,12 @@ impl Reader {
             "sdp" => self.sdp = self.bytes(name, value),
             "call-id" => self.call_id = self.bytes(name, value),
             "from-tag" => self.from_tag = self.bytes(name, value),
+            "from-tags" => self.from_tags = self.list(name, value),
+            "all" if value.to_bytes().is_some_and(|all| all == "all") => {
+                self.options.flags.insert(Flag::All);
+            }
+            "all" => self.switch(name, value, Flag::All),
+            "dtmf-log-dest" | "dtmf-log-destination" => self.dtmf_log(name, value),
             "to-tag" => self.to_tag = self.bytes(name, value),
             "via-branch" => self.via_branch = self.bytes(name, value),
             "limit" => self.limit = self.number(name, value),
@@ -170,6 +177,18 @@ impl Reader {
         bytes
     }
 
+    /// A list of strings, or one.
+    fn list(&mut self, name: &str, value: &Value) -> Vec<ByteString> {
+        let members = match value {
+            Value::List(members) => members.as_slice(),
+            single => std::slice::from_ref(single),
+        };
+        members
+            .iter()
+            .filter_map(|member| self.bytes(name, member))
+            .collect()
+    }
+
     fn text(&mut self, name: &str, value: &Value) -> Option<String> {
         let bytes = self.bytes(name, value)?;
         let text = bytes.as_text();
@@ -253,6 +272,21 @@ impl Reader {
             self.unusable(name, Some(text), "an IP address");
         }
         address
+    }
+
+    /// Where digits are told, `address:port`. IPv6 may stand without brackets, which mean something else in flag strings.
+    fn dtmf_log(&mut self, name: &str, value: &Value) {
+        let Some(text) = self.text(name, value) else {
+            return;
+        };
+        let bare = || {
+            let (address, port) = text.rsplit_once(':')?;
+            Some(SocketAddr::new(address.parse().ok()?, port.parse().ok()?))
+        };
+        self.options.dtmf_log_dest = text.parse().ok().or_else(bare);
+        if self.options.dtmf_log_dest.is_none() {
+            self.unusable(name, Some(&text), "an IP address and a port");
+        }
     }
 
     fn direction(&mut self, name: &str, value: &Value) {

@@ -12,9 +12,9 @@ use crate::leg::LegTotals;
 use crate::party::PartyId;
 
 impl Call {
-    /// Whether all parties are about to be deleted.
+    /// Whether all who take part are about to be deleted.
     pub(crate) fn is_deleted(&self) -> bool {
-        self.parties.values().all(|party| party.delete_at.is_some())
+        self.talkers().all(|party| self.party(party).delete_at.is_some())
     }
 
     /// The parties that a `delete` is about; `None` if it names one that there is not.
@@ -97,9 +97,8 @@ impl Call {
     pub(crate) fn delete_due(&mut self, now: Instant, core: &mut Core) {
         let is_due = |at: Instant| at <= now;
         if self
-            .parties
-            .values()
-            .all(|party| party.delete_at.is_some_and(is_due))
+            .talkers()
+            .all(|party| self.party(party).delete_at.is_some_and(is_due))
         {
             self.ends = Some(DeleteReason::Requested);
             return;

@@ -240,7 +240,7 @@ impl Call {
         partners.filter_map(|party| self.parties.get(&party).map(Box::as_ref))
     }
 
-    fn add_party(&mut self, now: Instant, core: &mut Core) -> Result<PartyId, ErrorReason> {
+    pub(crate) fn add_party(&mut self, now: Instant, core: &mut Core) -> Result<PartyId, ErrorReason> {
         if self.parties.len() >= core.config.limits.parties_per_call {
             core.counters.limits.parties_per_call += 1;
             return Err(ErrorReason::Other("Too many parties in this call".into()));

@@ -16,9 +16,10 @@ use crate::dialogue::Dialogue;
 use crate::dtls::Dtls;
 use crate::ice::{FullAgent, Ice};
 use crate::leg::{Component, Leg, LegTotals};
-use crate::party::{Media, Party, PartyId};
+use crate::party::{Media, Part, Party, PartyId};
 
 /// How parties that talk to each other are called.
+const PUB_SUB: ByteString = ByteString::from_static("pub/sub");
 const OFFER_ANSWER: ByteString = ByteString::from_static("offer/answer");
 
 /// What went out to each m-line.
@@ -32,9 +33,10 @@ impl Call {
         let created = clock.unix(self.created);
         let sent = self.sent();
         let shown = |party: &&Party| {
-            only.is_none_or(|tag| {
-                party.is_called(tag) || self.partners(party.id).any(|other| other.is_called(tag))
-            })
+            !matches!(party.part, Part::StandsFor(_))
+                && only.is_none_or(|tag| {
+                    party.is_called(tag) || self.partners(party.id).any(|other| other.is_called(tag))
+                })
         };
         let mut unnamed = 0;
         let tags = self.parties.values().map(Box::as_ref).filter(shown).map(|party| {
@@ -95,14 +97,7 @@ impl Call {
     }
 
     fn report_party(&self, core: &Core, party: &Party, sent: &Sent) -> TagReport {
-        let talks_to = party.peer.filter(|peer| self.are_joined(party.id, *peer));
-        let talks_to = talks_to
-            .and_then(|peer| self.parties.get(&peer))
-            .map(|peer| Subscription {
-                tag: peer.name(),
-                kind: OFFER_ANSWER,
-                ..Subscription::default()
-            });
+        let (subscriptions, subscribers) = self.subscriptions(party);
         let medias = party.medias.iter().enumerate();
         TagReport {
             tag: party.name(),
@@ -110,13 +105,40 @@ impl Call {
             tag_aliases: (!party.aliases.is_empty()).then(|| party.aliases.clone()),
             label: party.label.clone(),
             created: core.clock.unix(party.created).as_secs(),
-            subscriptions: talks_to.clone().into_iter().collect(),
-            subscribers: talks_to.into_iter().collect(),
+            subscriptions,
+            subscribers,
             medias: medias
                 .map(|(at, media)| self.report_media(core, party, at, media, sent))
                 .collect(),
             ..TagReport::default()
         }
+    }
+
+    /// Whom a party hears, and who hears it.
+    fn subscriptions(&self, party: &Party) -> (Vec<Subscription>, Vec<Subscription>) {
+        let subscription = |id: PartyId, kind: &ByteString| Subscription {
+            tag: self.party(id).name(),
+            kind: kind.clone(),
+            ..Subscription::default()
+        };
+        let peer = party.peer.filter(|peer| self.are_joined(party.id, *peer));
+        if party.part == Part::Listens {
+            let heard = peer.map(|stand_in| self.heard_by(stand_in)).unwrap_or_default();
+            let heard = heard.into_iter().map(|id| subscription(id, &PUB_SUB));
+            return (heard.collect(), Vec::new());
+        }
+        let talks_to: Vec<Subscription> = peer
+            .map(|peer| subscription(peer, &OFFER_ANSWER))
+            .into_iter()
+            .collect();
+        let listeners = self.parties.values().filter(|of| of.part == Part::Listens);
+        let hears = |of: &PartyId| {
+            let stand_in = self.party(*of).peer;
+            stand_in.is_some_and(|stand_in| self.heard_by(stand_in).contains(&party.id))
+        };
+        let listeners = listeners.map(|of| of.id).filter(hears);
+        let listeners = listeners.map(|of| subscription(of, &PUB_SUB));
+        (talks_to.clone(), talks_to.into_iter().chain(listeners).collect())
     }
 
     fn report_media(&self, core: &Core, party: &Party, at: usize, media: &Media, sent: &Sent) -> MediaReport {

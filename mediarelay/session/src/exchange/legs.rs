@@ -12,7 +12,7 @@ use crate::config::InterfaceAddress;
 use crate::core::Core;
 use crate::describe::{Description, RemoteMedia};
 use crate::leg::{Leg, LocalSocket};
-use crate::party::PartyId;
+use crate::party::{Part, PartyId};
 
 /// What a leg must offer.
 #[derive(Debug, Clone, Copy)]
@@ -35,8 +35,10 @@ impl Call {
     ) -> Result<(), ErrorReason> {
         let bundle = self.party(exchange.sender).wishes.bundle.unwrap_or(false);
         let leaders = leaders(bundle, description);
+        // A stand-in sends and receives nothing.
+        let stands_in = matches!(self.party(exchange.sender).part, Part::StandsFor(_));
         for (position, remote) in description.medias.iter().enumerate() {
-            if remote.is_live() && leaders[position] == Some(position) {
+            if remote.is_live() && leaders[position] == Some(position) && !stands_in {
                 let others: Vec<usize> = (0..position).filter(|at| leaders[*at] == Some(*at)).collect();
                 self.provide_sender_leg(core, exchange, position, remote, &others)?;
             }

@@ -146,6 +146,9 @@ impl Call {
             .flat_map(|remote| remote.clock_rates.iter().copied())
             .take(CLOCKS_MAX)
             .collect();
+        if self.dtmf_log.is_some() && rule.accept.rtp {
+            rule.events = self.telephone_events(leg.party, &medias);
+        }
         let waits = path.component == Component::Rtp && !leg.heard && has_output(&rule);
         rule.confirm = !path.confirmed || waits;
         Some(rule)
@@ -164,6 +167,7 @@ impl Call {
             protect: None,
             mid: None,
             block: None,
+            listeners: self.listeners(party, media, component),
         };
         let Some((peer, opposite)) = self.target(party, media) else {
             return route;
@@ -224,7 +228,24 @@ impl Call {
         if !self.is_dtmf_blocked(party) {
             return None;
         }
-        // A sender takes its numbers from the receiver's SDP as a rule, and from its own where it errs.
+        let events = self.telephone_events(party, medias);
+        (!events.is_empty()).then(|| Route {
+            select: Select {
+                payload_types: events,
+                ..Select::default()
+            },
+            rtp_out: None,
+            rtcp_out: None,
+            protect: None,
+            mid: None,
+            block: Some(BlockReason::Dtmf),
+            listeners: Vec::new(),
+        })
+    }
+
+    /// The payload types of telephone events on m-lines of a party. A sender takes its numbers from the receiver's SDP as
+    /// a rule, and from its own where it errs.
+    fn telephone_events(&self, party: PartyId, medias: &[usize]) -> Vec<u8> {
         let events_of = |party: PartyId, media: usize| {
             let of = self
                 .parties
@@ -240,17 +261,7 @@ impl Call {
                 events.extend(events_of(peer, opposite));
             }
         }
-        (!events.is_empty()).then(|| Route {
-            select: Select {
-                payload_types: events.into_iter().take(SELECTORS_MAX).collect(),
-                ..Select::default()
-            },
-            rtp_out: None,
-            rtcp_out: None,
-            protect: None,
-            mid: None,
-            block: Some(BlockReason::Dtmf),
-        })
+        events.into_iter().take(SELECTORS_MAX).collect()
     }
 
     /// Which packets of a bundle belong to an m-line.

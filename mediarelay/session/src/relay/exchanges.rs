@@ -138,22 +138,49 @@ impl Relay {
         sdp: &'m ByteString,
         options: &Options,
     ) -> Result<Message<'m>, ErrorReason> {
+        let stored = [Some(call_id), Some(names.from), names.to, names.via_branch];
+        self.check_names(stored.into_iter().flatten(), None, options)?;
+        let session = self.read_sdp(sdp)?;
+        let mut options = options.clone();
+        options.expand_webrtc();
+        Ok(Message {
+            kind,
+            names,
+            sdp,
+            session,
+            options,
+        })
+    }
+
+    /// Whether all names that are stored are short enough.
+    pub(super) fn check_names<'n>(
+        &mut self,
+        names: impl IntoIterator<Item = &'n ByteString>,
+        another: Option<&'n ByteString>,
+        options: &'n Options,
+    ) -> Result<(), ErrorReason> {
         let Core { config, counters, .. } = &mut self.core;
         let of_options = [&options.label, &options.set_label, &options.metadata];
-        let stored = [Some(call_id), Some(names.from), names.to, names.via_branch].into_iter();
-        let mut stored = stored.chain(of_options.map(Option::as_ref)).flatten();
+        let of_options = of_options.into_iter().filter_map(Option::as_ref);
+        let mut stored = names.into_iter().chain(another).chain(of_options);
         if stored.any(|name| name.len() > config.limits.name_octets) {
             counters.limits.name_octets += 1;
             return Err(ErrorReason::Other(
                 "A call-id, tag or other name is too long".into(),
             ));
         }
+        Ok(())
+    }
+
+    /// Reads an SDP within the limits.
+    pub(super) fn read_sdp(&mut self, sdp: &[u8]) -> Result<Session, ErrorReason> {
+        let Core { config, counters, .. } = &mut self.core;
         let limits = viaduct_sdp::Limits {
             octets_max: config.limits.sdp_octets,
             medias_max: config.limits.medias_per_party,
             ..viaduct_sdp::Limits::default()
         };
-        let session = Session::parse_within(sdp, &limits).map_err(|error| {
+        Session::parse_within(sdp, &limits).map_err(|error| {
             match error.fault {
                 ParseFault::TooLong { .. }
                 | ParseFault::TooManyLines { .. }
@@ -165,15 +192,6 @@ impl Relay {
             }
             tracing::debug!(%error, "unusable SDP");
             ErrorReason::UnparsableSdp
-        })?;
-        let mut options = options.clone();
-        options.expand_webrtc();
-        Ok(Message {
-            kind,
-            names,
-            sdp,
-            session,
-            options,
         })
     }
 }

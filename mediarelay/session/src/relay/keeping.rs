@@ -68,7 +68,12 @@ pub enum NotRebuilt {
 pub(super) fn changes_calls(request: &Request) -> bool {
     match request {
         Request::Offer(offer) => !offer.options.has(Flag::Fragment),
-        Request::Answer(_) | Request::Delete(_) | Request::Other(_) => true,
+        Request::Answer(_)
+        | Request::Delete(_)
+        | Request::SubscribeRequest(_)
+        | Request::SubscribeAnswer(_)
+        | Request::Unsubscribe(_)
+        | Request::Other(_) => true,
         Request::Ping | Request::Query(_) | Request::List(_) | Request::Statistics => false,
     }
 }
@@ -232,7 +237,9 @@ impl Relay {
         }
         self.core.taken_before = Some(command.ports);
         let of_relay = std::mem::replace(&mut self.core.rng, StdRng::from_seed(command.seed));
-        let reply = self.exchange_again(at, call, &command.request);
+        let reply = self
+            .exchange_again(at, call, &command.request)
+            .or_else(|| self.subscribe_again(at, call, &command.request));
         match &*command.request {
             Request::Delete(delete) => {
                 if let Some(selected) = call.parties_to_delete(delete) {

@@ -14,6 +14,7 @@ mod echo;
 mod forks;
 mod hostile;
 mod learning;
+mod listeners;
 mod phone;
 mod queries;
 mod re_offers;

@@ -183,14 +183,7 @@ impl World {
     }
 
     fn unbind(&mut self, local: SocketAddr) {
-        let named = |rule: &&FlowRule| {
-            let outs = rule
-                .routes
-                .iter()
-                .flat_map(|route| [route.rtp_out, route.rtcp_out])
-                .flatten();
-            rule.key.local == local || outs.into_iter().any(|out| out.local == local)
-        };
+        let named = |rule: &&FlowRule| rule.key.local == local || rule.outs().any(|out| out.local == local);
         let left: Vec<_> = self.rules.values().filter(named).collect();
         assert_eq!(
             left,
@@ -297,6 +290,14 @@ impl World {
             }),
             Verdict::ToControl(why) => self.relay.handle_packet(self.now, why, local, from, &data),
             Verdict::Drop(_) => {}
+        }
+        while let Some((out, via)) = self.worker.poll_copy(&mut buffer) {
+            assert_eq!(self.sockets.get(&out.local), Some(&via));
+            self.network.push_back(Datagram {
+                from: out.local,
+                to: out.remote,
+                data: buffer.data().to_vec(),
+            });
         }
         verdict
     }
@@ -479,7 +480,7 @@ pub(crate) struct Sdp {
 
 impl Sdp {
     #[track_caller]
-    fn of(octets: &[u8]) -> Self {
+    pub(crate) fn of(octets: &[u8]) -> Self {
         let session = Session::parse(octets).unwrap();
         let name = session.name().expect("an s= line");
         assert!(!name.is_empty(), "Chromium refuses an empty s=");

@@ -54,6 +54,10 @@ impl Reader {
             options.endpoint_learning = mode.or(options.endpoint_learning);
             return mode.is_some();
         }
+        if let Some(tag) = rest("from-tags-") {
+            self.from_tags.push(tag.into());
+            return true;
+        }
         if let Some(codec) = rest("transcode-") {
             return self.codec_member("transcode", codec);
         }

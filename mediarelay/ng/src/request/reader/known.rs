@@ -1,9 +1,8 @@
 //! Names of the protocol that have no typed field: they are told apart from typing mistakes.
 
 /// Keys, folded.
-const KEYS: [&str; 61] = [
+const KEYS: [&str; 57] = [
     "address",
-    "all",
     "audio-player",
     "blob",
     "blob64",
@@ -15,8 +14,6 @@ const KEYS: [&str; 61] = [
     "digit",
     "drop-traffic",
     "dtmf-delay",
-    "dtmf-log-dest",
-    "dtmf-log-destination",
     "dtmf-security",
     "dtmf-security-trigger",
     "dtmf-security-trigger-end",
@@ -27,7 +24,6 @@ const KEYS: [&str; 61] = [
     "file",
     "frequencies",
     "frequency",
-    "from-tags",
     "inbound-peer",
     "instance",
     "interface",
@@ -69,7 +65,7 @@ const KEYS: [&str; 61] = [
 const KEY_PREFIXES: [&str; 4] = ["output-", "recording-", "vsc-", "xmlrpc-"];
 
 /// Flags, folded.
-const FLAGS: [&str; 35] = [
+const FLAGS: [&str; 34] = [
     "always-transcode",
     "asymmetric-codecs",
     "audio-player",
@@ -103,13 +99,11 @@ const FLAGS: [&str; 35] = [
     "reuse-codecs",
     "rtcp-mirror",
     "single-codec",
-    "siprec",
     "symmetric-codecs",
 ];
 
 /// Flags with many members, by what they begin with.
-const FLAG_PREFIXES: [&str; 7] = [
-    "from-tags-",
+const FLAG_PREFIXES: [&str; 6] = [
     "recording-",
     "skip-recording-",
     "static-codec",
@@ -119,10 +113,11 @@ const FLAG_PREFIXES: [&str; 7] = [
 ];
 
 /// Keys with a typed field, in the spelling we suggest where one is mistyped.
-pub(crate) const SERVED_KEYS: [&str; 39] = [
+pub(crate) const SERVED_KEYS: [&str; 42] = [
     "DTLS",
     "DTLS-fingerprint",
     "DTLS-reverse",
+    "DTMF-log-dest",
     "ICE",
     "ICE-lite",
     "OSRTP",
@@ -130,6 +125,7 @@ pub(crate) const SERVED_KEYS: [&str; 39] = [
     "TOS",
     "address-family",
     "alias-key",
+    "all",
     "bundle",
     "call-id",
     "codec",
@@ -139,6 +135,7 @@ pub(crate) const SERVED_KEYS: [&str; 39] = [
     "extmap",
     "from-interface",
     "from-tag",
+    "from-tags",
     "generate-RTCP",
     "label",
     "media-address",

@@ -43,6 +43,50 @@ fn served_commands_are_typed() {
 }
 
 #[test]
+fn listeners_say_whom_they_want_to_hear() {
+    let subscribe = |keys: &str| {
+        let json = format!(r#"{{"command":"subscribe request","call-id":"c",{keys}}}"#);
+        match read(&json).unwrap() {
+            Received {
+                request: Request::SubscribeRequest(request),
+                ignored,
+            } if ignored.is_empty() => *request,
+            other => panic!("{other:?}"),
+        }
+    };
+    for (keys, tags) in [
+        (r#""from-tag":"a""#, &["a"][..]),
+        (r#""from-tags":["a","b"],"from-tag":"c""#, &["a", "b"]),
+        (r#""flags":["from-tags-a","from-tags-b"]"#, &["a", "b"]),
+        (r#""from-tags":"a""#, &["a"]),
+        (r#""flags":["all"]"#, &[]),
+    ] {
+        assert_eq!(subscribe(keys).from_tags, tags, "{keys}");
+    }
+    assert!(subscribe(r#""flags":["all"]"#).all() && subscribe(r#""all":"all""#).all());
+    assert!(!subscribe(r#""from-tag":"a""#).all());
+    let siprec = subscribe(r#""to-tag":"t","flags":["siprec"]"#);
+    assert!(siprec.options.has(Flag::Siprec) && siprec.to_tag == Some("t".into()));
+    for (json, expected) in [
+        (r#"{"command":"subscribe request"}"#, RequestError::NoCallId),
+        (
+            r#"{"command":"subscribe answer","call-id":"c","to-tag":"t"}"#,
+            RequestError::NoSdp,
+        ),
+        (
+            r#"{"command":"subscribe answer","call-id":"c","sdp":"v"}"#,
+            RequestError::NoToTag,
+        ),
+        (
+            r#"{"command":"unsubscribe","call-id":"c"}"#,
+            RequestError::NoToTag,
+        ),
+    ] {
+        assert_eq!(read(json).unwrap_err(), expected, "{json}");
+    }
+}
+
+#[test]
 fn other_commands_of_the_protocol_keep_their_keys() {
     for command in OtherCommand::ALL {
         let json = format!(r#"{{"command":"{command}","call-id":"c","all":"all"}}"#);

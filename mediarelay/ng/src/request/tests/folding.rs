@@ -67,7 +67,7 @@ fn unknown_keys_and_flags_are_ignored_and_named() {
 fn known_keys_and_flags_without_a_field_are_told_apart() {
     ignores(
         r#""xmlrpc-callback":"192.0.2.1","audio player":"off","T.38":["decode"],"DTMF-security":"tone","recording-dir":"/x",
-           "flags":["record-call","T.38-decode","from-tags-x","static-codecs","block egress"]"#,
+           "flags":["record-call","T.38-decode","static-codecs","block egress"]"#,
         &[
             "xmlrpc-callback is not served",
             "audio player is not served",
@@ -76,7 +76,6 @@ fn known_keys_and_flags_without_a_field_are_told_apart() {
             "recording-dir is not served",
             "flags=record-call is not served",
             "flags=T.38-decode is not served",
-            "flags=from-tags-x is not served",
             "flags=static-codecs is not served",
             "flags=block egress is not served",
         ],
