@@ -64,7 +64,7 @@ pub struct Trunk {
     pub account: Option<Account>,
     /// How long a registration with the trunk is asked for. `None` does not register.
     pub register: Option<Duration>,
-    /// How long the trunk may take to end the registration when we stop. `None` leaves it to run out. 2 s.
+    /// How long the trunk may take to end the registration when we stop, or do not want it any more. `None` leaves it to run out. 2 s.
     pub unregister: Option<Duration>,
     /// How often the trunk is asked whether it is there. `None` never asks.
     pub probe: Option<Duration>,
@@ -146,6 +146,18 @@ impl Trunk {
     /// configured for it, which may put a header back.
     pub fn request_edits(&self) -> impl Iterator<Item = HeaderEdit> + '_ {
         self.withheld().chain(self.headers.iter().cloned())
+    }
+
+    /// True when registering as this trunk says takes over the registration that was made as another one says: the same
+    /// Contact of the same address of record, at the same place.
+    pub fn registers_like(&self, other: &Self) -> bool {
+        let place = |trunk: &Self| (trunk.host.clone(), trunk.port, trunk.transport);
+        let account = |trunk: &Self| trunk.account.as_ref().map(|account| account.user.clone());
+        self.register.is_some()
+            && other.register.is_some()
+            && (&self.name, &self.domain) == (&other.name, &other.domain)
+            && place(self) == place(other)
+            && account(self) == account(other)
     }
 
     /// True when this host is the trunk's: the name or address of its proxy, its domain, or an address that it calls from.

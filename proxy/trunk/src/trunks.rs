@@ -265,6 +265,14 @@ impl Line {
         });
     }
 
+    /// The configuration wants no registration with the trunk, or none like the one before.
+    pub fn set_unwanted(&self) {
+        self.with(|state| {
+            state.registration = None;
+            state.registered_at = None;
+        });
+    }
+
     fn is_registered_at(&self, source: IpAddr) -> bool {
         self.with(|state| state.registered_at == Some(source.to_canonical()))
     }

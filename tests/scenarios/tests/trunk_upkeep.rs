@@ -5,9 +5,10 @@
     reason = "helpers of tests: what is not there fails the test"
 )]
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use viaduct_routing::{Event, Routes, Rule, Trunk, TrunkChange, Trunks};
+use viaduct_routing::{Config, Event, Routes, Rule, Trunk, TrunkChange, Trunks, Users};
 use viaduct_sim::{BROWSER_OFFER, EndId, PHONE_OFFER, World};
 use viaduct_sip::digest::{Algorithm, Credentials, Ha1};
 use viaduct_sip::{HeaderName, Message, Method, ResponseBuilder, StatusCode, Transport};
@@ -18,6 +19,13 @@ const SECOND: &str = "198.51.100.2:5060";
 
 /// A world with trunks `a` and `b`, of which `a` is as `change` makes it.
 fn world_with(change: impl Fn(&mut Trunk)) -> (World, [EndId; 2]) {
+    let (world, ends, _) = configured(change);
+    (world, ends)
+}
+
+/// The same, with its configuration.
+fn configured(change: impl Fn(&mut Trunk)) -> (World, [EndId; 2], Config) {
+    let mut known = Config::new("example.com");
     let mut world = World::with(|config, _| {
         let mut first = Trunk::new("a", "a.carrier.example");
         change(&mut first);
@@ -29,6 +37,7 @@ fn world_with(change: impl Fn(&mut Trunk)) -> (World, [EndId; 2]) {
             },
             Rule::new("4930", "user:201".parse().unwrap()),
         ]);
+        known = config.clone();
     });
     let ends = [("a", FIRST), ("b", SECOND)].map(|(name, address)| {
         world.names.add(
@@ -40,7 +49,7 @@ fn world_with(change: impl Fn(&mut Trunk)) -> (World, [EndId; 2]) {
     let now = world.now();
     world.proxy().look_after_trunks(now);
     world.pass(0.1);
-    (world, ends)
+    (world, ends, known)
 }
 
 fn view(world: &mut World) -> TrunkView {
@@ -244,4 +253,124 @@ fn a_registration_is_ended_at_a_stop() {
             assert_eq!(repeat.octets(), last.octets());
         }
     }
+}
+
+/// Lets the proxy go on with these trunks.
+fn reload(world: &mut World, mut config: Config, trunks: Vec<Trunk>) {
+    let (now, before) = (world.now(), world.proxy().trunks().clone());
+    config.trunks = Trunks::new(trunks, Some(&before));
+    let users = Users::default();
+    world.proxy().reconfigure(Arc::new(config), Arc::new(users));
+    world.proxy().look_after_trunks(now);
+    world.settle();
+}
+
+fn trunk_a(change: impl Fn(&mut Trunk)) -> Trunk {
+    let mut trunk = Trunk::new("a", "a.carrier.example");
+    registering(&mut trunk);
+    change(&mut trunk);
+    trunk
+}
+
+fn registered() -> (World, EndId, Message, Config) {
+    let (mut world, [a, _], config) = configured(registering);
+    let register = world.expect(a, "REGISTER");
+    accept(&mut world, a, &register, 600);
+    assert_eq!(changes(&mut world), [TrunkChange::Registered]);
+    (world, a, register, config)
+}
+
+/// RFC 3261 section 10.2.2: a carrier keeps nothing of a trunk that the configuration does not have any more.
+#[test]
+fn a_trunk_that_a_reload_takes_away_is_unregistered() {
+    let (mut world, a, register, config) = registered();
+    reload(&mut world, config, Vec::new());
+    let last = world.expect(a, "REGISTER");
+    assert_eq!(last.text(HeaderName::Expires), Some("0"));
+    assert_eq!(last.text(HeaderName::Contact), register.text(HeaderName::Contact));
+    assert_eq!(last.call_id(), register.call_id());
+    challenge(&mut world, a, &last);
+    let proven = world.expect(a, "REGISTER");
+    assert!(proven.has(HeaderName::Authorization));
+    accept(&mut world, a, &proven, 0);
+    assert!(!world.proxy().is_leaving_trunks());
+    let reason = "the configuration has changed".to_owned();
+    assert_eq!(changes(&mut world), [TrunkChange::NotRegistered { reason }]);
+    world.pass(1_000.0);
+    world.expect_nothing(a);
+}
+
+#[test]
+fn a_registration_that_a_reload_takes_away_is_ended_and_the_trunk_stays() {
+    let (mut world, a, _, config) = registered();
+    reload(&mut world, config, vec![trunk_a(|trunk| trunk.register = None)]);
+    let last = world.expect(a, "REGISTER");
+    assert_eq!(last.text(HeaderName::Expires), Some("0"));
+    world.respond(a, &last, 200, None);
+    let view = view(&mut world);
+    assert_eq!((view.registered_s, view.registration_error), (None, None));
+    world.pass(1_000.0);
+    world.expect_nothing(a);
+}
+
+/// The Contact is the same for both, so that the end of the one would be the end of the other.
+#[test]
+fn another_registration_with_a_trunk_begins_when_the_one_before_has_ended() {
+    for is_silent in [false, true] {
+        let (mut world, a, register, config) = registered();
+        let other = trunk_a(|trunk| trunk.account = Some(Account::new("4931", "secret")));
+        reload(&mut world, config, vec![other]);
+        let last = world.expect(a, "REGISTER");
+        assert_eq!(last.text(HeaderName::Expires), Some("0"));
+        assert_eq!(last.text(HeaderName::To), register.text(HeaderName::To));
+        world.expect_nothing(a);
+        if is_silent {
+            world.pass(2.1);
+        } else {
+            world.respond(a, &last, 200, None);
+            world.pass(0.01);
+        }
+        let next = std::iter::from_fn(|| world.try_take(a)).find(|next| next.octets() != last.octets());
+        let next = next.unwrap();
+        assert_eq!(next.text(HeaderName::To), Some("<sip:4931@a.carrier.example>"));
+        accept(&mut world, a, &next, 600);
+        assert_eq!(view(&mut world).registered_s, Some(600));
+    }
+}
+
+/// What is registered stays what it is when only something else of the trunk changes, or how it is asked for.
+#[test]
+fn a_registration_that_a_reload_leaves_alone_is_not_ended() {
+    let (mut world, a, register, config) = registered();
+    reload(&mut world, config.clone(), vec![trunk_a(|_| ())]);
+    world.pass(1.0);
+    world.expect_nothing(a);
+    reload(
+        &mut world,
+        config,
+        vec![trunk_a(|trunk| trunk.calls_max = Some(3))],
+    );
+    world.pass(0.01);
+    let again = world.expect(a, "REGISTER");
+    assert_eq!(again.text(HeaderName::Expires), Some("600"));
+    assert_eq!(
+        again.text(HeaderName::Contact),
+        register.text(HeaderName::Contact)
+    );
+    accept(&mut world, a, &again, 600);
+    assert_eq!(view(&mut world).registered_s, Some(600));
+    world.expect_nothing(a);
+}
+
+#[test]
+fn a_registration_that_is_to_run_out_is_left_at_a_reload() {
+    let (mut world, [a, _], config) = configured(|trunk| {
+        registering(trunk);
+        trunk.unregister = None;
+    });
+    let register = world.expect(a, "REGISTER");
+    accept(&mut world, a, &register, 600);
+    reload(&mut world, config, Vec::new());
+    world.pass(1_000.0);
+    world.expect_nothing(a);
 }

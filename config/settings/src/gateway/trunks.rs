@@ -126,7 +126,8 @@ section! {
         ha1: Option<TrunkHashes> = absent(section_form::<TrunkHashes>(), "one of the secrets is needed");
         /// How long a registration is asked for. It is refreshed when 80 % are over.
         expires: Duration = default(duration(MINUTE, DAY), "10m");
-        /// How long the trunk may take to end the registration when the gateway stops in order; `never` leaves it to run out.
+        /// How long the trunk may take to end the registration when the gateway stops in order, or a reload takes the
+        /// trunk or its registration away; `never` leaves it to run out.
         /// Without a registration the trunk sends calls elsewhere at once; with one that is left, calls wait through a
         /// short restart.
         unregister: Option<Duration> = default(or_word("never", duration(100 * MILLISECOND, 10 * SECOND)), "2s");

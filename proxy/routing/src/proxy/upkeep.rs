@@ -19,6 +19,8 @@ use crate::{Event, Output, Reachable, Ticket, TrunkChange};
 #[derive(Debug, Default)]
 pub(super) struct Upkeep {
     cares: Vec<Care>,
+    /// Cares that there have been.
+    begun: u64,
     /// Addresses that are looked up.
     resolving: HashMap<Ticket, Job>,
     /// Requests that wait for an answer, and where they went.
@@ -28,18 +30,32 @@ pub(super) struct Upkeep {
 /// What is done for one trunk.
 #[derive(Debug)]
 struct Care {
+    id: CareId,
     line: Line,
+    stage: Stage,
     probe: Option<Probe>,
     registrant: Option<Registrant>,
     /// What people were told last.
     was_registered: Option<bool>,
 }
 
+/// Which care: it may have gone when an answer comes, and another one have begun for a trunk of the same name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct CareId(u64);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// The registration begins when one with a trunk of the same name has ended: the two could not be told apart.
+    Waiting,
+    Running,
+    /// The configuration has the registration no more, so it is ended.
+    Leaving,
+}
+
 /// A request to a trunk.
 #[derive(Debug, Clone)]
 struct Job {
-    /// The trunk's name: it may have gone when the answer comes.
-    trunk: String,
+    care: CareId,
     what: What,
 }
 
@@ -56,24 +72,77 @@ const STAGGER: Duration = Duration::from_millis(100);
 const PROBE_PATIENCE: Duration = Duration::from_secs(4);
 
 impl Upkeep {
-    /// Does what these trunks need. What was done for one that has not changed goes on.
+    /// Does what these trunks need. What was done for one that has not changed goes on. A registration that none of them
+    /// wants is ended (RFC 3261 section 10.2.2).
     fn renew(&mut self, now: Instant, trunks: &Trunks, call_ids: &str, rng: &mut impl Rng) {
         let mut before = std::mem::take(&mut self.cares);
-        for (number, line) in trunks.iter().enumerate() {
-            let same = before.iter().position(|care| care.line.trunk() == line.trunk());
-            let care = match same {
-                Some(same) => before.swap_remove(same),
-                None => {
-                    let first = now + STAGGER * u32::try_from(number).unwrap_or(u32::MAX);
-                    Care::new(line, first, call_ids, rng)
-                }
-            };
+        let mut unchanged = trunks.iter().map(|line| {
+            let is_same = |care: &Care| care.stage != Stage::Leaving && care.line.trunk() == line.trunk();
+            let same = before.iter().position(is_same);
+            same.map(|same| before.swap_remove(same))
+        });
+        let kept: Vec<Option<Care>> = unchanged.by_ref().collect();
+        let wants = |line: &Line| {
+            trunks
+                .iter()
+                .any(|other| other.trunk().registers_like(line.trunk()))
+        };
+        self.cares = before;
+        self.cares.retain_mut(|care| match care.stage {
+            Stage::Leaving => true,
+            // Whoever comes after it takes the same registration over.
+            _ if wants(&care.line) => false,
+            _ => care.leave(now),
+        });
+        for (number, (line, kept)) in trunks.iter().zip(kept).enumerate() {
+            let care = kept.unwrap_or_else(|| {
+                let first = now + STAGGER * u32::try_from(number).unwrap_or(u32::MAX);
+                self.begin(line, first, call_ids, rng)
+            });
             self.cares.push(care);
         }
     }
 
-    fn care_of(&mut self, trunk: &str) -> Option<&mut Care> {
-        self.cares.iter_mut().find(|care| care.line.trunk().name == trunk)
+    fn begin(&mut self, line: &Line, first: Instant, call_ids: &str, rng: &mut impl Rng) -> Care {
+        self.begun += 1;
+        let mut care = Care {
+            id: CareId(self.begun),
+            line: line.clone(),
+            stage: Stage::Running,
+            probe: line.trunk().probe.map(|interval| Probe::new(first, interval)),
+            registrant: None,
+            was_registered: None,
+        };
+        if self.is_left(&line.trunk().name) {
+            care.stage = Stage::Waiting;
+        } else {
+            care.register(first, call_ids, rng);
+        }
+        care
+    }
+
+    /// True while a registration with a trunk of this name is being ended.
+    fn is_left(&self, trunk: &str) -> bool {
+        let is_leaving = |care: &Care| care.stage == Stage::Leaving && care.line.trunk().name == trunk;
+        self.cares.iter().any(is_leaving)
+    }
+
+    /// Forgets what has ended, and begins what has waited for it.
+    fn settle(&mut self, now: Instant, call_ids: &str, rng: &mut impl Rng) {
+        let is_over = |care: &Care| {
+            care.stage == Stage::Leaving && !care.registrant.as_ref().is_some_and(Registrant::is_ending)
+        };
+        self.cares.retain(|care| !is_over(care));
+        for index in 0..self.cares.len() {
+            let care = &self.cares[index];
+            if care.stage == Stage::Waiting && !self.is_left(&care.line.trunk().name) {
+                self.cares[index].register(now, call_ids, rng);
+            }
+        }
+    }
+
+    fn care_of(&mut self, id: CareId) -> Option<&mut Care> {
+        self.cares.iter_mut().find(|care| care.id == id)
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
@@ -82,22 +151,52 @@ impl Upkeep {
 }
 
 impl Care {
-    fn new(line: &Line, first: Instant, call_ids: &str, rng: &mut impl Rng) -> Self {
-        let trunk = line.trunk();
-        Self {
-            line: line.clone(),
-            probe: trunk.probe.map(|interval| Probe::new(first, interval)),
-            registrant: trunk
-                .register
-                .map(|_| Registrant::new(Arc::clone(trunk), first, call_ids, rng.random())),
-            was_registered: None,
+    /// Begins to register with the trunk, if that is configured.
+    fn register(&mut self, first: Instant, call_ids: &str, rng: &mut impl Rng) {
+        let trunk = self.line.trunk();
+        self.stage = Stage::Running;
+        self.registrant = trunk
+            .register
+            .map(|_| Registrant::new(Arc::clone(trunk), first, call_ids, rng.random()));
+    }
+
+    /// Begins to end the registration. False when there is nothing to be done for that.
+    fn leave(&mut self, now: Instant) -> bool {
+        let Some(registrant) = &mut self.registrant else {
+            return false;
+        };
+        registrant.end(now);
+        self.stage = Stage::Leaving;
+        self.probe = None;
+        if !registrant.is_ending() {
+            self.line.set_unwanted();
         }
+        // What it has to tell is not told yet.
+        true
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
         let probe = self.probe.as_ref().map(Probe::poll_timeout);
         let registrant = self.registrant.as_ref().and_then(Registrant::poll_timeout);
         probe.into_iter().chain(registrant).min()
+    }
+
+    /// The registration was ended by us. Answers why, in words.
+    fn ended(&self, is_sure: bool) -> String {
+        let why = match self.stage {
+            Stage::Leaving => "the configuration has changed",
+            Stage::Waiting | Stage::Running => "the gateway stops",
+        };
+        let reason = if is_sure {
+            why.to_owned()
+        } else {
+            format!("{why}, and the trunk was not told in time")
+        };
+        match self.stage {
+            Stage::Leaving => self.line.set_unwanted(),
+            Stage::Waiting | Stage::Running => self.line.set_ended(reason.clone()),
+        }
+        reason
     }
 }
 
@@ -108,6 +207,7 @@ impl Proxy {
             let config = Arc::clone(&self.config);
             self.upkeep
                 .renew(now, &config.trunks, &self.own_call_ids, &mut self.rng);
+            self.drain_upkeep(now);
         }
     }
 
@@ -115,10 +215,12 @@ impl Proxy {
     pub(super) fn end_upkeep(&mut self, now: Instant) {
         for care in &mut self.upkeep.cares {
             care.probe = None;
-            if let Some(registrant) = &mut care.registrant {
+            if let Some(registrant) = care.registrant.as_mut().filter(|_| care.stage == Stage::Running) {
                 registrant.end(now);
             }
         }
+        // What has waited for the end of another one does not begin.
+        self.upkeep.cares.retain(|care| care.stage != Stage::Waiting);
         self.drain_upkeep(now);
     }
 
@@ -150,13 +252,8 @@ impl Proxy {
         let mut jobs = Vec::new();
         let mut events = Vec::new();
         for care in &mut self.upkeep.cares {
-            let trunk = care.line.trunk().name.clone();
-            let mut job = |what| {
-                jobs.push(Job {
-                    trunk: trunk.clone(),
-                    what,
-                });
-            };
+            let (id, trunk) = (care.id, care.line.trunk().name.clone());
+            let mut job = |what| jobs.push(Job { care: id, what });
             while let Some(output) = care.probe.as_mut().and_then(Probe::poll_output) {
                 match output {
                     ProbeOutput::Ask => job(What::Probe),
@@ -183,17 +280,9 @@ impl Proxy {
                         care.line.set_unregistered(now, reason.clone());
                         TrunkChange::NotRegistered { reason }
                     }
-                    RegistrantOutput::Ended { is_sure } => {
-                        let reason = if is_sure {
-                            "the gateway stops"
-                        } else {
-                            "the gateway stops, and the trunk was not told in time"
-                        };
-                        care.line.set_ended(reason.to_owned());
-                        TrunkChange::NotRegistered {
-                            reason: reason.to_owned(),
-                        }
-                    }
+                    RegistrantOutput::Ended { is_sure } => TrunkChange::NotRegistered {
+                        reason: care.ended(is_sure),
+                    },
                 };
                 let is_registered = change == TrunkChange::Registered;
                 if care.was_registered.replace(is_registered) != Some(is_registered) {
@@ -204,6 +293,7 @@ impl Proxy {
         for (trunk, change) in events {
             self.event(Event::Trunk { trunk, change });
         }
+        self.upkeep.settle(now, &self.own_call_ids, &mut self.rng);
         for job in jobs {
             self.resolve_trunk(now, job);
         }
@@ -211,7 +301,7 @@ impl Proxy {
 
     /// Has the addresses of a trunk looked up.
     fn resolve_trunk(&mut self, now: Instant, job: Job) {
-        let Some(care) = self.upkeep.care_of(&job.trunk) else {
+        let Some(care) = self.upkeep.care_of(job.care) else {
             return;
         };
         match next_hop_of(care.line.trunk()) {
@@ -255,7 +345,7 @@ impl Proxy {
         let via = Via::value(hop.transport(), &sent_by, &branch);
         let call_id = format!("{}{call_id}", self.own_call_ids);
         let domain = self.config.domain.clone();
-        let Some(care) = self.upkeep.care_of(&job.trunk) else {
+        let Some(care) = self.upkeep.care_of(job.care) else {
             return false;
         };
         let trunk = care.line.trunk();
@@ -303,7 +393,7 @@ impl Proxy {
         if status.is_provisional() {
             return true;
         }
-        if let Some(care) = self.upkeep.care_of(&job.trunk) {
+        if let Some(care) = self.upkeep.care_of(job.care) {
             match (&job.what, &mut care.probe, &mut care.registrant) {
                 (What::Probe, Some(probe), _) => {
                     if status == StatusCode::SERVICE_UNAVAILABLE {
@@ -344,7 +434,7 @@ impl Proxy {
     }
 
     fn upkeep_unanswered(&mut self, now: Instant, job: &Job) {
-        let Some(care) = self.upkeep.care_of(&job.trunk) else {
+        let Some(care) = self.upkeep.care_of(job.care) else {
             return;
         };
         match (&job.what, &mut care.probe, &mut care.registrant) {
