@@ -90,6 +90,7 @@ fn calls_of(settings: &RelayLimitSettings, calls: usize) -> viaduct_session::Lim
         candidates_per_media: of.candidates_per_media,
         sdp_octets: of.sdp,
         paths_per_leg: of.paths_per_leg,
+        former_ports_per_leg: of.former_ports_per_leg,
         sources_per_call: of.sources_per_call,
         dtls_associations: of.dtls_associations.unwrap_or(calls * DTLS_ASSOCIATIONS_PER_CALL),
         fragments_waiting: of.fragments_waiting,

@@ -347,6 +347,7 @@ fn session_config(config: &RelayConfig, interfaces: &[MediaInterface]) -> Config
         },
         learning_time: media.learning_time,
         strict_source: media.strict_source,
+        port_latching: media.port_latching,
         sip_source: *sip_source,
         dtmf_log: *dtmf_log,
         // Sockets are bound with it.

@@ -55,6 +55,9 @@ section! {
         /// Whether packets from other addresses are dropped once the address is learnt. With `false`, whoever hits
         /// the port can be heard, which is how rtpengine works unless told otherwise.
         strict_source: bool = default(switch(), "true");
+        /// Whether a phone keeps the ports that it was told when the other side moves, where the proxy does not say. With
+        /// `false` it is told others, which is how rtpengine works.
+        port_latching: bool = default(switch(), "true");
         /// DSCP and ECN byte of outgoing media; 184 is expedited forwarding (EF), 0 is none.
         tos: u32 = default(count(0..=255), "184");
         /// A call without any media ends after this.

@@ -189,9 +189,9 @@ impl From<RelayFile> for RelaySettings {
 impl RelaySettings {
     /// What holds when the relay is started with rtpengine's options: rtpengine's own defaults where they are safe.
     ///
-    /// Browsers get ports of their own and full ICE, and SDES keys are told to the other side, because that is what
-    /// proxies written for rtpengine expect. NG
-    /// stays on loopback and sources stay strict, unlike rtpengine.
+    /// Browsers get ports of their own and full ICE, SDES keys are told to the other side, and ports change when the other
+    /// side moves, because that is what proxies written for rtpengine expect. NG stays on loopback and sources stay
+    /// strict, unlike rtpengine.
     #[must_use]
     pub fn rtpengine_defaults() -> Self {
         let settings = Self::default();
@@ -205,6 +205,7 @@ impl RelaySettings {
                 },
                 ice: IceMode::Full,
                 sdes: SdesMode::Rtpengine,
+                port_latching: false,
                 tos: 0,
                 ..settings.media
             },

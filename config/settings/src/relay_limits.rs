@@ -60,6 +60,8 @@ section! {
         candidates_per_media: usize = default(amount(1..=1_000), "32");
         /// Network paths that are kept for one transport: the selected one and others that ICE has validated.
         paths_per_leg: usize = default(amount(1..=64), "6");
+        /// Pairs of ports that one transport has had before the other side moved (`port_latching`), and which stay open.
+        former_ports_per_leg: usize = default(amount(0..=16), "2");
         /// Media sources (SSRCs) of a call whose quality is followed; others are relayed all the same.
         sources_per_call: usize = default(amount(0..=1_000), "32");
         /// DTLS associations of the whole relay; `auto` is 4 for each call of `calls`.

@@ -25,6 +25,9 @@ pub struct Config {
     pub learning: EndpointLearning,
     /// How long after signalling a better source is followed. Default 3 s.
     pub learning_time: Duration,
+    /// Whether a peer keeps the ports that it was told when the other side moves, where the request says nothing (NG
+    /// `port-latching`). Default yes.
+    pub port_latching: bool,
     /// Whether media from other sources than the endpoint is dropped although no flag `strict-source` asks for it.
     /// Default yes.
     pub strict_source: bool,
@@ -72,6 +75,7 @@ impl Config {
             dtls_version: DtlsVersion::V1_2,
             learning: EndpointLearning::Heuristic,
             learning_time: Duration::from_secs(3),
+            port_latching: true,
             strict_source: true,
             sip_source: false,
             tos: None,
@@ -175,6 +179,8 @@ pub struct Limits {
     pub sdp_octets: usize,
     /// Network paths that are kept per transport: the selected one and others that ICE has validated. Default 6.
     pub paths_per_leg: usize,
+    /// Pairs of ports that a leg has been told of before, and which stay open. Default 2.
+    pub former_ports_per_leg: usize,
     /// SSRCs of a call whose quality is followed; others are relayed all the same. Default 32.
     pub sources_per_call: usize,
     /// DTLS associations of the relay. Default 40,000.
@@ -202,6 +208,7 @@ impl Default for Limits {
             candidates_per_media: 32,
             sdp_octets: 32_768,
             paths_per_leg: 6,
+            former_ports_per_leg: 2,
             sources_per_call: 32,
             dtls_associations: 40_000,
             fragments_waiting: 256,

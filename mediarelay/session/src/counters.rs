@@ -97,6 +97,8 @@ pub struct LimitCounters {
     pub candidates_per_media: u64,
     /// [`Limits::paths_per_leg`](crate::Limits::paths_per_leg)
     pub paths_per_leg: u64,
+    /// [`Limits::former_ports_per_leg`](crate::Limits::former_ports_per_leg)
+    pub former_ports_per_leg: u64,
     /// [`Limits::sources_per_call`](crate::Limits::sources_per_call)
     pub sources_per_call: u64,
     /// [`Limits::dtls_associations`](crate::Limits::dtls_associations)

@@ -1,7 +1,7 @@
 //! A dialogue: two parties of a call that exchange offers and answers, and which of their m-lines belong together.
 
 use sha2::{Digest, Sha256};
-use viaduct_ng::{AliasKey, ByteString, Options};
+use viaduct_ng::{AliasKey, ByteString, Options, Replace};
 
 use crate::exchange::TowardOfferer;
 use crate::party::PartyId;
@@ -34,7 +34,9 @@ impl Exchanged {
 
     /// Whether a request asks the same again.
     pub(crate) fn is_repeat(&self, sender: PartyId, sdp: &[u8], options: &Options) -> bool {
-        self.sender == sender && self.options == without_message(options) && self.has_sdp(sdp)
+        // Each is to have a version of its own.
+        let counts = options.replace.contains(Replace::ForceIncrementSdpVersion);
+        !counts && self.sender == sender && self.options == without_message(options) && self.has_sdp(sdp)
     }
 
     /// Whether this was asked for with that SDP.

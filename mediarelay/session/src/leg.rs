@@ -4,6 +4,7 @@
 
 mod ice_events;
 mod keys;
+mod latching;
 mod learning;
 mod path;
 mod plain;

@@ -56,8 +56,8 @@ pub(crate) struct Written {
     /// SHA-256 of the last document with nothing in the place of the version.
     pub(crate) document: Option<[u8; 32]>,
     pub(crate) version: Option<String>,
-    /// Our own session id, once `origin-full` has asked for one.
-    pub(crate) own_session_id: Option<String>,
+    /// The first session id, which `origin-full` keeps.
+    pub(crate) session_id: Option<String>,
     pub(crate) username: Option<String>,
     pub(crate) session_name: Option<Vec<u8>>,
 }

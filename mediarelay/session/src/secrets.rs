@@ -37,11 +37,6 @@ pub(crate) fn instance_id(rng: &mut impl Rng) -> String {
     text(rng, HEX, INSTANCE_ID_LEN)
 }
 
-/// A session id or version for `o=`: a decimal number that every parser can hold.
-pub(crate) fn session_number(rng: &mut impl Rng) -> String {
-    rng.random_range(1_000_000_000..u64::from(u32::MAX)).to_string()
-}
-
 pub(crate) fn octets(rng: &mut impl Rng, len: usize) -> Vec<u8> {
     let mut octets = vec![0; len];
     rng.fill_bytes(&mut octets);

@@ -104,6 +104,7 @@ pub(super) const LIMITS: &[Figure<LimitCounters>] = figures! { LimitCounters, ""
     "sdp", "", sdp;
     "candidates_per_media", "", candidates_per_media;
     "paths_per_leg", "", paths_per_leg;
+    "former_ports_per_leg", "", former_ports_per_leg;
     "sources_per_call", "", sources_per_call;
     "dtls_associations", "", dtls_associations;
     "fragments_waiting", "", fragments_waiting;

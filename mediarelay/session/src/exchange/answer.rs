@@ -3,6 +3,7 @@
 use viaduct_ng::{IceMode, Osrtp};
 use viaduct_rtp::srtp::SrtpKeyPair;
 
+use super::legs::latches;
 use super::{Exchange, TowardOfferer, passive};
 use crate::call::Call;
 use crate::core::Core;
@@ -122,6 +123,7 @@ impl Call {
         let opposite = self.dialogues[exchange.dialogue].opposite(exchange.reader, position);
         let answered = opposite.and_then(|at| self.party(exchange.sender).medias[at].remote.as_ref());
         let opportunity = answered.is_some_and(|of| !of.protocol.is_secure() && !of.cryptos.is_empty());
+        let answered = answered.cloned();
         let other = opposite.and_then(|opposite| self.leg_of(exchange.sender, opposite));
         let other_muxes = other.is_some_and(|leg| leg.mux);
         let other_side = OtherSide {
@@ -145,6 +147,14 @@ impl Call {
             leg.end_ice(exchange.now, core);
             leg.set_endpoints(exchange.now, core, rules, remote.endpoints());
         }
+        if let Some((answered, at)) = answered.as_ref().and_then(|of| Some((of, of.rtp?)))
+            && !latches(core, exchange, leg, answered)
+            && leg.ice.is_none()
+            && leg.is_for_another(at)
+        {
+            leg.change_ports(exchange.now, core, at);
+        }
+        leg.follow_ports(exchange.now, core);
         let web_like = with_ice && remote.dtls.is_some();
         let wanted = toward.mux_accept || leg.is_shared() || web_like || other_muxes;
         leg.mux |= remote.mux && !toward.mux_reject && wanted;
@@ -240,6 +250,7 @@ fn settle_answerer(
         _ => {
             leg.end_ice(exchange.now, core);
             leg.set_endpoints(exchange.now, core, rules, remote.endpoints());
+            leg.follow_ports(exchange.now, core);
         }
     }
     // A repeated answer settles what is settled.

@@ -111,12 +111,40 @@ impl Call {
             ice,
             can_share: ice && muxes,
         };
+        let known = self.change_ports(core, exchange, known, remote);
         let leg = match (known, bundled) {
             (None, Some(bundled)) => bundled,
             (known, _) => self.provide_leg(core, known, need)?,
         };
         self.party_mut(exchange.reader).medias[opposite].leg = Some(leg);
+        if let (Some(leg), Some(rtp)) = (self.legs.get_mut(&leg), remote.rtp) {
+            leg.is_for_another(rtp);
+        }
         Ok(())
+    }
+
+    /// Gives a leg of the reader other ports if the sender receives elsewhere than when they were told, and ports go with
+    /// that. `None` for one with ICE, in whose place another has to be.
+    fn change_ports(
+        &mut self,
+        core: &mut Core,
+        exchange: &Exchange<'_>,
+        known: Option<LegId>,
+        remote: &RemoteMedia,
+    ) -> Option<LegId> {
+        let reader = self.party(exchange.reader);
+        let shares = reader.medias.iter().filter(|media| media.leg == known).count() > 1;
+        let leg = self.legs.get_mut(&known?)?;
+        let (opposite, latches) = (remote.rtp, latches(core, exchange, leg, remote));
+        if let Some(opposite) = opposite.filter(|_| !latches && !shares)
+            && leg.is_for_another(opposite)
+        {
+            if leg.ice.is_some() {
+                return None;
+            }
+            leg.change_ports(exchange.now, core, opposite);
+        }
+        known
     }
 
     /// The leg that there is, if it will do, else another.
@@ -247,6 +275,15 @@ impl Call {
             None => known.map_or(remote.family, |known| known.family),
         }
     }
+}
+
+/// Whether a leg keeps its ports when the other side, which says `remote` of itself, moves (NG `port-latching`).
+pub(super) fn latches(core: &Core, exchange: &Exchange<'_>, leg: &Leg, remote: &RemoteMedia) -> bool {
+    if exchange.has(Flag::PortLatching) || exchange.has(Flag::NoPortLatching) {
+        return exchange.has(Flag::PortLatching);
+    }
+    // Whoever is to send nothing need not be told where to.
+    core.config.port_latching || leg.ice.is_some() || leg.is_shared() || !remote.direction.receives()
 }
 
 /// NG's `transport-protocol`, where it names one of RTP.

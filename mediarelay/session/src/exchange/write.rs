@@ -25,7 +25,7 @@ impl Call {
         out.ice_lite = self.party(exchange.reader).ice_lite && self.tells_lite(exchange, &out);
         out.groups = self.groups(exchange, &out);
         out.edits = edits(exchange.options, SdpSection::Global);
-        self.write_origin(core, exchange, out)
+        self.write_origin(exchange, out)
     }
 
     /// Whether some leg of the reader has a lite agent, and its SDP shows ICE.

@@ -10,7 +10,7 @@ use crate::core::Core;
 
 /// How long media is still taken from where a peer was before its SDP named another address: it moves when it has our
 /// answer.
-const LINGER: Duration = Duration::from_secs(2);
+pub(super) const LINGER: Duration = Duration::from_secs(2);
 
 /// What an SDP says of a peer's addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,6 +15,8 @@ pub(crate) struct LocalSocket {
     pub(crate) rtp: LocalAddr,
     /// The pair it belongs to; `None` for a port that many share, which has no RTCP port beside it.
     pub(crate) pair: Option<PortPair>,
+    /// Where the other side of the call received, by its own account, when this was told to the peer.
+    pub(crate) opposite: Option<SocketAddr>,
 }
 
 impl LocalSocket {
@@ -23,6 +25,7 @@ impl LocalSocket {
             advertised,
             rtp: pair.rtp(),
             pair: Some(pair),
+            opposite: None,
         }
     }
 
@@ -31,6 +34,7 @@ impl LocalSocket {
             advertised,
             rtp: local,
             pair: None,
+            opposite: None,
         }
     }
 

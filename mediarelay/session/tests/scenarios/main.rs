@@ -13,6 +13,7 @@ mod deletion;
 mod echo;
 mod forks;
 mod hostile;
+mod latching;
 mod learning;
 mod listeners;
 mod phone;

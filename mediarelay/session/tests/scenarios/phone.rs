@@ -34,9 +34,9 @@ pub(crate) struct Phone {
     pub(crate) ssrc: u32,
     /// Where the relay hears it.
     pub(crate) relay: Option<SocketAddr>,
-    sequence: u16,
+    pub(crate) sequence: u16,
     /// Version of its SDP.
-    version: u32,
+    pub(crate) version: u32,
 }
 
 impl Phone {

@@ -137,9 +137,9 @@ fn direction_attributes_may_be_left_as_they_are() {
     world.assert_empty();
 }
 
-/// An origin that is wholly ours, and names that stay.
+/// An origin with our address whose names and number stay, whoever is behind it.
 #[test]
-fn the_origin_is_ours_when_asked_for() {
+fn the_origin_stays_what_it_was_first_when_asked_for() {
     let mut world = World::new();
     let (mut caller, mut callee) = phones();
     let flags = "replace-origin-full replace-session-name replace-username";
@@ -147,17 +147,33 @@ fn the_origin_is_ours_when_asked_for() {
     let origin = first.session.origin().unwrap().unwrap();
     assert_eq!(
         (origin.username.as_str(), origin.address.to_string()),
-        ("-", format!("IN IP4 {RELAY}"))
+        ("desk", format!("IN IP4 {RELAY}"))
     );
     world.sdp(&answer(&callee.sdp(), "a", "b", flags));
     let renamed = caller
         .sdp_with("RTP/AVP", &["a=sendonly"])
-        .replace("s=call", "s=other");
+        .replace("s=call", "s=other")
+        .replace("o=desk 77", "o=office 78");
     let second = world.sdp(&offer(&renamed, "a", Some("b"), flags));
     assert!(second.has("s=call"), "{}", second.text);
     let after = second.session.origin().unwrap().unwrap();
     assert_eq!(after.session_id, origin.session_id);
+    assert_eq!(after.username, origin.username);
     assert_ne!(after.version, origin.version);
+    world.ok(&delete_now());
+    world.assert_empty();
+}
+
+/// NG `replace`: `force-increment-sdp-ver` counts what is asked for, the same things among it.
+#[test]
+fn every_sdp_gets_a_version_of_its_own_when_asked_for() {
+    let mut world = World::new();
+    let sdp = phones().0.sdp();
+    let versions = [(); 3].map(|()| {
+        let told = world.sdp(&offer(&sdp, "a", None, "replace-force-increment-sdp-ver"));
+        told.session.origin().unwrap().unwrap().version
+    });
+    assert_eq!(versions, ["1", "2", "3"]);
     world.ok(&delete_now());
     world.assert_empty();
 }

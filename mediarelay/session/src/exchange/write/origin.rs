@@ -5,21 +5,14 @@ use viaduct_ng::{Replace, Word};
 use viaduct_sdp::{AddressFamily, Host, Origin, SessionOut};
 
 use crate::call::Call;
-use crate::core::Core;
 use crate::exchange::Exchange;
-use crate::secrets;
 
 /// What stands before the value of `o=` in every document.
 const BEFORE_ORIGIN: usize = "v=0\r\no=".len();
 
 impl Call {
     /// Completes a document and prints it.
-    pub(super) fn write_origin(
-        &mut self,
-        core: &mut Core,
-        exchange: &Exchange<'_>,
-        mut out: SessionOut,
-    ) -> Vec<u8> {
+    pub(super) fn write_origin(&mut self, exchange: &Exchange<'_>, mut out: SessionOut) -> Vec<u8> {
         let asked = |word: Replace| {
             debug_assert!(Replace::ALL.contains(&word));
             exchange.options.replace.contains(word)
@@ -48,15 +41,14 @@ impl Call {
             origin.address = Host::Ip(address);
         }
         let first_user = written.username.get_or_insert_with(|| origin.username.clone());
-        if asked(Replace::Username) {
+        if asked(Replace::Username) || asked(Replace::OriginFull) {
             origin.username.clone_from(first_user);
         }
+        let first_id = written
+            .session_id
+            .get_or_insert_with(|| origin.session_id.clone());
         if asked(Replace::OriginFull) {
-            let own = written
-                .own_session_id
-                .get_or_insert_with(|| secrets::session_number(&mut core.rng));
-            origin.session_id.clone_from(own);
-            "-".clone_into(&mut origin.username);
+            origin.session_id.clone_from(first_id);
         }
         let (before, after) = around_version(&origin);
         let place = BEFORE_ORIGIN + before.len();
