@@ -60,6 +60,7 @@ impl Exchange<'_> {
             strict: rules.strict || self.has(Flag::StrictSource),
             asymmetric: self.has(Flag::Asymmetric),
             handover: self.has(Flag::MediaHandover),
+            pierce: self.has(Flag::PierceNat),
             ..rules
         }
     }

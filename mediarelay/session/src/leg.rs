@@ -7,6 +7,7 @@ mod keys;
 mod latching;
 mod learning;
 mod path;
+mod piercing;
 mod plain;
 mod rebuild;
 mod sockets;
@@ -30,6 +31,7 @@ use viaduct_forward::{
 };
 use viaduct_rtp::srtp::SrtpProfile;
 
+use self::piercing::Piercing;
 use crate::core::{CallKey, Core};
 use crate::dtls::Dtls;
 use crate::event::{DtlsFailure, IceFailure};
@@ -74,6 +76,7 @@ pub(crate) struct Leg {
     learning: [Option<Learning>; 2],
     /// What the peer's SDP says.
     advertised: [Option<SocketAddr>; 2],
+    piercing: Option<Piercing>,
     /// Media came and went on to somebody.
     pub(crate) heard: bool,
     /// What came in by paths that are gone.
@@ -102,6 +105,7 @@ impl Leg {
             paths: Paths::default(),
             learning: [None, None],
             advertised: [None; 2],
+            piercing: None,
             heard: false,
             past: LegTotals::default(),
             ended: Vec::new(),
@@ -195,6 +199,7 @@ impl Leg {
         self.drive_ice(now, core);
         self.drive_dtls(now, core);
         self.drive_learning(now);
+        self.pierce(now, core);
         let gone = self.paths.take(|path| path.leaves.is_some_and(|at| at <= now));
         self.retire(now, core, gone);
     }
@@ -210,7 +215,11 @@ impl Leg {
         let ice = self.ice.as_mut().and_then(Ice::poll_timeout);
         let dtls = self.dtls.as_ref().and_then(Dtls::poll_timeout);
         let departure = self.paths.next_departure();
-        [learning, ice, dtls, departure].into_iter().flatten().min()
+        let piercing = self.piercing.as_ref().map(Piercing::next);
+        [learning, ice, dtls, departure, piercing]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Gives everything back. Returns what came in, and the sources that the call has not heard of.

@@ -18,6 +18,7 @@ mod calls;
 mod command_line;
 mod garbage;
 mod listeners;
+mod recorders;
 mod restarts;
 mod start_and_end;
 mod watching;

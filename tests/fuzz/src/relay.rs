@@ -8,7 +8,10 @@ use std::time::{Duration, Instant};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use viaduct_forward::{Command, Epoch, PacketBuf, Shared, SocketId, Verdict, Worker};
-use viaduct_ng::{Answer, Delete, Flag, Offer, Query, Reply, Request, WordSet, flags};
+use viaduct_ng::{
+    Answer, Delete, Flag, Offer, Query, Reply, Request, SubscribeAnswer, SubscribeRequest, Unsubscribe,
+    WordSet, flags,
+};
 use viaduct_rtp::srtp::DtlsRole;
 use viaduct_sdp::Session;
 use viaduct_session::{
@@ -192,11 +195,34 @@ impl World {
             }
             5 => self.receive(usize::from(what >> 4), choice, octets),
             6 => self.wait(Duration::from_millis(u64::from(choice) << (what >> 4).min(11))),
-            _ if choice & 1 == 0 => drop(self.ng(&Request::Query(query()))),
+            _ if choice & 1 == 0 => self.listen(choice & 6, from, offer),
             _ => drop(self.ng(&Request::Delete(delete(Duration::from_secs(u64::from(
                 what >> 4,
             )))))),
         }
+    }
+
+    /// Somebody listens, or looks.
+    fn listen(&mut self, choice: u8, from: &str, said: Offer) {
+        let (call_id, to_tag) = (said.call_id, "rec".into());
+        let request = match choice {
+            2 => Request::SubscribeRequest(Box::new(SubscribeRequest {
+                call_id,
+                from_tags: vec![from.into()],
+                to_tag: Some(to_tag),
+                options: said.options,
+            })),
+            4 => Request::SubscribeAnswer(Box::new(SubscribeAnswer {
+                sdp: said.sdp,
+                call_id,
+                to_tag,
+                options: said.options,
+            })),
+            6 => Request::Unsubscribe(Unsubscribe { call_id, to_tag }),
+            _ => Request::Query(query()),
+        };
+        let reply = self.ng(&request);
+        self.names_only_us(&reply);
     }
 
     fn ng(&mut self, request: &Request) -> Reply {
@@ -241,6 +267,9 @@ impl World {
                 .relay
                 .handle_packet(self.now, why, local, from, buffer.data()),
             Verdict::Reply | Verdict::Drop(_) => {}
+        }
+        while let Some((out, via)) = self.worker.poll_copy(&mut buffer) {
+            assert_eq!(self.sockets.get(&out.local), Some(&via));
         }
     }
 

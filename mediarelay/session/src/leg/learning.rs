@@ -24,6 +24,8 @@ pub(crate) struct LearningRules {
     pub(crate) asymmetric: bool,
     /// A new source is followed at any time (flag `media-handover`).
     pub(crate) handover: bool,
+    /// Empty datagrams are sent to the peer until it is heard (flag `pierce-NAT`).
+    pub(crate) pierce: bool,
 }
 
 impl LearningRules {
@@ -35,6 +37,7 @@ impl LearningRules {
             strict: config.strict_source,
             asymmetric: false,
             handover: false,
+            pierce: false,
         }
     }
 }

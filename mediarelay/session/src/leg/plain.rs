@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use viaduct_forward::{FlowId, LocalAddr, PortMode};
 
+use super::piercing::Piercing;
 use super::{Component, Learning, LearningRules, Leg, LegEvent, MediaHost, Origin, Source, tuple};
 use crate::core::Core;
 
@@ -42,6 +43,9 @@ impl Leg {
             };
             let Some(expected) = expected else { continue };
             self.set_endpoint(now, core, rules, *component, expected);
+            if rules.pierce {
+                self.piercing.get_or_insert_with(|| Piercing::new(now));
+            }
         }
     }
 

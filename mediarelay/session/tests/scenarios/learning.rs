@@ -203,3 +203,39 @@ fn strangers_cost_nothing_that_lasts() {
     world.ok(&delete_now());
     world.assert_empty();
 }
+
+/// NATs on the way let in who was written to. Whoever is heard, or is not there, is not written to for ever.
+#[test]
+fn empty_datagrams_open_the_way_to_a_phone_until_it_is_heard() {
+    let mut world = World::new();
+    let mut caller = Phone::new("198.51.100.9:4000", 1);
+    let mut callee = Phone::new("203.0.113.44:6000", 2);
+    callee.read(&world.sdp(&offer(&caller.sdp(), "a", None, "pierce-NAT")));
+    caller.read(&world.sdp(&answer(&callee.sdp(), "a", "b", "pierce-NAT")));
+    let empty = |world: &mut World, phone: &Phone| {
+        let mut heard = phone.received(world);
+        heard.extend(phone.received_reports(world));
+        assert!(heard.iter().all(Vec::is_empty), "{heard:?}");
+        heard.len()
+    };
+    assert_eq!(
+        (empty(&mut world, &caller), empty(&mut world, &callee)),
+        (2, 2),
+        "RTP and RTCP at once"
+    );
+    world.wait_millis(3_500);
+    assert_eq!(
+        (empty(&mut world, &caller), empty(&mut world, &callee)),
+        (6, 6),
+        "every second"
+    );
+    callee.send(&mut world);
+    callee.send_report(&mut world);
+    caller.received(&mut world);
+    caller.received_reports(&mut world);
+    world.wait_millis(40_000);
+    assert_eq!(empty(&mut world, &callee), 0, "it was heard");
+    assert_eq!(empty(&mut world, &caller), 2 * (30 - 4), "and who is never heard");
+    world.ok(&delete_now());
+    world.assert_empty();
+}

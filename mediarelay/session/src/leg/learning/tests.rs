@@ -12,6 +12,7 @@ const STRICT: LearningRules = LearningRules {
     strict: true,
     asymmetric: false,
     handover: false,
+    pierce: false,
 };
 
 #[expect(clippy::disallowed_methods, reason = "a test's base instant")]
