@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use viaduct_ng::Templates;
 use viaduct_settings::{CookieScope, Decimal, MediaSettings, PublicIp, RelayListener, RelaySettings};
 
 use crate::limits::RelayLimits;
@@ -35,6 +36,8 @@ pub struct RelayConfig {
     pub load_limits: LoadLimits,
     /// Whose repeated commands are recognised as repeated.
     pub ng_cookies: CookieScope,
+    /// Flag strings that commands may refer to by name.
+    pub templates: Templates,
     /// Whether the address that a SIP message came from counts as media address where the proxy does not say.
     pub sip_source: bool,
     /// Where digits are told of calls for which the proxy does not say.
@@ -87,6 +90,7 @@ impl From<RelaySettings> for RelayConfig {
                 bandwidth: settings.max_bandwidth.map(|octets| octets as u64),
             },
             ng_cookies: settings.ng_cookies,
+            templates: Templates::new(settings.templates),
             sip_source: settings.sip_source,
             dtmf_log: settings.dtmf_log,
             state_file: settings.state_file.map(PathBuf::from),

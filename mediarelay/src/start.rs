@@ -215,6 +215,7 @@ impl Builder {
                 started,
                 self.config.ng_cookies,
                 &self.config.limits,
+                self.config.templates.clone(),
             )),
             accepts: Arc::default(),
         }

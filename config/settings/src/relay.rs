@@ -62,6 +62,9 @@ pub struct RelaySettings {
     pub state_file: Option<String>,
     /// What is logged.
     pub log: LogSettings,
+    /// Flag strings that NG commands may refer to by name (rtpengine's signalling templates): name and text. Only
+    /// rtpengine's configuration file has them.
+    pub templates: Vec<(String, String)>,
     /// rtpengine's options that were given and have no effect here, each once, for one line in the log.
     pub unused_options: Vec<String>,
 }
@@ -181,6 +184,7 @@ impl From<RelayFile> for RelaySettings {
             pid_file: file.pid_file,
             state_file: file.state_file,
             log: file.log,
+            templates: Vec::new(),
             unused_options: Vec::new(),
         }
     }

@@ -36,6 +36,7 @@ mod packet;
 mod reply;
 mod reply_cache;
 mod request;
+mod templates;
 mod value;
 mod words;
 
@@ -61,5 +62,6 @@ pub use request::{
     Answer, Delete, Ignored, List, Offer, OtherCommand, OtherRequest, Query, Received, Request, RequestError,
     SubscribeAnswer, SubscribeRequest, Unsubscribe, Why,
 };
+pub use templates::Templates;
 pub use value::{Dict, Value};
 pub use words::{Word, WordSet};

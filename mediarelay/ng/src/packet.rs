@@ -8,6 +8,7 @@ use crate::error_reason::ErrorReason;
 use crate::limits::Limits;
 use crate::reply::Reply;
 use crate::request::{Received, Request, RequestError};
+use crate::templates::Templates;
 use crate::value::Value;
 use crate::{bencode, json};
 
@@ -124,6 +125,15 @@ impl<'a> Packet<'a> {
 
     /// Reads the body as a request.
     pub fn request(&self, limits: &Limits) -> Result<Received, RequestError> {
+        self.request_with(limits, &std::sync::Arc::default())
+    }
+
+    /// The same, with flag strings that the request may refer to.
+    pub fn request_with(
+        &self,
+        limits: &Limits,
+        templates: &std::sync::Arc<Templates>,
+    ) -> Result<Received, RequestError> {
         let value = self
             .encoding
             .decode(self.body, limits)
@@ -131,8 +141,7 @@ impl<'a> Packet<'a> {
                 encoding: self.encoding,
                 error,
             })?;
-        let received = Request::from_value(&value)?;
-        Ok(received)
+        Request::from_value_with(&value, templates)
     }
 
     /// The datagram that answers this one.

@@ -9,17 +9,20 @@ pub use ignored::{Ignored, Why};
 pub use other::{OtherCommand, OtherRequest};
 pub use subscription::{SubscribeAnswer, SubscribeRequest, Unsubscribe};
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::byte_string::ByteString;
 use crate::decode::DecodeError;
 use crate::error_reason::ErrorReason;
+use crate::flags;
 use crate::options::put;
 use crate::options::{Flag, Options};
 use crate::packet::Encoding;
 use crate::reply::Reply;
+use crate::templates::Templates;
 use crate::value::{Dict, Value};
-use crate::words::{Word, WordSet};
+use crate::words::{Word, WordSet, same};
 use reader::Reader;
 
 /// A request.
@@ -195,6 +198,11 @@ impl Request {
     /// Reads a request. Only what is missing is an error; what is unknown or unusable is ignored and
     /// named. Keys may be spelled with hyphens, spaces or underscores and in any case.
     pub fn from_value(value: &Value) -> Result<Received, RequestError> {
+        Self::from_value_with(value, &Arc::default())
+    }
+
+    /// The same, with flag strings that the request may refer to.
+    pub fn from_value_with(value: &Value, templates: &Arc<Templates>) -> Result<Received, RequestError> {
         let dict = value.as_dict().ok_or(RequestError::NoCommand)?;
         let command = dict
             .get("command")
@@ -226,7 +234,13 @@ impl Request {
             _ => return Err(RequestError::UnrecognizedCommand(command.clone())),
         };
         let mut reader = Reader::default();
-        for (key, value) in dict.iter() {
+        for text in templates.of_command(&command.to_text()) {
+            flags::read_rtpp_flags(text, &mut reader);
+        }
+        reader.templates = Arc::clone(templates);
+        // What it says itself beats a template, wherever that stands.
+        let (named, own): (Vec<_>, Vec<_>) = dict.iter().partition(|(key, _)| is_template(key));
+        for (key, value) in named.into_iter().chain(own) {
             reader.key(key, value);
         }
         let request = request(&mut reader)?;
@@ -356,6 +370,10 @@ impl Request {
             Self::Ping | Self::List(_) | Self::Statistics => None,
         }
     }
+}
+
+fn is_template(key: &ByteString) -> bool {
+    same(&key.to_text(), "template")
 }
 
 fn read_offer(reader: &mut Reader) -> Result<Offer, RequestError> {

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -23,6 +23,7 @@ pub(crate) struct Dialogue {
     limits: ng::Limits,
     scope: CookieScope,
     ignored_logged: usize,
+    templates: Arc<ng::Templates>,
     cache: Mutex<ReplyCache>,
     /// What was logged as ignored.
     logged: Mutex<HashSet<String>>,
@@ -70,8 +71,14 @@ pub(crate) struct Ticket {
 }
 
 impl Dialogue {
-    pub(crate) fn new(now: Instant, scope: CookieScope, limits: &RelayLimits) -> Self {
+    pub(crate) fn new(
+        now: Instant,
+        scope: CookieScope,
+        limits: &RelayLimits,
+        templates: ng::Templates,
+    ) -> Self {
         Self {
+            templates: Arc::new(templates),
             limits: limits.ng,
             scope,
             ignored_logged: limits.shell.ng_ignored_logged,
@@ -108,7 +115,7 @@ impl Dialogue {
             cookie: packet.cookie(),
             encoding: packet.encoding,
         };
-        match packet.request(&self.limits) {
+        match packet.request_with(&self.limits, &self.templates) {
             Ok(received) => {
                 self.log_ignored(&received.ignored);
                 Step::Ask {
@@ -144,7 +151,7 @@ impl Dialogue {
         let read = encoding
             .decode(body, &self.limits)
             .map_err(|error| ng::RequestError::Undecodable { encoding, error })
-            .and_then(|value| ng::Request::from_value(&value));
+            .and_then(|value| ng::Request::from_value_with(&value, &self.templates));
         match read {
             Ok(received) => {
                 self.log_ignored(&received.ignored);
@@ -202,7 +209,11 @@ mod tests {
 
     fn dialogue(scope: CookieScope) -> (Dialogue, Instant) {
         let now = Instant::now();
-        (Dialogue::new(now, scope, &RelayLimits::default()), now)
+        (made(now, scope, &RelayLimits::default()), now)
+    }
+
+    fn made(now: Instant, scope: CookieScope, limits: &RelayLimits) -> Dialogue {
+        Dialogue::new(now, scope, limits, ng::Templates::default())
     }
 
     fn sender(port: u16) -> SocketAddr {
@@ -251,7 +262,7 @@ mod tests {
     fn names_without_effect_are_remembered_up_to_a_limit_and_then_counted() {
         let mut limits = RelayLimits::default();
         limits.shell.ng_ignored_logged = 1;
-        let dialogue = Dialogue::new(Instant::now(), CookieScope::PerSender, &limits);
+        let dialogue = made(Instant::now(), CookieScope::PerSender, &limits);
         let offer = |flag: &str| {
             let body = format!(
                 r#"{{"command":"offer","call-id":"c","from-tag":"f","sdp":"v=0","flags":["{flag}"]}}"#

@@ -53,6 +53,7 @@ impl Arguments {
         }
         applier.command_line(&self.assignments);
         applier.interface_sections(&sections);
+        applier.template_section(&sections);
         let (settings, positions) = applier.draft.finish(&mut reporter);
         check(&settings, &positions, &mut reporter);
         Loaded::new(settings, positions, reporter)
@@ -150,6 +151,25 @@ impl Applier<'_> {
         for (name, section) in named {
             self.interface_section(name, section);
         }
+    }
+
+    /// Every entry of the section is a template.
+    fn template_section(&mut self, sections: &[ConfSection]) {
+        let Some(name) = self
+            .draft
+            .template_section
+            .as_ref()
+            .filter(|_| !sections.is_empty())
+        else {
+            return;
+        };
+        let Some(section) = conf::find(sections, name, self.reporter, 1) else {
+            return;
+        };
+        let entries = section.entries.iter();
+        self.draft.settings.templates = entries
+            .map(|entry| (entry.key.clone(), entry.value.clone()))
+            .collect();
     }
 
     fn interface_section(&mut self, name: &str, section: &ConfSection) {

@@ -25,6 +25,8 @@ pub(crate) struct Draft {
     pub(crate) positions: Positions,
     /// Prefix of the sections with interfaces.
     pub(crate) interface_sections: Option<String>,
+    /// The section with templates.
+    pub(crate) template_section: Option<String>,
     port_min: Option<(u16, Place)>,
     port_max: Option<(u16, Place)>,
 }
@@ -45,6 +47,7 @@ impl Draft {
             settings,
             positions,
             interface_sections: None,
+            template_section: None,
             port_min: None,
             port_max: None,
         }
@@ -187,6 +190,11 @@ pub(super) fn interface(draft: &mut Draft, text: &str, place: &Place) -> Result<
 
 pub(super) fn interfaces_config(draft: &mut Draft, text: &str, _: &Place) -> Result<(), Problem> {
     draft.interface_sections = (!text.is_empty()).then(|| text.to_owned());
+    Ok(())
+}
+
+pub(super) fn templates(draft: &mut Draft, text: &str, _: &Place) -> Result<(), Problem> {
+    draft.template_section = (!text.is_empty()).then(|| text.to_owned());
     Ok(())
 }
 

@@ -108,6 +108,13 @@ pub(crate) const OPTIONS: &[Opt] = &[
         "Take interfaces from the sections [PREFIX-NAME] of the file as well.",
         draft::interfaces_config,
     ),
+    set(
+        "templates",
+        None,
+        "SECTION",
+        "Take flag strings by name from [SECTION] of the file, for the key `template` of NG commands. Those named `default` or like a command count without it.",
+        draft::templates,
+    ),
     set_list(
         "listen-ng",
         Some('n'),
@@ -345,7 +352,7 @@ const UNUSED_VALUES: &str = "\
     redis-connect-timeout redis-delete-async/y redis-delete-async-interval redis-disable-time \
     redis-expires redis-format redis-num-threads redis-subscribe redis-tcp-keepalive-intvl \
     redis-tcp-keepalive-probes redis-tcp-keepalive-time redis-write/w rtcp-interval scheduling \
-    silence-detect socket-cpu-affinity software-id ssrc-reporting subscribe-keyspace/k templates \
+    silence-detect socket-cpu-affinity software-id ssrc-reporting subscribe-keyspace/k \
     thread-stack timer-accuracy transcode-config vsc-pause-rec vsc-pause-resume-rec \
     vsc-start-pause-resume-rec vsc-start-rec vsc-start-stop-rec vsc-stop-rec xmlrpc-format/x";
 

@@ -4,12 +4,14 @@ mod flag;
 pub(crate) mod known;
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Ignored, Received, RequestError, Why};
 use crate::byte_string::ByteString;
 use crate::flags;
 use crate::options::{Flag, IceLite, IceMode, Options, SdpAttr, SdpSection, Tos, unescape};
+use crate::templates::Templates;
 use crate::value::{Dict, Value};
 use crate::words::{Word, WordSet, fold, names};
 
@@ -28,6 +30,8 @@ pub(crate) struct Reader {
     pub(crate) limit: Option<u32>,
     pub(crate) options: Options,
     pub(crate) ignored: Vec<Ignored>,
+    /// What the key `template` may name.
+    pub(crate) templates: Arc<Templates>,
 }
 
 impl Reader {
@@ -104,6 +108,7 @@ impl Reader {
                     }
                 });
             }
+            "template" => self.template(name, value),
             "alias-key" => self.alias_key(name, value),
             "media-echo" => self.options.media_echo = self.word(name, value),
             "label" | "from-label" => self.options.label = self.bytes(name, value),
@@ -299,6 +304,19 @@ impl Reader {
         let options = &mut self.options;
         options.from_interface = interfaces.next().or(options.from_interface.take());
         options.to_interface = interfaces.next().or(options.to_interface.take());
+    }
+
+    fn template(&mut self, name: &str, value: &Value) {
+        let Some(wanted) = self.text(name, value) else {
+            return;
+        };
+        // One that refers to another one finds none: there is no end to that otherwise.
+        let templates = std::mem::take(&mut self.templates);
+        match templates.get(&wanted) {
+            Some(text) => flags::read_rtpp_flags(text, self),
+            None => self.unusable(name, Some(&wanted), "the name of a template"),
+        }
+        self.templates = templates;
     }
 
     fn alias_key(&mut self, name: &str, value: &Value) {

@@ -4,6 +4,7 @@ mod commands;
 mod folding;
 mod options;
 mod rtpp_flags;
+mod templates;
 
 use super::*;
 use crate::limits::Limits;

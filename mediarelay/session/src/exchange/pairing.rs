@@ -1,6 +1,6 @@
 //! Which m-lines of two parties belong together, and what requests ask for that lasts.
 
-use viaduct_ng::{Bundle, DtlsRequest, Flag, IceLite, MediaEcho, MediaType};
+use viaduct_ng::{AddressFamily, Bundle, DtlsRequest, Flag, IceLite, MediaEcho, MediaType};
 use viaduct_sdp::{HashFunction, MediaKind};
 
 use super::{Exchange, Kind, TowardOfferer};
@@ -66,6 +66,9 @@ impl Call {
     pub(super) fn note_wishes(&mut self, core: &mut Core, exchange: &Exchange<'_>) {
         let options = exchange.options;
         let (from, to) = (options.from_interface.as_deref(), options.to_interface.as_deref());
+        let families = [from, to].map(|name| name.and_then(|name| family(core, name)));
+        let from = from.filter(|_| families[0].is_none());
+        let to = to.filter(|_| families[1].is_none());
         let from = from.map(|name| interface(core, name));
         let to = to.map(|name| interface(core, name));
         if exchange.kind == Kind::Offer {
@@ -73,6 +76,7 @@ impl Call {
             let sender = self.party_mut(exchange.sender);
             sender.offer_sdes = options.sdes.clone();
             sender.wishes.interface = from.or(sender.wishes.interface);
+            sender.wishes.family = families[0].or(sender.wishes.family);
             let word = |word| options.bundle.contains(word);
             let asked = [Bundle::Accept, Bundle::Offer, Bundle::Require, Bundle::Strict]
                 .into_iter()
@@ -100,6 +104,7 @@ impl Call {
         let wishes = &mut reader.wishes;
         if exchange.kind == Kind::Offer {
             wishes.interface = to.or(wishes.interface);
+            wishes.family = families[1].or(wishes.family);
             wishes.ice_lite = match options.ice.lite {
                 Some(IceLite::Forward | IceLite::Both) => Some(true),
                 Some(IceLite::Off) => Some(false),
@@ -121,6 +126,21 @@ impl Call {
         if let Some(wish) = options.dtls {
             wishes.dtls_off = Some(wish == DtlsRequest::Off);
         }
+    }
+}
+
+/// The address family that `direction` means by a name: `internal` is IPv4 and `external` IPv6, where no interface is
+/// called so.
+fn family(core: &Core, name: &str) -> Option<AddressFamily> {
+    let is_named = core
+        .config
+        .interfaces
+        .iter()
+        .any(|interface| interface.name.split(':').next() == Some(name));
+    match name {
+        "internal" if !is_named => Some(AddressFamily::Ip4),
+        "external" if !is_named => Some(AddressFamily::Ip6),
+        _ => None,
     }
 }
 

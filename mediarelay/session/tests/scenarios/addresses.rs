@@ -54,6 +54,28 @@ fn each_side_gets_its_family() {
     world.assert_empty();
 }
 
+/// NG `direction`: names of old for the families, where no interface has them.
+#[test]
+fn internal_and_external_are_families_unless_interfaces_are_called_so() {
+    for (named, told) in [(false, RELAY_V6), (true, "192.0.2.2")] {
+        let mut config = dual_stack();
+        if named {
+            config
+                .interfaces
+                .push(interface("external", vec![address("192.0.2.2")]));
+        }
+        let mut world = World::with(config);
+        let mut caller = Phone::new("198.51.100.9:4000", 1);
+        let to_callee = world.sdp(&offer(&caller.sdp(), "a", None, "internal external"));
+        assert_eq!(to_callee.address(0).ip().to_string(), told);
+        let callee = Phone::new("[2001:db8:aaaa::9]:4000", 2).sdp();
+        let to_caller = world.sdp(&answer(&callee, "a", "b", ""));
+        assert_eq!(to_caller.address(0).ip().to_string(), RELAY);
+        world.ok(&delete_now());
+        world.assert_empty();
+    }
+}
+
 #[test]
 fn without_a_word_the_family_is_that_of_the_sender() {
     let mut world = World::with(dual_stack());

@@ -230,3 +230,20 @@ fn passwords_on_the_command_line_are_nowhere_to_be_seen() {
 fn arguments_after_two_dashes_are_no_options() {
     assert!(said("-- --foreground").contains("`--foreground` is no option"));
 }
+
+#[test]
+fn templates_are_the_entries_of_the_section_that_is_named() {
+    let text = "[rtpengine]\ntemplates = flags\n\n[flags]\nbrowser = ICE=force rtcp-mux=[offer require]\noffer = SDES-off\n";
+    let settings = run_with("", Some(("rtpengine.conf", text)));
+    assert_eq!(
+        settings.templates,
+        [
+            (
+                "browser".to_owned(),
+                "ICE=force rtcp-mux=[offer require]".to_owned()
+            ),
+            ("offer".to_owned(), "SDES-off".to_owned()),
+        ]
+    );
+    assert_eq!(settings.unused_options, [""; 0]);
+}

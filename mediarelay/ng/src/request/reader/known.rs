@@ -1,7 +1,7 @@
 //! Names of the protocol that have no typed field: they are told apart from typing mistakes.
 
 /// Keys, folded.
-const KEYS: [&str; 57] = [
+const KEYS: [&str; 56] = [
     "address",
     "audio-player",
     "blob",
@@ -51,7 +51,6 @@ const KEYS: [&str; 57] = [
     "t38",
     "t38-version",
     "tags",
-    "template",
     "to-call-id",
     "to-label",
     "trigger",
@@ -113,7 +112,7 @@ const FLAG_PREFIXES: [&str; 6] = [
 ];
 
 /// Keys with a typed field, in the spelling we suggest where one is mistyped.
-pub(crate) const SERVED_KEYS: [&str; 42] = [
+pub(crate) const SERVED_KEYS: [&str; 43] = [
     "DTLS",
     "DTLS-fingerprint",
     "DTLS-reverse",
@@ -153,6 +152,7 @@ pub(crate) const SERVED_KEYS: [&str; 42] = [
     "sip-code",
     "sip-message-type",
     "supports",
+    "template",
     "to-interface",
     "to-tag",
     "transport-protocol",
