@@ -371,6 +371,7 @@ pub(crate) fn account(
             settings::Profile::Web => Some(Profile::Web),
             settings::Profile::Phone => Some(Profile::Phone),
             settings::Profile::PhoneSdes => Some(Profile::PhoneSdes),
+            settings::Profile::PhoneDtls => Some(Profile::PhoneDtls),
         },
         codecs: (!user.codecs.is_empty()).then(|| user.codecs.clone()),
         identities: user.aliases.clone(),

@@ -27,7 +27,8 @@ pub enum Verdict {
 /// Why control gets a datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ToControl {
-    /// DTLS from an address that control has allowed.
+    /// DTLS from an address that control has allowed, or from an unknown one at a learning port of a leg without keys that
+    /// has another address allowed.
     Dtls {
         /// Whose handshake.
         leg: LegId,

@@ -202,11 +202,31 @@ impl Worker {
             (Kind::Rtcp, Some(at)) => self.on_rtcp(now, at, buffer),
             (Kind::Rtp, None) => self.on_unknown_source(now, socket, MediaKind::Rtp, buffer),
             (Kind::Rtcp, None) => self.on_unknown_source(now, socket, MediaKind::Rtcp, buffer),
-            (Kind::Dtls, _) => self.legs.on_dtls(now, tuple, self.limits.control_per_leg),
+            (Kind::Dtls, _) => self.on_dtls(now, socket, tuple),
             (Kind::Stun, _) => Err(DropReason::MalformedStun),
             (Kind::Zrtp, _) => Err(DropReason::Zrtp),
             (Kind::Turn, _) => Err(DropReason::TurnChannel),
             (Kind::Unknown, _) => Err(DropReason::Unclassified),
+        }
+    }
+
+    /// DTLS from an address that control has allowed, or, where a leg without ICE still looks for its endpoint, from one that
+    /// may turn out to be it.
+    fn on_dtls(&mut self, now: Tick, socket: SocketId, tuple: Tuple) -> Result<Verdict, DropReason> {
+        let judged = self.legs.on_dtls(now, tuple, self.limits.control_per_leg);
+        if judged != Err(DropReason::DtlsNotAllowed) {
+            return judged;
+        }
+        let port = self.sockets.get_mut(socket).ok_or(DropReason::UnknownSocket)?;
+        let leg = port.leg.ok_or(DropReason::NoLeg)?;
+        let awaits = port.mode == PortMode::Learning && port.authenticate.is_none();
+        if !awaits || !self.legs.awaits_dtls(leg) {
+            return judged;
+        }
+        if port.limiter.permit(now, self.limits.learn_per_port) {
+            Ok(Verdict::ToControl(ToControl::Dtls { leg }))
+        } else {
+            Err(DropReason::LearningLimited)
         }
     }
 

@@ -20,15 +20,16 @@ struct Call {
 
 impl Call {
     fn set_up(relay: &InProcess, number: u32) -> Self {
-        let address = own_address();
-        let (id, mut browser, phone) = (
-            format!("call {number}"),
-            Browser::at(address, 1_000 + number),
-            Phone::at(address, 2_000 + number),
-        );
+        Self::of(relay, number, Browser::at(own_address(), 1_000 + number))
+    }
+
+    fn of(relay: &InProcess, number: u32, mut browser: Browser) -> Self {
+        let id = format!("call {number}");
+        let phone = Phone::at(own_address(), 2_000 + number);
         let for_phone = media_of(&sdp_of(relay.ask(offer(&id, &browser))));
         let keys_before = relay.snapshot().counters.dtls_connected;
-        browser.connect(&sdp_of(relay.ask(to_browser(&id, &phone))));
+        let answer = to_browser(&id, &phone, browser.has_ice());
+        browser.connect(&sdp_of(relay.ask(answer)));
         // The relay has its keys a little later, and its workers have them when it answers the next command.
         relay.wait_for("the relay's keys", |now| {
             now.counters.dtls_connected > keys_before
@@ -87,13 +88,33 @@ fn offer(call_id: &str, browser: &Browser) -> Request {
 }
 
 /// A phone's answer, to be read by the browser that offered.
-fn to_browser(call_id: &str, phone: &Phone) -> Request {
+fn to_browser(call_id: &str, phone: &Phone, has_ice: bool) -> Request {
     let Request::Answer(mut answer) = answer(call_id, &phone.sdp()) else {
         unreachable!("an answer")
     };
     answer.options = Options::default();
-    answer.options.ice.mode = Some(IceMode::Force);
+    answer.options.ice.mode = Some(if has_ice { IceMode::Force } else { IceMode::Remove });
     Request::Answer(answer)
+}
+
+/// RFC 5763 section 5: DTLS-SRTP without ICE, whoever begins the handshake.
+#[test]
+fn a_carrier_with_dtls_and_without_ice_and_a_phone_hear_each_other() {
+    let relay = InProcess::start_with(settings(own_address()));
+    for (number, setup) in ["actpass", "active", "passive"].into_iter().enumerate() {
+        let carrier = Browser::carrier_at(own_address(), 1_000, setup);
+        let mut call = Call::of(&relay, number as u32, carrier);
+        call.talk(20);
+        call.report();
+        let report = ok(relay.ask(delete(&call.id))).call.unwrap();
+        assert_eq!((report.totals.rtp.packets, report.totals.rtcp.packets), (40, 2));
+    }
+    let empty = relay.wait_until_empty();
+    assert_eq!(
+        (empty.counters.ice_connected, empty.counters.dtls_connected),
+        (0, 3)
+    );
+    relay.shut_down();
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use viaduct_trunk::{Caller, Line};
+use viaduct_trunk::{Caller, Line, MediaEncryption};
 
 use crate::User;
 use crate::media::Profile;
@@ -50,9 +50,9 @@ impl Calling {
 
 /// What a trunk speaks.
 pub(crate) fn profile_of(line: &Line) -> Profile {
-    if line.trunk().sdes {
-        Profile::PhoneSdes
-    } else {
-        Profile::Phone
+    match line.trunk().encryption {
+        MediaEncryption::None => Profile::Phone,
+        MediaEncryption::Sdes => Profile::PhoneSdes,
+        MediaEncryption::Dtls => Profile::PhoneDtls,
     }
 }

@@ -4,7 +4,7 @@ use viaduct_routing::{Destination, NumberPlan, Ring, Routes, Rule, Service, Trun
 use viaduct_settings as settings;
 use viaduct_settings::GatewaySettings;
 use viaduct_sip::Transport;
-use viaduct_trunk::{Account, FailOn, From, HeaderEdit, NumberFormat, NumberRule, Pattern};
+use viaduct_trunk::{Account, FailOn, From, HeaderEdit, MediaEncryption, NumberFormat, NumberRule, Pattern};
 
 /// Which number goes where.
 pub(crate) fn routes(settings: &GatewaySettings) -> Routes {
@@ -111,7 +111,11 @@ fn trunk(trunk: &settings::Trunk) -> Trunk {
         hides_diversion: keys.diversion == settings::TrunkDiversion::Remove,
         headers: header_edits(&keys.headers),
         codecs: (!keys.codecs.is_empty()).then(|| keys.codecs.clone()),
-        sdes: keys.media_encryption == settings::MediaEncryption::Sdes,
+        encryption: match keys.media_encryption {
+            settings::MediaEncryption::None => MediaEncryption::None,
+            settings::MediaEncryption::Sdes => MediaEncryption::Sdes,
+            settings::MediaEncryption::Dtls => MediaEncryption::Dtls,
+        },
         redirects_max: match keys.redirects {
             settings::TrunkRedirects::Refuse => 0,
             settings::TrunkRedirects::Follow => keys.max_redirects,
@@ -228,8 +232,8 @@ routes:
             ("sbc.carrier.example", Some(Transport::Tls))
         );
         assert_eq!(
-            (trunk.format, trunk.sdes, trunk.calls_max),
-            (NumberFormat::National, true, Some(30))
+            (trunk.format, trunk.encryption, trunk.calls_max),
+            (NumberFormat::National, MediaEncryption::Sdes, Some(30))
         );
         assert!(trunk.trust_from[0].contains("198.51.100.9".parse().unwrap()));
         assert_eq!((trunk.hides_topology, trunk.hides_software), (true, false));

@@ -50,5 +50,5 @@ pub use self::pattern::Pattern;
 pub use self::probe::{Probe, ProbeOutput};
 pub use self::registrant::{RegisterRequest, Registrant, RegistrantOutput};
 pub use self::route::{Caller, Checked, Explanation, From, Routes, Rule, Verdict};
-pub use self::trunk::{Trunk, host_text};
+pub use self::trunk::{MediaEncryption, Trunk, host_text};
 pub use self::trunks::{Channel, Line, TrunkCounters, TrunkState, TrunkView, Trunks, Unusable};

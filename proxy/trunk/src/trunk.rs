@@ -45,8 +45,8 @@ pub struct Trunk {
     pub hides_diversion: bool,
     /// What else is different in the headers of requests to it, in calls and outside them.
     pub headers: Vec<HeaderEdit>,
-    /// Media is encrypted with keys from the SDP (RFC 4568).
-    pub sdes: bool,
+    /// How media is encrypted.
+    pub encryption: MediaEncryption,
     /// How many redirections of one call are followed, one after the other, as far as they stay with the trunks of its
     /// rule. 0 follows none: a redirection is a failure of the trunk.
     pub redirects_max: u32,
@@ -70,6 +70,18 @@ pub struct Trunk {
     pub probe: Option<Duration>,
 }
 
+/// How media to and from a trunk is encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MediaEncryption {
+    /// Not at all.
+    #[default]
+    None,
+    /// With keys from the SDP (RFC 4568).
+    Sdes,
+    /// With keys from a DTLS handshake (RFC 5763, RFC 5764), without ICE.
+    Dtls,
+}
+
 impl Trunk {
     /// A trunk with nothing but a name and a host.
     pub fn new(name: &str, host: &str) -> Self {
@@ -91,7 +103,7 @@ impl Trunk {
             hides_software: false,
             hides_diversion: false,
             headers: Vec::new(),
-            sdes: false,
+            encryption: MediaEncryption::None,
             redirects_max: 0,
             calls_max: None,
             calls_per_user_max: None,

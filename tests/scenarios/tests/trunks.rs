@@ -8,12 +8,12 @@
 
 use std::time::Duration;
 
-use viaduct_ng::TransportProtocol;
+use viaduct_ng::{DtlsRequest, IceMode, RtcpMux, TransportProtocol};
 use viaduct_routing::{Config, Network, Routes, Rule, Trunk, Trunks};
 use viaduct_sim::{BROWSER_OFFER, Dialog, EndId, PHONE_ANSWER, PHONE_OFFER, World};
 use viaduct_sip::digest::{Algorithm, Credentials, Ha1};
 use viaduct_sip::{HeaderName, Message, Method, RequestBuilder, ResponseBuilder, StatusCode, Transport};
-use viaduct_trunk::{Account, From, NumberFormat, Pattern, TrunkCounters, TrunkView};
+use viaduct_trunk::{Account, From, MediaEncryption, NumberFormat, Pattern, TrunkCounters, TrunkView};
 
 const FIRST: &str = "198.51.100.1:5060";
 const SECOND: &str = "198.51.100.2:5060";
@@ -668,7 +668,7 @@ fn a_registered_trunk_is_known_by_where_it_took_the_registration() {
 fn media_is_written_for_its_trunk() {
     let (mut world, caller, [a, b]) = world_with(|trunk| {
         if trunk.name == "a" {
-            trunk.sdes = true;
+            trunk.encryption = MediaEncryption::Sdes;
             trunk.codecs = Some(vec!["pcma".to_owned()]);
         }
     });
@@ -684,3 +684,48 @@ fn media_is_written_for_its_trunk() {
     assert_eq!(options.transport_protocol, Some(TransportProtocol::RtpAvp));
     assert_eq!(options.codec.except[0], "PCMA");
 }
+
+/// RFC 5763 section 5: what a trunk with DTLS-SRTP is offered, and what its own offer is answered with, whoever is on the
+/// other side.
+#[test]
+fn a_trunk_with_dtls_reads_fingerprints_and_neither_ice_nor_keys() {
+    let (mut world, caller, [a, _]) = world_with(|trunk| trunk.encryption = MediaEncryption::Dtls);
+    world.call(caller, NUMBER, Some(BROWSER_OFFER));
+    let invite = world.expect(a, "INVITE");
+    let options = world.relay.last().options().clone();
+    let protocol = options.transport_protocol;
+    assert_eq!(protocol, Some(TransportProtocol::UdpTlsRtpSavp));
+    assert_eq!(options.ice.mode, Some(IceMode::Remove));
+    assert!(options.sdes.is_off() && options.rtcp_mux.contains(RtcpMux::Offer));
+    assert_ne!(options.dtls, Some(DtlsRequest::Off));
+    world.respond(a, &invite, 200, Some(DTLS_SDP));
+    world.expect(caller, "200");
+    let options = world.relay.last().options().clone();
+    assert_eq!(
+        options.ice.mode,
+        Some(IceMode::Force),
+        "the browser reads this one"
+    );
+}
+
+#[test]
+fn a_trunk_with_dtls_is_answered_with_the_protocol_that_it_has_offered() {
+    let (mut world, a, phone) = inbound(|trunk| trunk.encryption = MediaEncryption::Dtls);
+    let invite = from_outside(&mut world, a, "+4930123456");
+    let invite = invite.body("application/sdp", DTLS_SDP).build().unwrap();
+    world.send(a, invite);
+    let invite = world.expect(phone, "INVITE");
+    let options = world.relay.last().options().clone();
+    assert_eq!(options.transport_protocol, Some(TransportProtocol::RtpAvp));
+    world.respond(phone, &invite, 200, Some(PHONE_ANSWER));
+    let options = world.relay.last().options().clone();
+    assert_eq!(
+        (options.transport_protocol, options.ice.mode),
+        (None, Some(IceMode::Remove))
+    );
+    assert!(options.sdes.is_off());
+}
+
+const DTLS_SDP: &str = "v=0\r\no=- 1 1 IN IP4 198.51.100.1\r\ns=-\r\nc=IN IP4 198.51.100.1\r\nt=0 0\r\n\
+                        m=audio 4000 UDP/TLS/RTP/SAVP 8\r\na=setup:actpass\r\na=fingerprint:sha-256 \
+                        00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF\r\n";

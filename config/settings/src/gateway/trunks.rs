@@ -229,6 +229,9 @@ choices! {
         None = "none",
         /// RTP/SAVP with keys in the SDP (SDES); use it over TLS only.
         Sdes = "sdes",
+        /// UDP/TLS/RTP/SAVP with keys from a DTLS handshake (RFC 5763), without ICE; the fingerprint in the SDP is worth what
+        /// protects the signalling.
+        Dtls = "dtls",
     }
 }
 

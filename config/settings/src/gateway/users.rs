@@ -121,6 +121,8 @@ choices! {
         Phone = "phone",
         /// RTP/SAVP with keys in the SDP (SDES); use it over TLS only.
         PhoneSdes = "phone-sdes",
+        /// UDP/TLS/RTP/SAVP with keys from a DTLS handshake (RFC 5763), without ICE.
+        PhoneDtls = "phone-dtls",
     }
 }
 

@@ -256,6 +256,11 @@ impl Legs {
         }
     }
 
+    /// Whether some address may send DTLS for a leg: it has a handshake before it, or behind it.
+    pub(super) fn awaits_dtls(&self, leg: LegId) -> bool {
+        self.legs.contains_key(&leg)
+    }
+
     /// STUN for a leg with a full agent goes to control, whoever sent it: only the agent can tell.
     pub(super) fn on_agent_stun(
         &mut self,

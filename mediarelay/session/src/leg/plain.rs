@@ -115,6 +115,19 @@ impl Leg {
         from: SocketAddr,
         data: &[u8],
     ) {
+        if self.take_source(now, core, local, from) && !self.secure {
+            core.inject(local, from, data);
+        }
+    }
+
+    /// Something came from an unknown source. True if it is heard from here on.
+    pub(super) fn take_source(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        local: LocalAddr,
+        from: SocketAddr,
+    ) -> bool {
         let component = self.component_of(local);
         let media = self.paths.selected(Component::Rtp).map(|path| MediaHost {
             address: path.tuple.remote.ip(),
@@ -124,15 +137,15 @@ impl Leg {
         let learning = component.and_then(|component| self.learning[component.index()].as_mut());
         let (Some(component), Some(learning)) = (component, learning) else {
             core.counters.strangers += 1;
-            return;
+            return false;
         };
         let source = learning.on_unknown(now, from, media);
         if source == Source::Stranger {
             core.counters.strangers += 1;
-            return;
+            return false;
         }
         let Some(path) = self.enter_path(now, core, component, tuple(local, from), Origin::Learnt) else {
-            return;
+            return false;
         };
         let flow = path.flow;
         if source == Source::Followed {
@@ -145,9 +158,7 @@ impl Leg {
                 self.drop_others(now, component);
             }
         }
-        if !self.secure {
-            core.inject(local, from, data);
-        }
+        true
     }
 
     pub(super) fn drive_learning(&mut self, now: Instant) {

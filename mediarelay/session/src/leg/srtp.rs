@@ -50,7 +50,7 @@ impl Leg {
         self.keys = [None, None];
     }
 
-    /// DTLS from an address that the workers were told to let through.
+    /// DTLS from an address that the workers were told to let through, or from one that may be the endpoint.
     pub(crate) fn on_dtls(
         &mut self,
         now: Instant,
@@ -60,6 +60,9 @@ impl Leg {
         data: &[u8],
     ) {
         let at = tuple(local, from);
+        if self.paths.by_tuple(at).is_none() {
+            self.on_unknown_handshake(now, core, local, from);
+        }
         let Some(component) = self.paths.by_tuple(at).map(|path| path.component) else {
             core.counters.stale += 1;
             return;
@@ -77,6 +80,18 @@ impl Leg {
         core.dtls_live += usize::from(is_new);
         self.dtls_from[component.index()] = Some(at);
         dtls.handle_datagram(now, component, data, peer, &*core.engines);
+    }
+
+    /// A handshake comes from another address than the SDP names, as from behind a NAT. It counts as media from there
+    /// would, until one has begun.
+    fn on_unknown_handshake(&mut self, now: Instant, core: &mut Core, local: LocalAddr, from: SocketAddr) {
+        let has_begun = |dtls: &Dtls| {
+            self.component_of(local)
+                .is_none_or(|component| dtls.association(component).is_some())
+        };
+        if self.ice.is_none() && self.dtls.as_ref().is_some_and(|dtls| !has_begun(dtls)) {
+            self.take_source(now, core, local, from);
+        }
     }
 
     pub(super) fn drive_dtls(&mut self, now: Instant, core: &mut Core) {

@@ -10,6 +10,7 @@ mod between_likes;
 mod browser;
 mod browser_and_phone;
 mod deletion;
+mod dtls_phone;
 mod echo;
 mod forks;
 mod hostile;

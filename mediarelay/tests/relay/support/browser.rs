@@ -1,4 +1,4 @@
-//! A browser: ICE, DTLS-SRTP, and RTCP on the port of RTP.
+//! A browser: ICE, DTLS-SRTP, and RTCP on the port of RTP. Or a carrier, which has the same without ICE.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use viaduct_rtp::{Kind, Tick, classify};
 use viaduct_stun::{Class, IntegrityKey, Message, MessageWriter, Method, TransactionId};
 
 use super::PATIENCE;
+use super::phone::media_of;
 
 /// How soon a check is repeated, and timers are looked at.
 const STEP: Duration = Duration::from_millis(20);
@@ -22,6 +23,8 @@ const PASSWORD: &str = "password-of-the-browser";
 pub(crate) struct Browser {
     pub(crate) socket: UdpSocket,
     ssrc: u32,
+    /// What it offers about the handshake, when it has no ICE.
+    carrier: Option<&'static str>,
     certificate: DtlsCertificate,
     /// Where the relay's one candidate is.
     pub(crate) relay: SocketAddr,
@@ -37,9 +40,23 @@ impl Browser {
             relay: socket.local_addr().unwrap(),
             socket,
             ssrc,
+            carrier: None,
             certificate,
             srtp: None,
         }
+    }
+
+    /// A carrier that offers this role in the handshake.
+    pub(crate) fn carrier_at(address: IpAddr, ssrc: u32, setup: &'static str) -> Self {
+        Self {
+            carrier: Some(setup),
+            ..Self::at(address, ssrc)
+        }
+    }
+
+    /// Whether it checks paths.
+    pub(crate) fn has_ice(&self) -> bool {
+        self.carrier.is_none()
     }
 
     /// What it offers.
@@ -47,6 +64,14 @@ impl Browser {
         let local = self.socket.local_addr().unwrap();
         let (ip, port) = (local.ip(), local.port());
         let fingerprint = format_fingerprint(&calculate_fingerprint(&self.certificate.certificate));
+        if let Some(setup) = self.carrier {
+            return format!(
+                "v=0\r\no=- {} 2 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} UDP/TLS/RTP/SAVP \
+                 8\r\na=fingerprint:sha-256 {fingerprint}\r\na=setup:{setup}\r\na=rtcp-mux\r\na=rtpmap:8 \
+                 PCMA/8000\r\n",
+                self.ssrc
+            );
+        }
         format!(
             "v=0\r\no=- {} 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\nm=audio {port} UDP/TLS/RTP/SAVPF \
              8\r\nc=IN IP4 {ip}\r\na=rtcp:9 IN IP4 0.0.0.0\r\na=candidate:1 1 udp 2122260223 {ip} {port} typ \
@@ -60,10 +85,20 @@ impl Browser {
     pub(crate) fn connect(&mut self, answer: &[u8]) {
         let answer = str::from_utf8(answer).unwrap();
         let value = |name: &str| answer.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-        let candidate: Vec<&str> = value("a=candidate:").split(' ').collect();
-        self.relay = SocketAddr::new(candidate[4].parse().unwrap(), candidate[5].parse().unwrap());
-        let username = format!("{}:{UFRAG}", value("a=ice-ufrag:"));
-        let key = IntegrityKey::short_term(value("a=ice-pwd:"));
+        let ice = self.has_ice().then(|| {
+            let candidate: Vec<&str> = value("a=candidate:").split(' ').collect();
+            self.relay = SocketAddr::new(candidate[4].parse().unwrap(), candidate[5].parse().unwrap());
+            let username = format!("{}:{UFRAG}", value("a=ice-ufrag:"));
+            (username, IntegrityKey::short_term(value("a=ice-pwd:")))
+        });
+        if ice.is_none() {
+            assert!(
+                !answer.contains("a=candidate:") && !answer.contains("a=ice-"),
+                "{answer}"
+            );
+            assert!(answer.contains(" UDP/TLS/RTP/SAVP "), "{answer}");
+            self.relay = media_of(answer.as_bytes()).0;
+        }
         let role = match value("a=setup:") {
             "active" => DtlsRole::Server,
             "passive" => DtlsRole::Client,
@@ -72,12 +107,14 @@ impl Browser {
         let config = Arc::new(dimpl::Config::builder().use_server_cookie(false).build().unwrap());
         let mut dtls = Dtls::new_12(config, self.certificate.clone(), Instant::now());
         dtls.set_active(role == DtlsRole::Client);
-        let (mut checked, deadline) = (false, Instant::now() + PATIENCE);
+        let (mut checked, deadline) = (ice.is_none(), Instant::now() + PATIENCE);
         let mut buffer = [0; 4_096];
         self.socket.set_read_timeout(Some(STEP)).unwrap();
         while self.srtp.is_none() {
             assert!(Instant::now() < deadline, "no keys; checks succeed: {checked}");
-            self.check(&username, &key);
+            if let Some((username, key)) = &ice {
+                self.check(username, key);
+            }
             while let Ok((len, _)) = self.socket.recv_from(&mut buffer) {
                 match classify(&buffer[..len]) {
                     Kind::Stun => checked |= self.on_stun(&buffer[..len]),

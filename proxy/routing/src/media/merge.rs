@@ -97,7 +97,7 @@ pub fn merge(row: &Options, needed: Options) -> (Options, Vec<Addition>) {
         &mut merged.sdes.words,
         needed.sdes.words,
         "SDES",
-        "browsers use DTLS only; keys must not travel in signalling besides",
+        "whoever uses DTLS needs no keys in signalling besides",
     );
     if merged.codec.is_empty() && !needed.codec.is_empty() {
         log.add(

@@ -19,11 +19,13 @@ pub enum Profile {
     Phone,
     /// A phone that encrypts with keys from its SDP (RFC 4568).
     PhoneSdes,
+    /// A phone or carrier that encrypts with keys from a DTLS handshake (RFC 5763, RFC 5764), without ICE.
+    PhoneDtls,
 }
 
 impl Profile {
     /// Every profile.
-    pub const ALL: [Self; 3] = [Self::Web, Self::Phone, Self::PhoneSdes];
+    pub const ALL: [Self; 4] = [Self::Web, Self::Phone, Self::PhoneSdes, Self::PhoneDtls];
 
     /// The name in configurations and lists.
     pub fn as_str(self) -> &'static str {
@@ -31,6 +33,7 @@ impl Profile {
             Self::Web => "web",
             Self::Phone => "phone",
             Self::PhoneSdes => "phone-sdes",
+            Self::PhoneDtls => "phone-dtls",
         }
     }
 
@@ -58,7 +61,7 @@ impl Profile {
     pub fn audio_codecs(self) -> &'static [&'static str] {
         match self {
             Self::Web => &["opus", "G722", "PCMU", "PCMA"],
-            Self::Phone | Self::PhoneSdes => &["PCMA", "PCMU", "G722"],
+            Self::Phone | Self::PhoneSdes | Self::PhoneDtls => &["PCMA", "PCMU", "G722"],
         }
     }
 }
@@ -115,6 +118,12 @@ pub(super) fn offer(sender: &Endpoint, reader: &Endpoint, ice: IceRole) -> Optio
         // Firefox throws a whole SDP away over one m-line of T.38.
         options.sdp_media_remove.insert(MediaType::Image);
     }
+    if reader.profile == Profile::PhoneDtls {
+        // An answer repeats what was offered: some offer SAVPF without ICE.
+        options.transport_protocol = Some(TransportProtocol::UdpTlsRtpSavp);
+        // One handshake is enough for RTP and RTCP; who refuses this has two.
+        options.rtcp_mux = [RtcpMux::Offer].into();
+    }
     if sender.profile == Profile::Web {
         // The browser begins the handshake: its packets open the way through its NAT.
         options.dtls_reverse = Some(DtlsRequest::Passive);
@@ -169,6 +178,10 @@ fn common(sender: &Endpoint, reader: &Endpoint) -> Options {
             options.ice.mode = Some(IceMode::Remove);
             options.rtcp_mux = [RtcpMux::Demux].into();
             options.dtls = Some(DtlsRequest::Off);
+        }
+        Profile::PhoneDtls => {
+            options.ice.mode = Some(IceMode::Remove);
+            options.sdes.words.insert(SdesWord::Off);
         }
     }
     if sender.profile == Profile::Web {
