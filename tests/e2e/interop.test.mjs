@@ -1,4 +1,4 @@
-// Viaduct's halves beside their famous peers: our relay behind Kamailio, our proxy in front of rtpengine.
+// Our proxy beside its famous peers: in front of rtpengine, and behind a Kamailio. Our relay behind Kamailio: kamailio.test.mjs.
 
 import { after, before, describe, test } from 'node:test';
 import { Baresip } from './lib/baresip.mjs';
@@ -6,7 +6,7 @@ import { WebPhone, launch } from './lib/browser.mjs';
 import { Kamailio } from './lib/kamailio.mjs';
 import { servePages } from './lib/pages.mjs';
 import { Rtpengine } from './lib/rtpengine.mjs';
-import { Gateway, Relay } from './lib/viaduct.mjs';
+import { Gateway } from './lib/viaduct.mjs';
 
 const TONE = { page: 440, other: 1000, desk: 1500 };
 
@@ -34,29 +34,6 @@ async function bridge(t, { proxy, server, domain, desk }) {
   page.expectNoProblems();
   await page.close();
 }
-
-describe('our relay behind Kamailio', () => {
-  let relay;
-  let kamailio;
-  let desk;
-
-  before(async () => {
-    relay = await Relay.start();
-    kamailio = await Kamailio.start({ ng: relay.ports.ng });
-    desk = await Baresip.start({ user: '201', server: kamailio.sip, frequency: TONE.desk });
-  });
-
-  after(async () => {
-    await desk?.stop();
-    await kamailio?.stop();
-    await relay?.stop();
-  });
-
-  test('bridges a browser and a desk phone', async (t) => {
-    await bridge(t, { proxy: kamailio, server: kamailio.ws, domain: kamailio.domain, desk });
-    await relay.expectClean();
-  });
-});
 
 describe('our proxy in front of rtpengine', () => {
   let rtpengine;

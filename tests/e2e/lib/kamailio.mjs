@@ -3,13 +3,14 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { proxy } from './kamailio-proxy.mjs';
 import { Program } from './proc.mjs';
 import { ADDRESS, ports } from './viaduct.mjs';
 
 export class Kamailio {
-  /** Starts it as a proxy; `ng` is the port of the relay. */
-  static start({ ng }) {
-    return Kamailio.launch((ports) => configuration(ports, ng));
+  /** Starts it as a proxy; `ng` is the port of the relay, and `flags` the style of its flags, see ./kamailio-proxy.mjs. */
+  static start({ ng, flags }) {
+    return Kamailio.launch((ports) => proxy(ports, ng, flags));
   }
 
   /** Starts it between phones and a proxy, which keeps the registrations. */
@@ -51,119 +52,6 @@ export class Kamailio {
     await this.program.stop('SIGTERM');
     rmSync(this.folder, { recursive: true, force: true });
   }
-}
-
-/** A registrar without passwords that bridges browsers and phones: as plain as such a configuration can be. */
-function configuration({ http, sip }, ng) {
-  return `
-debug=1
-log_stderror=yes
-children=1
-tcp_children=1
-auto_aliases=no
-listen=udp:${ADDRESS}:${sip}
-listen=tcp:${ADDRESS}:${http}
-tcp_accept_no_cl=yes
-tcp_connection_lifetime=3600
-
-loadmodule "kex.so"
-loadmodule "tm.so"
-loadmodule "sl.so"
-loadmodule "rr.so"
-loadmodule "pv.so"
-loadmodule "maxfwd.so"
-loadmodule "textops.so"
-loadmodule "siputils.so"
-loadmodule "xlog.so"
-loadmodule "usrloc.so"
-loadmodule "registrar.so"
-loadmodule "nathelper.so"
-loadmodule "xhttp.so"
-loadmodule "websocket.so"
-loadmodule "rtpengine.so"
-
-modparam("nathelper|registrar", "received_avp", "$avp(RECEIVED)")
-modparam("rr", "enable_double_rr", 1)
-modparam("usrloc", "db_mode", 0)
-modparam("registrar", "max_expires", 600)
-modparam("rtpengine", "rtpengine_sock", "udp:127.0.0.1:${ng}")
-
-request_route {
-    if (!mf_process_maxfwd_header("10")) exit;
-    if (is_method("CANCEL")) {
-        if (t_check_trans()) t_relay();
-        exit;
-    }
-    if (proto == WS) {
-        force_rport();
-        if (is_method("REGISTER")) {
-            fix_nated_register();
-        } else if (is_method("INVITE|UPDATE")) {
-            add_contact_alias();
-        }
-    }
-    if (has_totag()) {
-        if (loose_route()) {
-            if (!isdsturiset()) handle_ruri_alias();
-            if (is_method("BYE")) rtpengine_delete();
-            t_relay();
-            exit;
-        }
-        if (is_method("ACK") && t_check_trans()) t_relay();
-        exit;
-    }
-    if (is_method("REGISTER")) {
-        if (proto == WS) setbflag(5);
-        save("location");
-        exit;
-    }
-    if (is_method("INVITE")) record_route();
-    if (proto == WS) setflag(5);
-    if (!lookup("location")) {
-        sl_send_reply("404", "Not Found");
-        exit;
-    }
-    t_on_branch("OFFER");
-    t_on_reply("ANSWER");
-    t_relay();
-}
-
-branch_route[OFFER] {
-    if (!is_method("INVITE") || !has_body("application/sdp")) return;
-    if (isflagset(5) && !isbflagset(5)) {
-        rtpengine_offer("replace-origin replace-session-connection ICE=remove rtcp-mux-demux DTLS=off RTP/AVP");
-    } else if (!isflagset(5) && isbflagset(5)) {
-        rtpengine_offer("replace-origin replace-session-connection ICE=force rtcp-mux-offer DTLS=passive UDP/TLS/RTP/SAVPF");
-    } else {
-        rtpengine_offer("replace-origin replace-session-connection");
-    }
-}
-
-onreply_route[ANSWER] {
-    if (!has_body("application/sdp") || !(t_check_status("18[03]") || t_check_status("2[0-9][0-9]"))) return;
-    if (isflagset(5) && !isbflagset(5)) {
-        rtpengine_answer("replace-origin replace-session-connection ICE=force rtcp-mux-require DTLS=passive UDP/TLS/RTP/SAVPF");
-    } else if (!isflagset(5) && isbflagset(5)) {
-        rtpengine_answer("replace-origin replace-session-connection ICE=remove rtcp-mux-demux DTLS=off RTP/AVP");
-    } else {
-        rtpengine_answer("replace-origin replace-session-connection");
-    }
-    if (nat_uac_test("64")) add_contact_alias();
-}
-
-event_route[xhttp:request] {
-    set_reply_close();
-    set_reply_no_connect();
-    if ($hdr(Upgrade) =~ "websocket" && $rm =~ "GET") {
-        if (ws_handle_handshake()) exit;
-    }
-    xhttp_reply("404", "Not Found", "", "");
-}
-
-event_route[core:worker-one-init] {
-    xlog("L_ERR", "the test proxy is ready\\n");
-}
-`;
 }
 
 /**

@@ -177,7 +177,9 @@ export class Relay {
   }
 
   async expectClean() {
-    await until('sessions are gone', async () => /\b0\b/.test(await this.cli('list numsessions')), 20);
+    let told;
+    const gone = async () => /own: 0$/m.test((told = await this.cli('list numsessions')));
+    await until(() => `sessions are left: ${told}`, gone, 20);
   }
 
   async stop() {
