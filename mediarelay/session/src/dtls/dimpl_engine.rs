@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use dimpl::{Dtls, DtlsCertificate, Error, Output};
 use viaduct_rtp::srtp::{DtlsRole, SrtpProfile};
@@ -14,6 +14,18 @@ use crate::event::DtlsFailure;
 
 /// Octets of the buffer that outputs are taken through; grows where a certificate is longer.
 const BUFFER_LEN: usize = 2_048;
+
+/// How long the peer's next flight is waited for before ours is sent again; each time twice as long. The second of RFC 6347
+/// section 4.2.4.1 is for networks of which nothing is known, and allows less where callers wait: ICE has just shown that the
+/// peer is reached, in a fraction of this as a rule.
+const FLIGHT_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// How often a flight is sent again, after a timeout or because the peer has repeated its own. Where many datagrams are lost
+/// a patient peer repeats often, so this is no bound that a handshake should meet before [`HANDSHAKE_TIMEOUT`].
+const FLIGHT_RETRIES: usize = 20;
+
+/// How long a handshake may take.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// Why there are no DTLS engines.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -53,6 +65,9 @@ impl DimplEngines {
         let config = dimpl::Config::builder()
             .mtu(mtu)
             .use_server_cookie(false)
+            .flight_start_rto(FLIGHT_TIMEOUT)
+            .flight_retries(FLIGHT_RETRIES)
+            .handshake_timeout(HANDSHAKE_TIMEOUT)
             .build()
             .map_err(|error| CertificateError::Settings(error.to_string()))?;
         config

@@ -54,6 +54,7 @@ pub(crate) struct Browser {
     pub(crate) lies: bool,
     /// Answers no handshake.
     pub(crate) deaf_to_dtls: bool,
+    early_hello: Option<Vec<u8>>,
     sequence: u16,
     generation: u32,
     version: u32,
@@ -68,6 +69,10 @@ fn creds(seed: u32) -> IceCreds {
 
 fn agent(credentials: &IceCreds, address: SocketAddr, controlling: bool) -> IceAgent {
     let mut agent = IceAgent::with_hmac(credentials.clone(), &Hmac);
+    // As often as Chromium asks until it has an answer.
+    agent.set_initial_stun_rto(Duration::from_millis(100));
+    agent.set_max_stun_rto(Duration::from_millis(500));
+    agent.set_max_stun_retransmits(60);
     agent.set_controlling(controlling);
     agent.set_control_tie_breaker(u64::from(address.port()));
     agent.add_local_candidate(Candidate::host(address, Protocol::Udp).unwrap());
@@ -94,6 +99,7 @@ impl Browser {
             nominated: 0,
             lies: false,
             deaf_to_dtls: false,
+            early_hello: None,
             sequence: 500,
             generation: ssrc % 1000,
             version: 1,
@@ -310,12 +316,9 @@ impl Browser {
                     self.agent.handle_packet(world.now, packet);
                 }
                 Kind::Dtls if self.deaf_to_dtls => {}
-                Kind::Dtls => {
-                    self.ensure_dtls(world);
-                    let dtls = self.dtls.as_mut().unwrap();
-                    dtls.handle_timeout(world.now).unwrap();
-                    let _ = dtls.handle_packet(&datagram.data);
-                }
+                // Chromium keeps a ClientHello until ICE has a path.
+                Kind::Dtls if self.relay.is_none() => self.early_hello = Some(datagram.data),
+                Kind::Dtls => self.hear_dtls(world, &datagram.data),
                 _ => self.hear(&datagram.data),
             }
         }
@@ -328,17 +331,32 @@ impl Browser {
         }
         while let Some(transmit) = self.agent.poll_transmit() {
             let data: Vec<u8> = transmit.contents.to_vec();
-            world.receive(transmit.source, transmit.destination, &data);
+            world.send(transmit.source, transmit.destination, &data);
         }
         if self.role == Some(DtlsRole::Client) && self.relay.is_some() {
             self.ensure_dtls(world);
         }
+        if let Some(hello) = self.early_hello.take_if(|_| self.relay.is_some()) {
+            self.hear_dtls(world, &hello);
+        }
         self.drive_dtls(world);
+    }
+
+    fn hear_dtls(&mut self, world: &World, data: &[u8]) {
+        self.ensure_dtls(world);
+        let dtls = self.dtls.as_mut().unwrap();
+        dtls.handle_timeout(world.now).unwrap();
+        let _ = dtls.handle_packet(data);
     }
 
     fn ensure_dtls(&mut self, world: &World) {
         if self.dtls.is_none() {
-            let config = Arc::new(dimpl::Config::builder().use_server_cookie(false).build().unwrap());
+            // As patient as Chromium, which does not count what it repeats because we did.
+            let config = dimpl::Config::builder()
+                .use_server_cookie(false)
+                .flight_start_rto(Duration::from_millis(50))
+                .flight_retries(30);
+            let config = Arc::new(config.build().unwrap());
             let mut dtls = Dtls::new_12(config, self.certificate.clone(), world.now);
             dtls.set_active(self.role == Some(DtlsRole::Client));
             self.dtls = Some(dtls);
@@ -373,13 +391,16 @@ impl Browser {
         }
         if let Some(relay) = self.relay {
             for data in sends {
-                world.receive(self.address, relay, &data);
+                world.send(self.address, relay, &data);
             }
         }
     }
 
     fn hear(&mut self, data: &[u8]) {
-        let (_, receive) = self.srtp.as_mut().expect("media before keys");
+        // Media may overtake the end of the handshake.
+        let Some((_, receive)) = &mut self.srtp else {
+            return;
+        };
         let mut buffer = data.to_vec();
         let opened = match classify(data) {
             Kind::Rtcp => receive.unprotect_rtcp(Tick::ZERO, &mut buffer),

@@ -20,6 +20,8 @@ use viaduct_session::{
     StateChange, WallClock, What,
 };
 
+use crate::weather::Weather;
+
 pub(crate) const RELAY: &str = "192.0.2.1";
 pub(crate) const RELAY_V6: &str = "2001:db8::1";
 /// The port that browsers share.
@@ -50,6 +52,8 @@ pub(crate) struct World {
     next_socket: u32,
     /// What the relay has sent and nobody has received yet.
     pub(crate) network: VecDeque<Datagram>,
+    /// What becomes of datagrams on their way. Without it they arrive at once and all of them.
+    pub(crate) weather: Option<Weather>,
     pub(crate) events: Vec<Event>,
     /// Rules that the worker has, by their keys.
     pub(crate) rules: BTreeMap<viaduct_forward::FlowId, FlowRule>,
@@ -162,6 +166,7 @@ impl World {
             sockets: BTreeMap::new(),
             next_socket: 0,
             network: VecDeque::new(),
+            weather: None,
             events: Vec::new(),
             rules: BTreeMap::new(),
             marks: BTreeMap::new(),
@@ -246,7 +251,7 @@ impl World {
             Output::Forward(command) => self.order(&command),
             Output::Send { from, to, data } => {
                 assert!(self.sockets.contains_key(&from), "nothing is bound to {from}");
-                self.network.push_back(Datagram { from, to, data });
+                self.emit(Datagram { from, to, data });
             }
             Output::Inject { local, from, data } => drop(self.judge(from, local, &data)),
             Output::Mark { local, tos } => {
@@ -264,6 +269,36 @@ impl World {
         verdict
     }
 
+    /// The relay sends a datagram.
+    fn emit(&mut self, datagram: Datagram) {
+        match &mut self.weather {
+            Some(weather) => weather.carry(self.now, datagram),
+            None => self.network.push_back(datagram),
+        }
+    }
+
+    /// An endpoint sends a datagram to the relay, through whatever weather there is.
+    pub(crate) fn send(&mut self, from: SocketAddr, to: SocketAddr, data: &[u8]) {
+        let Some(weather) = &mut self.weather else {
+            self.receive(from, to, data);
+            return;
+        };
+        let data = data.to_vec();
+        weather.carry(self.now, Datagram { from, to, data });
+    }
+
+    /// Lets arrive what is due.
+    fn arrive(&mut self) {
+        let Some(weather) = &mut self.weather else { return };
+        for datagram in weather.arrived(self.now) {
+            if self.sockets.contains_key(&datagram.to) {
+                self.receive(datagram.from, datagram.to, &datagram.data);
+            } else {
+                self.network.push_back(datagram);
+            }
+        }
+    }
+
     fn judge(&mut self, from: SocketAddr, local: SocketAddr, data: &[u8]) -> Verdict {
         let Some(socket) = self.sockets.get(&local).copied() else {
             return Verdict::Drop(DropReason::UnknownSource);
@@ -277,13 +312,13 @@ impl World {
         match verdict {
             Verdict::Forward { out, via } => {
                 assert_eq!(self.sockets.get(&out.local), Some(&via));
-                self.network.push_back(Datagram {
+                self.emit(Datagram {
                     from: out.local,
                     to: out.remote,
                     data,
                 });
             }
-            Verdict::Reply => self.network.push_back(Datagram {
+            Verdict::Reply => self.emit(Datagram {
                 from: local,
                 to: from,
                 data,
@@ -328,6 +363,7 @@ impl World {
             self.carry_out();
         }
         self.now = end;
+        self.arrive();
     }
 
     pub(crate) fn wait_millis(&mut self, millis: u64) {
