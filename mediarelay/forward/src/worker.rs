@@ -218,11 +218,11 @@ impl Worker {
             return judged;
         }
         let port = self.sockets.get_mut(socket).ok_or(DropReason::UnknownSocket)?;
-        let leg = port.leg.ok_or(DropReason::NoLeg)?;
-        let awaits = port.mode == PortMode::Learning && port.authenticate.is_none();
-        if !awaits || !self.legs.awaits_dtls(leg) {
+        let is_learning = port.mode == PortMode::Learning && port.authenticate.is_none();
+        let waits = |leg: &_| is_learning && self.legs.awaits_dtls(*leg);
+        let Some(leg) = port.leg.filter(waits) else {
             return judged;
-        }
+        };
         if port.limiter.permit(now, self.limits.learn_per_port) {
             Ok(Verdict::ToControl(ToControl::Dtls { leg }))
         } else {
