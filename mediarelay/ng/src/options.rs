@@ -30,7 +30,7 @@ use crate::words::WordSet;
 ///
 /// The same thing said in two ways reads as one: `ICE=[force trickle]` and `ICE=force` with flag
 /// `trickle-ICE`; `SDES=[off]` and flag `SDES-off`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Options {
     /// Interface of the sender's ports: the first of `direction`, or `from-interface`.
     pub from_interface: Option<String>,

@@ -85,7 +85,7 @@ macro_rules! words {
 pub(crate) use words;
 
 /// A set of words. At most 64 members.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct WordSet<W> {
     bits: u64,
     words: PhantomData<W>,

@@ -1,5 +1,7 @@
 //! A dialogue: two parties of a call that exchange offers and answers, and which of their m-lines belong together.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use sha2::{Digest, Sha256};
 use viaduct_ng::{AliasKey, ByteString, Options, Replace};
 
@@ -7,12 +9,14 @@ use crate::exchange::TowardOfferer;
 use crate::party::PartyId;
 
 /// One exchange as it was asked for and replied to, so that a repeat of it gets the same reply.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Exchanged {
     sender: PartyId,
     /// SHA-256 of the SDP.
     sdp: [u8; 32],
-    options: Options,
+    /// A hash of the options: they are many times longer, and there is nobody who would want two to have the same.
+    options: u64,
+    alias_key: Option<AliasKey>,
     /// The SDP that was given back.
     pub(crate) reply: ByteString,
 }
@@ -22,7 +26,8 @@ impl Exchanged {
         Self {
             sender,
             sdp: Sha256::digest(sdp).into(),
-            options: without_message(options),
+            options: hash(options),
+            alias_key: options.alias_key,
             reply,
         }
     }
@@ -36,7 +41,7 @@ impl Exchanged {
     pub(crate) fn is_repeat(&self, sender: PartyId, sdp: &[u8], options: &Options) -> bool {
         // Each is to have a version of its own.
         let counts = options.replace.contains(Replace::ForceIncrementSdpVersion);
-        !counts && self.sender == sender && self.options == without_message(options) && self.has_sdp(sdp)
+        !counts && self.sender == sender && self.options == hash(options) && self.has_sdp(sdp)
     }
 
     /// Whether this was asked for with that SDP.
@@ -46,17 +51,20 @@ impl Exchanged {
 
     /// By what the sender may be found under another tag.
     pub(crate) fn alias_key(&self) -> Option<AliasKey> {
-        self.options.alias_key
+        self.alias_key
     }
 }
 
 /// Which SIP message an SDP came in changes nothing in the SDP that is given back: a 200 repeats what the 183 said.
-fn without_message(options: &Options) -> Options {
-    Options {
+fn hash(options: &Options) -> u64 {
+    let without_message = Options {
         sip_message_type: None,
         sip_code: None,
         ..options.clone()
-    }
+    };
+    let mut hasher = DefaultHasher::new();
+    without_message.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// See the module.

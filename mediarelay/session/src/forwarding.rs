@@ -6,8 +6,9 @@
 
 mod rules;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+use litemap::LiteMap;
 use viaduct_forward::{
     BlockReason, Command, CryptoCommand, CryptoDirection, CryptoId, FlowId, FlowKey, FlowRule, IceRule,
     LegId, LocalAddr, PortRule, SrtpKeyMaterial,
@@ -20,15 +21,15 @@ use crate::state::key_name;
 /// Everything that the workers know of one call.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Tables {
-    pub(crate) crypto: BTreeMap<CryptoId, (CryptoDirection, SrtpKeyMaterial)>,
-    pub(crate) ports: BTreeMap<LocalAddr, PortRule>,
+    pub(crate) crypto: LiteMap<CryptoId, (CryptoDirection, SrtpKeyMaterial)>,
+    pub(crate) ports: LiteMap<LocalAddr, PortRule>,
     /// By user fragment.
-    pub(crate) ice: BTreeMap<String, IceRule>,
-    pub(crate) dtls: BTreeMap<FlowKey, LegId>,
+    pub(crate) ice: LiteMap<String, IceRule>,
+    pub(crate) dtls: LiteMap<FlowKey, LegId>,
     /// Of legs with a lite agent.
-    pub(crate) selected: BTreeMap<LegId, FlowKey>,
-    pub(crate) flows: BTreeMap<FlowId, FlowRule>,
-    pub(crate) marks: BTreeMap<LocalAddr, u8>,
+    pub(crate) selected: LiteMap<LegId, FlowKey>,
+    pub(crate) flows: LiteMap<FlowId, FlowRule>,
+    pub(crate) marks: LiteMap<LocalAddr, u8>,
 }
 
 impl Tables {
@@ -141,16 +142,16 @@ fn has_output(rule: &FlowRule) -> bool {
 
 /// What is new or different.
 fn changed<'t, K: Ord, V: PartialEq>(
-    old: &'t BTreeMap<K, V>,
-    new: &'t BTreeMap<K, V>,
+    old: &'t LiteMap<K, V>,
+    new: &'t LiteMap<K, V>,
 ) -> impl Iterator<Item = (&'t K, &'t V)> {
     new.iter().filter(|(key, value)| old.get(key) != Some(value))
 }
 
 /// What is no longer there.
 fn gone<'t, K: Ord + Clone, V>(
-    old: &'t BTreeMap<K, V>,
-    new: &'t BTreeMap<K, V>,
+    old: &'t LiteMap<K, V>,
+    new: &'t LiteMap<K, V>,
 ) -> impl Iterator<Item = K> + 't {
     old.keys().filter(|key| !new.contains_key(key)).cloned()
 }

@@ -67,7 +67,8 @@ pub(crate) struct Leg {
     /// Media is SRTP: nothing passes without keys.
     pub(crate) secure: bool,
     pub(crate) ice: Option<Ice>,
-    pub(crate) dtls: Option<Dtls>,
+    /// In a box, since most legs of phones have none.
+    pub(crate) dtls: Option<Box<Dtls>>,
     /// Where the last DTLS datagram came from, per component: answers go back there.
     dtls_from: [Option<FlowKey>; 2],
     pub(crate) sdes: Sdes,
@@ -213,7 +214,7 @@ impl Leg {
             .filter_map(|learning| learning.poll_timeout(now))
             .min();
         let ice = self.ice.as_mut().and_then(Ice::poll_timeout);
-        let dtls = self.dtls.as_ref().and_then(Dtls::poll_timeout);
+        let dtls = self.dtls.as_deref().and_then(Dtls::poll_timeout);
         let departure = self.paths.next_departure();
         let piercing = self.piercing.as_ref().map(Piercing::next);
         [learning, ice, dtls, departure, piercing]

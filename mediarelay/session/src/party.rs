@@ -182,6 +182,8 @@ impl Party {
 
     /// One more m-line; its place, counted from 0.
     pub(crate) fn add_media(&mut self) -> usize {
+        // Most parties have one, and a vector begins with room for four.
+        self.medias.reserve_exact(1);
         self.medias.push(Media::default());
         self.medias.len() - 1
     }

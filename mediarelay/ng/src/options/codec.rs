@@ -2,7 +2,7 @@
 
 /// `codec`: each member a list of codec strings `name/clock/channels/bitrate/ptime/fmtp/options`, in which
 /// `=` and space have been put for `--` and `..`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct CodecOptions {
     /// Removed from the offer to the receiver; `all` and `full` mean everything.
     pub strip: Vec<String>,

@@ -33,7 +33,7 @@ words! {
 }
 
 /// `SDES`. Crypto suites are kept as written; compare them without case.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Sdes {
     /// Plain words.
     pub words: WordSet<SdesWord>,

@@ -35,7 +35,7 @@ impl fmt::Display for SdpSection {
 
 /// Changes to the attributes of one section, made after everything else is decided. Attributes are written
 /// without `a=`; `=` and space have been put for `--` and `..`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SdpAttr {
     /// Where.
     pub section: SdpSection,

@@ -99,7 +99,7 @@ words! {
 }
 
 /// `ICE`, with what its list members say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Ice {
     /// What to do with candidates.
     pub mode: Option<IceMode>,

@@ -42,7 +42,9 @@ impl Writer {
         AttributeWriter { writer: self, edits }
     }
 
-    pub(super) fn finish(self) -> Vec<u8> {
+    /// The document, in no more room than it needs: it may be kept for the length of a call.
+    pub(super) fn finish(mut self) -> Vec<u8> {
+        self.out.shrink_to_fit();
         self.out
     }
 }

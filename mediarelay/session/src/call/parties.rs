@@ -131,6 +131,7 @@ impl Call {
     /// The dialogue of two parties, made where there is none.
     pub(crate) fn ensure_dialogue(&mut self, sender: PartyId, reader: PartyId) -> usize {
         self.dialogue_of(sender, reader).unwrap_or_else(|| {
+            self.dialogues.reserve_exact(1);
             self.dialogues.push(Dialogue::new(sender, reader));
             self.dialogues.len() - 1
         })

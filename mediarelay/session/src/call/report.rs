@@ -192,7 +192,7 @@ impl Call {
         let direction = media.direction();
         let ice = leg.ice.as_ref();
         let full = ice.and_then(Ice::full);
-        let dtls = leg.dtls.as_ref().filter(|_| leg.secure);
+        let dtls = leg.dtls.as_deref().filter(|_| leg.secure);
         let role = dtls.and_then(Dtls::role);
         let lite_peer = ice
             .and_then(|ice| ice.remote.as_ref())

@@ -205,6 +205,7 @@ impl Call {
             core.counters.out_of_ports += 1;
             return Err(ErrorReason::OutOfPorts);
         }
+        sockets.shrink_to_fit();
         Ok(sockets)
     }
 

@@ -37,7 +37,9 @@ impl Call {
     ) {
         let (sender, reader) = (exchange.sender, exchange.reader);
         let known = self.party(sender).medias.len().max(description.medias.len());
-        self.party_mut(sender).medias.resize_with(known, Media::default);
+        let medias = &mut self.party_mut(sender).medias;
+        medias.reserve_exact(known - medias.len());
+        medias.resize_with(known, Media::default);
         for (position, media) in description.medias.iter().enumerate() {
             let dialogue = &self.dialogues[exchange.dialogue];
             if dialogue.opposite(sender, position).is_some() || leave_out(media.kind) {

@@ -119,15 +119,16 @@ impl Paths {
 
     pub(crate) fn push(&mut self, path: Path) {
         debug_assert!(self.by_tuple(path.tuple).is_none());
+        // One for RTP and one for RTCP, where a vector begins with room for four.
+        if self.list.is_empty() {
+            self.list.reserve_exact(2);
+        }
         self.list.push(path);
     }
 
     /// Takes out the paths that `goes` picks. Those that were selected are so no more.
     pub(crate) fn take(&mut self, mut goes: impl FnMut(&Path) -> bool) -> Vec<Path> {
-        let (gone, kept) = std::mem::take(&mut self.list)
-            .into_iter()
-            .partition(|path| goes(path));
-        self.list = kept;
+        let gone: Vec<Path> = self.list.extract_if(.., |path| goes(path)).collect();
         for path in &gone {
             for selected in &mut self.selected {
                 *selected = selected.filter(|flow| *flow != path.flow);

@@ -16,12 +16,12 @@ impl Leg {
     /// DTLS of the leg, made if there is none.
     pub(crate) fn ensure_dtls(&mut self, core: &mut Core) -> &mut Dtls {
         self.dtls
-            .get_or_insert_with(|| Dtls::new(secrets::tls_id(&mut core.rng)))
+            .get_or_insert_with(|| Box::new(Dtls::new(secrets::tls_id(&mut core.rng))))
     }
 
     /// Takes what the peer's SDP says of DTLS. What was agreed by SDES before is over.
     pub(crate) fn set_remote_dtls(&mut self, core: &mut Core, remote: RemoteDtls) {
-        let live = self.dtls.as_ref().map_or(0, Dtls::live);
+        let live = self.dtls.as_deref().map_or(0, Dtls::live);
         let tls_id = secrets::tls_id(&mut core.rng);
         let restarted = self.ensure_dtls(core).set_remote(remote, || tls_id);
         if restarted {
