@@ -14,7 +14,9 @@ use rand::rngs::StdRng;
 use tokio::sync::broadcast;
 use viaduct_forward::{CryptoTable, Epoch, Shared, StatsTable};
 use viaduct_ng::EndpointLearning;
-use viaduct_session::{Config, DtlsVersion, Interface, InterfaceAddress, Relay, SdesMode, WallClock};
+use viaduct_session::{
+    Config, DtlsVersion, Interface, InterfaceAddress, Relay, SdesMode, UnnamedMedia, WallClock,
+};
 use viaduct_settings::{DtlsRole, IceMode, Layer, Learning, MediaSettings, PortRange, RelayScheme};
 
 use crate::certificate;
@@ -338,6 +340,10 @@ fn session_config(config: &RelayConfig, interfaces: &[MediaInterface]) -> Config
         sdes: match media.sdes {
             viaduct_settings::SdesMode::OwnKeys => SdesMode::OwnKeys,
             viaduct_settings::SdesMode::Rtpengine => SdesMode::Rtpengine,
+        },
+        unnamed_media: match media.unnamed_media {
+            viaduct_settings::UnnamedMedia::Drop => UnnamedMedia::Drop,
+            viaduct_settings::UnnamedMedia::First => UnnamedMedia::First,
         },
         dtls_passive: media.dtls_role == DtlsRole::Passive,
         learning: match media.learning {

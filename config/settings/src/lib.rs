@@ -88,7 +88,7 @@ pub use self::listener::Layer;
 pub use self::load::Loaded;
 pub use self::media::{
     AdvertisedAddress, Bind, DtlsRole, DtlsVersion, IceMode, Interface, InterfaceAddress, Learning,
-    MediaSettings, SdesMode,
+    MediaSettings, SdesMode, UnnamedMedia,
 };
 pub use self::positions::Positions;
 pub use self::reference::reference_markdown;

@@ -42,6 +42,8 @@ section! {
         dtls_version: DtlsVersion = default(choice::<DtlsVersion>(), "1.2");
         /// Whose keys SDES uses, and which suites it offers.
         sdes: SdesMode = default(choice::<SdesMode>(), "own-keys");
+        /// Whose a packet is where m-lines share a port and nothing in it tells.
+        unnamed_media: UnnamedMedia = default(choice::<UnnamedMedia>(), "drop");
         /// Largest DTLS datagram, in bytes, without UDP and IP. Lower it where tunnels lose large datagrams.
         dtls_mtu: usize = default(dtls_mtu(), "1200");
         /// A peer to which ICE finds no path within this has failed.
@@ -114,6 +116,17 @@ choices! {
         /// As rtpengine: the other side's key where the suite is the same, and every suite, those without encryption
         /// included. It holds where the relay is started with rtpengine's options.
         Rtpengine = "rtpengine",
+    }
+}
+
+choices! {
+    /// What happens to a packet whose m-line neither a name in it, nor its SSRC, nor its payload type tells.
+    pub enum UnnamedMedia {
+        /// It is dropped, as RFC 9143 section 9.2 wants it.
+        Drop = "drop",
+        /// As rtpengine: the first m-line with its payload type gets it. It holds where the relay is started with
+        /// rtpengine's options.
+        First = "first",
     }
 }
 

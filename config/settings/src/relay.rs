@@ -22,7 +22,7 @@ use crate::gateway::site::{PublicIp, PublicIpForm};
 use crate::gateway::{LISTENERS_MAX, VersionForm};
 use crate::listener::{Layer, is_local, listen_url};
 use crate::load::Loaded;
-use crate::media::{IceMode, MediaSettings, SdesMode};
+use crate::media::{IceMode, MediaSettings, SdesMode, UnnamedMedia};
 use crate::positions::Positions;
 use crate::source::{FileLimits, Reporter, Source};
 use crate::tree;
@@ -210,6 +210,7 @@ impl RelaySettings {
                 ice: IceMode::Full,
                 sdes: SdesMode::Rtpengine,
                 port_latching: false,
+                unnamed_media: UnnamedMedia::First,
                 tos: 0,
                 ..settings.media
             },

@@ -27,6 +27,9 @@ pub struct FlowRule {
     pub clock_rates: Vec<ClockRate>,
     /// Payload types of telephone events (RFC 4733) that control wants to hear of, 0 to 127.
     pub events: Vec<u8>,
+    /// A payload type that several sections list, in a packet that nothing else tells apart, belongs to the first of them.
+    /// Otherwise such a packet is dropped.
+    pub ambiguous_to_first: bool,
 }
 
 impl FlowRule {
@@ -44,6 +47,7 @@ impl FlowRule {
             rtp_flow: None,
             clock_rates: Vec::new(),
             events: Vec::new(),
+            ambiguous_to_first: false,
         }
     }
 }
@@ -152,7 +156,8 @@ impl Route {
 ///
 /// The routes that name the same MID form a *section*, which stands for one m-line of a bundle. A packet's section is
 /// found as RFC 8843, section 9.2 says: by the MID in its header extension; else by what its SSRC was last found to
-/// belong to, or by an SSRC that a route of the section lists; else by its payload type, if only one section lists it.
+/// belong to, or by an SSRC that a route of the section lists; else by its payload type, if only one section lists it or
+/// [`FlowRule::ambiguous_to_first`] holds.
 /// A flow with one section needs none of these. Then the first route in order is taken that
 ///
 /// 1. belongs to the packet's section, or to none and lists the packet's SSRC or no SSRC, and

@@ -17,6 +17,8 @@ pub struct Config {
     pub dtls_passive: bool,
     /// Whose keys SDES uses, and which suites it offers. Default keys of our own.
     pub sdes: SdesMode,
+    /// Whose a packet of a bundle is that nothing tells.
+    pub unnamed_media: UnnamedMedia,
     /// Largest DTLS datagram, octets. Default 1,200.
     pub dtls_mtu: usize,
     /// DTLS versions. Default 1.2.
@@ -71,6 +73,7 @@ impl Config {
             ice_lite: false,
             dtls_passive: false,
             sdes: SdesMode::OwnKeys,
+            unnamed_media: UnnamedMedia::Drop,
             dtls_mtu: 1_200,
             dtls_version: DtlsVersion::V1_2,
             learning: EndpointLearning::Heuristic,
@@ -105,6 +108,15 @@ pub enum SdesMode {
     /// [`SrtpProfile::SDES`](viaduct_rtp::srtp::SrtpProfile::SDES) are offered, among them the two that do not encrypt.
     /// DTLS is offered beside the keys unless it is forbidden.
     Rtpengine,
+}
+
+/// What happens to a packet of a bundle when neither a name in it, nor its SSRC, nor its payload type tells its m-line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnnamedMedia {
+    /// It is dropped (RFC 8843 section 9.2).
+    Drop,
+    /// As rtpengine: the first m-line that has its payload type gets it.
+    First,
 }
 
 /// Which DTLS versions are spoken.

@@ -75,6 +75,8 @@ pub(crate) struct RemoteMedia {
     pub(crate) mid: Option<String>,
     /// The identifier of the MID header extension.
     pub(crate) mid_extension: Option<u8>,
+    /// `a=extmap-allow-mixed` (RFC 8285 section 6)
+    pub(crate) extmap_allow_mixed: bool,
     pub(crate) payload_types: Vec<u8>,
     pub(crate) telephone_events: Vec<u8>,
     pub(crate) clock_rates: Vec<ClockRate>,
@@ -202,6 +204,7 @@ impl Description {
             cryptos: Vec::new(),
             mid: media.mid(),
             mid_extension: mid_extension(media),
+            extmap_allow_mixed: media.attributes().has("extmap-allow-mixed"),
             payload_types: Vec::new(),
             telephone_events: Vec::new(),
             clock_rates: Vec::new(),
@@ -224,6 +227,27 @@ impl Description {
             read.cryptos = lines.filter_map(|crypto| Theirs::read(&crypto)).collect();
         }
         Ok(read)
+    }
+
+    /// Leaves out bundles in which nothing would tell whose a packet is: m-lines with a payload type in common, and
+    /// neither the name in packets nor SSRCs (RFC 9143 section 9.2). Such an offer is answered without them.
+    pub(crate) fn forget_ambiguous_bundles(&mut self) {
+        let medias = &self.medias;
+        self.bundles.retain(|group| {
+            let live = || {
+                group
+                    .iter()
+                    .map(|at| &medias[*at])
+                    .filter(|media| media.is_live())
+            };
+            let mut listed = BTreeSet::new();
+            let told = |media: &RemoteMedia| media.mid_extension.is_some() || !media.ssrcs.is_empty();
+            live().all(told)
+                || live().all(|media| {
+                    let own: BTreeSet<u8> = media.payload_types.iter().copied().collect();
+                    own.into_iter().all(|of| listed.insert(of))
+                })
+        });
     }
 
     fn read_ice(&mut self, media: Media<'_>, candidates_max: usize) -> Option<RemoteIce> {

@@ -117,9 +117,10 @@ impl Call {
         core: &mut Core,
         exchange: &Exchange<'_>,
     ) -> Result<ByteString, ErrorReason> {
-        let description = self.describe(core, exchange)?;
+        let mut description = self.describe(core, exchange)?;
         match exchange.kind {
             Kind::Offer => {
+                description.forget_ambiguous_bundles();
                 self.pair_offer(core, exchange, &description);
                 self.note_wishes(core, exchange);
                 self.provide_legs(core, exchange, &description)?;

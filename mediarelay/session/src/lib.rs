@@ -70,7 +70,7 @@ mod secrets;
 mod state;
 
 pub use clock::WallClock;
-pub use config::{Config, DtlsVersion, Interface, InterfaceAddress, Limits, SdesMode};
+pub use config::{Config, DtlsVersion, Interface, InterfaceAddress, Limits, SdesMode, UnnamedMedia};
 pub use counters::{ClientCounters, Clients, Counters, Gauges, LimitCounters};
 pub use dtls::{
     BothEngines, Certificate, CertificateError, DimplEngines, DtlsEngine, DtlsEngines, DtlsOutput,

@@ -48,6 +48,8 @@ pub(crate) struct Wishes {
     pub(crate) fingerprint: Option<HashFunction>,
     /// Its bundles are understood.
     pub(crate) bundle: Option<bool>,
+    /// It is offered m-lines in a bundle or not at all.
+    pub(crate) bundle_only: bool,
 }
 
 /// What we have written to a party in `o=` and `s=`.
@@ -186,6 +188,11 @@ impl Party {
         self.medias.reserve_exact(1);
         self.medias.push(Media::default());
         self.medias.len() - 1
+    }
+
+    /// Whether a bundle that it offers is understood: that was asked for, or it has accepted one of ours.
+    pub(crate) fn may_bundle(&self) -> bool {
+        self.wishes.bundle.unwrap_or(self.bundles)
     }
 
     /// Whether it has to tell an m-line from others on the same transport (RFC 8843 section 9): it has grouped them.

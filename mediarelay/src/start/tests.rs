@@ -36,7 +36,7 @@ fn the_defaults_of_the_settings_are_those_of_the_core() {
 fn every_setting_of_the_core_arrives() {
     let config = changed(
         "browser_port: 3499\nrtp_ports: 20000-20999\nport_rest: 1s\nport_stock: 2\nice: full\ndtls_role: passive\n\
-         dtls_version: auto\nsdes: rtpengine\ndtls_mtu: 600\nice_timeout: 6s\nconsent_timeout: 7s\nlearning: delayed\n\
+         dtls_version: auto\nsdes: rtpengine\nunnamed_media: first\ndtls_mtu: 600\nice_timeout: 6s\nconsent_timeout: 7s\nlearning: delayed\n\
          learning_time: 8s\nstrict_source: false\nport_latching: false\nidle_timeout: 9s\nsilent_timeout: 10s\noffer_timeout: 11s\n\
          final_timeout: 12m\ndelete_delay: 13s\nmax_sessions: 14\nsip_source: true\ndtmf_log: 127.0.0.1:9\n\
          limits: { calls: 15, signalling: { parties_per_call: 16 } }\n",
@@ -57,6 +57,7 @@ fn every_setting_of_the_core_arrives() {
         dtls_mtu: 600,
         dtls_version: DtlsVersion::Auto,
         sdes: SdesMode::Rtpengine,
+        unnamed_media: UnnamedMedia::First,
         learning: EndpointLearning::Delayed,
         learning_time: seconds(8),
         strict_source: false,

@@ -9,7 +9,7 @@ use crate::address::{CryptoId, FlowId, Out, Tuple};
 use crate::command::CommandError;
 use crate::crypto::SharedSend;
 use crate::limits::{LISTENERS_MAX, ROUTES_MAX};
-use crate::rule::{FlowRule, Route, Select};
+use crate::rule::{FlowRule, Select};
 
 impl Worker {
     /// Puts a flow in or gives a known one another rule; checks everything before anything changes.
@@ -38,7 +38,7 @@ impl Worker {
             ),
             None => None,
         };
-        let (routes, sections) = self.compile_routes(&rule.routes)?;
+        let (routes, sections) = self.compile_routes(rule)?;
         let clocks = Clocks::new(&rule.clock_rates);
         let ssrcs = match known {
             Some(at) => self.take_over_ssrcs(at, &sections, &clocks),
@@ -84,7 +84,8 @@ impl Worker {
         ssrcs
     }
 
-    fn compile_routes(&self, routes: &[Route]) -> Result<(Vec<CompiledRoute>, Sections), CommandError> {
+    fn compile_routes(&self, rule: &FlowRule) -> Result<(Vec<CompiledRoute>, Sections), CommandError> {
+        let routes = &rule.routes;
         if routes.len() > self.limits.routes_per_flow.min(ROUTES_MAX) {
             return Err(CommandError::Limit("routes_per_flow"));
         }
@@ -116,7 +117,9 @@ impl Worker {
                 listeners,
             });
         }
-        sections.finish(&compiled);
+        if !rule.ambiguous_to_first {
+            sections.refuse_ambiguous(&compiled);
+        }
         Ok((compiled, sections))
     }
 

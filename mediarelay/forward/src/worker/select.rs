@@ -61,8 +61,8 @@ impl Sections {
         at as u8
     }
 
-    /// To be called when all routes are known.
-    pub(super) fn finish(&mut self, routes: &[CompiledRoute]) {
+    /// To be called when all routes are known, unless the first section that lists a payload type is to have it.
+    pub(super) fn refuse_ambiguous(&mut self, routes: &[CompiledRoute]) {
         let mut listed = 0;
         for section in 0..self.mids.len() {
             let of_section = routes

@@ -98,6 +98,22 @@ fn the_mid_chooses_then_its_ssrc_then_the_payload_type() {
     assert!(to_audio(&rtp_of_type(VIDEO_SSRC, 4, 111)));
 }
 
+/// As rtpengine does it. A MID corrects what was guessed, and is remembered.
+#[test]
+fn a_payload_type_of_several_sections_may_go_to_the_first() {
+    let mut relay = Relay::new();
+    let mut browser = bundled_call(&mut relay);
+    relay.install(FlowRule {
+        ambiguous_to_first: true,
+        ..bundle_rule()
+    });
+    let mut to_audio = |packet: &[u8]| goes_to_audio(&mut relay, &mut browser, packet);
+    assert!(to_audio(&rtp_of_type(0x77, 1, 111)));
+    assert!(!to_audio(&rtp_with_mid(0x77, 2, 111, MID_EXTENSION, "1")));
+    assert!(!to_audio(&rtp_of_type(0x77, 3, 111)));
+    assert!(!to_audio(&rtp_of_type(0x78, 1, 96)));
+}
+
 #[test]
 fn what_no_section_takes_is_dropped() {
     let mut relay = Relay::new();

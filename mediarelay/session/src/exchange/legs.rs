@@ -33,8 +33,7 @@ impl Call {
         exchange: &Exchange<'_>,
         description: &Description,
     ) -> Result<(), ErrorReason> {
-        let bundle = self.party(exchange.sender).wishes.bundle.unwrap_or(false);
-        let leaders = leaders(bundle, description);
+        let leaders = leaders(self.party(exchange.sender).may_bundle(), description);
         // A stand-in sends and receives nothing.
         let stands_in = matches!(self.party(exchange.sender).part, Part::StandsFor(_));
         for (position, remote) in description.medias.iter().enumerate() {

@@ -19,7 +19,7 @@ impl Call {
         let count = description.medias.len();
         self.dialogues[exchange.dialogue].toward_offerer.learning = Some(rules);
         let sender = self.party_mut(exchange.sender);
-        sender.bundles = sender.wishes.bundle == Some(true) && !description.bundles.is_empty();
+        sender.bundles = sender.may_bundle() && !description.bundles.is_empty();
         for (position, remote) in description.medias.into_iter().enumerate() {
             let media = &mut self.party_mut(exchange.sender).medias[position];
             media.protocol = Some(remote.protocol);

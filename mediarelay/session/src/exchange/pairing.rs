@@ -107,6 +107,9 @@ impl Call {
         if exchange.kind == Kind::Offer {
             wishes.interface = to.or(wishes.interface);
             wishes.family = families[1].or(wishes.family);
+            let word = |word| options.bundle.contains(word);
+            wishes.bundle_only |= word(Bundle::Require) || word(Bundle::Strict);
+            wishes.bundle_only &= !word(Bundle::Reject);
             wishes.ice_lite = match options.ice.lite {
                 Some(IceLite::Forward | IceLite::Both) => Some(true),
                 Some(IceLite::Off) => Some(false),

@@ -10,6 +10,7 @@ use viaduct_forward::{
 
 use super::{Tables, has_output};
 use crate::call::Call;
+use crate::config::{Config, UnnamedMedia};
 use crate::core::Core;
 use crate::ice::Agent;
 use crate::leg::{Component, Leg, Path};
@@ -19,7 +20,7 @@ impl Call {
     /// Brings the workers up to date.
     pub(crate) fn sync(&mut self, now: Instant, core: &mut Core) {
         self.find_counters(core);
-        let wanted = self.tables(now);
+        let wanted = self.tables(now, &core.config);
         if wanted != self.installed {
             let mut installed = std::mem::take(&mut self.installed);
             installed.become_(wanted, core);
@@ -36,7 +37,7 @@ impl Call {
         }
     }
 
-    fn tables(&self, now: Instant) -> Tables {
+    fn tables(&self, now: Instant, config: &Config) -> Tables {
         let mut tables = Tables::default();
         for leg in self.legs.values() {
             self.add_leg(now, leg, &mut tables);
@@ -45,7 +46,8 @@ impl Call {
                 .iter()
                 .filter(|path| leg.components().contains(&path.component))
             {
-                if let Some(rule) = self.flow(leg, path) {
+                if let Some(mut rule) = self.flow(leg, path) {
+                    rule.ambiguous_to_first = config.unnamed_media == UnnamedMedia::First;
                     tables.flows.insert(path.flow, rule);
                 }
             }

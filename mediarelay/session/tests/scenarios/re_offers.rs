@@ -88,6 +88,49 @@ fn an_old_phone_holds_with_a_zero_address() {
     world.assert_empty();
 }
 
+/// NG `bundle`: a party that was told to bundle is so for the whole call, whoever offers (RFC 9143 section 7.5).
+#[test]
+fn a_bundle_that_was_required_stays_over_re_offers_of_either_side() {
+    const MID: &str = "a=extmap:1 urn:ietf:params:rtp-hdrext:sdes:mid\r\n";
+    for word in ["require", "strict"] {
+        let mut world = World::new();
+        let mut caller = Phone::new("198.51.100.9:4000", 1);
+        let plain = format!(
+            "{}m=video 4002 RTP/AVP 96\r\na=rtpmap:96 VP8/90000\r\n",
+            caller.sdp()
+        );
+        let mut callee = Phone::new("198.51.100.8:5000", 2);
+        let bundled = format!(
+            "{}a=mid:1\r\na=extmap-allow-mixed\r\n{MID}m=video 5000 RTP/AVP 96\r\na=rtpmap:96 VP8/90000\r\na=mid:2\r\n{MID}",
+            callee.sdp().replace("m=audio", "a=group:BUNDLE 1 2\r\nm=audio")
+        );
+        let first = world.sdp(&offer(&plain, "a", None, &format!("bundle=[{word}]")));
+        let to_caller = world.sdp(&answer(&bundled, "a", "b", ""));
+        let again = world.sdp(&offer(&plain, "a", Some("b"), ""));
+        assert_eq!(again.value("group"), "BUNDLE 1 2", "{}", again.text);
+        assert!(again.has("a=bundle-only"), "{}", again.text);
+        assert_eq!([again.address(0), again.address(1)], [first.address(0); 2]);
+        world.sdp(&answer(&bundled, "a", "b", ""));
+
+        let reverse = world.sdp(&offer(&bundled, "b", Some("a"), ""));
+        assert!(
+            !reverse.has_attribute("group") && !reverse.has_attribute("extmap"),
+            "{}",
+            reverse.text
+        );
+        assert_eq!(
+            [reverse.address(0), reverse.address(1)],
+            [to_caller.address(0), to_caller.address(1)]
+        );
+        let back = world.sdp(&answer(&plain, "b", "a", ""));
+        assert_eq!(back.value("group"), "BUNDLE 1 2", "{}", back.text);
+        assert_eq!([back.address(0), back.address(1)], [first.address(0); 2]);
+        assert!(back.has("a=extmap-allow-mixed"), "{}", back.text);
+        world.ok(&delete_now());
+        world.assert_empty();
+    }
+}
+
 #[test]
 fn a_re_offer_keeps_ports_credentials_and_roles() {
     let mut world = World::new();

@@ -272,3 +272,28 @@ fn an_offered_bundle_is_shared_when_it_is_answered() {
         world.assert_empty();
     }
 }
+
+/// Where m-lines have a payload type in common and nothing else tells their packets apart, they may not share a port
+/// (RFC 9143 section 9.2).
+#[test]
+fn a_bundle_that_could_not_be_told_apart_is_answered_without() {
+    const MID: &str = "a=extmap:1 urn:ietf:params:rtp-hdrext:sdes:mid\r\n";
+    for (of_video, extension, accepted) in [(0, "", false), (96, "", true), (0, MID, true)] {
+        let mut world = World::new();
+        let (mut caller, mut callee) = phones();
+        let video =
+            |port: u16| format!("m=video {port} RTP/AVP {of_video}\r\na=rtpmap:{of_video} VP8/90000\r\n");
+        let bundled = format!(
+            "{}a=mid:1\r\n{extension}{}a=mid:2\r\n{extension}",
+            caller.sdp().replace("m=audio", "a=group:BUNDLE 1 2\r\nm=audio"),
+            video(4000)
+        );
+        world.sdp(&offer(&bundled, "a", None, "bundle=[accept]"));
+        let back = format!("{}{}", callee.sdp(), video(6010));
+        let told = world.sdp(&answer(&back, "a", "b", ""));
+        assert_eq!(told.has_attribute("group"), accepted, "{}", told.text);
+        assert_eq!(told.address(0) == told.address(1), accepted, "{}", told.text);
+        world.ok(&delete_now());
+        world.assert_empty();
+    }
+}

@@ -75,7 +75,8 @@ impl Call {
             answer_codecs(exchange, own, &mut out);
         }
         let bundled = self.party(exchange.reader).tells_apart(position);
-        edit_extensions(exchange, own_offer.as_ref(), bundled, &mut out);
+        let bundles = (bundled, self.party(exchange.sender).bundles);
+        edit_extensions(exchange, own_offer.as_ref(), bundles, &mut out);
         if exchange.has(Flag::OriginalSendrecv) {
             out.direction = sender
                 .attributes()
@@ -116,9 +117,12 @@ impl Call {
 
     /// Whether an offer lets the reader have an m-line in a bundle only, and how that is written (RFC 9143 section 6).
     fn is_bundle_only(&self, exchange: &Exchange<'_>, position: usize, leg: LegId) -> Option<Bundle> {
-        let leads = self.party(exchange.reader).first_media_on(leg) == Some(position);
+        let reader = self.party(exchange.reader);
+        let leads = reader.first_media_on(leg) == Some(position);
         let mut words = [Bundle::Strict, Bundle::Require].into_iter();
-        let word = words.find(|word| exchange.options.bundle.contains(*word))?;
+        let asked = words.find(|word| exchange.options.bundle.contains(*word));
+        // In a later offer the m-line has a port, that of the bundle, whichever word has asked for it.
+        let word = asked.or(reader.wishes.bundle_only.then_some(Bundle::Require))?;
         Some(word).filter(|_| exchange.kind == Kind::Offer && !leads)
     }
 
@@ -329,7 +333,7 @@ fn answer_codecs(exchange: &Exchange<'_>, own: &RemoteMedia, out: &mut MediaOut)
 fn edit_extensions(
     exchange: &Exchange<'_>,
     own_offer: Option<&RemoteMedia>,
-    bundled: bool,
+    (bundled, sender_bundles): (bool, bool),
     out: &mut MediaOut,
 ) {
     let options = exchange.options;
@@ -345,6 +349,11 @@ fn edit_extensions(
             if (offers || bundled) && !out.extmaps.iter().any(|extmap| extmap.uri == MID_EXTENSION) {
                 out.extmaps.extend(free_extension(exchange).map(names_media));
             }
+            // The name of m-lines in a bundle of the sender's alone is nothing to a reader who has shown to have neither.
+            let knows_neither = own_offer.is_some_and(|own| own.mid_extension.is_none());
+            if knows_neither && sender_bundles && !offers && !bundled {
+                out.extmaps.retain(|extmap| extmap.uri != MID_EXTENSION);
+            }
             // Packets are passed on as they are: whoever reads mixed headers may get them.
             out.extmap_allow_mixed = !out.extmaps.is_empty();
         }
@@ -353,6 +362,9 @@ fn edit_extensions(
             let has = out.extmaps.iter().any(|extmap| extmap.uri == MID_EXTENSION);
             match offered {
                 Some(id) if bundled && !has => {
+                    // Where nothing but the name comes from the other side, we are who understands mixed headers.
+                    let alone = out.extmaps.is_empty();
+                    out.extmap_allow_mixed |= alone && own_offer.is_some_and(|own| own.extmap_allow_mixed);
                     out.extmaps.push(names_media(u16::from(id)));
                 }
                 None => out.extmaps.retain(|extmap| extmap.uri != MID_EXTENSION),
