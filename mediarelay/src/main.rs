@@ -8,7 +8,6 @@
 
 mod pid_file;
 
-use std::convert::Infallible;
 use std::fs;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -126,10 +125,16 @@ fn run(loaded: Loaded<RelaySettings>) -> anyhow::Result<()> {
         manager.ready();
     }
     let signal = runtime.block_on(async {
+        let told_alive = async {
+            match &manager {
+                Some(manager) => manager.tell_alive(async || relay.snapshot().await.is_ok()).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             _ = interrupt.recv() => "SIGINT",
             _ = terminate.recv() => "SIGTERM",
-            never = say_alive(manager.as_ref(), &relay) => match never {},
+            never = told_alive => match never {},
         }
     });
     tracing::info!("{signal}: the relay ends");
@@ -141,20 +146,6 @@ fn run(loaded: Loaded<RelaySettings>) -> anyhow::Result<()> {
     }
     drop(pid_file);
     Ok(())
-}
-
-/// Tells systemd that the relay is alive, as often as it wants to hear it, and as long as the relay answers.
-async fn say_alive(manager: Option<&ServiceManager>, relay: &RelayHandle) -> Infallible {
-    let Some((manager, every)) = manager.and_then(|manager| Some((manager, manager.alive_every()?))) else {
-        return std::future::pending().await;
-    };
-    let mut occasions = tokio::time::interval(every);
-    loop {
-        occasions.tick().await;
-        if relay.snapshot().await.is_ok() {
-            manager.alive();
-        }
-    }
 }
 
 /// The name and the text of the configuration file.

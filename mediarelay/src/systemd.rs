@@ -2,6 +2,7 @@
 //!
 //! One datagram each, to the socket that the environment names. Without one, nothing is said.
 
+use std::convert::Infallible;
 use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
@@ -49,11 +50,19 @@ impl ServiceManager {
         Ok(Self { socket, to, watchdog })
     }
 
-    /// How often [`alive`](Self::alive) is to be said, at least: twice in the time that is allowed. `None` if it is not
-    /// asked for.
-    #[must_use]
-    pub fn alive_every(&self) -> Option<Duration> {
-        self.watchdog.map(|allowed| allowed / 2)
+    /// Tells it that the program is alive, twice in the time that it allows, whenever `lives` finds that it is. Says nothing
+    /// if that is not asked for.
+    pub async fn tell_alive(&self, lives: impl AsyncFn() -> bool) -> Infallible {
+        let Some(allowed) = self.watchdog else {
+            return std::future::pending().await;
+        };
+        let mut occasions = tokio::time::interval(allowed / 2);
+        loop {
+            occasions.tick().await;
+            if lives().await {
+                self.alive();
+            }
+        }
     }
 
     /// It serves.
@@ -62,7 +71,7 @@ impl ServiceManager {
     }
 
     /// It is alive.
-    pub fn alive(&self) {
+    fn alive(&self) {
         self.say("WATCHDOG=1");
     }
 
@@ -110,7 +119,6 @@ mod tests {
                 let len = listener.recv(&mut buffer).unwrap();
                 assert_eq!(&buffer[..len], said.as_bytes());
             }
-            assert_eq!(manager.alive_every(), None);
         }
         std::fs::remove_file(&path).unwrap();
         // Nobody is there any more, which is no fault of ours.

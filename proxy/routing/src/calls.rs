@@ -30,8 +30,7 @@ impl Calls {
 
     /// Nothing waits for a table that grows, see [`viaduct_txn::room_for`].
     pub(crate) fn make_room(&mut self, limit: usize) {
-        let room = viaduct_txn::room_for(limit);
-        self.calls.reserve(room.saturating_sub(self.calls.len()));
+        viaduct_txn::make_room(&mut self.calls, limit);
     }
 
     pub(crate) fn insert(&mut self, call: Call) -> CallKey {

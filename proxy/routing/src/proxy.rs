@@ -227,8 +227,9 @@ impl Proxy {
 
     /// Nothing waits for a table that grows, see [`txn::room_for`].
     fn make_room(&mut self) {
-        let room = txn::room_for(self.config.limits.server_transactions_max);
-        self.contexts.reserve(room.saturating_sub(self.contexts.len()));
+        let limit = self.config.limits.server_transactions_max;
+        txn::make_room(&mut self.contexts, limit);
+        let room = txn::room_for(limit);
         self.by_server.set_capacity(room);
         self.by_client.set_capacity(room);
         self.calls.make_room(self.config.limits.calls_max);

@@ -83,7 +83,7 @@ pub(super) fn run(args: &DemoArgs) -> anyhow::Result<Outcome> {
     let settings = args.settings(address, &passwords)?;
     let extras = args.extras(address, &passwords);
     serving_runtime()?.block_on(async {
-        let started = run::start(settings, extras).await;
+        let started = run::start(settings, extras, None).await;
         let Some(gateway) = started.context("the demo cannot start")? else {
             return Ok(Outcome::Good);
         };

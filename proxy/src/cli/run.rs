@@ -1,6 +1,7 @@
 //! `viaduct run`
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -40,15 +41,17 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<Outcome> {
             file: Some(args.file.clone()),
             ..Extras::default()
         };
-        let Some(gateway) = start(loaded, extras).await? else {
+        let manager = ServiceManager::of_environment().map(Arc::new);
+        let Some(gateway) = start(loaded, extras, manager.clone()).await? else {
             return Ok(Outcome::Good);
         };
         for (scheme, address) in &gateway.bound {
             tracing::info!("listening on {scheme}://{address}");
         }
-        if let Some(manager) = ServiceManager::of_environment() {
+        if let Some(manager) = manager {
             manager.ready();
-            tokio::spawn(say_alive(manager));
+            // That this is carried out shows that the runtime turns.
+            tokio::spawn(async move { manager.tell_alive(async || true).await });
         }
         gateway.run_to_end().await?;
         tracing::info!("ended");
@@ -56,23 +59,12 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<Outcome> {
     })
 }
 
-/// Tells systemd that the runtime turns, as often as it wants to hear it.
-async fn say_alive(manager: ServiceManager) {
-    let Some(every) = manager.alive_every() else {
-        return;
-    };
-    let mut occasions = tokio::time::interval(every);
-    loop {
-        occasions.tick().await;
-        manager.alive();
-    }
-}
-
 /// Starts a gateway that SIGINT and SIGTERM end in order, a second one ends at once, and SIGHUP reloads. `None` when one came before it
-/// had started.
+/// had started. `manager` is told when it ends.
 pub(super) async fn start(
     loaded: Loaded<GatewaySettings>,
     extras: Extras,
+    manager: Option<Arc<ServiceManager>>,
 ) -> anyhow::Result<Option<Gateway>> {
     let mut signals = Signals::hear()?;
     let hangup = signal(SignalKind::hangup())?;
@@ -80,7 +72,7 @@ pub(super) async fn start(
         gateway = Gateway::start(loaded, extras) => {
             let gateway = gateway?;
             tokio::spawn(reload_on(hangup, gateway.live()));
-            tokio::spawn(signals.stop(gateway.stopper()));
+            tokio::spawn(signals.stop(gateway.stopper(), manager));
             Ok(Some(gateway))
         }
         () = signals.next() => Ok(None),
@@ -118,10 +110,10 @@ impl Signals {
         }
     }
 
-    async fn stop(mut self, stopper: Stopper) {
+    async fn stop(mut self, stopper: Stopper, manager: Option<Arc<ServiceManager>>) {
         for _ in 0..2 {
             self.next().await;
-            if let Some(manager) = ServiceManager::of_environment() {
+            if let Some(manager) = &manager {
                 manager.stopping();
             }
             stopper.stop();

@@ -1,19 +1,20 @@
 //! How a gateway begins, why it does not, and how it ends.
 
 use std::net::{TcpListener, UdpSocket};
+use std::os::unix::net::UnixDatagram;
 use std::time::Instant;
 
 use nix::sys::signal::Signal;
 use viaduct_sip::{Method, Transport};
 
 use crate::support::echo_call::EchoCall;
-use crate::support::gateway::{END_MAX, Gateway, Setup, launch};
+use crate::support::gateway::{END_MAX, Gateway, Setup, launch, launch_with};
 use crate::support::media::Media;
 use crate::support::phone::Phone;
 use crate::support::program::{Ended, Process, run, viaduct};
 use crate::support::websocket::CLOSE;
 use crate::support::wire::Wire;
-use crate::support::{Folder, wait_for};
+use crate::support::{Folder, PATIENCE, wait_for};
 
 /// Tries to run a configuration that cannot run, and answers what is said about it.
 fn run_in_vain(folder: &Folder, text: &str) -> String {
@@ -264,4 +265,33 @@ fn what_it_says_of_itself_can_be_read_anywhere() {
     for secret in [crate::support::program::PASSWORD, "response="] {
         assert!(!log.contains(secret), "{secret:?} in\n{log}");
     }
+}
+
+/// `sd_notify(3)`: what `Type=notify` and `WatchdogSec=` of the unit wait for.
+#[test]
+fn systemd_is_told_when_the_gateway_serves_that_it_lives_and_when_it_ends() {
+    let folder = Folder::new();
+    folder.write("gateway.yaml", &Setup::default().text());
+    let path = folder.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let heard = || {
+        let mut buffer = [0; 64];
+        let len = socket.recv(&mut buffer).unwrap();
+        String::from_utf8_lossy(&buffer[..len]).into_owned()
+    };
+    let variables = [
+        ("NOTIFY_SOCKET", path.to_str().unwrap()),
+        ("WATCHDOG_USEC", "100000"),
+    ];
+    let gateway = launch_with(&folder.path().join("gateway.yaml"), &variables);
+    // The first of them, and not before it serves.
+    assert_eq!(
+        [heard(), heard(), heard()],
+        ["READY=1", "WATCHDOG=1", "WATCHDOG=1"]
+    );
+    gateway.signal(Signal::SIGTERM);
+    let last = std::iter::repeat_with(heard).find(|said| said != "WATCHDOG=1");
+    assert_eq!(last.as_deref(), Some("STOPPING=1"));
+    gateway.end().expect_good();
 }

@@ -15,7 +15,7 @@ use crate::client::{self, CancelOutcome, Client, ClientState, Tell};
 use crate::effects::{Effects, Owner, Timer};
 use crate::key::{ClientKey, Keys, ServerKey};
 use crate::parts::Parts;
-use crate::room::room_for;
+use crate::room::make_room;
 use crate::server::{self, Server, ServerState};
 use crate::table::{Known, Table};
 use crate::{ClientId, Config, Counters, Flow, Hop, Limits, Output, ServerId, Timers, Timing};
@@ -336,12 +336,12 @@ impl Layer {
         self.counters
     }
 
-    /// Nothing waits for a table that grows, see [`room_for`].
+    /// Nothing waits for a table that grows, see [`room_for`](crate::room::room_for).
     fn make_room(&mut self) {
         // Clients may be many more, as requests fork; those of forked ones alone make tables grow.
-        let room = room_for(self.config.limits.server_transactions_max);
-        self.servers.reserve(room.saturating_sub(self.servers.len()));
-        self.clients.reserve(room.saturating_sub(self.clients.len()));
+        let limit = self.config.limits.server_transactions_max;
+        make_room(&mut self.servers, limit);
+        make_room(&mut self.clients, limit);
     }
 
     /// How many server transactions there may be before this request is refused. What belongs to a call that exists, and

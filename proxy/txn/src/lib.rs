@@ -56,6 +56,6 @@ pub use self::flow::{ConnId, Flow, Hop};
 pub use self::layer::{Layer, Received, Request};
 pub use self::output::{ClientId, Output, ServerId};
 pub use self::parts::{Parts, Spread};
-pub use self::room::room_for;
+pub use self::room::{make_room, room_for};
 pub use self::timers::Timers;
 pub use self::way_back::way_back;

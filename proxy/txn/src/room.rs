@@ -1,5 +1,7 @@
 //! How large tables are from the start.
 
+use slotmap::{Key, SlotMap};
+
 /// Entries beyond which a table grows as it fills, whatever its limit. What many entries need is address space until the
 /// first of them comes, but some systems refuse too much of that as well.
 const ROOM_MAX: usize = 1 << 18;
@@ -12,6 +14,11 @@ const ROOM_MAX: usize = 1 << 18;
 /// over all of their room, so they grow by [`Parts`](crate::Parts).
 pub fn room_for(limit: usize) -> usize {
     limit.min(ROOM_MAX)
+}
+
+/// Takes the room that a table of slots has from the beginning, or what is left of it.
+pub fn make_room<K: Key, V>(table: &mut SlotMap<K, V>, limit: usize) {
+    table.reserve(room_for(limit).saturating_sub(table.len()));
 }
 
 #[cfg(test)]

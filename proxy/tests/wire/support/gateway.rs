@@ -175,7 +175,14 @@ log: {{ level: debug }}
 
 /// Starts `viaduct run` and waits until it serves.
 pub(crate) fn launch(file: &Path) -> Process {
-    let mut process = Process::start(viaduct(&["run", file.to_str().unwrap()]));
+    launch_with(file, &[])
+}
+
+/// The same with these variables in its environment.
+pub(crate) fn launch_with(file: &Path, variables: &[(&str, &str)]) -> Process {
+    let mut command = viaduct(&["run", file.to_str().unwrap()]);
+    command.envs(variables.iter().copied());
+    let mut process = Process::start(command);
     // The last line of those that a gateway writes when everything is open.
     assert!(
         process.says("listening on https://"),
