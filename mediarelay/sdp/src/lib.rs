@@ -52,5 +52,5 @@ pub use error::{LineError, ParseError, ParseFault, Reason};
 pub use fragment::{FragmentMedia, SdpFragment};
 pub use limits::Limits;
 pub use media::{Media, MediaKind, Protocol};
-pub use out::{AttributeEdits, MediaOut, SessionOut};
+pub use out::{AttributeEdits, MediaOut, PlainTwin, SessionOut};
 pub use session::{Line, Session};

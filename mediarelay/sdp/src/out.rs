@@ -3,7 +3,7 @@
 mod media;
 mod writer;
 
-pub use media::MediaOut;
+pub use media::{MediaOut, PlainTwin};
 
 use crate::attribute::{Attribute, Group};
 use crate::connection::Bandwidth;

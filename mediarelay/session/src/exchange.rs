@@ -5,6 +5,7 @@
 //! until then nothing changes for media that flows already.
 
 mod answer;
+mod doubled;
 mod legs;
 mod offer;
 mod pairing;
@@ -14,7 +15,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use viaduct_ng::{ByteString, ErrorReason, Flag, Options, RtcpMux, SdesWord};
-use viaduct_sdp::Session;
+use viaduct_sdp::{PlainTwin, Session};
 
 use crate::call::Call;
 use crate::config::Config;
@@ -22,6 +23,8 @@ use crate::core::Core;
 use crate::describe::{Description, Unusable};
 use crate::leg::LearningRules;
 use crate::party::PartyId;
+
+pub(crate) use doubled::undouble;
 
 /// Whether an SDP asks or replies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,12 +43,18 @@ pub(crate) struct Exchange<'e> {
     /// Position of their dialogue in the call.
     pub(crate) dialogue: usize,
     pub(crate) session: &'e Session,
+    /// For each of its m-lines the plain one that it stands for as well.
+    pub(crate) twins: &'e [Option<PlainTwin>],
     pub(crate) options: &'e Options,
 }
 
 impl Exchange<'_> {
     pub(crate) fn has(&self, flag: Flag) -> bool {
         self.options.has(flag)
+    }
+
+    fn twin(&self, position: usize) -> Option<PlainTwin> {
+        self.twins.get(position).copied().flatten()
     }
 
     fn mux(&self, word: RtcpMux) -> bool {

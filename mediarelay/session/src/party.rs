@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use viaduct_forward::LegId;
 use viaduct_ng::{AddressFamily as NgFamily, ByteString, IceMode, Sdes};
-use viaduct_sdp::{Direction, HashFunction, Protocol};
+use viaduct_sdp::{Direction, HashFunction, PlainTwin, Protocol};
 
 use crate::describe::RemoteMedia;
 
@@ -88,6 +88,8 @@ pub(crate) struct Media {
     /// The protocol spoken with it.
     pub(crate) protocol: Option<Protocol>,
     pub(crate) offered: Option<Offered>,
+    /// The plain m-line beside it in its SDPs, of which nothing else is known.
+    pub(crate) twin: Option<PlainTwin>,
 }
 
 impl Media {

@@ -10,6 +10,17 @@ use crate::codecs::CodecList;
 use crate::connection::{AddressFamily, Bandwidth, Connection};
 use crate::media::{Media, Protocol};
 
+/// A plain media description beside one with SRTP, as opportunistic SRTP was offered before RFC 8643.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlainTwin {
+    /// It comes first and has what the other one has, but for the keys.
+    Offered,
+    /// It comes first and is refused.
+    RefusedBefore,
+    /// It comes second and is refused.
+    RefusedAfter,
+}
+
 /// One media description of a [`SessionOut`](super::SessionOut). The fields stand in the order in which
 /// they are written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,6 +87,8 @@ pub struct MediaOut {
     pub end_of_candidates: bool,
     /// NG `sdp-attr` for this kind of media.
     pub edits: AttributeEdits,
+    /// The same media without SRTP.
+    pub twin: Option<PlainTwin>,
 }
 
 impl MediaOut {
@@ -112,6 +125,7 @@ impl MediaOut {
             remote_candidates: None,
             end_of_candidates: false,
             edits: AttributeEdits::default(),
+            twin: None,
         }
     }
 
@@ -153,6 +167,46 @@ impl MediaOut {
     }
 
     pub(super) fn write(&self, out: &mut Writer) {
+        match self.twin {
+            Some(PlainTwin::Offered) if !self.rejected => self.without_keys().write_alone(out),
+            Some(PlainTwin::Offered | PlainTwin::RefusedBefore) => self.write_refused_twin(out),
+            Some(PlainTwin::RefusedAfter) | None => {}
+        }
+        self.write_alone(out);
+        if self.twin == Some(PlainTwin::RefusedAfter) {
+            self.write_refused_twin(out);
+        }
+    }
+
+    fn without_keys(&self) -> Self {
+        Self {
+            protocol: self.plain_protocol().to_owned(),
+            mid: None,
+            cryptos: Vec::new(),
+            setup: None,
+            fingerprints: Vec::new(),
+            tls_id: None,
+            twin: None,
+            ..self.clone()
+        }
+    }
+
+    /// The profile without SRTP, with feedback where this one has it.
+    fn plain_protocol(&self) -> &'static str {
+        if Protocol::from_text(&self.protocol).has_feedback() {
+            "RTP/AVPF"
+        } else {
+            "RTP/AVP"
+        }
+    }
+
+    /// As rtpengine has it, without an address.
+    fn write_refused_twin(&self, out: &mut Writer) {
+        let (kind, protocol, formats) = (&self.kind, self.plain_protocol(), self.written_formats());
+        out.line("m=", format!("{kind} 0 {protocol} {formats}").as_bytes());
+    }
+
+    fn write_alone(&self, out: &mut Writer) {
         let port = if self.rejected { 0 } else { self.port };
         let formats = self.written_formats();
         out.line(

@@ -231,3 +231,41 @@ fn what_is_written_reads_as_it_was_meant() {
         assert!(written.cryptos().next().is_none() && written.candidates().next().is_none());
     }
 }
+
+#[test]
+fn a_plain_twin_stands_where_it_belongs() {
+    let told = |twin| {
+        let mut media = MediaOut::new("audio", 4_000, "RTP/SAVPF", connection());
+        media.formats = vec!["8".to_owned()];
+        media.cryptos = vec![Crypto::new(
+            1,
+            CryptoSuite::AesCm128HmacSha1_80,
+            MasterKey(vec![1; 30]),
+        )];
+        media.twin = twin;
+        let text = media_text(media);
+        let lines = text.lines().filter(|line| !line.starts_with("a=crypto"));
+        (
+            lines.collect::<Vec<_>>().join("\n"),
+            text.matches("a=crypto").count(),
+        )
+    };
+    let (srtp, address) = ("m=audio 4000 RTP/SAVPF 8", "c=IN IP4 203.0.113.1");
+    for (twin, expected) in [
+        (None, format!("{srtp}\n{address}")),
+        (
+            Some(PlainTwin::RefusedBefore),
+            format!("m=audio 0 RTP/AVPF 8\n{srtp}\n{address}"),
+        ),
+        (
+            Some(PlainTwin::RefusedAfter),
+            format!("{srtp}\n{address}\nm=audio 0 RTP/AVPF 8"),
+        ),
+        (
+            Some(PlainTwin::Offered),
+            format!("m=audio 4000 RTP/AVPF 8\n{address}\n{srtp}\n{address}"),
+        ),
+    ] {
+        assert_eq!(told(twin), (expected, 1), "{twin:?}");
+    }
+}

@@ -29,6 +29,7 @@ impl Call {
             let offered = media.offered.take();
             media.mid = remote.mid.clone().or(media.mid.take());
             media.protocol = Some(remote.protocol);
+            media.twin = exchange.twin(position);
             if remote.rejected {
                 media.leg = None;
             }

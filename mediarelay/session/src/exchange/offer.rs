@@ -23,6 +23,7 @@ impl Call {
         for (position, remote) in description.medias.into_iter().enumerate() {
             let media = &mut self.party_mut(exchange.sender).medias[position];
             media.protocol = Some(remote.protocol);
+            media.twin = exchange.twin(position);
             media.mid = remote.mid.clone().or(media.mid.take());
             if remote.rejected {
                 media.leg = None;
@@ -174,11 +175,14 @@ impl Call {
             .is_none_or(|asked| asked == TransportProtocol::Accept)
             && remote.protocol.is_secure();
         let known = leg.is_some_and(|leg| leg.dtls.is_some());
+        let agreed = leg.is_some_and(|leg| leg.sdes.is_agreed());
         let dtls_off =
             reader.wishes.dtls_off.unwrap_or(false) || exchange.options.dtls == Some(DtlsRequest::Off);
         let sdes_off = reader.wishes.sdes.as_ref().is_some_and(viaduct_ng::Sdes::is_off);
         let beside = core.config.sdes == SdesMode::Rtpengine;
-        let dtls_fits = !dictated || beside || remote.dtls.is_some() || remote.cryptos.is_empty() || known;
+        // Whoever has settled on keys in the SDP is not asked again.
+        let dtls_fits =
+            known || !agreed && (!dictated || beside || remote.dtls.is_some() || remote.cryptos.is_empty());
         let sdes_fits = !dictated || !remote.cryptos.is_empty() || remote.dtls.is_none();
         let mux = match leg {
             Some(leg) if leg.mux => true,

@@ -3,15 +3,15 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
-use viaduct_ng::{Answer, ByteString, ErrorReason, LoadLimit, Offer, Options, Reply, Request};
-use viaduct_sdp::{ParseFault, Session};
+use viaduct_ng::{Answer, ByteString, ErrorReason, LoadLimit, Offer, Options, Osrtp, Reply, Request};
+use viaduct_sdp::{ParseFault, PlainTwin, Session};
 
 use super::Relay;
 use crate::call::{Call, Names, is_final};
 use crate::core::{CallKey, Core};
 use crate::dialogue::Exchanged;
 use crate::event::{DeleteReason, What};
-use crate::exchange::{Exchange, Kind};
+use crate::exchange::{Exchange, Kind, undouble};
 use crate::party::PartyId;
 
 /// An offer or an answer, whichever.
@@ -20,6 +20,7 @@ struct Message<'m> {
     names: Names<'m>,
     sdp: &'m ByteString,
     session: Session,
+    twins: Vec<Option<PlainTwin>>,
     options: Options,
 }
 
@@ -141,6 +142,12 @@ impl Relay {
         let stored = [Some(call_id), Some(names.from), names.to, names.via_branch];
         self.check_names(stored.into_iter().flatten(), None, options)?;
         let session = self.read_sdp(sdp)?;
+        let doubles = options.osrtp.contains(Osrtp::Accept) || options.osrtp.contains(Osrtp::AcceptLegacy);
+        let undoubled = doubles.then(|| undouble(sdp, &session)).flatten();
+        let (session, twins) = match undoubled {
+            Some(undoubled) => (self.read_sdp(&undoubled.sdp)?, undoubled.twins),
+            None => (session, Vec::new()),
+        };
         let mut options = options.clone();
         options.expand_webrtc();
         Ok(Message {
@@ -148,6 +155,7 @@ impl Relay {
             names,
             sdp,
             session,
+            twins,
             options,
         })
     }
@@ -328,6 +336,7 @@ impl Message<'_> {
             reader,
             dialogue,
             session: &self.session,
+            twins: &self.twins,
             options: &self.options,
         }
     }

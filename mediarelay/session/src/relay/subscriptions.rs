@@ -157,6 +157,7 @@ impl Call {
             reader: listener,
             dialogue,
             session: &heard.session,
+            twins: &[],
             options: &options,
         };
         let sdp = self.exchange(core, &exchange)?;
@@ -223,6 +224,7 @@ impl Call {
             reader: stand_in,
             dialogue: self.ensure_dialogue(stand_in, listener),
             session,
+            twins: &[],
             options: &options,
         };
         let before = self.checkpoint();

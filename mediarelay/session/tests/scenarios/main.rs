@@ -11,6 +11,7 @@ mod between_likes;
 mod browser;
 mod browser_and_phone;
 mod deletion;
+mod doubled;
 mod dtls_phone;
 mod echo;
 mod forks;

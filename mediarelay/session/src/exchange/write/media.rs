@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use viaduct_forward::LegId;
-use viaduct_ng::{Bundle, Flag, Replace, RtcpMux, SdpSection, TransportProtocol};
+use viaduct_ng::{Bundle, Flag, Osrtp, Replace, RtcpMux, SdpSection, TransportProtocol};
 use viaduct_sdp::{
     AddressFamily, Codec, CodecPattern, CodecRules, CodecSelector, Connection, Direction, Extmap,
-    Fingerprint, HashFunction, Host, Media, MediaOut, RemoteCandidate, RemoteCandidates, Rtcp, Setup, TlsId,
+    Fingerprint, HashFunction, Host, Media, MediaOut, PlainTwin, Protocol, RemoteCandidate, RemoteCandidates,
+    Rtcp, Setup, TlsId,
 };
 
 use super::{edits, rejected};
@@ -41,6 +42,9 @@ impl Call {
         }
         .unwrap_or_else(|| self.write_rejected(exchange, position, sender));
         out.mid = self.mid_to(exchange, position, sender);
+        let doubles = exchange.kind == Kind::Offer && exchange.options.osrtp.contains(Osrtp::OfferLegacy);
+        let offered = Some(PlainTwin::Offered).filter(|_| doubles && is_srtp(&out.protocol));
+        out.twin = self.party(exchange.reader).medias[position].twin.or(offered);
         if let Some(sender) = sender {
             out.edits = edits(exchange.options, SdpSection::Media(media_type(sender.kind())));
         }
@@ -281,6 +285,11 @@ fn protocol_text(
         (Kind::Offer, _) if theirs.is_rtp() => decided.unwrap_or(&theirs.protocol_text).to_owned(),
         _ => theirs.protocol_text.clone(),
     }
+}
+
+fn is_srtp(protocol: &str) -> bool {
+    let protocol = Protocol::from_text(protocol);
+    protocol.is_rtp() && protocol.is_secure()
 }
 
 /// Applies NG's `codec`. False if nothing is left and that shall refuse the m-line.
