@@ -31,6 +31,7 @@
 
 mod digest;
 mod dns;
+mod dtls;
 mod mutator;
 mod ng;
 mod proxies;
@@ -48,6 +49,7 @@ mod ws_handshake;
 
 pub use digest::digest;
 pub use dns::dns;
+pub use dtls::dtls;
 pub use mutator::Mutator;
 pub use ng::{bencode, flags, json};
 pub use proxies::proxies;
@@ -73,7 +75,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 18] = [
+pub const TARGETS: [Target; 19] = [
     Target {
         name: "bencode",
         run: bencode,
@@ -85,6 +87,10 @@ pub const TARGETS: [Target; 18] = [
     Target {
         name: "dns",
         run: dns,
+    },
+    Target {
+        name: "dtls",
+        run: dtls,
     },
     Target {
         name: "flags",

@@ -95,6 +95,11 @@ fn dns() {
 }
 
 #[test]
+fn dtls() {
+    replay("dtls", MUTATIONS_OF_SLOW);
+}
+
+#[test]
 fn flags() {
     replay("flags", MUTATIONS_OF_SLOW);
 }
