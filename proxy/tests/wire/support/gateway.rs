@@ -126,10 +126,11 @@ impl Setup {
                 format!("  \"{user}\": {{ secret_env: PASSWORD, {more} }}\n")
             })
             .collect();
+        // Calls without media are to last as long as their test does, however slow the machine is.
         let relay = self.relay.clone().unwrap_or_else(|| {
             format!(
                 "interfaces: {{ default: {{ address: \"{address}\" }} }}, browser_port: {media}, \
-                 rtp_ports: 30000-30499, port_rest: 0s"
+                 rtp_ports: 30000-30499, port_rest: 0s, idle_timeout: 1h"
             )
         });
         format!(
