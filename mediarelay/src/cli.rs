@@ -11,7 +11,7 @@ mod print;
 
 use std::sync::Arc;
 
-use viaduct_ng::{Reply, Request};
+use viaduct_ng::{Reply, Request, Value};
 use viaduct_settings::{MediaSettings, PortRange};
 
 use self::command::{Command, Timeout};
@@ -47,6 +47,7 @@ impl Cli {
             Command::Help(text) => Ok(text.to_owned()),
             Command::Refused(text) => Ok(text),
             Command::ListTotals => self.totals().await,
+            Command::ListJsonStats => self.json_stats().await,
             Command::ListNumSessions => self.num_sessions().await,
             Command::ListSessions(which) => self.sessions(which).await,
             Command::ListInterfaces => self.interfaces().await,
@@ -66,6 +67,27 @@ impl Cli {
                 .map_or(String::new(), |statistics| print::totals(&statistics)),
             other => print::unexpected(&other),
         })
+    }
+
+    /// What `statistics` tells and the use of the ports, for programs that watch.
+    async fn json_stats(&self) -> Result<String, Unavailable> {
+        let reply = self.line.ng(None, Box::new(Request::Statistics)).await?;
+        let usages = self.line.visit(|office| office.relay.port_usage()).await?;
+        let reply = reply.to_value();
+        let statistics = reply.as_dict().and_then(|reply| reply.get("statistics"));
+        let mut told = statistics.and_then(Value::as_dict).cloned().unwrap_or_default();
+        let PortRange { first, last } = self.facts.media.rtp_ports;
+        let addresses = self.facts.interfaces.iter().flat_map(|interface| {
+            let of_interface = interface.addresses.iter();
+            of_interface.map(|address| (interface.name.as_str(), address.address))
+        });
+        let interfaces = addresses.filter_map(|(name, address)| {
+            let usage = usages.iter().find(|usage| usage.address == address)?;
+            Some(print::json_interface(name, first, last, usage))
+        });
+        told.insert("interfaces", Value::List(interfaces.collect()));
+        let json = viaduct_ng::json::encode(&Value::Dict(told));
+        Ok(String::from_utf8_lossy(&json).into_owned() + "\n")
     }
 
     async fn max_sessions(&self) -> Result<String, Unavailable> {

@@ -59,8 +59,8 @@ pub use reply::{
 };
 pub use reply_cache::{Lookup, ReplyCache, ReplyCacheCounters, ReplyCacheLimits};
 pub use request::{
-    Answer, Delete, Ignored, List, Offer, OtherCommand, OtherRequest, Query, Received, Request, RequestError,
-    SubscribeAnswer, SubscribeRequest, Unsubscribe, Why,
+    Answer, Delete, Ignored, List, Offer, OtherCommand, OtherRequest, Publish, Query, Received, Request,
+    RequestError, SubscribeAnswer, SubscribeRequest, Unsubscribe, Why,
 };
 pub use templates::Templates;
 pub use value::{Dict, Value};

@@ -7,7 +7,7 @@ mod subscription;
 
 pub use ignored::{Ignored, Why};
 pub use other::{OtherCommand, OtherRequest};
-pub use subscription::{SubscribeAnswer, SubscribeRequest, Unsubscribe};
+pub use subscription::{Publish, SubscribeAnswer, SubscribeRequest, Unsubscribe};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,6 +48,8 @@ pub enum Request {
     SubscribeAnswer(Box<SubscribeAnswer>),
     /// `unsubscribe`
     Unsubscribe(Unsubscribe),
+    /// `publish`
+    Publish(Box<Publish>),
     /// A command of the protocol that has no type of its own here. One that is not of the protocol is a
     /// [`RequestError`].
     Other(OtherRequest),
@@ -224,6 +226,7 @@ impl Request {
             b"query" => |reader| Ok(Self::Query(read_query(reader)?)),
             b"list" => |reader| Ok(Self::List(List { limit: reader.limit })),
             b"statistics" => |_| Ok(Self::Statistics),
+            b"publish" => |reader| Ok(Self::Publish(Box::new(Publish::read(reader)?))),
             b"subscribe request" => {
                 |reader| Ok(Self::SubscribeRequest(Box::new(SubscribeRequest::read(reader)?)))
             }
@@ -331,6 +334,7 @@ impl Request {
                     limit.map(|limit| Value::Integer(limit.into())),
                 );
             }
+            Self::Publish(publish) => publish.write(&mut dict),
             Self::SubscribeRequest(request) => request.write(&mut dict),
             Self::SubscribeAnswer(answer) => answer.write(&mut dict),
             Self::Unsubscribe(unsubscribe) => unsubscribe.write(&mut dict),
@@ -349,6 +353,7 @@ impl Request {
             Self::Query(_) => "query",
             Self::List(_) => "list",
             Self::Statistics => "statistics",
+            Self::Publish(_) => "publish",
             Self::SubscribeRequest(_) => "subscribe request",
             Self::SubscribeAnswer(_) => "subscribe answer",
             Self::Unsubscribe(_) => "unsubscribe",
@@ -363,6 +368,7 @@ impl Request {
             Self::Answer(answer) => Some(&answer.call_id),
             Self::Delete(delete) => Some(&delete.call_id),
             Self::Query(query) => Some(&query.call_id),
+            Self::Publish(publish) => publish.call_id.as_ref(),
             Self::SubscribeRequest(request) => Some(&request.call_id),
             Self::SubscribeAnswer(answer) => Some(&answer.call_id),
             Self::Unsubscribe(unsubscribe) => Some(&unsubscribe.call_id),

@@ -10,7 +10,7 @@ use viaduct_ng::flags::{self, ModuleFlags, ViaBranch};
 use viaduct_ng::{
     Answer, ByteString, CallReport, CodecOptions, Counters, Delete, Dict, Entries, ErrorReason, Flag, Ice,
     Limits, List, LoadLimit, MediaReport, MosEntry, Offer, OkReply, Options, OtherCommand, OtherRequest,
-    Packet, Query, Reply, Request, Sdes, SdpAttr, SdpSection, SsrcReport, Statistics, StreamReport,
+    Packet, Publish, Query, Reply, Request, Sdes, SdpAttr, SdpSection, SsrcReport, Statistics, StreamReport,
     SubscribeAnswer, SubscribeRequest, TagReport, Tos, Totals, Unsubscribe, Value, Word, WordSet, bencode,
     json,
 };
@@ -243,6 +243,14 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn publish()(
+        sdp in some_octets(), call_id in of(some_octets()), from_tag in of(some_octets()), options in options(),
+    ) -> Request {
+        Request::Publish(Box::new(Publish { sdp, call_id, from_tag, options }))
+    }
+}
+
+prop_compose! {
     fn unsubscribe()(call_id in some_octets(), to_tag in some_octets()) -> Request {
         Request::Unsubscribe(Unsubscribe { call_id, to_tag })
     }
@@ -268,6 +276,7 @@ fn request() -> impl Strategy<Value = Request> {
         subscribe_request(),
         subscribe_answer(),
         unsubscribe(),
+        publish(),
         other(),
     ]
 }

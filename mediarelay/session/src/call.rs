@@ -9,7 +9,7 @@ mod report;
 mod state;
 mod timers;
 
-pub(crate) use listeners::Heard;
+pub(crate) use listeners::{DISCARD, Heard, nowhere, read_own};
 pub(crate) use parties::{Names, is_final};
 
 use std::collections::BTreeMap;

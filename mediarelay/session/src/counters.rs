@@ -173,7 +173,8 @@ impl ClientCounters {
             Request::Query(_) => &mut self.queries,
             Request::List(_) => &mut self.lists,
             Request::Statistics => &mut self.statistics,
-            Request::SubscribeRequest(_)
+            Request::Publish(_)
+            | Request::SubscribeRequest(_)
             | Request::SubscribeAnswer(_)
             | Request::Unsubscribe(_)
             | Request::Other(_) => &mut self.others,

@@ -20,6 +20,8 @@ pub(crate) enum Part {
     Talks,
     /// It hears others, which do not hear it.
     Listens,
+    /// It is nobody's. A publisher talks to it, and listeners hear that.
+    Audience,
     /// It is nobody's. To the listener that it has a dialogue with it stands for m-lines of others: for each of its own the
     /// one that it stands for, `None` once that is gone.
     StandsFor(Vec<Option<(PartyId, usize)>>),
@@ -30,7 +32,7 @@ impl Part {
     pub(crate) fn stands_for(&self, party: PartyId, media: usize) -> Option<usize> {
         match self {
             Self::StandsFor(medias) => medias.iter().position(|of| *of == Some((party, media))),
-            Self::Talks | Self::Listens => None,
+            Self::Talks | Self::Listens | Self::Audience => None,
         }
     }
 }

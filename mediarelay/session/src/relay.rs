@@ -3,6 +3,7 @@
 mod exchanges;
 mod keeping;
 mod others;
+mod publishing;
 mod statistics;
 mod subscriptions;
 mod trickle;
@@ -108,6 +109,7 @@ impl Relay {
     /// Carries out an NG command. `client` is the address it came from, `None` within this process: commands are
     /// counted by it.
     pub fn handle_ng(&mut self, now: Instant, client: Option<IpAddr>, request: &Request) -> Reply {
+        let request = &*self.with_names(request);
         let counted_max = self.core.config.limits.clients_counted;
         self.core.counters.clients.of(client, counted_max).count(request);
         let reply = if self.core.state.is_some() && keeping::changes_calls(request) {
@@ -131,6 +133,7 @@ impl Relay {
             Request::Query(query) => self.query(now, query),
             Request::List(list) => self.list(*list),
             Request::Statistics => self.statistics(now),
+            Request::Publish(publish) => self.publish(now, client, publish),
             Request::SubscribeRequest(request) => self.subscribe(now, request),
             Request::SubscribeAnswer(answer) => self.subscribe_answer(now, answer),
             Request::Unsubscribe(unsubscribe) => self.unsubscribe(now, unsubscribe),

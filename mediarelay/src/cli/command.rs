@@ -5,6 +5,7 @@
 pub(super) enum Command<'a> {
     Help(&'static str),
     ListInterfaces,
+    ListJsonStats,
     ListMaxSessions,
     ListNumSessions,
     ListSessions(Which<'a>),
@@ -38,7 +39,7 @@ pub(super) enum Timeout {
 const COMMANDS: &str = "Available sub-commands at this level:\n\tlist\n\tset\n\tterminate\n\thelp\n";
 
 const LIST_COMMANDS: &str = "Available sub-commands at this level:\n\tnumsessions\n\tsessions\n\ttotals\n\t\
-     interfaces\n\tmaxsessions\n\ttimeout\n\tsilenttimeout\n\toffertimeout\n\tfinaltimeout\n";
+     jsonstats\n\tinterfaces\n\tmaxsessions\n\ttimeout\n\tsilenttimeout\n\toffertimeout\n\tfinaltimeout\n";
 
 const SET_COMMANDS: &str = "Available sub-commands at this level:\n\tmaxsessions <number, -1 for no limit>\n";
 
@@ -68,6 +69,7 @@ impl<'a> Command<'a> {
             "" => Self::incomplete(),
             "help" => Self::Help(LIST_COMMANDS),
             "interfaces" => Self::ListInterfaces,
+            "jsonstats" => Self::ListJsonStats,
             "maxsessions" => Self::ListMaxSessions,
             "numsessions" => Self::ListNumSessions,
             "sessions" => Which::parse(rest).map_or_else(Self::incomplete, Self::ListSessions),
@@ -138,6 +140,7 @@ mod tests {
                 Command::ListSessions(Which::One("a b@c;d")),
             ),
             ("list interfaces", Command::ListInterfaces),
+            ("list jsonstats", Command::ListJsonStats),
             ("list offer_timeout", Command::ListTimeout(Timeout::Offer)),
             ("set maxsessions 0", Command::SetMaxSessions(Some(0))),
             ("set  maxsessions -1", Command::SetMaxSessions(None)),

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use viaduct_ng::{
-    ByteString, CallReport, Counters, Endpoint, MediaReport, ProxyStatistics, Reply, Statistics, StreamFlag,
-    StreamReport, Subscription, TagReport, TotalStatistics, Value,
+    ByteString, CallReport, Counters, Dict, Endpoint, MediaReport, ProxyStatistics, Reply, Statistics,
+    StreamFlag, StreamReport, Subscription, TagReport, TotalStatistics, Value,
 };
 use viaduct_session::{CallSummary, PortUsage};
 
@@ -306,6 +306,27 @@ pub(super) fn interface(text: &mut String, name: &str, first: u16, last: u16, us
          {total:>5} ({percent:>5.1}%)",
         usage.address
     );
+}
+
+/// The same for programs.
+pub(super) fn json_interface(name: &str, first: u16, last: u16, usage: &PortUsage) -> Value {
+    let number = |count: usize| Value::Integer(i64::try_from(count).unwrap_or(i64::MAX));
+    let (used, total) = (2 * usage.used, 2 * usage.total);
+    let mut ports = Dict::new();
+    for (key, count) in [
+        ("min", usize::from(first)),
+        ("max", usize::from(last)),
+        ("used", used),
+        ("free", total.saturating_sub(used)),
+        ("totals", total),
+    ] {
+        ports.insert(key, number(count));
+    }
+    let mut interface = Dict::new();
+    interface.insert("name", Value::text(name));
+    interface.insert("address", Value::text(usage.address.to_string()));
+    interface.insert("ports", Value::Dict(ports));
+    Value::Dict(interface)
 }
 
 /// A reply that does not fit its command.

@@ -126,6 +126,14 @@ fn people_are_answered_in_the_words_of_rtpengine() {
     ] {
         assert!(one.contains(part), "{part} in\n{one}");
     }
+    let json: serde_json::Value = serde_json::from_str(&cli(relay.cli, "list jsonstats")).unwrap();
+    assert_eq!(json["currentstatistics"]["sessionsown"], 3, "{json}");
+    assert!(
+        json["interfaces"][0]["ports"]["used"]
+            .as_u64()
+            .is_some_and(|used| used >= 12),
+        "{json}"
+    );
     let interfaces = cli(relay.cli, "list interfaces");
     assert!(interfaces.contains("Ports used:    12 /  5000"), "{interfaces}");
     assert!(cli(relay.cli, "list totals").contains("Owned sessions                                  :3\n"));

@@ -17,6 +17,8 @@ words! {
         AllowTranscoding = "allow-transcoding";
         /// Do not learn endpoints
         Asymmetric = "asymmetric";
+        /// `publish`: answer that we send as well
+        Bidirectional = "bidirectional";
         /// In other commands: the from-tag selects
         Directional = "directional";
         /// Play to the caller before the answer

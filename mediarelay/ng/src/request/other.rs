@@ -35,8 +35,6 @@ words! {
         StopMedia = "stop media";
         /// `play DTMF`
         PlayDtmf = "play DTMF";
-        /// `publish`
-        Publish = "publish";
         /// `connect`
         Connect = "connect";
         /// `inject start`

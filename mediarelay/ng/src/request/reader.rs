@@ -89,6 +89,12 @@ impl Reader {
                 }
             }
             "direction" => self.direction(name, value),
+            // Of who publishes or subscribes, whichever side of an offer that is.
+            "interface" => {
+                let interface = self.text(name, value);
+                self.options.from_interface.clone_from(&interface);
+                self.options.to_interface = interface;
+            }
             "from-interface" => self.options.from_interface = self.text(name, value),
             "to-interface" => self.options.to_interface = self.text(name, value),
             "address-family" => self.options.address_family = self.word(name, value),

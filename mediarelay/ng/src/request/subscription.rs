@@ -1,4 +1,4 @@
-//! Requests of those who only listen to a call: recorders (SIPREC) and monitors.
+//! Requests of those who only listen to a call, such as recorders (SIPREC) and monitors, and of those who only talk.
 
 use super::reader::Reader;
 use super::{RequestError, write_ids};
@@ -95,5 +95,36 @@ impl Unsubscribe {
 
     pub(super) fn write(&self, dict: &mut Dict) {
         write_ids(dict, &self.call_id, None, Some(&self.to_tag), None);
+    }
+}
+
+/// `publish`: somebody talks to whoever will listen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Publish {
+    /// `sdp`: the publisher's offer. The reply has the answer to it.
+    pub sdp: ByteString,
+    /// `call-id`, which is made up where it is absent.
+    pub call_id: Option<ByteString>,
+    /// `from-tag`: the publisher's name, which is made up where it is absent.
+    pub from_tag: Option<ByteString>,
+    /// Everything else.
+    pub options: Options,
+}
+
+impl Publish {
+    pub(super) fn read(reader: &mut Reader) -> Result<Self, RequestError> {
+        Ok(Self {
+            sdp: reader.take_sdp()?,
+            call_id: reader.take_call_id().ok(),
+            from_tag: reader.take_from_tag().ok().filter(|tag| !tag.is_empty()),
+            options: std::mem::take(&mut reader.options),
+        })
+    }
+
+    pub(super) fn write(&self, dict: &mut Dict) {
+        dict.insert("sdp", Value::Bytes(self.sdp.clone()));
+        put(dict, "call-id", self.call_id.clone().map(Value::Bytes));
+        put(dict, "from-tag", self.from_tag.clone().map(Value::Bytes));
+        self.options.write(dict);
     }
 }

@@ -6,7 +6,7 @@
 
 use viaduct_forward::{LISTENERS_MAX, Listener};
 use viaduct_ng::{ByteString, ErrorReason, Flag, Options};
-use viaduct_sdp::{Connection, Direction, Media, MediaOut, Protocol, Session, SessionOut};
+use viaduct_sdp::{Codec, Connection, Direction, Media, MediaOut, Protocol, Session, SessionOut};
 
 use super::Call;
 use crate::core::Core;
@@ -16,7 +16,7 @@ use crate::leg::Component;
 use crate::party::{Part, PartyId};
 
 /// A port that means nothing: a stand-in receives nothing (RFC 863).
-const DISCARD: u16 = 9;
+pub(crate) const DISCARD: u16 = 9;
 
 /// What a listener is to hear.
 #[derive(Debug)]
@@ -93,24 +93,14 @@ impl Call {
         parties: &[PartyId],
         options: &Options,
     ) -> Result<Heard, ErrorReason> {
-        // Of our own making, so it may be as long as it is.
-        let limits = viaduct_sdp::Limits {
-            octets_max: usize::MAX,
-            medias_max: core.config.limits.medias_per_party,
-            ..viaduct_sdp::Limits::default()
-        };
-        let read = |sdp: &[u8]| Session::parse_within(sdp, &limits).map_err(|_| ErrorReason::UnwritableSdp);
-        // Any address but zero, which would mean hold.
-        let addresses = core.config.interfaces.first().and_then(|of| of.addresses.first());
-        let connection = addresses.map(|of| Connection::unicast(of.advertised()));
-        let connection = connection.ok_or(ErrorReason::OutOfPorts)?;
+        let connection = nowhere(core)?;
         let mut offer: Option<SessionOut> = None;
         let mut medias = Vec::new();
         for party in parties {
             let Some((told, peer)) = self.told_of(*party) else {
                 continue;
             };
-            let session = read(told)?;
+            let session = read_own(core, told)?;
             let at = self.dialogue_of(*party, peer);
             let dialogue = at.and_then(|at| self.dialogues.get(at));
             for position in 0..self.party(*party).medias.len() {
@@ -122,7 +112,7 @@ impl Call {
                     break;
                 }
                 if options.has(Flag::Siprec) {
-                    media.label = Some((medias.len() + 1).to_string());
+                    media.label = Some(medias.len().to_string());
                 }
                 if options.has(Flag::Inactive) {
                     media.direction = Some(Direction::Inactive);
@@ -140,8 +130,12 @@ impl Call {
                     .push(media);
             }
         }
-        let offer = offer.ok_or(ErrorReason::IncompleteSdp)?.to_bytes();
-        let session = read(&offer)?;
+        let mut offer = offer.ok_or(ErrorReason::IncompleteSdp)?;
+        if medias.iter().any(|(party, _)| *party != medias[0].0) {
+            // What one of them says of the whole does not hold for the others.
+            offer.passed.clear();
+        }
+        let session = read_own(core, &offer.to_bytes())?;
         Ok(Heard { session, medias })
     }
 
@@ -173,12 +167,23 @@ impl Call {
         let of = &self.party(party).medias[position];
         let remote = of.remote.as_ref().filter(|remote| remote.is_live())?;
         of.leg?;
+        let accepted = self.opposite(party, position).and_then(|(peer, at)| {
+            let of_peer = self.party(peer).medias[at].remote.as_ref()?;
+            Some(&of_peer.payload_types)
+        });
         let mut out = MediaOut::from_sender(told);
         out.port = DISCARD;
         out.connection = connection.clone();
         out.mid = None;
         out.extmaps.retain(|extmap| extmap.uri != MID_EXTENSION);
-        out.direction = Some(Direction::SendOnly);
+        out.direction = Some(Direction::new(remote.direction.sends(), false));
+        // Only what was accepted comes, if something was.
+        let comes = |codec: &Codec| {
+            accepted.is_some_and(|types| codec.payload_type().is_some_and(|of| types.contains(&of)))
+        };
+        if out.codecs.iter().any(comes) {
+            out.codecs.0.retain(comes);
+        }
         if remote.is_rtp() {
             let protocol = match remote.protocol.has_feedback() {
                 true => Protocol::RtpAvpf,
@@ -188,4 +193,21 @@ impl Call {
         }
         Some(out)
     }
+}
+
+/// Where a party that is nobody receives: any address but zero, which would mean hold.
+pub(crate) fn nowhere(core: &Core) -> Result<Connection, ErrorReason> {
+    let address = core.config.interfaces.first().and_then(|of| of.addresses.first());
+    let connection = address.map(|of| Connection::unicast(of.advertised()));
+    connection.ok_or(ErrorReason::OutOfPorts)
+}
+
+/// Reads an SDP of our own making, which may be as long as it is.
+pub(crate) fn read_own(core: &Core, sdp: &[u8]) -> Result<Session, ErrorReason> {
+    let limits = viaduct_sdp::Limits {
+        octets_max: usize::MAX,
+        medias_max: core.config.limits.medias_per_party,
+        ..viaduct_sdp::Limits::default()
+    };
+    Session::parse_within(sdp, &limits).map_err(|_| ErrorReason::UnwritableSdp)
 }

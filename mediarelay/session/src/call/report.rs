@@ -33,7 +33,7 @@ impl Call {
         let created = clock.unix(self.created);
         let sent = self.sent();
         let shown = |party: &&Party| {
-            !matches!(party.part, Part::StandsFor(_))
+            !matches!(party.part, Part::StandsFor(_) | Part::Audience)
                 && only.is_none_or(|tag| {
                     party.is_called(tag) || self.partners(party.id).any(|other| other.is_called(tag))
                 })

@@ -50,6 +50,10 @@ impl Call {
             let leg = self.party(exchange.sender).medias[leader].leg;
             self.party_mut(exchange.sender).medias[position].leg = leg;
         }
+        if self.party(exchange.reader).part == Part::Audience {
+            core.refill_ports(exchange.now);
+            return Ok(());
+        }
         for (position, remote) in description.medias.iter().enumerate() {
             if remote.is_live() && leaders[position].is_some() {
                 self.provide_reader_leg(core, exchange, position, remote)?;

@@ -106,7 +106,7 @@ impl Relay {
     }
 
     /// Why there may be no further call.
-    fn limit_reached(&mut self) -> Option<LoadLimit> {
+    pub(super) fn limit_reached(&mut self) -> Option<LoadLimit> {
         let (count, limits) = (self.calls.len(), &self.core.config.limits);
         let over_limit = count >= limits.calls;
         let full = over_limit || self.core.config.max_sessions.is_some_and(|max| count >= max);
@@ -119,7 +119,7 @@ impl Relay {
         limit
     }
 
-    fn create(&mut self, now: Instant, client: Option<IpAddr>, call_id: &ByteString) -> CallKey {
+    pub(super) fn create(&mut self, now: Instant, client: Option<IpAddr>, call_id: &ByteString) -> CallKey {
         let mut call = Call::new(&mut self.core, now, call_id.clone());
         call.client = client;
         let key = call.key;

@@ -70,6 +70,7 @@ pub(super) fn changes_calls(request: &Request) -> bool {
         Request::Offer(offer) => !offer.options.has(Flag::Fragment),
         Request::Answer(_)
         | Request::Delete(_)
+        | Request::Publish(_)
         | Request::SubscribeRequest(_)
         | Request::SubscribeAnswer(_)
         | Request::Unsubscribe(_)
@@ -239,7 +240,8 @@ impl Relay {
         let of_relay = std::mem::replace(&mut self.core.rng, StdRng::from_seed(command.seed));
         let reply = self
             .exchange_again(at, call, &command.request)
-            .or_else(|| self.subscribe_again(at, call, &command.request));
+            .or_else(|| self.subscribe_again(at, call, &command.request))
+            .or_else(|| self.publish_again(at, call, &command.request));
         match &*command.request {
             Request::Delete(delete) => {
                 if let Some(selected) = call.parties_to_delete(delete) {

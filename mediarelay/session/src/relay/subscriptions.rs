@@ -280,16 +280,21 @@ impl Call {
         let mut labels = Dict::new();
         for (at, (id, position)) in heard.medias.iter().enumerate() {
             let party = self.party(*id);
-            let (label, name) = ((at + 1).to_string(), party.name());
+            let (label, name) = (at.to_string(), party.name());
             let index = i64::try_from(position + 1).unwrap_or(i64::MAX);
             let media = &party.medias[*position];
             let mut dict = Dict::new();
             dict.insert("index", Value::Integer(index));
             dict.insert("type", Value::text(self.media_ref(*id, *position).kind));
             dict.insert("label", Value::text(label.clone()));
-            dict.insert("mode", Value::text(media.direction().name()));
+            dict.insert("mode", Value::text(media.direction().reversed().name()));
             if let Some(tag) = tags.iter().position(|tag| *tag == name) {
                 of_tag[tag].push(Value::Dict(dict.clone()));
+            }
+            // Here it is the party's label that counts: the m-line's is the key.
+            dict.remove("label");
+            if let Some(label) = &party.label {
+                dict.insert("label", Value::Bytes(label.clone()));
             }
             dict.insert("tag", Value::Bytes(name));
             labels.insert(label.as_str(), Value::Dict(dict));

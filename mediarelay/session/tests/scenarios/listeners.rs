@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use viaduct_forward::LISTENERS_MAX;
 use viaduct_ng::{
-    Delete, Dict, ErrorReason, OkReply, Options, Request, SubscribeAnswer, SubscribeRequest, Unsubscribe,
-    Value, WordSet,
+    Delete, Dict, ErrorReason, OkReply, Options, Publish, Request, SubscribeAnswer, SubscribeRequest,
+    Unsubscribe, Value, WordSet,
 };
 use viaduct_session::{Digit, What};
 
@@ -83,7 +83,7 @@ fn a_recorder_hears_both_sides_and_nobody_hears_it() {
     let recorder = Recorder::new();
     let offered = world.ok(&subscribe(&["a", "b"], None, options("siprec")));
     let sdp = Sdp::of(offered.sdp.as_ref().unwrap());
-    assert_eq!(sdp.values("label"), ["1", "2"], "{}", sdp.text);
+    assert_eq!(sdp.values("label"), ["0", "1"], "{}", sdp.text);
     assert_eq!(sdp.text.matches("a=sendonly").count(), 2, "{}", sdp.text);
     assert_eq!(sdp.text.matches("m=audio").count(), 2, "{}", sdp.text);
     assert_eq!(sdp.address(0).ip().to_string(), RELAY);
@@ -131,10 +131,11 @@ fn siprec_is_told_whose_each_label_is() {
         dict.insert("label", Value::text(label));
         dict.insert("mode", Value::text("sendrecv"));
         let alone = dict.clone();
+        dict.remove("label");
         dict.insert("tag", Value::text(tag));
         (alone, dict)
     };
-    let ((a, a_tagged), (b, b_tagged)) = (media("1", "a"), media("2", "b"));
+    let ((a, a_tagged), (b, b_tagged)) = (media("0", "a"), media("1", "b"));
     let tag = |tag: &str, media: Dict| {
         let mut dict = Dict::new();
         dict.insert("tag", Value::text(tag));
@@ -146,8 +147,8 @@ fn siprec_is_told_whose_each_label_is() {
         Some(&Value::List(vec![tag("a", a), tag("b", b)]))
     );
     let mut labels = Dict::new();
-    labels.insert("1", Value::Dict(a_tagged));
-    labels.insert("2", Value::Dict(b_tagged));
+    labels.insert("0", Value::Dict(a_tagged));
+    labels.insert("1", Value::Dict(b_tagged));
     assert_eq!(offered.rest.get("media-labels"), Some(&Value::Dict(labels)));
     assert_eq!(text(&offered, "to-tag"), "rec");
 }
@@ -347,6 +348,109 @@ fn the_parties_of_a_call_are_told_nothing_of_a_listener() {
     let again = world.sdp(&offer(&browser.offer(), "a", None, WEB_TO_PHONE));
     assert_eq!(to_phone.address(0), again.address(0));
     assert!(!again.has_attribute("label"));
+    world.ok(&delete_now());
+    world.assert_empty();
+}
+
+fn publish(sdp: &str, call_id: Option<&str>, from: Option<&str>) -> Request {
+    Request::Publish(Box::new(Publish {
+        sdp: sdp.into(),
+        call_id: call_id.map(Into::into),
+        from_tag: from.map(Into::into),
+        options: Options::default(),
+    }))
+}
+
+#[test]
+fn a_publisher_talks_to_those_who_subscribe() {
+    let mut world = World::new();
+    let mut publisher = Phone::new("198.51.100.9:4000", 7);
+    let recorder = Recorder::new();
+    let published = world.ok(&publish(&publisher.sdp(), Some(CALL), None));
+    let sdp = Sdp::of(published.sdp.as_ref().unwrap());
+    assert!(
+        sdp.has("a=recvonly") && sdp.text.contains(" RTP/AVP 8\r\n"),
+        "{}",
+        sdp.text
+    );
+    assert_eq!(sdp.address(0).ip().to_string(), RELAY);
+    assert!(sdp.text.contains("IN IP4 192.0.2.1\r\ns="), "{}", sdp.text);
+    publisher.read(&sdp);
+    let tag = text(&published, "from-tag");
+    assert_eq!(text(&published, "call-id"), CALL);
+    let (verdict, _) = publisher.send(&mut world);
+    assert!(
+        matches!(verdict, viaduct_forward::Verdict::Drop(_)),
+        "nobody listens: {verdict:?}"
+    );
+    let offered = world.ok(&subscribe(&[&tag], Some("rec"), Options::default()));
+    let to_recorder = Sdp::of(offered.sdp.as_ref().unwrap());
+    assert!(
+        to_recorder.has("a=sendonly") && to_recorder.text.contains(" RTP/AVP 8\r\n"),
+        "{}",
+        to_recorder.text
+    );
+    world.ok(&subscribe_answer(&recorder.answer(1), "rec"));
+    let (_, packet) = publisher.send(&mut world);
+    assert_eq!(recorder.heard(&mut world), [vec![packet], NOTHING]);
+    // It changes its mind, and keeps its port.
+    let again = world.sdp(&publish(&publisher.sdp(), Some(CALL), Some(&tag)));
+    assert_eq!(again.address(0), sdp.address(0));
+    let shown: Vec<String> = world
+        .query()
+        .tags
+        .0
+        .iter()
+        .map(|(tag, _)| tag.to_string())
+        .collect();
+    assert_eq!(shown, [tag, "rec".to_owned()]);
+    let (mut world, results) = world.restart(Duration::from_secs(2));
+    assert_eq!(results, [Ok(())]);
+    let (_, packet) = publisher.send(&mut world);
+    assert_eq!(recorder.heard(&mut world), [vec![packet], NOTHING]);
+    world.ok(&delete_now());
+    world.assert_empty();
+}
+
+#[test]
+fn a_browser_may_publish_and_needs_no_names() {
+    let mut world = World::new();
+    let mut browser = Browser::new("203.0.113.7:50000", 0xb000_0001);
+    let published = world.ok(&publish(&browser.offer(), None, None));
+    let sdp = Sdp::of(published.sdp.as_ref().unwrap());
+    assert!(
+        sdp.has_attribute("fingerprint") && sdp.has("a=rtcp-mux"),
+        "{}",
+        sdp.text
+    );
+    browser.read(&sdp);
+    Browser::connect(&mut world, &mut [&mut browser]);
+    let (call, tag) = (text(&published, "call-id"), text(&published, "from-tag"));
+    assert_ne!(call, tag);
+    assert_eq!(world.list(), [call.as_str()]);
+    let Request::Delete(mut delete) = delete_now() else {
+        unreachable!("a deletion")
+    };
+    delete.call_id = call.as_str().into();
+    world.ok(&Request::Delete(delete));
+    world.assert_empty();
+}
+
+#[test]
+fn nobody_publishes_in_the_name_of_somebody_else() {
+    let mut world = World::new();
+    let (mut caller, callee) = phones(&mut world, "");
+    let mut other = Phone::new("198.51.100.50:4000", 9);
+    for tag in ["a", "b"] {
+        let refused = world.fails(&publish(&other.sdp(), Some(CALL), Some(tag)));
+        assert_eq!(refused, ErrorReason::InvalidDialogue);
+    }
+    assert_eq!(
+        world.fails(&publish("nonsense", None, None)),
+        ErrorReason::UnparsableSdp
+    );
+    let (_, packet) = caller.send(&mut world);
+    assert_eq!(callee.received(&mut world), [packet]);
     world.ok(&delete_now());
     world.assert_empty();
 }

@@ -1,7 +1,7 @@
 //! Names of the protocol that have no typed field: they are told apart from typing mistakes.
 
 /// Keys, folded.
-const KEYS: [&str; 56] = [
+const KEYS: [&str; 55] = [
     "address",
     "audio-player",
     "blob",
@@ -26,7 +26,6 @@ const KEYS: [&str; 56] = [
     "frequency",
     "inbound-peer",
     "instance",
-    "interface",
     "media",
     "medias",
     "moh",
@@ -64,11 +63,10 @@ const KEYS: [&str; 56] = [
 const KEY_PREFIXES: [&str; 4] = ["output-", "recording-", "vsc-", "xmlrpc-"];
 
 /// Flags, folded.
-const FLAGS: [&str; 34] = [
+const FLAGS: [&str; 33] = [
     "always-transcode",
     "asymmetric-codecs",
     "audio-player",
-    "bidirectional",
     "block-dtmf",
     "block-egress",
     "block-short",
@@ -112,7 +110,7 @@ const FLAG_PREFIXES: [&str; 6] = [
 ];
 
 /// Keys with a typed field, in the spelling we suggest where one is mistyped.
-pub(crate) const SERVED_KEYS: [&str; 43] = [
+pub(crate) const SERVED_KEYS: [&str; 44] = [
     "DTLS",
     "DTLS-fingerprint",
     "DTLS-reverse",
@@ -136,6 +134,7 @@ pub(crate) const SERVED_KEYS: [&str; 43] = [
     "from-tag",
     "from-tags",
     "generate-RTCP",
+    "interface",
     "label",
     "media-address",
     "media-echo",
