@@ -52,8 +52,8 @@ pub use crypto::{CryptoCommand, CryptoDirection, CryptoError, CryptoLimits, Cryp
 pub use drop_reason::DropReason;
 pub use limits::{LISTENERS_MAX, Limits, ROUTES_MAX};
 pub use rule::{
-    Accept, BlockReason, ClockRate, FlowRule, IceAgent, IcePassword, IceRule, Listener, MidSelector,
-    PortMode, PortRule, Route, Select,
+    Accept, BlockReason, ClockRate, Extensions, FlowRule, IceAgent, IcePassword, IceRule, Listener,
+    MidSelector, PortMode, PortRule, Route, Select,
 };
 pub use stats::{
     FlowSnapshot, FlowStats, RouteSnapshot, Shared, SsrcSnapshot, StatsTable, TupleConsent, WorkerSnapshot,

@@ -117,12 +117,23 @@ pub struct Route {
     pub rtcp_out: Option<Out>,
     /// The send context, if the receiver wants SRTP.
     pub protect: Option<CryptoId>,
+    /// What is left of header extensions; `None`: all.
+    pub extensions: Option<Extensions>,
     /// Put into RTP that does not name its m-line itself, for a receiver that bundles (RFC 8843, section 15).
     pub mid: Option<MidSelector>,
     /// RTP is dropped for this reason. RTCP goes on: a held stream has reports too.
     pub block: Option<BlockReason>,
     /// Who else hears it, whatever becomes of it; at most [`LISTENERS_MAX`](crate::LISTENERS_MAX).
     pub listeners: Vec<Listener>,
+}
+
+/// Which elements of header extensions go on, by the identifiers of `a=extmap`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Extensions {
+    /// These and no others.
+    Only(Vec<u8>),
+    /// All but this one.
+    Without(u8),
 }
 
 /// Somebody who hears what goes by a route, and is heard by nobody: a recorder (NG `subscribe request`).
@@ -145,6 +156,7 @@ impl Route {
             rtp_out: Some(out),
             rtcp_out: Some(out),
             protect: None,
+            extensions: None,
             mid: None,
             block: None,
             listeners: Vec::new(),

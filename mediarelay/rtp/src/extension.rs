@@ -44,6 +44,49 @@ pub fn insert_element(buffer: &mut [u8], len: usize, id: u8, data: &[u8]) -> usi
     len + growth
 }
 
+/// Takes out of the RTP packet in the first `len` octets of the buffer what `keep` does not want of its header extension,
+/// by identifiers, and says how long the packet is then. An extension of which nothing is left goes as a whole, and so does
+/// one of a form that RFC 8285 does not know.
+pub fn retain_elements(buffer: &mut [u8], len: usize, keep: impl Fn(u8) -> bool) -> usize {
+    let Ok(header) = RtpHeader::parse(&buffer[..len]) else {
+        return len;
+    };
+    let Some(extension) = header.extension() else {
+        return len;
+    };
+    let known = !matches!(extension.elements().form, Form::Other);
+    if known && extension.elements().all(|element| keep(element.id)) {
+        return len;
+    }
+    let begin = RTP_HEADER_LEN + 4 * header.csrcs().len() + 4;
+    let (end, form) = (begin + extension.data.len(), extension.elements().form);
+    let (mut from, mut to) = (begin, begin);
+    while let Some((element, size)) = form.first(&buffer[from..end]) {
+        // Padding before it is left out.
+        let kept = keep(element).then_some(size.element);
+        from += size.padding;
+        if let Some(kept) = kept {
+            buffer.copy_within(from..from + kept, to);
+            to += kept;
+        }
+        from += size.element;
+    }
+    let words = (to - begin).div_ceil(4);
+    buffer[to..begin + 4 * words].fill(0);
+    let behind = match words {
+        0 => {
+            buffer[0] &= !0x10;
+            begin - 4
+        }
+        words => {
+            buffer[begin - 2..begin].copy_from_slice(&(words as u16).to_be_bytes());
+            begin + 4 * words
+        }
+    };
+    buffer.copy_within(end..len, behind);
+    len - (end - behind)
+}
+
 /// The header extension of one packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Extension<'a> {
@@ -58,9 +101,9 @@ impl<'a> Extension<'a> {
     #[must_use]
     pub fn elements(&self) -> Elements<'a> {
         let (data, form) = match self.profile {
-            0xbede => (self.data, Form::OneByte),
+            ONE_BYTE_FORM => (self.data, Form::OneByte),
             profile if profile >> 4 == 0x100 => (self.data, Form::TwoByte),
-            _ => (&[][..], Form::OneByte),
+            _ => (&[][..], Form::Other),
         };
         Elements { data, form }
     }
@@ -87,6 +130,40 @@ pub struct Element<'a> {
 enum Form {
     OneByte,
     TwoByte,
+    /// Nobody knows what is in it.
+    Other,
+}
+
+/// Octets of an element with its head, and of the padding before it.
+#[derive(Debug, Clone, Copy)]
+struct Size {
+    padding: usize,
+    head: usize,
+    element: usize,
+}
+
+impl Form {
+    /// The first element's identifier and size; `None` if there is none that can be read.
+    fn first(self, data: &[u8]) -> Option<(u8, Size)> {
+        // An octet of zero is padding in both forms.
+        let padding = data.iter().take_while(|octet| **octet == 0).count();
+        let (id, head, len) = match (self, &data[padding..]) {
+            (Self::OneByte, &[head, ..]) if !matches!(head >> 4, 0 | 15) => {
+                (head >> 4, 1, usize::from(head & 0x0f) + 1)
+            }
+            (Self::TwoByte, &[id, len, ..]) => (id, 2, usize::from(len)),
+            _ => return None,
+        };
+        let element = head + len;
+        (padding + element <= data.len()).then_some((
+            id,
+            Size {
+                padding,
+                head,
+                element,
+            },
+        ))
+    }
 }
 
 /// Iterator of [`Extension::elements`]. Ends at the first element that reaches past the end and, in the one-byte form,
@@ -101,22 +178,13 @@ impl<'a> Iterator for Elements<'a> {
     type Item = Element<'a>;
 
     fn next(&mut self) -> Option<Element<'a>> {
-        // An octet of zero is padding in both forms.
-        while let [0, rest @ ..] = self.data {
-            self.data = rest;
-        }
-        let (id, len, rest) = match (self.form, self.data) {
-            (Form::OneByte, &[head, ref rest @ ..]) if !matches!(head >> 4, 0 | 15) => {
-                (head >> 4, usize::from(head & 0x0f) + 1, rest)
-            }
-            (Form::TwoByte, &[id, len, ref rest @ ..]) => (id, usize::from(len), rest),
-            _ => (0, usize::MAX, self.data),
-        };
-        let Some((data, rest)) = rest.split_at_checked(len) else {
+        let Some((id, size)) = self.form.first(self.data) else {
             self.data = &[];
             return None;
         };
+        let (before, rest) = self.data.split_at(size.padding + size.element);
         self.data = rest;
+        let data = &before[size.padding + size.head..];
         Some(Element { id, data })
     }
 }
@@ -197,7 +265,58 @@ mod tests {
         assert_eq!(short, buffer[..longer]);
     }
 
+    #[test]
+    fn elements_are_taken_out_and_with_the_last_one_the_extension() {
+        let packet = |extension: &[u8]| {
+            let first: u8 = if extension.is_empty() { 0x80 } else { 0x90 };
+            let mut packet = vec![first, 8, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3];
+            packet.extend(extension);
+            packet.extend(b"speech");
+            packet
+        };
+        let of_one_byte = b"\xbe\xde\0\x03\x10a\0\x21bc\x30d\0\0\0\0";
+        for (extension, keep, left) in [
+            (&of_one_byte[..], &[1, 2, 3][..], &of_one_byte[..]),
+            (of_one_byte, &[2], b"\xbe\xde\0\x01\x21bc\0"),
+            (of_one_byte, &[1, 3], b"\xbe\xde\0\x01\x10a\x30d"),
+            (of_one_byte, &[], b""),
+            (
+                b"\x10\0\0\x02\x01\x01a\0\x02\0\x03\0",
+                &[2, 3],
+                b"\x10\0\0\x01\x02\0\x03\0",
+            ),
+            (b"\x12\x34\0\x01what", &[1, 2, 3], b""),
+            (b"", &[], b""),
+        ] {
+            let mut buffer = packet(extension);
+            let len = buffer.len();
+            let len = retain_elements(&mut buffer, len, |id| keep.contains(&id));
+            assert_eq!(buffer[..len], packet(left), "{extension:?} {keep:?}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn what_is_kept_is_what_was_there(data in prop::collection::vec(any::<u8>(), 0..40), two in any::<bool>(), keep: u16) {
+            let words = data.len() / 4;
+            let mut packet = vec![0x90, 8, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3];
+            packet.extend(if two { [0x10, 0] } else { [0xbe, 0xde] });
+            packet.extend((words as u16).to_be_bytes());
+            packet.extend(&data[..4 * words]);
+            packet.extend(b"speech");
+            let keeps = |id: u8| keep >> (id & 15) & 1 == 1;
+            let of = |packet: &[u8]| -> Vec<(u8, Vec<u8>)> {
+                let header = RtpHeader::parse(packet).unwrap();
+                let elements = header.extension().into_iter().flat_map(|extension| extension.elements());
+                elements.map(|element| (element.id, element.data.to_vec())).collect()
+            };
+            let wanted: Vec<_> = of(&packet).into_iter().filter(|(id, _)| keeps(*id)).collect();
+            let len = packet.len();
+            let len = retain_elements(&mut packet, len, keeps);
+            prop_assert_eq!(of(&packet[..len]), wanted);
+            prop_assert!(packet[..len].ends_with(b"speech"));
+        }
+
         #[test]
         fn a_packet_with_an_element_put_in_is_one(
             csrcs in 0_u8..16, payload in proptest::collection::vec(any::<u8>(), 0..60),

@@ -26,6 +26,9 @@ const CLOCKS_MAX: usize = 48;
 /// The first payload type that means nothing by itself (RFC 3551 section 3).
 pub(crate) const FIRST_DYNAMIC: u8 = 96;
 
+/// Header extensions of one m-line that are looked at.
+const EXTENSIONS_MAX: usize = 64;
+
 /// `a=crypto` lines of one m-line that are read.
 const CRYPTOS_MAX: usize = 32;
 
@@ -73,6 +76,8 @@ pub(crate) struct RemoteMedia {
     pub(crate) dtls: Option<RemoteDtls>,
     pub(crate) cryptos: Vec<Theirs>,
     pub(crate) mid: Option<String>,
+    /// The identifiers of header extensions.
+    pub(crate) extensions: Vec<u8>,
     /// The identifier of the MID header extension.
     pub(crate) mid_extension: Option<u8>,
     /// `a=extmap-allow-mixed` (RFC 8285 section 6)
@@ -203,6 +208,7 @@ impl Description {
             dtls: read_dtls(media).filter(|_| is_rtp),
             cryptos: Vec::new(),
             mid: media.mid(),
+            extensions: extensions(media),
             mid_extension: mid_extension(media),
             extmap_allow_mixed: media.attributes().has("extmap-allow-mixed"),
             payload_types: Vec::new(),
@@ -337,6 +343,12 @@ fn mid_extension(media: Media<'_>) -> Option<u8> {
     let mut extmaps = media.attributes().all::<Extmap>().flatten();
     let extmap = extmaps.find(|extmap| extmap.uri == MID_EXTENSION)?;
     u8::try_from(extmap.id).ok()
+}
+
+fn extensions(media: Media<'_>) -> Vec<u8> {
+    let extmaps = media.attributes().all::<Extmap>().flatten();
+    let ids = extmaps.filter_map(|extmap| u8::try_from(extmap.id).ok());
+    ids.take(EXTENSIONS_MAX).collect()
 }
 
 fn ssrcs(media: Media<'_>) -> Vec<u32> {

@@ -89,6 +89,13 @@ pub(crate) struct TowardOfferer {
     pub(crate) dtls_passive: Option<bool>,
     /// How its endpoint is found.
     pub(crate) learning: Option<LearningRules>,
+    /// Header extensions were chosen.
+    pub(crate) chooses_extensions: bool,
+}
+
+/// Whether a request leaves header extensions out (NG `extmap`, `strip-extmap`).
+pub(crate) fn chooses_extensions(options: &Options) -> bool {
+    options.has(Flag::StripExtmap) || !options.extmap_strip.is_empty() || !options.extmap_mask.is_empty()
 }
 
 impl TowardOfferer {
@@ -105,6 +112,7 @@ impl TowardOfferer {
             prefer_sdes: options.sdes.words.contains(SdesWord::Prefer) || dtls == Some(DtlsRequest::Off),
             dtls_passive: passive(dtls),
             learning: None,
+            chooses_extensions: chooses_extensions(options),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use viaduct_forward::LegId;
 use viaduct_ng::{AddressFamily as NgFamily, ByteString, IceMode, Sdes};
-use viaduct_sdp::{Direction, HashFunction, PlainTwin, Protocol};
+use viaduct_sdp::{Direction, Extmap, HashFunction, PlainTwin, Protocol};
 
 use crate::describe::RemoteMedia;
 
@@ -92,6 +92,11 @@ pub(crate) struct Media {
     pub(crate) offered: Option<Offered>,
     /// The plain m-line beside it in its SDPs, of which nothing else is known.
     pub(crate) twin: Option<PlainTwin>,
+    /// Header extensions of its offer that the other side is not told of, while it is told that they are taken (NG `extmap`
+    /// `mask`).
+    pub(crate) masked: Vec<Extmap>,
+    /// The header extensions that were agreed on, where requests have chosen: packets for it have no others.
+    pub(crate) extensions: Option<Vec<u8>>,
 }
 
 impl Media {

@@ -1,7 +1,7 @@
 //! From a rule to a flow: everything that a packet would otherwise have to look up.
 
 use super::Worker;
-use super::flow::{Clocks, CompiledListener, CompiledRoute, Flow, Target};
+use super::flow::{Clocks, CompiledListener, CompiledRoute, Flow, Identifiers, Target};
 use super::flows::FlowIndex;
 use super::select::{Sections, Selector};
 use super::ssrcs::Ssrcs;
@@ -109,6 +109,7 @@ impl Worker {
                 rtp: route.rtp_out.map(|out| self.target(out)).transpose()?,
                 rtcp: route.rtcp_out.map(|out| self.target(out)).transpose()?,
                 protect,
+                extensions: route.extensions.as_ref().map(Identifiers::of),
                 mid: route
                     .mid
                     .as_ref()

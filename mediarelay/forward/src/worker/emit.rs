@@ -1,6 +1,6 @@
 //! The end of every packet's path: out by its route, protected if the receiver wants that.
 
-use viaduct_rtp::{Tick, insert_element};
+use viaduct_rtp::{Tick, insert_element, retain_elements};
 
 use super::Worker;
 use super::flows::FlowIndex;
@@ -47,6 +47,11 @@ impl Worker {
         let target = target.ok_or(DropReason::NoOutput)?;
         if !self.sockets.is_bound(target.via) {
             return Err(DropReason::OutputUnbound);
+        }
+        if let (Packet::Rtp, Some(ids)) = (packet, &route.extensions) {
+            let len = buffer.len();
+            let len = retain_elements(buffer.data_mut(), len, |id| ids.has(id));
+            buffer.set_len(len);
         }
         if let (Packet::Rtp, Some((id, mid))) = (packet, &route.mid) {
             let len = buffer.len();

@@ -10,7 +10,7 @@ use super::select::{Sections, Selector};
 use super::ssrcs::Ssrcs;
 use crate::address::{FlowId, LegId, Out, SocketId, Tuple};
 use crate::crypto::{SharedReceive, SharedSend};
-use crate::rule::{Accept, BlockReason, ClockRate};
+use crate::rule::{Accept, BlockReason, ClockRate, Extensions};
 use crate::stats::{FlowStats, WorkerStats};
 use crate::verdict::Report;
 
@@ -43,10 +43,41 @@ pub(super) struct CompiledRoute {
     pub(super) rtp: Option<Target>,
     pub(super) rtcp: Option<Target>,
     pub(super) protect: Option<SharedSend>,
+    /// Identifiers of header extensions that go on; `None`: all.
+    pub(super) extensions: Option<Identifiers>,
     /// Identifier and value of the header extension that names the m-line to the receiver.
     pub(super) mid: Option<(u8, Box<[u8]>)>,
     pub(super) block: Option<BlockReason>,
     pub(super) listeners: Box<[CompiledListener]>,
+}
+
+/// A set of identifiers of header extensions.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Identifiers([u128; 2]);
+
+impl Identifiers {
+    pub(super) fn of(extensions: &Extensions) -> Self {
+        let bit = |id: u8| 1 << (id % 128);
+        match extensions {
+            Extensions::Only(ids) => {
+                let mut set = [0; 2];
+                for id in ids {
+                    set[usize::from(id / 128)] |= bit(*id);
+                }
+                Self(set)
+            }
+            Extensions::Without(id) => {
+                let mut set = [u128::MAX; 2];
+                set[usize::from(id / 128)] &= !bit(*id);
+                Self(set)
+            }
+        }
+    }
+
+    #[inline]
+    pub(super) fn has(&self, id: u8) -> bool {
+        self.0[usize::from(id / 128)] >> (id % 128) & 1 == 1
+    }
 }
 
 /// A listener with its sockets and context.

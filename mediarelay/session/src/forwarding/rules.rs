@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use viaduct_forward::{
-    Accept, BlockReason, CryptoDirection, FlowId, FlowRule, IceAgent, IcePassword, IceRule, LegId,
-    MidSelector, PortRule, Route, Select,
+    Accept, BlockReason, CryptoDirection, Extensions, FlowId, FlowRule, IceAgent, IcePassword, IceRule,
+    LegId, MidSelector, PortRule, Route, Select,
 };
 
 use super::{Tables, has_output};
@@ -167,6 +167,7 @@ impl Call {
             rtp_out: None,
             rtcp_out: None,
             protect: None,
+            extensions: None,
             mid: None,
             block: None,
             listeners: self.listeners(party, media, component),
@@ -186,6 +187,7 @@ impl Call {
                 route.rtcp_out = None;
             }
         }
+        route.extensions = self.extensions_to(party, media, peer, opposite);
         route.mid = self.named_to(peer, opposite);
         route.block = self.block(party, media, peer, opposite);
         route
@@ -204,6 +206,29 @@ impl Call {
                 .opposite(party, media)
                 .filter(|(peer, _)| self.are_joined(party, *peer)),
         }
+    }
+
+    /// The header extensions that a peer gets: those that were agreed on, where requests have chosen, and none that names
+    /// m-lines where its SDP has none.
+    fn extensions_to(
+        &self,
+        party: PartyId,
+        media: usize,
+        peer: PartyId,
+        opposite: usize,
+    ) -> Option<Extensions> {
+        let (from, to) = (self.parties.get(&party)?, self.parties.get(&peer)?);
+        let of_peer = to.medias.get(opposite)?;
+        let leg = self.leg(of_peer.leg?)?;
+        if leg.sdes.passes_on_gcm() {
+            return None;
+        }
+        if let Some(agreed) = &of_peer.extensions {
+            return Some(Extensions::Only(agreed.clone()));
+        }
+        let names = from.medias.get(media)?.remote.as_ref()?.mid_extension?;
+        let reads_names = of_peer.remote.as_ref()?.mid_extension.is_some();
+        (from.tells_apart(media) && !reads_names).then_some(Extensions::Without(names))
     }
 
     /// The name of an m-line that a party wants to see in packets: it has others on the same transport, and its SDP has
@@ -239,6 +264,7 @@ impl Call {
             rtp_out: None,
             rtcp_out: None,
             protect: None,
+            extensions: None,
             mid: None,
             block: Some(BlockReason::Dtmf),
             listeners: Vec::new(),

@@ -297,3 +297,78 @@ fn a_bundle_that_could_not_be_told_apart_is_answered_without() {
         world.assert_empty();
     }
 }
+
+/// A packet with header extensions of the one-byte form.
+fn with_extensions(packet: &[u8], extensions: &[(u8, &str)]) -> Vec<u8> {
+    let mut elements = Vec::new();
+    for (id, data) in extensions {
+        elements.push(id << 4 | (data.len() - 1) as u8);
+        elements.extend(data.as_bytes());
+    }
+    elements.resize(elements.len().next_multiple_of(4), 0);
+    let mut with = packet[..12].to_vec();
+    with[0] |= 0x10;
+    with.extend([0xbe, 0xde, 0, (elements.len() / 4) as u8]);
+    with.extend(elements);
+    with.extend(&packet[12..]);
+    with
+}
+
+/// NG `extmap`: what was left out of SDPs is left out of packets; what is masked is only the sender's business.
+#[test]
+fn header_extensions_that_were_not_agreed_on_are_left_out_of_packets() {
+    const OFFERED: &[&str] = &["a=extmap:1 foo", "a=extmap:2 bar", "a=extmap:3 baz"];
+    const ALL: [(u8, &str); 4] = [(1, "one"), (2, "two"), (3, "three"), (4, "four")];
+    for (flags, shown, told, passed) in [
+        (
+            "",
+            &["1 foo", "2 bar", "3 baz"][..],
+            &["1 foo", "2 bar"][..],
+            &ALL[..],
+        ),
+        (
+            "extmap=[strip=[foo]]",
+            &["2 bar", "3 baz"],
+            &["2 bar"],
+            &ALL[1..2],
+        ),
+        (
+            "extmap=[mask=[foo]]",
+            &["2 bar", "3 baz"],
+            &["1 foo", "2 bar"],
+            &ALL[1..2],
+        ),
+        ("extmap=[strip=[all]]", &[], &[], &[]),
+        ("strip-extmap", &[], &[], &[]),
+        ("extmap=[mask=[all]]", &[], &["1 foo", "2 bar", "3 baz"], &[]),
+    ] {
+        let mut world = World::new();
+        let mut caller = Phone::new("198.51.100.9:4000", 1);
+        let mut callee = Phone::new("203.0.113.44:6000", 2);
+        let to_callee = world.sdp(&offer(&caller.sdp_with("RTP/AVP", OFFERED), "a", None, flags));
+        assert_eq!(to_callee.values("extmap"), shown, "{flags}");
+        callee.read(&to_callee);
+        // It takes the first two of those that it was shown.
+        let taken = OFFERED[..2].iter().copied().filter(|line| to_callee.has(line));
+        let answered = callee.sdp_with("RTP/AVP", &taken.collect::<Vec<_>>());
+        let to_caller = world.sdp(&answer(
+            &answered,
+            "a",
+            "b",
+            if flags.contains("strip") { flags } else { "" },
+        ));
+        assert_eq!(to_caller.values("extmap"), told, "{flags}");
+        caller.read(&to_caller);
+        for (from, to) in [(&caller, &callee), (&callee, &caller)] {
+            let plain = crate::phone::rtp(from.ssrc, 7, 8);
+            world.receive(from.rtp, from.relay.unwrap(), &with_extensions(&plain, &ALL));
+            let expected = match passed {
+                [] => plain.clone(),
+                passed => with_extensions(&plain, passed),
+            };
+            assert_eq!(to.received(&mut world), [expected], "{flags}");
+        }
+        world.ok(&delete_now());
+        world.assert_empty();
+    }
+}

@@ -18,10 +18,13 @@ use crate::describe::{FIRST_DYNAMIC, MID_EXTENSION, RemoteMedia};
 use crate::dtls::fingerprint;
 use crate::exchange::legs::protocol;
 use crate::exchange::pairing::media_type;
-use crate::exchange::{Exchange, Kind};
+use crate::exchange::{Exchange, Kind, chooses_extensions};
 use crate::ice::{FullAgent, Ice, local_candidates};
 use crate::leg::{Component, Leg, Path};
 use crate::party::Offered;
+
+/// The member of `extmap` `mask` that stands for all.
+const ALL: &str = "all";
 
 /// Identifiers of header extensions that fit into headers of one octet end here (RFC 8285 section 4.2).
 const EXTENSIONS_END: u16 = 15;
@@ -80,7 +83,9 @@ impl Call {
         }
         let bundled = self.party(exchange.reader).tells_apart(position);
         let bundles = (bundled, self.party(exchange.sender).bundles);
+        self.mask_extensions(exchange, position, sender.index(), &mut out);
         edit_extensions(exchange, own_offer.as_ref(), bundles, &mut out);
+        self.agree_on_extensions(exchange, position, sender.index(), &theirs, &out);
         if exchange.has(Flag::OriginalSendrecv) {
             out.direction = sender
                 .attributes()
@@ -117,6 +122,63 @@ impl Call {
             write_dtls(core, exchange, leg, &told, hash, &mut out);
         }
         Some(out)
+    }
+
+    /// Header extensions that the answerer is not to know of are kept back in an offer, and are among those of the answer.
+    fn mask_extensions(
+        &mut self,
+        exchange: &Exchange<'_>,
+        position: usize,
+        sender: usize,
+        out: &mut MediaOut,
+    ) {
+        match exchange.kind {
+            Kind::Offer => {
+                let mask = &exchange.options.extmap_mask;
+                let is_masked =
+                    |extmap: &Extmap| mask.contains(&extmap.uri) || mask.iter().any(|of| of == ALL);
+                let (masked, shown) = std::mem::take(&mut out.extmaps).into_iter().partition(is_masked);
+                out.extmaps = shown;
+                self.party_mut(exchange.sender).medias[sender].masked = masked;
+            }
+            Kind::Answer => {
+                let masked = self.party(exchange.reader).medias[position].masked.iter();
+                let unknown = |extmap: &&Extmap| !out.extmaps.iter().any(|known| known.id == extmap.id);
+                let masked: Vec<Extmap> = masked.filter(unknown).cloned().collect();
+                out.extmaps.splice(0..0, masked);
+            }
+        }
+    }
+
+    /// Where requests have chosen among header extensions, packets have those that the answerer has named and the offerer was
+    /// told of.
+    fn agree_on_extensions(
+        &mut self,
+        exchange: &Exchange<'_>,
+        position: usize,
+        sender: usize,
+        theirs: &RemoteMedia,
+        out: &MediaOut,
+    ) {
+        if exchange.kind == Kind::Offer {
+            return;
+        }
+        let chosen = self.dialogues[exchange.dialogue]
+            .toward_offerer
+            .chooses_extensions;
+        let told = |id: &u8| out.extmaps.iter().any(|extmap| extmap.id == u16::from(*id));
+        let agreed = (chosen || chooses_extensions(exchange.options)).then(|| {
+            theirs
+                .extensions
+                .iter()
+                .copied()
+                .filter(told)
+                .collect::<Vec<u8>>()
+        });
+        self.party_mut(exchange.sender).medias[sender]
+            .extensions
+            .clone_from(&agreed);
+        self.party_mut(exchange.reader).medias[position].extensions = agreed;
     }
 
     /// Whether an offer lets the reader have an m-line in a bundle only, and how that is written (RFC 9143 section 6).
@@ -346,7 +408,7 @@ fn edit_extensions(
     out: &mut MediaOut,
 ) {
     let options = exchange.options;
-    let named = |uri: &String| options.extmap_strip.contains(uri) || options.extmap_mask.contains(uri);
+    let named = |uri: &String| options.extmap_strip.contains(uri);
     if exchange.has(Flag::StripExtmap) {
         out.extmaps.clear();
     }
