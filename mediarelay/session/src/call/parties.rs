@@ -45,7 +45,23 @@ pub(crate) struct Checkpoint {
 }
 
 impl Call {
-    pub(crate) fn checkpoint(&self) -> Checkpoint {
+    /// Does something that leaves the call as it was if it fails.
+    pub(crate) fn attempt<T>(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        what: impl FnOnce(&mut Self, &mut Core) -> Result<T, ErrorReason>,
+    ) -> Result<T, ErrorReason> {
+        let before = self.checkpoint();
+        let result = what(self, core);
+        match &result {
+            Ok(_) => self.last_signal = now,
+            Err(_) => self.restore(now, core, before),
+        }
+        result
+    }
+
+    fn checkpoint(&self) -> Checkpoint {
         Checkpoint {
             parties: self.parties.clone(),
             dialogues: self.dialogues.clone(),
@@ -53,7 +69,7 @@ impl Call {
         }
     }
 
-    pub(crate) fn restore(&mut self, now: Instant, core: &mut Core, before: Checkpoint) {
+    fn restore(&mut self, now: Instant, core: &mut Core, before: Checkpoint) {
         self.parties = before.parties;
         self.dialogues = before.dialogues;
         self.next_party = before.next_party;

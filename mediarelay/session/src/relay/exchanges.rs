@@ -238,15 +238,10 @@ impl Call {
         core: &mut Core,
         message: &Message<'_>,
     ) -> Result<ByteString, ErrorReason> {
-        let before = self.checkpoint();
-        let result = match message.kind {
-            Kind::Offer => self.take_offer_message(now, core, message),
-            Kind::Answer => self.take_answer_message(now, core, message),
-        };
-        match &result {
-            Ok(_) => self.last_signal = now,
-            Err(_) => self.restore(now, core, before),
-        }
+        let result = self.attempt(now, core, |call, core| match message.kind {
+            Kind::Offer => call.take_offer_message(now, core, message),
+            Kind::Answer => call.take_answer_message(now, core, message),
+        });
         if self.parties.is_empty() {
             self.ends = Some(DeleteReason::Refused);
         }

@@ -102,12 +102,9 @@ impl Call {
         publish: &Publish,
         session: &Session,
     ) -> Result<ByteString, ErrorReason> {
-        let before = self.checkpoint();
-        let result = self.take_publication(now, core, publish, session);
-        match &result {
-            Ok(_) => self.last_signal = now,
-            Err(_) => self.restore(now, core, before),
-        }
+        let result = self.attempt(now, core, |call, core| {
+            call.take_publication(now, core, publish, session)
+        });
         if self.parties.is_empty() {
             self.ends = Some(DeleteReason::Refused);
         }

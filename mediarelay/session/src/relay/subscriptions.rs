@@ -110,13 +110,7 @@ impl Call {
         core: &mut Core,
         request: &SubscribeRequest,
     ) -> Result<Subscribed, ErrorReason> {
-        let before = self.checkpoint();
-        let result = self.offer_listener(now, core, request);
-        match &result {
-            Ok(_) => self.last_signal = now,
-            Err(_) => self.restore(now, core, before),
-        }
-        result
+        self.attempt(now, core, |call, core| call.offer_listener(now, core, request))
     }
 
     fn offer_listener(
@@ -227,13 +221,8 @@ impl Call {
             twins: &[],
             options: &options,
         };
-        let before = self.checkpoint();
-        let result = self.exchange(core, &exchange);
-        match &result {
-            Ok(_) => self.last_signal = now,
-            Err(_) => self.restore(now, core, before),
-        }
-        result.map(|_| ())
+        self.attempt(now, core, |call, core| call.exchange(core, &exchange))
+            .map(|_| ())
     }
 
     fn unsubscribe(&mut self, now: Instant, core: &mut Core, tag: &ByteString) -> Result<(), ErrorReason> {
