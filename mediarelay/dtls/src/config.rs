@@ -15,11 +15,11 @@ pub struct Limits {
     pub messages_ahead: u16,
     /// Protected records that came before what their keys follow from. Default 4.
     pub early_records: usize,
-    /// How long a flight waits for its answer before it is sent again; doubles each time. Default 150 ms.
+    /// How long a flight waits for its answer before it is sent again; doubles each time. Default 100 ms.
     pub first_timeout: Duration,
-    /// The longest such wait. Default 4 s.
+    /// The longest such wait. Default 800 ms.
     pub longest_timeout: Duration,
-    /// How long a handshake may take. Default 30 s.
+    /// How long a handshake may take. Default 40 s.
     pub handshake: Duration,
 }
 
@@ -30,11 +30,24 @@ impl Default for Limits {
             pending_octets: 49_152,
             messages_ahead: 8,
             early_records: 4,
-            first_timeout: Duration::from_millis(150),
-            longest_timeout: Duration::from_secs(4),
-            handshake: Duration::from_secs(30),
+            first_timeout: Duration::from_millis(100),
+            longest_timeout: Duration::from_millis(800),
+            handshake: Duration::from_secs(40),
         }
     }
+}
+
+/// How often a limit was met. What is over one is left out: it may be forged, and a true one is repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LimitHits {
+    /// [`Limits::message_octets`]
+    pub message_octets: u64,
+    /// [`Limits::pending_octets`]
+    pub pending_octets: u64,
+    /// [`Limits::messages_ahead`]
+    pub messages_ahead: u64,
+    /// [`Limits::early_records`]
+    pub early_records: u64,
 }
 
 /// Why there is no [`Config`].

@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::config::Config;
+use crate::config::{Config, LimitHits};
 use crate::error::Error;
 use crate::flight::Sender;
 use crate::messages::SrtpProtection;
@@ -163,6 +163,11 @@ impl Endpoint {
         self.outputs.pop_front()
     }
 
+    /// How often limits were met since this was asked last.
+    pub fn take_limit_hits(&mut self) -> LimitHits {
+        std::mem::take(&mut self.incoming.hits)
+    }
+
     /// When to call [`Self::handle_timeout`] at the latest; `None` if nothing is waited for.
     pub fn poll_timeout(&self) -> Option<Instant> {
         if self.failed || self.handshake.is_none() {
@@ -175,16 +180,25 @@ impl Endpoint {
     /// True if the peer repeats what was handled.
     fn handle_record(&mut self, now: Instant, record: Record<'_>) -> Result<bool, Error> {
         match (record.epoch, record.content, &self.protection) {
-            (0, HANDSHAKE, None) => self.handle_fragments(now, 0, record.body),
+            (0, HANDSHAKE, None) => {
+                if self.awaits_hello() && !self.admit(record.body)? {
+                    return Ok(false);
+                }
+                self.handle_fragments(now, 0, record.body)
+            }
             // Once the peer's key is known, it says nothing unprotected but what it has said before.
             (0, HANDSHAKE, Some(_)) => {
                 let seen = self.incoming.insert(&self.config.limits, 0, record.body);
                 Ok(seen.is_ok_and(|seen| seen.repeated))
             }
+            // Nobody has begun who could end it.
+            (0, ALERT, None) if self.awaits_hello() => Ok(false),
             (0, ALERT, None) => self.handle_alert(record.body).map(|()| false),
             (1, _, None) => {
                 if self.early.len() < self.config.limits.early_records {
                     self.early.push(record.whole.to_vec());
+                } else {
+                    self.incoming.hits.early_records += 1;
                 }
                 Ok(false)
             }
@@ -234,12 +248,14 @@ impl Endpoint {
         let Some(mut handshake) = self.handshake.take() else {
             return Ok(());
         };
-        let role = handshake.role;
-        let handled = match role {
-            Role::Client => self.handle_as_client(now, &mut handshake, message),
-            Role::Server => self.handle_as_server(now, &mut handshake, message),
+        Self::check_epoch(message)?;
+        // Finished and CertificateVerify are about what was said before them.
+        let before = handshake.transcript.len();
+        handshake.transcript.extend_from_slice(&message.whole);
+        let is_over = match handshake.role {
+            Role::Client => self.handle_as_client(now, &mut handshake, before, message)?,
+            Role::Server => self.handle_as_server(now, &mut handshake, before, message)?,
         };
-        let is_over = handled?;
         if !is_over {
             self.handshake = Some(handshake);
         }

@@ -55,6 +55,27 @@ impl Sender {
         }
     }
 
+    /// Forgets what was sent: the peer begins with the message of this number, and is answered with the same.
+    pub(crate) fn begin_at(&mut self, message_sequence: u16) {
+        self.flight.clear();
+        self.message_sequence = message_sequence;
+    }
+
+    /// Sends a message that is not kept, and counts for nothing.
+    pub(crate) fn send_once(
+        &mut self,
+        outputs: &mut VecDeque<Output>,
+        kind: u8,
+        message_sequence: u16,
+        body: &[u8],
+    ) -> Result<(), Error> {
+        let mut datagram = Vec::new();
+        let message = Message::new(kind, 0, message_sequence, body);
+        self.put_message(&mut datagram, outputs, &message)?;
+        outputs.push_back(Output::Send(datagram));
+        Ok(())
+    }
+
     /// Everything after this is protected.
     pub(crate) fn change_cipher_spec(&mut self, protection: Protection) {
         self.flight.push(Piece::ChangeCipherSpec);

@@ -8,6 +8,9 @@
 //! forward secrecy, and to judge a certificate: that the peer holds the private key is proved here, whose certificate it is
 //! must be compared with the fingerprint in SDP by the caller, before the keys are used.
 //!
+//! As server it keeps nothing of a client that has not shown, with a cookie (RFC 6347 section 4.2.1), that it receives what it
+//! is sent.
+//!
 //! **Contract: after every `handle_*` call, drain [`Endpoint::poll_output`] until it returns `None`.**
 //!
 //! ```
@@ -37,7 +40,7 @@ mod signature;
 mod wire;
 mod x509;
 
-pub use config::{Config, ConfigError, Limits};
+pub use config::{Config, ConfigError, LimitHits, Limits};
 pub use endpoint::{Endpoint, Output, Role};
 pub use error::Error;
 pub use messages::SrtpProtection;

@@ -74,6 +74,8 @@ impl SrtpProtection {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct ClientHello {
     pub(crate) random: [u8; 32],
+    /// Of a HelloVerifyRequest; empty in the first one.
+    pub(crate) cookie: Vec<u8>,
     pub(crate) suites: Vec<u16>,
     pub(crate) groups: Vec<u16>,
     pub(crate) schemes: Vec<u16>,
@@ -113,13 +115,14 @@ impl ClientHello {
         }
         let random = reader.array()?;
         reader.vec8()?;
-        reader.vec8()?;
+        let cookie = reader.vec8()?.to_vec();
         let suites = reader.numbers()?;
         if !reader.vec8()?.contains(&0) {
             return Err(Error::NothingInCommon("compression"));
         }
         let mut hello = Self {
             random,
+            cookie,
             secure_renegotiation: suites.contains(&RENEGOTIATION_SCSV),
             suites,
             ..Self::default()
@@ -205,6 +208,13 @@ impl ServerHello {
         let srtp = srtp.ok_or(Error::NoSrtpProfile)?;
         Ok(Self { random, suite, srtp })
     }
+}
+
+/// A HelloVerifyRequest with this cookie. It names DTLS 1.0, whatever is spoken afterwards (RFC 6347 section 4.2.1).
+pub(crate) fn write_cookie(cookie: &[u8]) -> Vec<u8> {
+    let mut out = vec![0xFE, 0xFF];
+    vector::<1>(&mut out, |out| out.extend_from_slice(cookie));
+    out
 }
 
 /// The cookie of a HelloVerifyRequest (RFC 6347 section 4.2.1).

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::Limits;
+use crate::config::{LimitHits, Limits};
 use crate::wire::{Malformed, Reader, u24};
 
 /// Octets before the content of a handshake message or fragment.
@@ -64,6 +64,7 @@ pub(crate) struct Reassembly {
     next: u16,
     waiting: BTreeMap<u16, Partial>,
     octets: usize,
+    pub(crate) hits: LimitHits,
 }
 
 impl Reassembly {
@@ -72,6 +73,7 @@ impl Reassembly {
             next: 0,
             waiting: BTreeMap::new(),
             octets: 0,
+            hits: LimitHits::default(),
         }
     }
 
@@ -88,7 +90,11 @@ impl Reassembly {
             }
             if sequence < self.next {
                 seen.repeated = true;
-            } else if sequence - self.next <= limits.messages_ahead && len <= limits.message_octets {
+            } else if sequence - self.next > limits.messages_ahead {
+                self.hits.messages_ahead += 1;
+            } else if len > limits.message_octets {
+                self.hits.message_octets += 1;
+            } else {
                 self.insert_part(limits, sequence, (kind, epoch, len), offset, part);
             }
         }
@@ -104,6 +110,7 @@ impl Reassembly {
         part: &[u8],
     ) {
         if !self.waiting.contains_key(&sequence) && self.octets + len > limits.pending_octets {
+            self.hits.pending_octets += 1;
             return;
         }
         let octets = &mut self.octets;
@@ -131,6 +138,23 @@ impl Reassembly {
                 partial.missing -= 1;
             }
         }
+    }
+
+    /// The message in a record, if there is a whole one and nothing else, with its number.
+    pub(crate) fn whole(epoch: u16, record: &[u8]) -> Option<(u16, Message)> {
+        let mut reader = Reader::new(record);
+        let kind = reader.u8().ok()?;
+        let (len, sequence) = (reader.u24().ok()?, reader.u16().ok()?);
+        let (offset, body) = (reader.u24().ok()?, reader.vec24().ok()?);
+        let is_whole = offset == 0 && body.len() == len && reader.is_empty();
+        is_whole.then(|| (sequence, Message::new(kind, epoch, sequence, body)))
+    }
+
+    /// Forgets what is there: the message of this number is the next one.
+    pub(crate) fn begin_at(&mut self, sequence: u16) {
+        self.waiting.clear();
+        self.octets = 0;
+        self.next = sequence;
     }
 
     /// The next message, if it is complete.
@@ -176,6 +200,13 @@ mod tests {
         }
         assert_eq!((reassembly.waiting.len(), reassembly.octets), (1, 10));
         assert!(reassembly.insert(&limits, 0, &[11, 0, 0, 1]).is_err());
+        let hits = LimitHits {
+            pending_octets: 1,
+            message_octets: 1,
+            messages_ahead: 1,
+            early_records: 0,
+        };
+        assert_eq!(reassembly.hits, hits);
     }
 
     #[test]

@@ -151,6 +151,28 @@ impl<'a> Compound<'a> {
     }
 }
 
+/// Takes feedback (RFC 4585: types 205 and 206) out of the compound in the first `len` octets. How many octets are left; 0 if
+/// it was nothing else. What is no compound stays as it is.
+#[must_use]
+pub fn remove_feedback(buffer: &mut [u8], len: usize) -> usize {
+    let (mut from, mut to) = (0, 0);
+    while from < len {
+        let Ok((packet, next)) = read(&buffer[..len], from) else {
+            return len;
+        };
+        let is_feedback = matches!(
+            packet,
+            RtcpPacket::TransportFeedback(_) | RtcpPacket::PayloadFeedback(_)
+        );
+        if !is_feedback {
+            buffer.copy_within(from..next, to);
+            to += next - from;
+        }
+        from = next;
+    }
+    to
+}
+
 /// Iterator of [`Compound::packets`].
 #[derive(Debug, Clone)]
 pub struct Packets<'a> {

@@ -4,7 +4,7 @@
 //! that uses the same master key must share it, because the packet index of an SSRC is kept in it and an index used
 //! twice repeats key stream.
 //!
-//! Not done: MKI, key derivation rates other than 0 (one derivation at construction).
+//! Not done: key derivation rates other than 0 (one derivation at construction).
 
 mod cipher;
 mod cm;
@@ -21,7 +21,7 @@ mod streams;
 mod window;
 
 pub use error::{ProtectError, UnprotectError};
-pub use keys::{DtlsRole, KeyError, SrtpKeyMaterial, SrtpKeyPair};
+pub use keys::{DtlsRole, KeyError, Mki, SrtpKeyMaterial, SrtpKeyPair};
 pub use profile::{RTCP_GROWTH_MAX, RTP_GROWTH_MAX, SrtpProfile};
 pub use receive::ReceiveContext;
 pub use send::SendContext;

@@ -37,11 +37,9 @@ impl Endpoint {
         &mut self,
         now: Instant,
         handshake: &mut Handshake,
+        before: usize,
         message: &Message,
     ) -> Result<bool, Error> {
-        Self::check_epoch(message)?;
-        let before = handshake.transcript.len();
-        handshake.transcript.extend_from_slice(&message.whole);
         let body = message.body();
         match (handshake.expect, message.kind) {
             (Expect::ServerHello, HELLO_VERIFY_REQUEST) if handshake.cookie.is_none() => {

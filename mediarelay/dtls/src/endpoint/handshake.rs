@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use aws_lc_rs::hmac;
+
 use super::{Endpoint, Output, Role};
 use crate::crypto::{KeyShare, MASTER_LEN, Suite, VERIFY_LEN};
 use crate::error::Error;
@@ -36,6 +38,9 @@ pub(super) struct Handshake {
     pub(super) peer_certificate: Vec<u8>,
     /// A HelloVerifyRequest came.
     pub(super) cookie: Option<Vec<u8>>,
+    /// What our cookies are made with, as server. Another one for each association: who has a cookie of its own could use it
+    /// elsewhere otherwise.
+    pub(super) cookie_key: Option<hmac::Key>,
     /// The server wants our certificate.
     pub(super) certificate_requested: bool,
     /// Ours, as server.
@@ -81,6 +86,7 @@ impl Handshake {
             srtp: None,
             peer_certificate: Vec::new(),
             cookie: None,
+            cookie_key: None,
             certificate_requested: false,
             share: None,
             server_share: (0, Vec::new()),

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
 
 use super::handshake::{Expect, Handshake};
@@ -10,28 +11,72 @@ use crate::crypto::{GROUPS, KeyShare, SUITES};
 use crate::error::Error;
 use crate::messages::{
     CERTIFICATE, CERTIFICATE_REQUEST, CERTIFICATE_VERIFY, CLIENT_HELLO, CLIENT_KEY_EXCHANGE, ClientHello,
-    FINISHED, SERVER_HELLO, SERVER_HELLO_DONE, SERVER_KEY_EXCHANGE, ServerHello, Signed, read_certificate,
-    read_client_key, write_certificate, write_certificate_request, write_parameters,
+    FINISHED, HELLO_VERIFY_REQUEST, SERVER_HELLO, SERVER_HELLO_DONE, SERVER_KEY_EXCHANGE, ServerHello,
+    Signed, read_certificate, read_client_key, write_certificate, write_certificate_request, write_cookie,
+    write_parameters,
 };
-use crate::reassembly::Message;
+use crate::reassembly::{Message, Reassembly};
 use crate::signature::{self, ECDSA_SHA256};
 use crate::x509::PublicKey;
 
 impl Endpoint {
+    /// Whether no client has shown yet that it receives what we send to it.
+    pub(super) fn awaits_hello(&self) -> bool {
+        let handshake = self.handshake.as_ref();
+        handshake.is_some_and(|handshake| handshake.expect == Expect::ClientHello)
+    }
+
+    /// A record came while nobody has begun. A whole ClientHello without our cookie is answered with one, and nothing is kept
+    /// of it, so that one that was forged does not stand in the way of another (RFC 6347 section 4.2.1). With the cookie, it
+    /// takes the place of all that came before.
+    pub(super) fn admit(&mut self, record: &[u8]) -> Result<bool, Error> {
+        let whole = Reassembly::whole(0, record).filter(|(_, message)| message.kind == CLIENT_HELLO);
+        let Some((sequence, message)) = whole else {
+            // A part of one, which is put together with the others first.
+            return Ok(true);
+        };
+        // Anybody can write such a thing.
+        let Ok(hello) = ClientHello::read(message.body()) else {
+            return Ok(false);
+        };
+        let Some(mut handshake) = self.handshake.take() else {
+            return Ok(false);
+        };
+        let is_known = handshake.knows_cookie(&hello);
+        if is_known {
+            self.incoming.begin_at(sequence);
+            self.sender.begin_at(sequence);
+        } else {
+            let cookie = write_cookie(handshake.make_cookie(&hello)?.as_ref());
+            self.sender
+                .send_once(&mut self.outputs, HELLO_VERIFY_REQUEST, sequence, &cookie)?;
+        }
+        self.handshake = Some(handshake);
+        Ok(is_known)
+    }
+
     /// True once the handshake is over.
     pub(super) fn handle_as_server(
         &mut self,
         now: Instant,
         handshake: &mut Handshake,
+        before: usize,
         message: &Message,
     ) -> Result<bool, Error> {
-        Self::check_epoch(message)?;
-        let before = handshake.transcript.len();
-        handshake.transcript.extend_from_slice(&message.whole);
         let body = message.body();
         match (handshake.expect, message.kind) {
             (Expect::ClientHello, CLIENT_HELLO) => {
-                self.answer_hello(handshake, &ClientHello::read(body)?)?;
+                let hello = ClientHello::read(body)?;
+                if !handshake.knows_cookie(&hello) {
+                    // It came in parts.
+                    let cookie = write_cookie(handshake.make_cookie(&hello)?.as_ref());
+                    handshake.transcript.clear();
+                    self.sender.begin_flight();
+                    self.sender.push(HELLO_VERIFY_REQUEST, &cookie);
+                    self.send_next_flight(now)?;
+                    return Ok(false);
+                }
+                self.answer_hello(handshake, &hello)?;
                 handshake.expect = Expect::Certificate;
                 self.send_next_flight(now)?;
             }
@@ -129,5 +174,21 @@ impl Endpoint {
         self.push_finished(handshake)?;
         self.send_next_flight(now)?;
         self.finish(handshake)
+    }
+}
+
+impl Handshake {
+    /// What a client must show to have its hello answered: it follows from the hello's random number.
+    fn make_cookie(&mut self, hello: &ClientHello) -> Result<hmac::Tag, Error> {
+        let key = match &mut self.cookie_key {
+            Some(key) => key,
+            none => none.insert(hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new())?),
+        };
+        Ok(hmac::sign(key, &hello.random))
+    }
+
+    fn knows_cookie(&self, hello: &ClientHello) -> bool {
+        let key = self.cookie_key.as_ref();
+        key.is_some_and(|key| hmac::verify(key, &hello.random, &hello.cookie).is_ok())
     }
 }

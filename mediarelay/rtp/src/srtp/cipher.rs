@@ -58,6 +58,15 @@ impl Cipher {
         }
     }
 
+    /// Octets that come after a master key identifier in a packet with a tag of `tag_len` octets: the tag, except with
+    /// AES-GCM, where it is part of what is encrypted (RFC 3711 section 3.1, RFC 7714 section 8.1).
+    pub(super) fn behind_mki(&self, tag_len: usize) -> usize {
+        match self {
+            Self::Cm(_) => tag_len,
+            Self::Gcm(_) => 0,
+        }
+    }
+
     /// Encrypts a packet that ends with room for its tag, and writes the tag there.
     pub(super) fn seal_rtp(&self, packet: &mut [u8], header_len: usize, at: Position) {
         match self {

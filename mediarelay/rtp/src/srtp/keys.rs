@@ -52,6 +52,64 @@ pub struct SrtpKeyMaterial {
     salt: [u8; SALT_MAX],
     /// See [`shared`](Self::shared).
     shared: bool,
+    mki: Option<Mki>,
+}
+
+/// A master key identifier: its value, and how many octets of each packet it takes (RFC 3711 section 3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mki {
+    value: u64,
+    len: usize,
+}
+
+impl Mki {
+    /// Octets that an identifier may have here; RFC 4568 allows for 128.
+    pub const LEN_MAX: usize = 32;
+
+    /// An identifier of `len` octets, 1 to [`LEN_MAX`](Self::LEN_MAX). `None` for another length, and for a value that does
+    /// not fit.
+    #[must_use]
+    pub fn new(value: u64, len: usize) -> Option<Self> {
+        let fits = len >= 8 || value >> (8 * len) == 0;
+        ((1..=Self::LEN_MAX).contains(&len) && fits).then_some(Self { value, len })
+    }
+
+    /// The value.
+    #[must_use]
+    pub fn value(&self) -> u64 {
+        self.value
+    }
+
+    /// Octets in each packet.
+    #[expect(clippy::len_without_is_empty, reason = "it is never empty")]
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// As it stands in packets, in the last `len` octets.
+    fn octets(&self) -> [u8; Self::LEN_MAX] {
+        let mut octets = [0; Self::LEN_MAX];
+        octets[Self::LEN_MAX - 8..].copy_from_slice(&self.value.to_be_bytes());
+        octets
+    }
+
+    /// Puts it into a packet whose last octets are free for it, before the `behind` octets that come before those.
+    pub(super) fn insert(&self, packet: &mut [u8], behind: usize) {
+        let at = packet.len() - self.len - behind;
+        packet.copy_within(at..at + behind, at + self.len);
+        packet[at..at + self.len].copy_from_slice(&self.octets()[Self::LEN_MAX - self.len..]);
+    }
+
+    /// Takes it out from before the last `behind` octets. How long the packet is without; `None` if it has another.
+    pub(super) fn remove(&self, packet: &mut [u8], behind: usize) -> Option<usize> {
+        let at = packet.len().checked_sub(self.len + behind)?;
+        if packet[at..at + self.len] != self.octets()[Self::LEN_MAX - self.len..] {
+            return None;
+        }
+        packet.copy_within(at + self.len.., at);
+        Some(packet.len() - self.len)
+    }
 }
 
 impl SrtpKeyMaterial {
@@ -85,6 +143,7 @@ impl SrtpKeyMaterial {
             key,
             salt,
             shared: false,
+            mki: None,
         })
     }
 
@@ -135,6 +194,19 @@ impl SrtpKeyMaterial {
     #[must_use]
     pub fn is_shared(&self) -> bool {
         self.shared
+    }
+
+    /// The same key, with an identifier in every packet under it.
+    #[must_use]
+    pub fn with_mki(mut self, mki: Option<Mki>) -> Self {
+        self.mki = mki;
+        self
+    }
+
+    /// The identifier that packets under it carry.
+    #[must_use]
+    pub fn mki(&self) -> Option<Mki> {
+        self.mki
     }
 
     /// The key with zeros up to 32 octets.

@@ -1,10 +1,12 @@
 //! The protection profiles: key sizes, tag sizes, names.
 
-/// The most octets that protecting an RTP packet adds.
-pub const RTP_GROWTH_MAX: usize = 16;
+use super::keys::Mki;
 
-/// The most octets that protecting an RTCP packet adds: tag and index.
-pub const RTCP_GROWTH_MAX: usize = 20;
+/// The most octets that protecting an RTP packet adds: tag and key identifier.
+pub const RTP_GROWTH_MAX: usize = 16 + Mki::LEN_MAX;
+
+/// The most octets that protecting an RTCP packet adds: tag, index and key identifier.
+pub const RTCP_GROWTH_MAX: usize = 20 + Mki::LEN_MAX;
 
 /// How packets are encrypted and authenticated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

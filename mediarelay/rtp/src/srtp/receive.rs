@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::cipher::{Cipher, ENCRYPTED, NotAuthentic, Position, RTCP_CLEAR_LEN, TRAILER_LEN};
 use super::error::UnprotectError;
-use super::keys::SrtpKeyMaterial;
+use super::keys::{Mki, SrtpKeyMaterial};
 use super::profile::SrtpProfile;
 use super::streams::{Full, SrtpLimits, SsrcIndices, Streams};
 use super::window::Refusal;
@@ -21,6 +21,7 @@ const SECOND_TRY_MAX: usize = 2048;
 pub struct ReceiveContext {
     profile: SrtpProfile,
     cipher: Cipher,
+    mki: Option<Mki>,
     streams: Streams,
 }
 
@@ -31,6 +32,7 @@ impl ReceiveContext {
         Self {
             profile: keys.profile(),
             cipher: Cipher::new(keys),
+            mki: keys.mki(),
             streams: Streams::new(limits),
         }
     }
@@ -76,11 +78,13 @@ impl ReceiveContext {
     /// # Errors
     /// [`UnprotectError`]; the context is unchanged, the packet's octets after the header are undefined.
     pub fn unprotect_rtp(&mut self, now: Tick, packet: &mut [u8]) -> Result<usize, UnprotectError> {
+        let tag_len = self.cipher.rtp_tag_len();
+        let packet = self.without_mki(packet, tag_len)?;
         let header = RtpHeader::parse(packet)?;
         let (ssrc, sequence, header_len) = (header.ssrc(), header.sequence(), header.size());
         let len = packet
             .len()
-            .checked_sub(self.cipher.rtp_tag_len())
+            .checked_sub(tag_len)
             .filter(|len| *len >= header_len)
             .ok_or(UnprotectError::NoTag { len: packet.len() })?;
         let window = match self.streams.find(ssrc) {
@@ -99,6 +103,13 @@ impl ReceiveContext {
         stream.rtp.accept(index);
         stream.last_used = now;
         Ok(len)
+    }
+
+    /// A packet without the identifier of our key, which it must have if the key has one. No tag covers it.
+    fn without_mki<'p>(&self, packet: &'p mut [u8], tag_len: usize) -> Result<&'p mut [u8], UnprotectError> {
+        let Some(mki) = self.mki else { return Ok(packet) };
+        let len = mki.remove(packet, self.cipher.behind_mki(tag_len));
+        Ok(&mut packet[..len.ok_or(UnprotectError::NotAuthentic)?])
     }
 
     /// Tries a rollover counter of 0, then of 1, and gives the index that held.
@@ -136,6 +147,7 @@ impl ReceiveContext {
     /// [`UnprotectError`]; the context is unchanged, the packet's octets after the first eight are undefined.
     pub fn unprotect_rtcp(&mut self, now: Tick, packet: &mut [u8]) -> Result<usize, UnprotectError> {
         let tag_len = self.cipher.rtcp_tag_len();
+        let packet = self.without_mki(packet, tag_len)?;
         let len = packet
             .len()
             .checked_sub(tag_len + TRAILER_LEN)
@@ -168,6 +180,7 @@ impl ReceiveContext {
         Self {
             profile,
             cipher,
+            mki: None,
             streams: Streams::new(SrtpLimits::default()),
         }
     }

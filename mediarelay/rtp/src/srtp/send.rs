@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::cipher::{Cipher, Position, RTCP_CLEAR_LEN, TRAILER_LEN};
 use super::error::ProtectError;
-use super::keys::SrtpKeyMaterial;
+use super::keys::{Mki, SrtpKeyMaterial};
 use super::profile::SrtpProfile;
 use super::streams::{Full, SrtpLimits, SsrcIndices, Streams};
 use super::window::{RTCP_INDEX_END, Refusal};
@@ -19,6 +19,7 @@ use crate::tick::Tick;
 pub struct SendContext {
     profile: SrtpProfile,
     cipher: Cipher,
+    mki: Option<Mki>,
     streams: Streams,
     /// Index of an SSRC's first RTCP packet.
     first_rtcp: u64,
@@ -35,6 +36,7 @@ impl SendContext {
         Self {
             profile: keys.profile(),
             cipher: Cipher::new(keys),
+            mki: keys.mki(),
             streams: Streams::new(limits),
             first_rtcp: if keys.is_shared() { FIRST_SHARED_RTCP } else { 0 },
         }
@@ -78,14 +80,17 @@ impl SendContext {
 
     /// Turns the RTP packet in the first `len` octets of the buffer into SRTP and says how long that is.
     ///
-    /// The buffer needs [`SrtpProfile::rtp_tag_len`] octets after the packet.
+    /// The buffer needs [`SrtpProfile::rtp_tag_len`] octets after the packet, and those of an identifier of the key.
     ///
     /// # Errors
     /// [`ProtectError`]; the buffer is unchanged, and no index is used up.
     pub fn protect_rtp(&mut self, now: Tick, buffer: &mut [u8], len: usize) -> Result<usize, ProtectError> {
-        let end = len + self.cipher.rtp_tag_len();
+        let tag_len = self.cipher.rtp_tag_len();
+        let sealed = len + tag_len;
+        let end = sealed + self.mki.map_or(0, |mki| mki.len());
         let missing = end.saturating_sub(buffer.len());
-        let packet = buffer.get_mut(..end).ok_or(ProtectError::NoRoom { missing })?;
+        let whole = buffer.get_mut(..end).ok_or(ProtectError::NoRoom { missing })?;
+        let packet = &mut whole[..sealed];
         let header = RtpHeader::parse(&packet[..len])?;
         let (ssrc, sequence, header_len) = (header.ssrc(), header.sequence(), header.size());
         let stream = self.streams.enter(now, ssrc)?;
@@ -94,20 +99,27 @@ impl SendContext {
         self.cipher.seal_rtp(packet, header_len, Position { ssrc, index });
         stream.rtp.accept(index);
         stream.last_used = now;
+        if let Some(mki) = self.mki {
+            mki.insert(whole, self.cipher.behind_mki(tag_len));
+        }
         Ok(end)
     }
 
     /// Turns the RTCP compound in the first `len` octets of the buffer into SRTCP and says how long that is.
     ///
-    /// The buffer needs [`SrtpProfile::rtcp_tag_len`] and four octets after the compound. The index counts from zero
+    /// The buffer needs [`SrtpProfile::rtcp_tag_len`] and four octets after the compound, and those of an identifier of the
+    /// key. The index counts from zero
     /// for each SSRC, or from the middle under a key that is [shared](SrtpKeyMaterial::shared).
     ///
     /// # Errors
     /// [`ProtectError`]; the buffer is unchanged, and no index is used up.
     pub fn protect_rtcp(&mut self, now: Tick, buffer: &mut [u8], len: usize) -> Result<usize, ProtectError> {
-        let end = len + self.cipher.rtcp_tag_len() + TRAILER_LEN;
+        let tag_len = self.cipher.rtcp_tag_len();
+        let sealed = len + tag_len + TRAILER_LEN;
+        let end = sealed + self.mki.map_or(0, |mki| mki.len());
         let missing = end.saturating_sub(buffer.len());
-        let packet = buffer.get_mut(..end).ok_or(ProtectError::NoRoom { missing })?;
+        let whole = buffer.get_mut(..end).ok_or(ProtectError::NoRoom { missing })?;
+        let packet = &mut whole[..sealed];
         if len < RTCP_CLEAR_LEN || packet[0] >> 6 != 2 {
             return Err(ProtectError::Rtcp);
         }
@@ -120,6 +132,9 @@ impl SendContext {
         self.cipher.seal_rtcp(packet, Position { ssrc, index });
         stream.rtcp.accept(index);
         stream.last_used = now;
+        if let Some(mki) = self.mki {
+            mki.insert(whole, self.cipher.behind_mki(tag_len));
+        }
         Ok(end)
     }
 
@@ -133,6 +148,7 @@ impl SendContext {
         Self {
             profile,
             cipher,
+            mki: None,
             streams,
             first_rtcp: 0,
         }

@@ -88,6 +88,57 @@ fn unprotect_rtcp(context: &mut ReceiveContext, packet: &[u8]) -> Result<Vec<u8>
     Ok(buffer)
 }
 
+/// RFC 3711 section 3.1: the identifier stands before the tag, and with AES-GCM at the end (RFC 7714 section 8.1). It is not
+/// covered by the tag, so it must be compared.
+#[test]
+fn packets_under_a_key_with_an_identifier_carry_it() {
+    for profile in SrtpProfile::SDES {
+        let material: Vec<u8> = (0..profile.key_len() + profile.salt_len())
+            .map(|n| n as u8)
+            .collect();
+        let plain = SrtpKeyMaterial::from_sdes(profile, &material).unwrap();
+        for (value, len) in [(1, 32), (0x1234, 2), (u64::MAX, 8)] {
+            let keys = plain.clone().with_mki(Mki::new(value, len));
+            let [mut send, mut bare] =
+                [&keys, &plain].map(|keys| SendContext::new(keys, SrtpLimits::default()));
+            let mut receive = ReceiveContext::new(&keys, SrtpLimits::default());
+            let (media, report) = (rtp(7, 1), rtcp(7));
+            let sealed = protect_rtp(&mut send, &media).unwrap();
+            let without = protect_rtp(&mut bare, &media).unwrap();
+            let behind = if profile.is_aead() {
+                0
+            } else {
+                profile.rtp_tag_len()
+            };
+            let at = sealed.len() - behind - len;
+            assert_eq!(sealed[at + len - 1], value as u8);
+            assert_eq!(
+                [&sealed[..at], &sealed[at + len..]].concat(),
+                without,
+                "{profile:?}"
+            );
+            let mut other = sealed.clone();
+            other[at] ^= 1;
+            assert_eq!(
+                unprotect_rtp(&mut receive, &other),
+                Err(UnprotectError::NotAuthentic)
+            );
+            assert!(unprotect_rtp(&mut receive, &without).is_err());
+            assert_eq!(unprotect_rtp(&mut receive, &sealed).unwrap(), media);
+            let sealed = protect_rtcp(&mut send, &report).unwrap();
+            let without = protect_rtcp(&mut bare, &report).unwrap();
+            assert_eq!(sealed.len(), without.len() + len);
+            assert!(unprotect_rtcp(&mut receive, &without).is_err());
+            assert_eq!(unprotect_rtcp(&mut receive, &sealed).unwrap(), report);
+            assert!(unprotect_rtp(&mut receive, &media[..12]).is_err());
+        }
+    }
+    assert_eq!(
+        (Mki::new(256, 1), Mki::new(1, 33), Mki::new(0, 0)),
+        (None, None, None)
+    );
+}
+
 /// RFC 7714, sections 16 and 17: session keys 00 01 02 …, salt "Quid pro quo".
 mod rfc_7714 {
     use super::*;

@@ -124,6 +124,18 @@ impl Reception {
         arrival
     }
 
+    /// Takes a further packet in that may follow any number of others, which somebody else has received and measured: what is
+    /// between is neither expected nor missed here, and says nothing about jitter.
+    pub fn resume(&mut self, now: Tick, sequence: u16, timestamp: u32, clock_rate: u32) {
+        self.expected_before = self.expected();
+        self.base = u32::from(sequence);
+        self.highest = self.base;
+        self.seen = 1;
+        self.clock_rate = 0;
+        self.timestamp = timestamp.wrapping_sub(1);
+        self.advance(now, timestamp, clock_rate);
+    }
+
     /// Late or duplicate. What is too far behind for the bits to tell counts as late.
     fn behind(&mut self, back: u16) -> Arrival {
         let bit = 1_u64.checked_shl(u32::from(back)).unwrap_or(0);

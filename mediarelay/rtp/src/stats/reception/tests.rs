@@ -196,3 +196,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn packets_that_others_received_are_neither_lost_nor_late() {
+    let at = |packets: u64| Tick::from_micros(packets * 20_000);
+    let mut reception = Reception::new(at(0), 10, 0, 8000);
+    reception.on_packet(at(1), 11, 160, 8000);
+    let before = reception.snapshot().jitter;
+    reception.resume(at(700), 710, 700 * 160, 8000);
+    reception.on_packet(at(701), 711, 701 * 160, 8000);
+    let snapshot = reception.snapshot();
+    assert_eq!(
+        (snapshot.expected, snapshot.received, snapshot.restarts),
+        (4, 4, 0)
+    );
+    assert_eq!((snapshot.highest_sequence, snapshot.jitter), (711, before));
+    // The next one is measured as ever.
+    reception.on_packet(at(703), 713, 703 * 160, 8000);
+    assert_eq!(reception.snapshot().lost(), 1);
+}
