@@ -12,37 +12,35 @@ const CAP_BPF: u32 = 39;
 
 /// Everything `check` decides from. Plain values, so that the decisions can be tested on invented machines.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Facts {
+pub struct Facts {
     /// `uname -r`, for example `6.18.44`.
-    pub(crate) release: String,
+    pub release: String,
     /// Major and minor number of the release, when it starts with two numbers.
-    pub(crate) version: Option<(u32, u32)>,
-    /// `/sys/kernel/btf/vmlinux` exists.
-    pub(crate) btf: bool,
+    pub version: Option<(u32, u32)>,
     /// `/sys/fs/bpf` is a mounted BPF file system.
-    pub(crate) bpffs: bool,
+    pub bpffs: bool,
     /// `net.core.bpf_jit_enable`: 0 off, 1 on, 2 debugging; `None` when the file cannot be read.
-    pub(crate) jit: Option<u32>,
+    pub jit: Option<u32>,
     /// Effective `CAP_BPF` or `CAP_SYS_ADMIN`.
-    pub(crate) cap_bpf: bool,
+    pub cap_bpf: bool,
     /// Effective `CAP_NET_ADMIN`.
-    pub(crate) cap_net_admin: bool,
+    pub cap_net_admin: bool,
     /// Soft and hard limit of open files.
-    pub(crate) open_files: (u64, u64),
+    pub open_files: (u64, u64),
     /// `net.core.rmem_max` in octets.
-    pub(crate) receive_buffer_max: Option<u64>,
+    pub receive_buffer_max: Option<u64>,
 }
 
 impl Facts {
     /// Reads the facts of the machine and of this process.
-    pub(crate) fn gather() -> Self {
+    #[must_use]
+    pub fn gather() -> Self {
         let release = read("/proc/sys/kernel/osrelease").unwrap_or_default();
         let capabilities = read("/proc/self/status").and_then(|status| effective_capabilities(&status));
         let has = |bit: u32| capabilities.is_some_and(|set| set & (1 << bit) != 0);
         Self {
             version: parse_version(&release),
             release,
-            btf: Path::new("/sys/kernel/btf/vmlinux").exists(),
             bpffs: read("/proc/self/mounts").is_some_and(|mounts| mounts_bpffs(&mounts)),
             jit: read("/proc/sys/net/core/bpf_jit_enable").and_then(|text| text.parse().ok()),
             cap_bpf: has(CAP_BPF) || has(CAP_SYS_ADMIN),
@@ -69,6 +67,18 @@ fn parse_version(release: &str) -> Option<(u32, u32)> {
 fn effective_capabilities(status: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
     u64::from_str_radix(line.trim(), 16).ok()
+}
+
+/// Whether a folder is, or is below, a mounted BPF file system.
+pub(crate) fn is_bpffs(folder: &Path) -> bool {
+    // Of the thread: it may have a mount namespace of its own.
+    let mounts = read("/proc/thread-self/mounts").unwrap_or_default();
+    let mut mounts = mounts.lines().filter_map(|line| {
+        let mut words = line.split_whitespace();
+        let point = words.nth(1)?;
+        Some((point.to_owned(), words.next()?.to_owned()))
+    });
+    mounts.any(|(point, kind)| kind == "bpf" && folder.starts_with(point))
 }
 
 fn mounts_bpffs(mounts: &str) -> bool {

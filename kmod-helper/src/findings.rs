@@ -6,8 +6,6 @@ use serde::Serialize;
 
 use crate::facts::Facts;
 
-/// Kernel that first has `sk_lookup` programs (steer a port range into one socket).
-const SK_LOOKUP_SINCE: (u32, u32) = (5, 9);
 /// Kernel that first has `tcx` (attach at TC without a qdisc, removed with its owner).
 const TCX_SINCE: (u32, u32) = (6, 6);
 /// Sockets that a call between two plain legs needs when every port has its own: RTP and RTCP on both legs.
@@ -18,7 +16,7 @@ const OTHER_DESCRIPTORS: u64 = 256;
 /// Whether everything is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Standing {
+pub enum Standing {
     /// Nothing is missing.
     Ready,
     /// At least one finding is not good.
@@ -27,47 +25,35 @@ pub(crate) enum Standing {
 
 /// One piece, whether it is there, and what follows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Finding {
+pub struct Finding {
     /// Short name, stable for scripts.
-    pub(crate) name: &'static str,
+    pub name: &'static str,
     /// Whether the piece is there.
-    pub(crate) good: bool,
+    pub good: bool,
     /// What was seen.
-    pub(crate) seen: String,
+    pub seen: String,
     /// What its absence costs and what to do; empty when the piece is there.
-    pub(crate) cost: String,
+    pub cost: String,
 }
 
 /// All findings about one machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Findings {
+pub struct Findings {
     standing: Standing,
     kernel: String,
-    /// Where media is forwarded whatever is found.
-    forwarding: &'static str,
     findings: Vec<Finding>,
 }
 
 impl Findings {
-    pub(crate) fn from_facts(facts: &Facts) -> Self {
+    /// Judges facts.
+    #[must_use]
+    pub fn from_facts(facts: &Facts) -> Self {
         let findings = vec![
-            at_least(
-                "sk_lookup",
-                facts,
-                SK_LOOKUP_SINCE,
-                "each media port needs a socket of its own",
-            ),
             at_least(
                 "tcx",
                 facts,
                 TCX_SINCE,
-                "programs would have to be attached through a clsact qdisc",
-            ),
-            finding(
-                "btf",
-                facts.btf,
-                "kernel type information",
-                "the kernel was built without CONFIG_DEBUG_INFO_BTF",
+                "there is no kernel path: all media is forwarded in user space",
             ),
             jit(facts),
             capability("CAP_BPF", facts.cap_bpf),
@@ -76,7 +62,7 @@ impl Findings {
                 "bpffs",
                 facts.bpffs,
                 "BPF file system",
-                "programs cannot outlive the process that loaded them; mount it with: mount -t bpf bpf /sys/fs/bpf",
+                "there is no kernel path; mount it with: mount -t bpf bpf /sys/fs/bpf",
             ),
             descriptors(facts),
             receive_buffer(facts),
@@ -89,12 +75,13 @@ impl Findings {
         Self {
             standing,
             kernel: facts.release.clone(),
-            forwarding: "user space",
             findings,
         }
     }
 
-    pub(crate) fn standing(&self) -> Standing {
+    /// Whether everything is there.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
         self.standing
     }
 }
@@ -124,7 +111,7 @@ impl fmt::Display for Findings {
         }
         writeln!(
             f,
-            "This version forwards all media in user space; calls do not depend on anything above."
+            "Calls do not depend on anything above: what the kernel does not forward, the relay does."
         )
     }
 }
@@ -241,7 +228,6 @@ mod tests {
         Facts {
             release: "6.12.0".to_owned(),
             version: Some((6, 12)),
-            btf: true,
             bpffs: true,
             jit: Some(1),
             cap_bpf: true,
@@ -274,7 +260,7 @@ mod tests {
             version: Some((5, 8)),
             ..modern()
         };
-        assert_eq!(missing(&old), ["sk_lookup", "tcx"]);
+        assert_eq!(missing(&old), ["tcx"]);
         let between = Facts {
             release: "6.1.0".to_owned(),
             version: Some((6, 1)),
@@ -292,7 +278,7 @@ mod tests {
             receive_buffer_max: None,
             ..modern()
         };
-        assert_eq!(missing(&unknown), ["sk_lookup", "tcx", "jit", "receive buffer"]);
+        assert_eq!(missing(&unknown), ["tcx", "jit", "receive buffer"]);
     }
 
     #[test]
@@ -300,7 +286,6 @@ mod tests {
         let bare = Facts {
             release: "4.19.0".to_owned(),
             version: Some((4, 19)),
-            btf: false,
             bpffs: false,
             jit: Some(0),
             cap_bpf: false,

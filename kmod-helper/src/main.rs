@@ -1,26 +1,37 @@
-//! `viaduct-kmod`: says in plain words what this kernel and these capabilities allow the media fast path.
+//! `viaduct-kmod`: the kernel path of Viaduct's relays, for those who operate them.
 //!
-//! It only looks: it loads nothing, changes nothing and is never needed for a call. The relay forwards media in user
-//! space, and what is found here is what a fast path in the kernel would have to work with.
-
-mod facts;
-mod findings;
+//! `check` only looks. `load` and `unload` put the program there and take it away, which a relay does for itself too; `status`
+//! and `explain` read what is there.
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::{Args as ClapArgs, Parser, Subcommand};
 
-use facts::Facts;
-use findings::{Findings, Standing};
+use viaduct_kmod_helper::{
+    BPFFS, Config, Explanation, Facts, Fast, Findings, Instance, Limits, Standing, Status, unload,
+};
 
-/// Says what this kernel allows the media fast path.
+/// The kernel path of Viaduct's relays.
 #[derive(Parser)]
 #[command(name = "viaduct-kmod", version, about, max_term_width = 100)]
 struct Args {
     #[command(subcommand)]
     verb: Verb,
+}
+
+/// Which relay's.
+#[derive(ClapArgs)]
+struct Place {
+    /// The relay's name among those of this host.
+    #[arg(long, default_value_t)]
+    instance: Instance,
+    /// Where the BPF file system is mounted.
+    #[arg(long, default_value = BPFFS)]
+    bpffs: PathBuf,
 }
 
 #[derive(Subcommand)]
@@ -32,11 +43,43 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Attach the program, without flows, for a relay that comes later and finds it.
+    Load {
+        /// An interface that media comes in by; may be repeated. Without: all that are up and have Ethernet frames.
+        #[arg(long)]
+        interface: Vec<String>,
+        /// Flows at a time. A relay that wants another number begins anew.
+        #[arg(long, default_value_t = Limits::default().flows_max, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+        flows_max: u32,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Remove the program, its tables and its pins. A relay that runs goes on in user space.
+    Unload {
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Say what is in the kernel. Exit status: 0 all that is there is alive, 1 something is not, or nothing is there.
+    Status {
+        /// Print one JSON array instead of text.
+        #[arg(long)]
+        json: bool,
+        /// Where the BPF file system is mounted.
+        #[arg(long, default_value = BPFFS)]
+        bpffs: PathBuf,
+    },
+    /// Say which flows of a call are in the kernel, and how they do.
+    Explain {
+        /// Its Call-ID, or an address of its media, with or without port.
+        call: String,
+        #[command(flatten)]
+        place: Place,
+    },
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    match run(&args) {
+    match run(args.verb) {
         Ok(code) => code,
         Err(error) => {
             // A closed pipe (`viaduct-kmod check | head -1`) lands here too; there is nobody left to tell.
@@ -46,17 +89,83 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let Verb::Check { json } = &args.verb;
+fn run(verb: Verb) -> anyhow::Result<ExitCode> {
+    match verb {
+        Verb::Check { json } => check(json),
+        Verb::Load {
+            interface,
+            flows_max,
+            place,
+        } => load(interface, flows_max, place),
+        Verb::Unload { place } => {
+            unload(&place.bpffs, &place.instance)
+                .with_context(|| format!("unloading the instance `{}`", place.instance))?;
+            print(&format!("{} is gone.", place.instance))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Verb::Status { json, bpffs } => status(json, &bpffs),
+        Verb::Explain { call, place } => {
+            let explanation = Explanation::of(&place.bpffs, &place.instance, &call)?;
+            print(&explanation.to_string())?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn check(json: bool) -> anyhow::Result<ExitCode> {
     let findings = Findings::from_facts(&Facts::gather());
-    let text = if *json {
+    print(&if json {
         serde_json::to_string_pretty(&findings).context("printing the findings as JSON")?
     } else {
         findings.to_string()
-    };
-    writeln!(std::io::stdout(), "{}", text.trim_end()).context("writing to standard output")?;
+    })?;
     Ok(match findings.standing() {
         Standing::Ready => ExitCode::SUCCESS,
         Standing::Missing => ExitCode::FAILURE,
     })
+}
+
+fn load(interfaces: Vec<String>, flows_max: u32, place: Place) -> anyhow::Result<ExitCode> {
+    let config = Config {
+        instance: place.instance,
+        interfaces,
+        bpffs: place.bpffs,
+        limits: Limits {
+            flows_max,
+            ..Limits::default()
+        },
+    };
+    let fast = Fast::open(Instant::now(), &config)?;
+    drop(fast);
+    print(&Status::read(&config.bpffs, &config.instance)?.to_string())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn status(json: bool, bpffs: &std::path::Path) -> anyhow::Result<ExitCode> {
+    let mut all = Vec::new();
+    for instance in Status::instances(bpffs) {
+        all.push(Status::read(bpffs, &instance)?);
+    }
+    if json {
+        print(&serde_json::to_string_pretty(&all).context("printing the status as JSON")?)?;
+    } else if all.is_empty() {
+        print(&format!(
+            "No relay has anything in the kernel (looked below {}).",
+            bpffs.display()
+        ))?;
+    }
+    for status in all.iter().filter(|_| !json) {
+        print(&status.to_string())?;
+    }
+    let is_alive = !all.is_empty() && all.iter().all(Status::is_alive);
+    Ok(if is_alive {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
+    writeln!(std::io::stdout(), "{}", text.trim_end()).context("writing to standard output")?;
+    Ok(())
 }

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/* What the program and user space tell each other. src/abi.rs has the same in Rust, and a test compares the sizes. */
+#ifndef VIADUCT_FORWARD_H
+#define VIADUCT_FORWARD_H
+
+#include "kernel.h"
+
+/* Addresses are 16 octets; of IPv4 the first four count and the others are zero. Ports are in network order. */
+struct key {
+	u8 local[16];
+	u8 peer[16];
+	u16 local_port;
+	u16 peer_port;
+	u32 family;
+};
+
+enum {
+	/* RTCP is forwarded as well; without it, RTCP is for user space. */
+	RULE_RTCP = 1 << 0,
+	/* The receiver is a socket of this host, reached over the loopback interface. */
+	RULE_DELIVER = 1 << 1,
+};
+
+/* One flow. A slot is written while no key leads to it, and is left alone for a while after the last one did. */
+struct rule {
+	/* The key that leads here: who finds another one was led by a slot that has changed hands. */
+	struct key key;
+	/* What the packet carries when it leaves. */
+	u8 source[16];
+	u8 destination[16];
+	u16 source_port;
+	u16 destination_port;
+	u32 family;
+	/* Where it leaves. */
+	u32 ifindex;
+	u32 next_family;
+	u8 next[16];
+	/* Octets that a packet may have, from its IP header. */
+	u32 mtu;
+	u8 tos;
+	u8 flags;
+	u16 unused;
+	/* Bit n: payload type n is forwarded. */
+	u64 payload_types[2];
+	/* Which call, for people. */
+	u64 tag;
+};
+
+struct counters {
+	u64 rtp_packets;
+	u64 rtp_octets;
+	u64 rtcp_packets;
+	u64 rtcp_octets;
+	/* Nanoseconds of the monotonic clock; 0: never. */
+	u64 last_packet;
+	/* RTP packets that sources before the present one should have sent. */
+	u64 expected_before;
+	/* The present source: first and highest sequence number, the latter with its cycles. */
+	u32 ssrc;
+	u32 first;
+	u32 highest;
+	u32 timestamp;
+	u32 payload_type;
+	u32 sources;
+};
+
+/* How user space says that it lives. */
+struct pulse {
+	u64 heartbeat;
+	u64 patience;
+};
+
+/* Why a packet of a known flow went up to user space. */
+enum up {
+	UP_CHANGING,
+	UP_NO_HEARTBEAT,
+	UP_MERGED,
+	UP_LENGTH,
+	UP_NOT_RTP,
+	UP_RTCP,
+	UP_PAYLOAD_TYPE,
+	UP_PADDING,
+	UP_HEADER,
+	UP_TTL,
+	UP_CHECKSUM,
+	UP_MTU,
+	UP_NOT_LOOPBACK,
+	UP_MEMORY,
+	/* The one that never goes anywhere: memory was short when the packet had been changed already. */
+	LOST,
+	REASONS
+};
+
+#endif

@@ -1,0 +1,122 @@
+//! What the program in the kernel and user space tell each other: `ebpf/forward.h` in Rust.
+//!
+//! Every structure has the layout of its twin in C, without padding, and everything that a packet carries is in the order of
+//! the network.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// `AF_INET`, as the program has it.
+pub(crate) const FAMILY_IPV4: u32 = 2;
+/// `AF_INET6`.
+pub(crate) const FAMILY_IPV6: u32 = 10;
+/// RTCP is forwarded as well.
+pub(crate) const RULE_RTCP: u8 = 1 << 0;
+/// The receiver is a socket of this host, reached over the loopback interface.
+pub(crate) const RULE_DELIVER: u8 = 1 << 1;
+
+/// What a flow is found by.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(crate) struct RawKey {
+    pub(crate) local: [u8; 16],
+    pub(crate) peer: [u8; 16],
+    pub(crate) local_port: [u8; 2],
+    pub(crate) peer_port: [u8; 2],
+    pub(crate) family: u32,
+}
+
+/// One flow.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct RawRule {
+    pub(crate) key: RawKey,
+    pub(crate) source: [u8; 16],
+    pub(crate) destination: [u8; 16],
+    pub(crate) source_port: [u8; 2],
+    pub(crate) destination_port: [u8; 2],
+    pub(crate) family: u32,
+    pub(crate) ifindex: u32,
+    pub(crate) next_family: u32,
+    pub(crate) next: [u8; 16],
+    pub(crate) mtu: u32,
+    pub(crate) tos: u8,
+    pub(crate) flags: u8,
+    pub(crate) unused: [u8; 2],
+    pub(crate) payload_types: [u64; 2],
+    pub(crate) tag: u64,
+}
+
+/// What was forwarded of one flow.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct RawCounters {
+    pub(crate) rtp_packets: u64,
+    pub(crate) rtp_octets: u64,
+    pub(crate) rtcp_packets: u64,
+    pub(crate) rtcp_octets: u64,
+    pub(crate) last_packet: u64,
+    pub(crate) expected_before: u64,
+    pub(crate) ssrc: u32,
+    pub(crate) first: u32,
+    pub(crate) highest: u32,
+    pub(crate) timestamp: u32,
+    pub(crate) payload_type: u32,
+    pub(crate) sources: u32,
+}
+
+/// How user space says that it lives; nanoseconds of the monotonic clock.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct RawPulse {
+    pub(crate) heartbeat: u64,
+    pub(crate) patience: u64,
+}
+
+// SAFETY: `repr(C)`, integers and arrays of octets only, and no padding: the sizes below are the sums of the fields'.
+#[expect(unsafe_code, reason = "the loader asks for this mark on what it copies")]
+unsafe impl aya::Pod for RawKey {}
+// SAFETY: as above.
+#[expect(unsafe_code, reason = "the loader asks for this mark on what it copies")]
+unsafe impl aya::Pod for RawRule {}
+// SAFETY: as above.
+#[expect(unsafe_code, reason = "the loader asks for this mark on what it copies")]
+unsafe impl aya::Pod for RawCounters {}
+// SAFETY: as above.
+#[expect(unsafe_code, reason = "the loader asks for this mark on what it copies")]
+unsafe impl aya::Pod for RawPulse {}
+
+const _: () = assert!(size_of::<RawKey>() == 2 * 16 + 2 * 2 + 4);
+const _: () = assert!(size_of::<RawRule>() == 40 + 2 * 16 + 2 * 2 + 3 * 4 + 16 + 4 + 4 + 2 * 8 + 8);
+const _: () = assert!(size_of::<RawCounters>() == 6 * 8 + 6 * 4);
+const _: () = assert!(size_of::<RawPulse>() == 2 * 8);
+
+/// An address in 16 octets, of which IPv4 takes the first four.
+pub(crate) fn octets(ip: IpAddr) -> [u8; 16] {
+    match ip {
+        IpAddr::V4(ip) => {
+            let mut octets = [0; 16];
+            octets[..4].copy_from_slice(&ip.octets());
+            octets
+        }
+        IpAddr::V6(ip) => ip.octets(),
+    }
+}
+
+/// The family of an address as the program has it.
+pub(crate) fn family(ip: IpAddr) -> u32 {
+    match ip {
+        IpAddr::V4(_) => FAMILY_IPV4,
+        IpAddr::V6(_) => FAMILY_IPV6,
+    }
+}
+
+/// The reverse of [`octets`] and [`family`].
+pub(crate) fn address(family: u32, octets: [u8; 16], port: [u8; 2]) -> SocketAddr {
+    let ip = if family == FAMILY_IPV4 {
+        let [a, b, c, d, ..] = octets;
+        Ipv4Addr::new(a, b, c, d).into()
+    } else {
+        Ipv6Addr::from(octets).into()
+    };
+    SocketAddr::new(ip, u16::from_be_bytes(port))
+}

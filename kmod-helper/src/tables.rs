@@ -1,0 +1,205 @@
+//! The tables that the program and user space share.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
+use aya::{Ebpf, EbpfError, EbpfLoader};
+use nix::time::{ClockId, clock_gettime};
+
+use crate::abi::{RawCounters, RawKey, RawPulse, RawRule};
+use crate::flow::{Counters, Flow, Key, Route};
+use crate::instance::Folder;
+use crate::object::object;
+use crate::up::Up;
+
+const FLOWS: &str = "FLOWS";
+const RULES: &str = "RULES";
+const COUNTERS: &str = "COUNTERS";
+const PULSE: &str = "PULSE";
+const UPS: &str = "UPS";
+
+/// Name, size of a key and size of a value of every table.
+const SHAPES: [(&str, usize, usize); 5] = [
+    (FLOWS, size_of::<RawKey>(), 4),
+    (RULES, 4, size_of::<RawRule>()),
+    (COUNTERS, 4, size_of::<RawCounters>()),
+    (PULSE, 4, size_of::<RawPulse>()),
+    (UPS, 4, 8),
+];
+
+/// The tables of one instance.
+pub(crate) struct Tables {
+    flows: HashMap<MapData, RawKey, u32>,
+    rules: Array<MapData, RawRule>,
+    counters: Array<MapData, RawCounters>,
+    pulse: Array<MapData, RawPulse>,
+    ups: PerCpuArray<MapData, u64>,
+}
+
+impl fmt::Debug for Tables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tables").finish_non_exhaustive()
+    }
+}
+
+/// One flow as the kernel has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) slot: u32,
+    pub(crate) flow: Flow,
+    pub(crate) route: Route,
+    pub(crate) counters: Counters,
+}
+
+impl Tables {
+    /// Loads the program, with tables that are pinned in the folder. Those that are pinned there already are used as they
+    /// are; if they are of another release or another size, all pins go first.
+    pub(crate) fn load(folder: &Folder, flows_max: u32, slots: u32) -> Result<(Ebpf, Self), LoadError> {
+        if !fits(folder, flows_max, slots) {
+            folder.clear()?;
+        }
+        let mut loader = EbpfLoader::new();
+        // The program needs none of the kernel's type information, and reading it takes long.
+        loader.btf(None).default_map_pin_directory(folder.path());
+        loader.map_max_entries(FLOWS, flows_max);
+        loader.map_max_entries(RULES, slots);
+        loader.map_max_entries(COUNTERS, slots);
+        let mut ebpf = loader.load(object())?;
+        let mut take = |name| ebpf.take_map(name).ok_or(LoadError::Object { name });
+        let tables = Self {
+            flows: take(FLOWS)?.try_into()?,
+            rules: take(RULES)?.try_into()?,
+            counters: take(COUNTERS)?.try_into()?,
+            pulse: take(PULSE)?.try_into()?,
+            ups: take(UPS)?.try_into()?,
+        };
+        Ok((ebpf, tables))
+    }
+
+    /// The tables that are pinned in the folder, to be looked at.
+    pub(crate) fn pinned(folder: &Folder) -> Result<Self, MapError> {
+        let pin = |name| MapData::from_pin(folder.pin(name));
+        Ok(Self {
+            flows: Map::HashMap(pin(FLOWS)?).try_into()?,
+            rules: Map::Array(pin(RULES)?).try_into()?,
+            counters: Map::Array(pin(COUNTERS)?).try_into()?,
+            pulse: Map::Array(pin(PULSE)?).try_into()?,
+            ups: Map::PerCpuArray(pin(UPS)?).try_into()?,
+        })
+    }
+
+    /// Every flow, in no order. One that is removed meanwhile may be missing or come twice.
+    pub(crate) fn entries(&self) -> Result<Vec<Entry>, MapError> {
+        let mut entries = Vec::new();
+        // Bounded, since a walk over a table that changes may begin anew.
+        for row in self.flows.iter().take(2 * self.slots() as usize) {
+            let (_, slot) = row?;
+            let rule = self.rules.get(&slot, 0)?;
+            entries.push(Entry {
+                slot,
+                flow: rule.flow(),
+                route: rule.route(),
+                counters: self.counters(slot)?,
+            });
+        }
+        Ok(entries)
+    }
+
+    /// Writes a flow into a slot that no key leads to, and leads its key there.
+    pub(crate) fn publish(&mut self, slot: u32, flow: &Flow, route: &Route) -> Result<(), MapError> {
+        self.rules.set(slot, RawRule::new(flow, route), 0)?;
+        self.counters.set(slot, RawCounters::default(), 0)?;
+        self.flows.insert(RawKey::from(flow.key), slot, 0)?;
+        Ok(())
+    }
+
+    /// Lets no packet be led to a flow any more.
+    pub(crate) fn withdraw(&mut self, key: Key) -> Result<(), MapError> {
+        match self.flows.remove(&key.into()) {
+            Err(MapError::KeyNotFound) => Ok(()),
+            removed => removed,
+        }
+    }
+
+    pub(crate) fn counters(&self, slot: u32) -> Result<Counters, MapError> {
+        Ok(self.counters.get(&slot, 0)?.into())
+    }
+
+    pub(crate) fn slots(&self) -> u32 {
+        self.rules.len()
+    }
+
+    /// Says that the relay lives, and how long the program may believe so.
+    pub(crate) fn beat(&mut self, patience: Duration) -> Result<(), MapError> {
+        let pulse = RawPulse {
+            heartbeat: monotonic().as_nanos() as u64,
+            patience: patience.as_nanos() as u64,
+        };
+        self.pulse.set(0, pulse, 0)
+    }
+
+    /// How long ago the relay said that it lives, and how long the program believes it. `None`: it never did.
+    pub(crate) fn pulse(&self) -> Result<Option<(Duration, Duration)>, MapError> {
+        let pulse = self.pulse.get(&0, 0)?;
+        let age = monotonic().saturating_sub(Duration::from_nanos(pulse.heartbeat));
+        Ok((pulse.heartbeat > 0).then(|| (age, Duration::from_nanos(pulse.patience))))
+    }
+
+    /// How many packets went up for each reason.
+    pub(crate) fn ups(&self) -> Result<[(Up, u64); Up::COUNT], MapError> {
+        let mut ups = Up::ALL.map(|up| (up, 0));
+        for (up, count) in &mut ups {
+            *count = self.ups.get(&(*up as u32), 0)?.iter().sum();
+        }
+        Ok(ups)
+    }
+}
+
+/// Why the program could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LoadError {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Load(#[from] EbpfError),
+    #[error(transparent)]
+    Map(#[from] MapError),
+    #[error("the object lacks {name}")]
+    Object { name: &'static str },
+}
+
+/// Whether the pins of a folder, if there are any, are of this release and of these sizes.
+fn fits(folder: &Folder, flows_max: u32, slots: u32) -> bool {
+    SHAPES.iter().all(|(name, key, value)| {
+        let path: PathBuf = folder.pin(name);
+        if !fs::exists(&path).unwrap_or(false) {
+            return true;
+        }
+        let wanted = match *name {
+            FLOWS => Some(flows_max),
+            RULES | COUNTERS => Some(slots),
+            _ => None,
+        };
+        let info = MapData::from_pin(&path).and_then(|map| map.info());
+        info.is_ok_and(|info| {
+            info.key_size() as usize == *key
+                && info.value_size() as usize == *value
+                && wanted.is_none_or(|wanted| info.max_entries() == wanted)
+        })
+    })
+}
+
+/// How long ago something was that [`Counters::last_packet`] tells of.
+#[must_use]
+pub fn age(at: Duration) -> Duration {
+    monotonic().saturating_sub(at)
+}
+
+/// The clock that the program reads.
+pub(crate) fn monotonic() -> Duration {
+    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from)
+}

@@ -1,0 +1,257 @@
+//! Namespaces, interfaces and frames for a test.
+
+use std::fs::File;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::mount::{MsFlags, mount, umount};
+use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, setsockopt, socket, sockopt,
+};
+use nix::sys::time::TimeVal;
+use viaduct_kmod_helper::{Config, Fast, Flow, Key, Refused};
+
+/// How long a frame that must come may take on a machine that is busy with everything else.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+/// Everything that a phone sends.
+pub(crate) const ANY_PAYLOAD_TYPE: u128 = u128::MAX;
+
+/// A network namespace.
+pub(crate) struct Namespace(File);
+
+impl Namespace {
+    /// Makes one and enters it, its loopback interface up.
+    pub(crate) fn new() -> Option<Self> {
+        unshare(CloneFlags::CLONE_NEWNET).ok()?;
+        let namespace = Self(File::open("/proc/thread-self/ns/net").ok()?);
+        ip("link set lo up");
+        Some(namespace)
+    }
+
+    pub(crate) fn enter(&self) {
+        setns(&self.0, CloneFlags::CLONE_NEWNET).unwrap();
+    }
+
+    /// For `ip link set … netns`.
+    pub(crate) fn path(&self) -> String {
+        format!("/proc/{}/fd/{}", std::process::id(), self.0.as_raw_fd())
+    }
+}
+
+/// A BPF file system that goes with the test.
+pub(crate) struct Bpffs(PathBuf);
+
+impl Bpffs {
+    pub(crate) fn new() -> Option<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("viaduct-bpffs-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir(&path).ok()?;
+        let mounted = mount(Some("bpf"), &path, Some("bpf"), MsFlags::empty(), None::<&str>);
+        if mounted.is_err() {
+            let _ = std::fs::remove_dir(&path);
+            return None;
+        }
+        Some(Self(path))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Bpffs {
+    fn drop(&mut self) {
+        let _ = umount(&self.0);
+        let _ = std::fs::remove_dir(&self.0);
+    }
+}
+
+/// Where a relay and its program are: a namespace, entered, and a BPF file system.
+pub(crate) struct Host {
+    pub(crate) namespace: Namespace,
+    pub(crate) bpffs: Bpffs,
+}
+
+impl Host {
+    /// `None`, and a line that says why the test is skipped, where this process may not do that.
+    pub(crate) fn new() -> Option<Self> {
+        let bpffs = Bpffs::new();
+        let namespace = Namespace::new();
+        let (Some(bpffs), Some(namespace)) = (bpffs, namespace) else {
+            println!("skipped: this process may not make network namespaces or mount a BPF file system");
+            return None;
+        };
+        let host = Self { namespace, bpffs };
+        match Fast::open(Instant::now(), &host.config()) {
+            Ok(_) => Some(host),
+            Err(refused @ (Refused::Capability(_) | Refused::NoBpffs(_))) => {
+                println!("skipped: {refused}");
+                None
+            }
+            Err(refused) => panic!("{refused}"),
+        }
+    }
+
+    pub(crate) fn config(&self) -> Config {
+        Config {
+            bpffs: self.bpffs.path().to_owned(),
+            ..Config::default()
+        }
+    }
+
+    /// The kernel path, alive.
+    pub(crate) fn open(&self) -> Fast {
+        let mut fast = Fast::open(Instant::now(), &self.config()).unwrap();
+        fast.heartbeat(Instant::now()).unwrap();
+        fast
+    }
+}
+
+/// Runs `ip` with these words, in the namespace of this thread.
+pub(crate) fn ip(words: &str) {
+    let output = Command::new("ip")
+        .args(words.split_whitespace())
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "ip {words}: {error}");
+}
+
+/// Whether `ip` does it: some kernels lack what a test would like to have.
+pub(crate) fn try_ip(words: &str) -> bool {
+    let output = Command::new("ip").args(words.split_whitespace()).output();
+    output.unwrap().status.success()
+}
+
+/// A flow from addresses in text.
+pub(crate) fn flow(peer: &str, local: &str, source: &str, destination: &str) -> Flow {
+    let [peer, local, source, destination] =
+        [peer, local, source, destination].map(|text| text.parse::<SocketAddr>().unwrap());
+    Flow {
+        key: Key { local, peer },
+        source,
+        destination,
+        tos: 0xb8,
+        rtcp: false,
+        payload_types: ANY_PAYLOAD_TYPE,
+        tag: 7,
+    }
+}
+
+/// The packet of RTP with this sequence number, of PCMA, with a payload that no two packets share.
+pub(crate) fn rtp(sequence: u16, payload_len: usize) -> Vec<u8> {
+    let mut packet = vec![0x80, 8];
+    packet.extend(sequence.to_be_bytes());
+    packet.extend((u32::from(sequence) * 160).to_be_bytes());
+    packet.extend([0xca, 0xfe, 0xba, 0xbe]);
+    packet.extend((0..payload_len).map(|at| (at as u8).wrapping_mul(7) ^ sequence as u8));
+    packet
+}
+
+/// A frame with a datagram, checksums right, to the zero address.
+pub(crate) fn frame(from: SocketAddr, to: SocketAddr, payload: &[u8]) -> Vec<u8> {
+    let builder = etherparse::PacketBuilder::ethernet2([2, 0, 0, 0, 0, 9], [0; 6]);
+    let builder = match (from.ip(), to.ip()) {
+        (IpAddr::V4(from), IpAddr::V4(to)) => builder.ipv4(from.octets(), to.octets(), 64),
+        (IpAddr::V6(from), IpAddr::V6(to)) => builder.ipv6(from.octets(), to.octets(), 64),
+        _ => panic!("a packet has one family"),
+    };
+    let mut frame = Vec::new();
+    builder
+        .udp(from.port(), to.port())
+        .write(&mut frame, payload)
+        .unwrap();
+    frame
+}
+
+/// Two phones and a relay between them, which has an interface towards each.
+pub(crate) struct Street {
+    pub(crate) host: Host,
+    pub(crate) alice: Namespace,
+    pub(crate) bob: Namespace,
+}
+
+impl Street {
+    /// The relay is 10.1.0.1 and fd01::1 towards Alice, who is 2 there, and 10.2.0.1 and fd02::1 towards Bob. Leaves the
+    /// thread in the relay's namespace.
+    pub(crate) fn new(mtu: u32) -> Option<Self> {
+        let alice = Namespace::new();
+        let bob = Namespace::new();
+        let host = Host::new()?;
+        let street = Self {
+            host,
+            alice: alice?,
+            bob: bob?,
+        };
+        for (net, phone) in [(1, &street.alice), (2, &street.bob)] {
+            let path = phone.path();
+            ip(&format!(
+                "link add r{net} mtu {mtu} type veth peer name p{net} mtu {mtu} netns {path}"
+            ));
+            configure(net, 1, &format!("r{net}"));
+            phone.enter();
+            configure(net, 2, &format!("p{net}"));
+            ip(&format!("route add default via 10.{net}.0.1"));
+            ip(&format!("-6 route add default via fd0{net}::1"));
+            street.host.namespace.enter();
+        }
+        Some(street)
+    }
+
+    /// A socket of a phone or of the relay.
+    pub(crate) fn socket(&self, at: &Namespace, address: &str) -> UdpSocket {
+        at.enter();
+        let socket = UdpSocket::bind(address).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        self.host.namespace.enter();
+        socket
+    }
+
+    /// What comes to the interfaces of a phone, frame by frame.
+    pub(crate) fn tap(&self, at: &Namespace) -> Tap {
+        at.enter();
+        let kinds = (AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC);
+        let tap = socket(kinds.0, kinds.1, kinds.2, SockProtocol::EthAll).unwrap();
+        let patience = TimeVal::new(PATIENCE.as_secs() as i64, 0);
+        setsockopt(&tap, sockopt::ReceiveTimeout, &patience).unwrap();
+        self.host.namespace.enter();
+        Tap(tap)
+    }
+}
+
+/// Gives an interface its addresses, which are used at once.
+pub(crate) fn configure(net: u32, host: u32, interface: &str) {
+    ip(&format!("addr add 10.{net}.0.{host}/24 dev {interface}"));
+    ip(&format!("addr add fd0{net}::{host}/64 dev {interface} nodad"));
+    ip(&format!("link set {interface} up"));
+}
+
+/// A copy of every frame.
+pub(crate) struct Tap(OwnedFd);
+
+impl Tap {
+    /// The next frame with UDP to this port.
+    pub(crate) fn next_to(&self, port: u16) -> Vec<u8> {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            let mut frame = vec![0; 70_000];
+            let len = recv(self.0.as_raw_fd(), &mut frame, MsgFlags::empty()).unwrap();
+            frame.truncate(len);
+            let parsed = etherparse::SlicedPacket::from_ethernet(&frame);
+            let transport = parsed.ok().and_then(|packet| packet.transport);
+            if let Some(etherparse::TransportSlice::Udp(udp)) = transport
+                && udp.destination_port() == port
+            {
+                return frame;
+            }
+        }
+        panic!("no frame to port {port}");
+    }
+}

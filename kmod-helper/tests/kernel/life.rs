@@ -1,0 +1,234 @@
+//! Programs and tables over restarts, crashes and removals of relays.
+
+use std::time::{Duration, Instant};
+
+use aya::programs::{SchedClassifier, TcAttachType};
+use viaduct_kmod_helper::{Config, Fast, InstallError, Limits, Refused, Up, unload};
+
+use crate::bench::{Host, PATIENCE, Street, flow, ip, rtp};
+
+const NOW: fn() -> Instant = Instant::now;
+const ALICE: &str = "10.1.0.2:4000";
+const TO_ALICE: &str = "10.1.0.1:30000";
+const TO_BOB: &str = "10.2.0.1:30002";
+const BOB: &str = "10.2.0.2:5000";
+
+fn config(host: &Host, instance: &str, limits: Limits) -> Config {
+    Config {
+        instance: instance.parse().unwrap(),
+        limits,
+        ..host.config()
+    }
+}
+
+fn attached(interface: &str) -> usize {
+    let (_, programs) = SchedClassifier::query_tcx(interface, TcAttachType::Ingress).unwrap();
+    programs.len()
+}
+
+/// Waits until so many programs are attached: the kernel detaches one a little after its last pin is gone.
+fn comes_to(interface: &str, count: usize) -> bool {
+    let deadline = Instant::now() + PATIENCE;
+    while attached(interface) != count {
+        if Instant::now() > deadline {
+            return false;
+        }
+        std::thread::yield_now();
+    }
+    true
+}
+
+#[test]
+fn a_relay_that_starts_again_takes_over_its_flows_and_their_counters() {
+    let Some(street) = Street::new(1500) else { return };
+    let [alice, bob] =
+        [(&street.alice, ALICE), (&street.bob, BOB)].map(|(at, address)| street.socket(at, address));
+    let flow = flow(ALICE, TO_ALICE, TO_BOB, BOB);
+    let hear = |sequence| {
+        alice.send_to(&rtp(sequence, 160), TO_ALICE).unwrap();
+        let mut buffer = [0; 2048];
+        let len = bob.recv(&mut buffer).unwrap();
+        assert_eq!(&buffer[..len], rtp(sequence, 160));
+    };
+    let mut first = street.host.open();
+    first.install(NOW(), &flow).unwrap();
+    hear(1);
+    drop(first);
+    hear(2);
+    let mut second = Fast::open(NOW(), &street.host.config()).unwrap();
+    assert_eq!(attached("r1"), 1);
+    hear(3);
+    assert_eq!(second.unclaimed(), [flow.key]);
+    second.install(NOW(), &flow).unwrap();
+    hear(4);
+    assert_eq!(second.unclaimed(), []);
+    let counters = second.remove(NOW(), &flow.key).unwrap();
+    assert_eq!(counters.rtp_packets, 4);
+    assert_eq!(second.remove(NOW(), &flow.key), None);
+}
+
+#[test]
+fn nothing_is_forwarded_for_a_relay_that_shows_no_life() {
+    let Some(street) = Street::new(1500) else { return };
+    let limits = Limits {
+        patience: Duration::ZERO,
+        ..Limits::default()
+    };
+    let mut fast = Fast::open(NOW(), &config(&street.host, "silent", limits)).unwrap();
+    fast.heartbeat(NOW()).unwrap();
+    fast.install(NOW(), &flow(ALICE, TO_ALICE, TO_BOB, BOB)).unwrap();
+    let alice = street.socket(&street.alice, ALICE);
+    let relay = street.socket(&street.host.namespace, TO_ALICE);
+    alice.send_to(&rtp(1, 160), TO_ALICE).unwrap();
+    let mut buffer = [0; 2048];
+    let len = relay.recv(&mut buffer).unwrap();
+    assert_eq!(&buffer[..len], rtp(1, 160));
+    assert_eq!(
+        fast.ups().unwrap()[Up::NoHeartbeat as usize],
+        (Up::NoHeartbeat, 1)
+    );
+}
+
+#[test]
+fn relays_of_one_host_do_not_disturb_each_other() {
+    let Some(street) = Street::new(1500) else { return };
+    let host = &street.host;
+    let [one, two] = ["one", "two"].map(|name| config(host, name, Limits::default()));
+    let mut first = Fast::open(NOW(), &one).unwrap();
+    let mut second = Fast::open(NOW(), &two).unwrap();
+    assert!(matches!(Fast::open(NOW(), &one), Err(Refused::InUse(_))));
+    let flows = [
+        flow(ALICE, TO_ALICE, TO_BOB, BOB),
+        flow(BOB, TO_BOB, TO_ALICE, ALICE),
+    ];
+    for (fast, flow) in [&mut first, &mut second].into_iter().zip(&flows) {
+        fast.heartbeat(NOW()).unwrap();
+        fast.install(NOW(), flow).unwrap();
+    }
+    let [alice, bob] =
+        [(&street.alice, ALICE), (&street.bob, BOB)].map(|(at, address)| street.socket(at, address));
+    let mut buffer = [0; 2048];
+    alice.send_to(&rtp(1, 160), TO_ALICE).unwrap();
+    assert_eq!(bob.recv(&mut buffer).unwrap(), 172);
+    bob.send_to(&rtp(2, 160), TO_BOB).unwrap();
+    assert_eq!(alice.recv(&mut buffer).unwrap(), 172);
+
+    let before = attached("r1");
+    unload(host.bpffs.path(), &one.instance).unwrap();
+    assert!(comes_to("r1", before - 1));
+    assert!(!first.is_attached() && second.is_attached());
+    bob.send_to(&rtp(3, 160), TO_BOB).unwrap();
+    assert_eq!(alice.recv(&mut buffer).unwrap(), 172);
+}
+
+#[test]
+fn unloading_leaves_nothing() {
+    let Some(host) = Host::new() else { return };
+    let mut fast = host.open();
+    fast.install(
+        NOW(),
+        &flow(
+            "127.0.0.1:4000",
+            "127.0.0.1:30000",
+            "127.0.0.1:30002",
+            "127.0.0.1:5000",
+        ),
+    )
+    .unwrap();
+    drop(fast);
+    assert_eq!(attached("lo"), 1);
+    unload(host.bpffs.path(), &host.config().instance).unwrap();
+    assert!(comes_to("lo", 0));
+    assert!(!host.bpffs.path().join("viaduct").exists());
+    let again = unload(host.bpffs.path(), &host.config().instance);
+    assert_eq!(again.unwrap_err().kind(), std::io::ErrorKind::NotFound);
+}
+
+#[test]
+fn a_full_table_is_said_and_counted_and_has_room_when_a_flow_ends() {
+    let Some(host) = Host::new() else { return };
+    let limits = Limits {
+        flows_max: 2,
+        ..Limits::default()
+    };
+    let mut fast = Fast::open(NOW(), &config(&host, "small", limits)).unwrap();
+    let flow = |port: u16| {
+        let peer = format!("127.0.0.1:{port}");
+        flow(&peer, "127.0.0.1:30000", "127.0.0.1:30002", "127.0.0.1:5000")
+    };
+    fast.install(NOW(), &flow(1)).unwrap();
+    fast.install(NOW(), &flow(2)).unwrap();
+    assert!(matches!(fast.install(NOW(), &flow(3)), Err(InstallError::Full)));
+    assert_eq!((fast.refused_full(), fast.flows().count()), (1, 2));
+    // One that is there is replaced all the same.
+    fast.install(NOW(), &flow(2)).unwrap();
+    fast.remove(NOW(), &flow(1).key).unwrap();
+    fast.install(NOW(), &flow(3)).unwrap();
+    assert_eq!(fast.refused_full(), 1);
+}
+
+#[test]
+fn tables_of_another_size_are_begun_anew() {
+    let Some(host) = Host::new() else { return };
+    let limits = |flows_max| Limits {
+        flows_max,
+        ..Limits::default()
+    };
+    let mut fast = Fast::open(NOW(), &config(&host, "a", limits(8))).unwrap();
+    fast.install(
+        NOW(),
+        &flow("127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3", "127.0.0.1:4"),
+    )
+    .unwrap();
+    drop(fast);
+    let fast = Fast::open(NOW(), &config(&host, "a", limits(9))).unwrap();
+    assert_eq!(fast.unclaimed(), []);
+    // That of the host itself, and this one.
+    assert!(comes_to("lo", 2));
+}
+
+#[test]
+fn flows_follow_changed_routes_and_leave_the_kernel_without_one() {
+    let Some(street) = Street::new(1500) else { return };
+    let limits = Limits {
+        route_age_min: Duration::ZERO,
+        ..Limits::default()
+    };
+    let mut fast = Fast::open(NOW(), &config(&street.host, "roads", limits)).unwrap();
+    fast.heartbeat(NOW()).unwrap();
+    let far = "10.77.0.9:5000";
+    ip("route add 10.77.0.0/16 via 10.1.0.2");
+    let flow = flow(ALICE, TO_ALICE, TO_BOB, far);
+    fast.install(NOW(), &flow).unwrap();
+    street.bob.enter();
+    ip("addr add 10.77.0.9/32 dev lo");
+    street.host.namespace.enter();
+    ip("route replace 10.77.0.0/16 via 10.2.0.2");
+    assert_eq!(fast.heartbeat(NOW()).unwrap(), []);
+    let [alice, bob] =
+        [(&street.alice, ALICE), (&street.bob, far)].map(|(at, address)| street.socket(at, address));
+    alice.send_to(&rtp(1, 160), TO_ALICE).unwrap();
+    let mut buffer = [0; 2048];
+    assert_eq!(bob.recv(&mut buffer).unwrap(), 172);
+    ip("route del 10.77.0.0/16");
+    let lost = fast.heartbeat(NOW()).unwrap();
+    assert_eq!((lost.len(), lost[0].0, lost[0].1.rtp_packets), (1, flow.key, 1));
+    assert_eq!(fast.flows().count(), 0);
+}
+
+#[test]
+fn interfaces_are_those_that_are_named() {
+    let Some(street) = Street::new(1500) else { return };
+    let named = |names: &[&str]| Config {
+        interfaces: names.iter().map(|name| (*name).to_owned()).collect(),
+        ..street.host.config()
+    };
+    let before = attached("r2");
+    let fast = Fast::open(NOW(), &named(&["r1"])).unwrap();
+    assert_eq!((attached("r1"), attached("r2")), (1, before));
+    drop(fast);
+    drop(Fast::open(NOW(), &named(&["r2"])).unwrap());
+    assert!(comes_to("r1", 0) && comes_to("r2", 1));
+    let refused = Fast::open(NOW(), &named(&["r1", "nowhere"]));
+    assert!(matches!(refused, Err(Refused::NoInterface(name)) if name == "nowhere"));
+}

@@ -1,0 +1,268 @@
+//! The program and its model do the same with every frame.
+
+use std::cell::{Cell, RefCell};
+use std::time::Instant;
+
+use aya::programs::{SchedClassifier, TestRun, TestRunOptions};
+use proptest::prelude::*;
+use proptest::test_runner::{Config as Cases, TestRunner};
+use viaduct_kmod_helper::model::{Outcome, forward};
+use viaduct_kmod_helper::{Fast, Flow, Key, Route};
+
+use crate::bench::{Host, flow, frame, ip, rtp};
+
+/// `TC_ACT_REDIRECT`: the packet leaves.
+const REDIRECT: u32 = 7;
+/// `TCX_NEXT`: it goes on.
+const NEXT: u32 = -1_i32 as u32;
+const ETHERNET: usize = 14;
+const MTU: u32 = 1500;
+
+/// The relay's addresses 10.9.0.1 and fd09::1, with everybody else on the same link.
+struct Kernel {
+    fast: RefCell<Fast>,
+    program: SchedClassifier,
+    _host: Host,
+}
+
+impl Kernel {
+    fn new() -> Option<Self> {
+        let host = Host::new()?;
+        ip("link add r9 type veth peer name p9");
+        crate::bench::configure(9, 1, "r9");
+        ip("link set p9 up");
+        let fast = host.open();
+        let pin = host.bpffs.path().join("viaduct/default/program");
+        let program = SchedClassifier::from_pin(pin).unwrap();
+        let fast = RefCell::new(fast);
+        Some(Self {
+            fast,
+            program,
+            _host: host,
+        })
+    }
+
+    fn install(&self, flow: &Flow) {
+        let mut fast = self.fast.borrow_mut();
+        fast.install(Instant::now(), flow).unwrap();
+        fast.heartbeat(Instant::now()).unwrap();
+    }
+
+    /// What the program does with a frame, in the model's words. Why something went up is read from the counters.
+    fn run(&self, frame: &[u8]) -> Outcome {
+        let before = self.fast.borrow().ups().unwrap();
+        let mut out = vec![0; frame.len() + 64];
+        let options = TestRunOptions {
+            data_in: Some(frame),
+            data_out: Some(&mut out),
+            ..TestRunOptions::default()
+        };
+        let result = self.program.test_run(options).unwrap();
+        out.truncate(result.data_size_out as usize);
+        let after = self.fast.borrow().ups().unwrap();
+        let why = before
+            .iter()
+            .zip(after)
+            .find(|(before, after)| before.1 != after.1);
+        match (result.return_value, why) {
+            (REDIRECT, None) => Outcome::Forward(out.split_off(ETHERNET)),
+            (NEXT, None) => {
+                assert_eq!(out, frame, "a packet that goes on is not changed");
+                Outcome::NotOurs
+            }
+            (NEXT, Some((_, (up, _)))) => {
+                assert_eq!(out, frame, "a packet that goes up is not changed");
+                Outcome::Up(up)
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// The route of the flows here, as the program was told of it.
+fn route(flow: &Flow) -> Route {
+    Route {
+        ifindex: 0,
+        next_hop: flow.destination.ip(),
+        mtu: MTU,
+        is_local: false,
+    }
+}
+
+const PEER: [&str; 2] = ["10.9.0.7:4000", "[fd09::7]:4000"];
+const LOCAL: [&str; 2] = ["10.9.0.1:30000", "[fd09::1]:30000"];
+const SOURCE: [&str; 2] = ["10.9.0.1:30002", "[fd09::1]:30002"];
+const DESTINATION: [&str; 2] = ["10.9.0.8:5000", "[fd09::8]:5000"];
+
+/// From one family to another.
+const WAYS: [(usize, usize); 4] = [(0, 0), (0, 1), (1, 0), (1, 1)];
+
+fn way((from, to): (usize, usize)) -> Flow {
+    flow(PEER[from], LOCAL[from], SOURCE[to], DESTINATION[to])
+}
+
+/// What a frame is made of, and what is spoilt of it.
+#[derive(Debug, Clone)]
+struct Case {
+    way: (usize, usize),
+    first: u8,
+    second: u8,
+    sequence: u16,
+    payload: Vec<u8>,
+    tos: u8,
+    ttl: u8,
+    rtcp: bool,
+    payload_types: u128,
+    without_checksum: bool,
+    other_peer: bool,
+    /// Octets anywhere that are changed after checksums were computed, headers among them.
+    spoilt: Vec<(prop::sample::Index, u8)>,
+    cut: Option<prop::sample::Index>,
+}
+
+fn case() -> impl Strategy<Value = Case> {
+    let first = prop_oneof![6 => Just(0x80_u8), 2 => 0x80..=0x9f_u8, 1 => 0xa0..=0xbf_u8, 1 => any::<u8>()];
+    let second = prop_oneof![4 => Just(8_u8), 1 => 192..=223_u8, 1 => any::<u8>()];
+    let payload_types = prop_oneof![4 => Just(u128::MAX), 1 => any::<u128>()];
+    let len = prop_oneof![8 => 0..400_usize, 1 => 1400..1500_usize];
+    let payload = len.prop_flat_map(|len| prop::collection::vec(any::<u8>(), len));
+    let spoilt = prop_oneof![
+        4 => Just(Vec::new()),
+        1 => prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..3)
+    ];
+    let ttl = prop_oneof![6 => 2..=255_u8, 1 => 0..=2_u8];
+    let packet = (
+        prop::sample::select(WAYS.to_vec()),
+        first,
+        second,
+        any::<u16>(),
+        payload,
+    );
+    let rare = prop::bool::weighted(0.1);
+    let rule = (any::<u8>(), ttl, any::<bool>(), payload_types, rare, rare);
+    let harm = (spoilt, prop::option::weighted(0.05, any::<prop::sample::Index>()));
+    (packet, rule, harm).prop_map(|(packet, rule, harm)| Case {
+        way: packet.0,
+        first: packet.1,
+        second: packet.2,
+        sequence: packet.3,
+        payload: packet.4,
+        tos: rule.0,
+        ttl: rule.1,
+        rtcp: rule.2,
+        payload_types: rule.3,
+        without_checksum: rule.4,
+        other_peer: rule.5,
+        spoilt: harm.0,
+        cut: harm.1,
+    })
+}
+
+impl Case {
+    fn flow(&self) -> Flow {
+        Flow {
+            tos: self.tos,
+            rtcp: self.rtcp,
+            payload_types: self.payload_types,
+            ..way(self.way)
+        }
+    }
+
+    fn frame(&self) -> Vec<u8> {
+        let mut packet = rtp(self.sequence, 0);
+        packet[..2].copy_from_slice(&[self.first, self.second]);
+        packet.extend(&self.payload);
+        let Key { local, mut peer } = self.flow().key;
+        if self.other_peer {
+            peer.set_port(4001);
+        }
+        let mut frame = frame(peer, local, &packet);
+        let is_v4 = peer.is_ipv4();
+        let udp_at = ETHERNET + if is_v4 { 20 } else { 40 };
+        if self.without_checksum {
+            frame[udp_at + 6..udp_at + 8].fill(0);
+        }
+        if is_v4 {
+            frame[ETHERNET + 8] = self.ttl;
+            let header = etherparse::Ipv4Header::from_slice(&frame[ETHERNET..]).unwrap().0;
+            let checksum = header.calc_header_checksum();
+            frame[ETHERNET + 10..ETHERNET + 12].copy_from_slice(&checksum.to_be_bytes());
+        } else {
+            frame[ETHERNET + 7] = self.ttl;
+        }
+        for (at, octet) in &self.spoilt {
+            let at = ETHERNET + at.index(frame.len() - ETHERNET);
+            // A wrong checksum goes on as a wrong one, which the model does not follow: see the test below.
+            let is_covered = at >= udp_at + 8 && !self.without_checksum;
+            if !is_covered && !(udp_at + 6..udp_at + 8).contains(&at) {
+                frame[at] = *octet;
+            }
+        }
+        if let Some(cut) = self.cut {
+            // The kernel takes no frame for a trial that ends within its IP header.
+            frame.truncate(udp_at + cut.index(frame.len() - udp_at));
+        }
+        frame
+    }
+}
+
+#[test]
+fn the_program_does_what_its_model_says() {
+    let Some(kernel) = Kernel::new() else { return };
+    let mut runner = TestRunner::new(Cases {
+        cases: 3_000,
+        failure_persistence: None,
+        ..Cases::default()
+    });
+    let forwarded = Cell::new(0);
+    let result = runner.run(&case(), |case| {
+        let flow = case.flow();
+        kernel.install(&flow);
+        let frame = case.frame();
+        let expected = forward(&frame, &flow, &route(&flow));
+        forwarded.set(forwarded.get() + usize::from(matches!(expected, Outcome::Forward(_))));
+        prop_assert_eq!(kernel.run(&frame), expected);
+        Ok(())
+    });
+    result.unwrap();
+    let forwarded = forwarded.get();
+    assert!(
+        forwarded > 300,
+        "only {forwarded} frames were forwarded: the cases are too wild"
+    );
+}
+
+#[test]
+fn a_frame_with_a_vlan_tag_goes_on_as_it_is() {
+    let Some(kernel) = Kernel::new() else { return };
+    let flow = way((0, 0));
+    kernel.install(&flow);
+    let mut frame = frame(flow.key.peer, flow.key.local, &rtp(1, 160));
+    assert!(matches!(kernel.run(&frame), Outcome::Forward(_)));
+    frame.splice(12..12, [0x81, 0, 0, 5]);
+    assert_eq!(forward(&frame, &flow, &route(&flow)), Outcome::NotOurs);
+    assert_eq!(kernel.run(&frame), Outcome::NotOurs);
+}
+
+/// RFC 1624: a checksum that is changed by differences stays as wrong as it was, so that the receiver drops what the network
+/// has spoilt.
+#[test]
+fn a_spoilt_packet_is_not_made_a_good_one() {
+    let Some(kernel) = Kernel::new() else { return };
+    for ends in WAYS {
+        let flow = way(ends);
+        kernel.install(&flow);
+        let mut frame = frame(flow.key.peer, flow.key.local, &rtp(1, 160));
+        *frame.last_mut().unwrap() ^= 1;
+        let Outcome::Forward(mut out) = kernel.run(&frame) else {
+            panic!("{ends:?} is not forwarded")
+        };
+        let Outcome::Forward(expected) = forward(&frame, &flow, &route(&flow)) else {
+            panic!("{ends:?} is not forwarded by the model")
+        };
+        assert_ne!(out, expected, "the model makes a right checksum");
+        let checksum_at = if ends.1 == 0 { 26 } else { 46 };
+        out[checksum_at..checksum_at + 2].copy_from_slice(&expected[checksum_at..checksum_at + 2]);
+        assert_eq!(out, expected);
+    }
+}
