@@ -43,6 +43,16 @@ pub(crate) struct Accepts {
     pub(crate) ng: Arc<AcceptStats>,
     pub(crate) cli: Arc<AcceptStats>,
     pub(crate) http: Arc<AcceptStats>,
+    pub(crate) https: Arc<AcceptStats>,
+}
+
+/// How a connection ended well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// Its client closed it, or had its answer.
+    Served,
+    /// It carried nothing for too long.
+    Idle,
 }
 
 /// Counters of all listeners of one kind.
@@ -54,6 +64,8 @@ pub(crate) struct AcceptStats {
     pub(crate) refused: SharedTally,
     /// Connections that were closed because of what their clients sent, or did not send in time.
     pub(crate) failed: SharedTally,
+    /// Connections that were closed because they carried nothing for too long.
+    pub(crate) idle: SharedTally,
 }
 
 /// Serves connections until it is dropped: at most `connections` at a time, each in a task of its own. Further ones are
@@ -66,7 +78,7 @@ pub(crate) async fn serve<S, F>(
 ) -> io::Result<()>
 where
     S: FnMut(TcpStream, SocketAddr) -> F,
-    F: Future<Output = io::Result<()>> + Send + 'static,
+    F: Future<Output = io::Result<Ended>> + Send + 'static,
 {
     let listener = TcpListener::from_std(listener)?;
     let places = Arc::new(Semaphore::new(connections));
@@ -89,9 +101,13 @@ where
         let served = serve_one(stream, client);
         let stats = Arc::clone(&stats);
         tokio::spawn(async move {
-            if let Err(error) = served.await {
-                stats.failed.add(1);
-                tracing::debug!(%client, "a connection ended: {error}");
+            match served.await {
+                Ok(Ended::Served) => {}
+                Ok(Ended::Idle) => stats.idle.add(1),
+                Err(error) => {
+                    stats.failed.add(1);
+                    tracing::debug!(%client, "a connection ended: {error}");
+                }
             }
             drop(place);
         });

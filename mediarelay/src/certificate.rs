@@ -36,7 +36,7 @@ pub(crate) fn make(now: SystemTime) -> Result<Certificate, rcgen::Error> {
 
 #[cfg(test)]
 mod tests {
-    use viaduct_session::{DimplEngines, DtlsVersion};
+    use viaduct_session::{DimplEngines, DtlsLimits, DtlsVersion};
 
     use super::*;
 
@@ -45,7 +45,7 @@ mod tests {
         let (one, other) = (make(SystemTime::now()).unwrap(), make(SystemTime::now()).unwrap());
         assert_ne!(one.certificate, other.certificate);
         assert_ne!(one.private_key, other.private_key);
-        DimplEngines::new(one, 1_200, DtlsVersion::V1_2).unwrap();
+        DimplEngines::new(one, 1_200, DtlsVersion::V1_2, &DtlsLimits::default()).unwrap();
     }
 
     #[test]

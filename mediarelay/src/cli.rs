@@ -12,7 +12,7 @@ mod print;
 use std::sync::Arc;
 
 use viaduct_ng::{Reply, Request, Value};
-use viaduct_settings::{MediaSettings, PortRange};
+use viaduct_settings::MediaSettings;
 
 use self::command::{Command, Timeout};
 pub(crate) use self::listener::serve;
@@ -76,14 +76,10 @@ impl Cli {
         let reply = reply.to_value();
         let statistics = reply.as_dict().and_then(|reply| reply.get("statistics"));
         let mut told = statistics.and_then(Value::as_dict).cloned().unwrap_or_default();
-        let PortRange { first, last } = self.facts.media.rtp_ports;
-        let addresses = self.facts.interfaces.iter().flat_map(|interface| {
+        let interfaces = self.facts.interfaces.iter().flat_map(|interface| {
             let of_interface = interface.addresses.iter();
-            of_interface.map(|address| (interface.name.as_str(), address.address))
-        });
-        let interfaces = addresses.filter_map(|(name, address)| {
-            let usage = usages.iter().find(|usage| usage.address == address)?;
-            Some(print::json_interface(name, first, last, usage))
+            let usages = of_interface.filter_map(|address| usages.iter().find(|usage| address.is_of(usage)));
+            usages.map(|usage| print::json_interface(&interface.name, usage))
         });
         told.insert("interfaces", Value::List(interfaces.collect()));
         let json = viaduct_ng::json::encode(&Value::Dict(told));
@@ -105,12 +101,11 @@ impl Cli {
 
     async fn interfaces(&self) -> Result<String, Unavailable> {
         let usages = self.line.visit(|office| office.relay.port_usage()).await?;
-        let PortRange { first, last } = self.facts.media.rtp_ports;
         let mut text = String::new();
         for interface in &self.facts.interfaces {
             for address in &interface.addresses {
-                if let Some(usage) = usages.iter().find(|usage| usage.address == address.address) {
-                    print::interface(&mut text, &interface.name, first, last, usage);
+                if let Some(usage) = usages.iter().find(|usage| address.is_of(usage)) {
+                    print::interface(&mut text, &interface.name, usage);
                 }
             }
         }

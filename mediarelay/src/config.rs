@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use viaduct_ng::Templates;
-use viaduct_settings::{CookieScope, Decimal, MediaSettings, PublicIp, RelayListener, RelaySettings};
+use viaduct_settings::{
+    CertificateKeys, CookieScope, Decimal, MediaSettings, PublicIp, RelayListener, RelaySettings,
+};
 
 use crate::limits::RelayLimits;
 use crate::threads::OnFailure;
@@ -30,6 +32,10 @@ pub struct RelayConfig {
     pub public_ip: PublicIp,
     /// Where commands are taken and questions answered. None of it is needed within one process.
     pub listen: Vec<RelayListener>,
+    /// What `https` listeners show.
+    pub tls: Option<CertificateKeys>,
+    /// DSCP and ECN byte of what is answered on NG listeners.
+    pub control_tos: u8,
     /// Calls at the same time; 0 refuses new calls and keeps the running ones, `None` is no limit.
     pub max_sessions: Option<u32>,
     /// How hard the machine may work before new calls are refused.
@@ -42,6 +48,10 @@ pub struct RelayConfig {
     pub sip_source: bool,
     /// Where digits are told of calls for which the proxy does not say.
     pub dtmf_log: Option<SocketAddr>,
+    /// Whether digits of all calls are told to every NG connection over TCP.
+    pub dtmf_log_ng_tcp: bool,
+    /// Whether an SDP with an empty line in it is refused.
+    pub reject_invalid_sdp: bool,
     /// File that keeps calls over a restart; `None` keeps none.
     pub state_file: Option<PathBuf>,
     /// Bounds and buffer sizes. They hold as they stand here; `media.limits` is what they were made from.
@@ -83,6 +93,9 @@ impl From<RelaySettings> for RelayConfig {
             media: settings.media,
             public_ip: settings.public_ip,
             listen: settings.listen,
+            tls: settings.tls,
+            // The settings allow no more.
+            control_tos: u8::try_from(settings.control_tos).unwrap_or(u8::MAX),
             max_sessions: settings.max_sessions,
             load_limits: LoadLimits {
                 load: settings.max_load.map(Decimal::hundredths),
@@ -93,6 +106,8 @@ impl From<RelaySettings> for RelayConfig {
             templates: Templates::new(settings.templates),
             sip_source: settings.sip_source,
             dtmf_log: settings.dtmf_log,
+            dtmf_log_ng_tcp: settings.dtmf_log_ng_tcp,
+            reject_invalid_sdp: settings.reject_invalid_sdp,
             state_file: settings.state_file.map(PathBuf::from),
             on_failure: OnFailure::exit(),
         }

@@ -5,6 +5,7 @@ mod digits;
 mod dispatch;
 mod events;
 mod keeper;
+mod kernel;
 mod office;
 mod patient_log;
 mod pressure;
@@ -12,16 +13,20 @@ mod rebuild;
 mod sockets;
 mod stats;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use tokio::sync::broadcast;
 use viaduct_forward::CryptoTable;
+use viaduct_kmod_helper::BPFFS;
 use viaduct_session::{Event, Relay};
 
 use self::crew::Crew;
 use self::keeper::Keeper;
+use self::kernel::Kernel;
+pub(crate) use self::kernel::KernelPlan;
 use self::office::Furniture;
 pub(crate) use self::office::Office;
 use self::pressure::Pressure;
@@ -62,6 +67,8 @@ pub(crate) struct ControlPlan {
     pub(crate) events: broadcast::Sender<Event>,
     pub(crate) stats: Arc<ControlStats>,
     pub(crate) limits: ShellLimits,
+    /// The kernel path, if there is one.
+    pub(crate) kernel: Option<KernelPlan>,
     /// Beyond which no new calls are taken.
     pub(crate) load_limits: LoadLimits,
 }
@@ -96,6 +103,7 @@ impl Control {
             events: plan.events,
             stats: plan.stats,
             limits: plan.limits,
+            kernel: plan.kernel.map(|plan| Kernel::new(now, plan)),
         });
         Self {
             office,
@@ -112,6 +120,7 @@ impl Control {
     pub(crate) fn open_stock(&mut self, now: Instant) {
         self.office.carry_out(now);
         while self.office.open_ports(now) {}
+        self.office.leave_unclaimed(now);
     }
 
     /// Goes on with the calls of an earlier relay. What became of them, in a line.
@@ -134,6 +143,7 @@ impl Control {
             if let Some(pressure) = &mut self.pressure {
                 pressure.look(now, &mut self.office.relay);
             }
+            self.office.look_at_kernel(now);
             // 4. Ports for calls to come.
             again |= self.office.open_ports(now);
             // 5. Workers hear of all this once.
@@ -196,6 +206,7 @@ impl Control {
             relay.poll_timeout(),
             self.keeper.as_ref().and_then(|keeper| keeper.poll_timeout(relay)),
             self.pressure.as_ref().map(Pressure::poll_timeout),
+            self.office.kernel.as_ref().map(Kernel::poll_timeout),
         ];
         let timer = timers.into_iter().flatten().min();
         let timer = timer.map(|at| at.saturating_duration_since(Instant::now()));
@@ -208,6 +219,9 @@ impl Control {
         self.office.stats.end();
         for worker in 0..self.office.crew.len() {
             self.office.crew.order(worker, Order::Stop);
+        }
+        if let Some(kernel) = self.office.kernel.take() {
+            kernel.end(Path::new(BPFFS), self.keeper.is_some());
         }
         let deadline = Instant::now() + STOP_PATIENCE;
         self.office.flush();

@@ -1,4 +1,4 @@
-//! The HTTP listener:
+//! The HTTP listener, with TLS or without:
 //!
 //! | path | answer |
 //! |---|---|
@@ -31,10 +31,11 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
 use self::websocket::Begun;
+use crate::accept::Ended;
 use crate::limits::ShellLimits;
 use crate::ng::{Desk, Taken};
 use crate::watch::Watch;
@@ -90,9 +91,11 @@ impl Http {
         }
     }
 
-    /// Serves one connection.
-    pub(crate) async fn serve(self, stream: TcpStream, client: SocketAddr) -> io::Result<()> {
-        stream.set_nodelay(true)?;
+    /// Serves one connection, over TCP or TLS.
+    pub(crate) async fn serve<S>(self, stream: S, client: SocketAddr) -> io::Result<Ended>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let begun = Begun::default();
         let router = self
             .router
@@ -107,7 +110,7 @@ impl Http {
             .map_err(io::Error::other)?;
         match begun.take() {
             Some(begun) => websocket::serve(begun, client, self.desk, &self.limits).await,
-            None => Ok(()),
+            None => Ok(Ended::Served),
         }
     }
 }

@@ -9,7 +9,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::InterfaceFlags;
-use viaduct_settings::{AdvertisedAddress, Bind, Interface, InterfaceAddress, PublicIp};
+use viaduct_session::{PortSet, PortUsage};
+use viaduct_settings::{
+    AdvertisedAddress, Bind, Interface, InterfaceAddress, MediaSettings, PortRange, PublicIp,
+};
 
 use crate::start_error::StartError;
 
@@ -23,12 +26,21 @@ pub struct MediaInterface {
 }
 
 /// One address of an interface.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MediaAddress {
     /// What sockets are bound to.
     pub address: IpAddr,
     /// What peers are told, where it is another.
     pub advertised: Option<IpAddr>,
+    /// Its ports for phones.
+    pub ports: PortSet,
+}
+
+impl MediaAddress {
+    /// Whether `usage` is that of its ports.
+    pub(crate) fn is_of(&self, usage: &PortUsage) -> bool {
+        self.address == usage.address && self.ports == usage.ports
+    }
 }
 
 /// The addresses of this machine.
@@ -81,19 +93,23 @@ fn source_towards(far: SocketAddr) -> Option<IpAddr> {
 
 /// The interfaces that the settings name, and remarks for the log. `public_ip` is what `advertise: public` stands for.
 pub(crate) fn resolve(
-    settings: &[Interface],
+    settings: &MediaSettings,
     machine: &Machine,
     public_ip: &PublicIp,
 ) -> Result<(Vec<MediaInterface>, Vec<String>), StartError> {
     let mut resolver = Resolver {
         machine,
         public_ip,
+        rtp_ports: settings.rtp_ports,
         remarks: Vec::new(),
     };
-    let interfaces = if settings.is_empty() {
+    let interfaces = if settings.interfaces.is_empty() {
         vec![resolver.default_interface()]
     } else {
-        let interfaces = settings.iter().map(|interface| resolver.interface(interface));
+        let interfaces = settings
+            .interfaces
+            .iter()
+            .map(|interface| resolver.interface(interface));
         interfaces.collect::<Result<_, _>>()?
     };
     Ok((interfaces, resolver.remarks))
@@ -102,6 +118,8 @@ pub(crate) fn resolve(
 struct Resolver<'a> {
     machine: &'a Machine,
     public_ip: &'a PublicIp,
+    /// Of interfaces that have none of their own.
+    rtp_ports: PortRange,
     remarks: Vec<String>,
 }
 
@@ -133,7 +151,7 @@ impl Resolver<'_> {
                      `public_ip`"
                 ));
             }
-            told(address, public)
+            told(address, public, port_set(self.rtp_ports, &[]))
         });
         MediaInterface {
             name: "default".to_owned(),
@@ -153,7 +171,8 @@ impl Resolver<'_> {
                         Some(AdvertisedAddress::Public) => self.public_of(&interface.name, address),
                         None => None,
                     };
-                    addresses.push(told(address, advertised));
+                    let range = entry.rtp_ports.unwrap_or(self.rtp_ports);
+                    addresses.push(told(address, advertised, port_set(range, &entry.exclude_ports)));
                 }
             }
         }
@@ -234,11 +253,16 @@ impl Resolver<'_> {
 }
 
 /// An address, and what peers are told where it is another.
-fn told(address: IpAddr, advertised: Option<IpAddr>) -> MediaAddress {
+fn told(address: IpAddr, advertised: Option<IpAddr>, ports: PortSet) -> MediaAddress {
     MediaAddress {
         address,
         advertised: advertised.filter(|ip| *ip != address),
+        ports,
     }
+}
+
+fn port_set(PortRange { first, last }: PortRange, excluded: &[u16]) -> PortSet {
+    PortSet::new(first..=last, excluded.to_vec())
 }
 
 fn family(ip: IpAddr) -> &'static str {
@@ -295,7 +319,10 @@ mod tests {
     }
 
     fn bound(address: Bind, advertise: Option<AdvertisedAddress>) -> Vec<Interface> {
-        let addresses = vec![InterfaceAddress { address, advertise }];
+        let addresses = vec![InterfaceAddress {
+            advertise,
+            ..InterfaceAddress::new(address)
+        }];
         vec![Interface {
             name: "outside".to_owned(),
             addresses,
@@ -310,7 +337,11 @@ mod tests {
         machine: &Machine,
         public_ip: &PublicIp,
     ) -> Result<(Vec<Told>, Vec<String>), StartError> {
-        let (interfaces, remarks) = resolve(settings, machine, public_ip)?;
+        let settings = MediaSettings {
+            interfaces: settings.to_vec(),
+            ..MediaSettings::default()
+        };
+        let (interfaces, remarks) = resolve(&settings, machine, public_ip)?;
         let addresses = interfaces[0].addresses.iter();
         let shown = addresses.map(|a| (a.address.to_string(), a.advertised.map(|ip| ip.to_string())));
         Ok((shown.collect(), remarks))
@@ -410,7 +441,10 @@ mod tests {
 
     #[test]
     fn an_address_that_two_entries_name_is_taken_once() {
-        let address = |address, advertise| InterfaceAddress { address, advertise };
+        let address = |address, advertise| InterfaceAddress {
+            advertise,
+            ..InterfaceAddress::new(address)
+        };
         let told = Some(AdvertisedAddress::Address(ip("203.0.113.9")));
         let addresses = vec![
             address(Bind::Address(ip("10.0.0.5")), told),
@@ -423,6 +457,32 @@ mod tests {
         let (found, _) = resolve_with(&settings, &machine(), &PublicIp::Auto).unwrap();
         let first = ("10.0.0.5".to_owned(), Some("203.0.113.9".to_owned()));
         assert_eq!(found, [first, own("2001:db8::5"), own("10.9.0.1")]);
+    }
+
+    #[test]
+    fn an_interface_has_ports_of_its_own_or_those_of_all() {
+        let address = |rtp_ports, exclude_ports| InterfaceAddress {
+            rtp_ports,
+            exclude_ports,
+            ..InterfaceAddress::new(Bind::Address(ip("10.0.0.5")))
+        };
+        let interface = |name: &str, address| Interface {
+            name: name.to_owned(),
+            addresses: vec![address],
+        };
+        let range = |first, last| PortRange { first, last };
+        let settings = MediaSettings {
+            interfaces: vec![
+                interface("common", address(None, vec![2_004])),
+                interface("own", address(Some(range(3_000, 3_007)), Vec::new())),
+            ],
+            rtp_ports: range(2_000, 2_999),
+            ..MediaSettings::default()
+        };
+        let (found, _) = resolve(&settings, &machine(), &PublicIp::Auto).unwrap();
+        let ports: Vec<_> = found.iter().map(|of| of.addresses[0].ports.clone()).collect();
+        let common = PortSet::new(2_000..=2_999, vec![2_004]);
+        assert_eq!(ports, [common, (3_000..=3_007).into()]);
     }
 
     #[test]

@@ -45,6 +45,7 @@ mod start_error;
 mod state;
 mod systemd;
 mod threads;
+mod tls;
 mod turns;
 mod watch;
 mod worker;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use viaduct_settings::{
-    BufferLimits, ForwardingLimits, ListenerLimits, PaceLimits, QueueLimits, RelayLimitSettings,
+    BufferLimits, DtlsLimits, ForwardingLimits, ListenerLimits, PaceLimits, QueueLimits, RelayLimitSettings,
 };
 
 /// How much of everything a relay takes on, part by part.
@@ -89,6 +89,11 @@ fn calls_of(settings: &RelayLimitSettings, calls: usize) -> viaduct_session::Lim
         medias_per_party: of.medias_per_party,
         candidates_per_media: of.candidates_per_media,
         sdp_octets: of.sdp,
+        sdp_lines: of.sdp_lines,
+        sdp_formats: of.sdp_formats,
+        sdp_attributes: of.sdp_attributes,
+        sdp_candidates: of.sdp_candidates,
+        dtls: dtls_of(&settings.dtls),
         paths_per_leg: of.paths_per_leg,
         former_ports_per_leg: of.former_ports_per_leg,
         sources_per_call: of.sources_per_call,
@@ -97,6 +102,19 @@ fn calls_of(settings: &RelayLimitSettings, calls: usize) -> viaduct_session::Lim
         commands_kept: of.commands_kept,
         state_waiting: of.state_waiting,
         clients_counted: of.clients_counted,
+    }
+}
+
+fn dtls_of(of: &DtlsLimits) -> viaduct_session::DtlsLimits {
+    viaduct_session::DtlsLimits {
+        message_octets: of.message,
+        pending_octets: of.pending,
+        // The settings allow no more.
+        messages_ahead: u16::try_from(of.messages_ahead).unwrap_or(u16::MAX),
+        early_records: of.early_records,
+        first_timeout: of.first_timeout,
+        longest_timeout: of.longest_timeout,
+        handshake: of.handshake,
     }
 }
 
@@ -202,6 +220,8 @@ pub struct ShellLimits {
     pub ng_stream_octets: usize,
     /// Connections of one CLI listener. Default 16.
     pub cli_connections: usize,
+    /// Flows that the kernel forwards; further ones stay in user space and are counted. Default 16,384.
+    pub kernel_flows: usize,
     /// Octets of one CLI line. Default 1,024.
     pub cli_line_octets: usize,
     /// Connections of one HTTP listener. Default 64.
@@ -221,6 +241,7 @@ impl ShellLimits {
             queues,
             buffers,
             listeners,
+            forwarding,
             ..
         } = settings;
         let PaceLimits {
@@ -287,6 +308,7 @@ impl ShellLimits {
             ng_ignored_logged: *ng_ignored_logged,
             ng_stream_octets: *ng_stream,
             cli_connections: *cli_connections,
+            kernel_flows: forwarding.kernel_flows,
             cli_line_octets: *cli_line,
             http_connections: *http_connections,
             http_body_octets: *http_body,
@@ -324,6 +346,7 @@ impl Default for ShellLimits {
             ng_ignored_logged: 256,
             ng_stream_octets: 256 << 10,
             cli_connections: 16,
+            kernel_flows: 16_384,
             cli_line_octets: 1_024,
             http_connections: 64,
             http_body_octets: 256 << 10,

@@ -2,6 +2,7 @@
 
 mod desk;
 mod dialogue;
+mod notice;
 mod splitter;
 pub(crate) mod tcp;
 pub(crate) mod udp;

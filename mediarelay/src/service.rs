@@ -6,7 +6,13 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use rustls::ServerConfig;
+use socket2::SockRef;
+use tokio::net::TcpStream;
+use tokio::sync::{broadcast, watch};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use viaduct_session::Event;
 use viaduct_settings::{Layer, RelayListener, RelayScheme};
 
 use crate::accept::{self, Accepts};
@@ -23,29 +29,36 @@ pub(crate) enum Listener {
     NgUdp(UdpSocket),
     NgTcp(TcpListener),
     Http(TcpListener),
+    Https(TcpListener),
     Cli(TcpListener),
 }
 
 impl Listener {
-    /// Binds a listener.
-    pub(crate) fn bind(listener: &RelayListener, limits: &ShellLimits) -> Result<Self, StartError> {
+    /// Binds a listener. What is answered on those for NG has `tos`.
+    pub(crate) fn bind(listener: &RelayListener, limits: &ShellLimits, tos: u8) -> Result<Self, StartError> {
         let RelayListener { scheme, address } = *listener;
         let purpose = match scheme {
             RelayScheme::NgUdp => "NG commands",
             RelayScheme::NgTcp => "NG commands over TCP",
             RelayScheme::Http => "HTTP",
+            RelayScheme::Https => "HTTPS",
             RelayScheme::Cli => "the text interface",
         };
         let fail = |error| StartError::binding(scheme.layer(), address, purpose, error);
         match scheme.layer() {
-            Layer::Udp => ng::udp::bind(address, limits.ng_receive_buffer)
-                .map(Self::NgUdp)
-                .map_err(fail),
+            Layer::Udp => {
+                let socket = ng::udp::bind(address, limits.ng_receive_buffer).map_err(fail)?;
+                mark(&SockRef::from(&socket), address, tos).map_err(fail)?;
+                Ok(Self::NgUdp(socket))
+            }
             Layer::Tcp => {
                 let socket = accept::bind(address).map_err(fail)?;
+                // Connections have what their listener has.
+                mark(&SockRef::from(&socket), address, tos).map_err(fail)?;
                 Ok(match scheme {
                     RelayScheme::NgTcp => Self::NgTcp(socket),
                     RelayScheme::Http => Self::Http(socket),
+                    RelayScheme::Https => Self::Https(socket),
                     RelayScheme::Cli | RelayScheme::NgUdp => Self::Cli(socket),
                 })
             }
@@ -58,8 +71,18 @@ impl Listener {
             Self::NgUdp(socket) => (RelayScheme::NgUdp, socket.local_addr()?),
             Self::NgTcp(socket) => (RelayScheme::NgTcp, socket.local_addr()?),
             Self::Http(socket) => (RelayScheme::Http, socket.local_addr()?),
+            Self::Https(socket) => (RelayScheme::Https, socket.local_addr()?),
             Self::Cli(socket) => (RelayScheme::Cli, socket.local_addr()?),
         })
+    }
+}
+
+/// Has everything that leaves a socket carry this DSCP and ECN byte; 0 is what the system does by itself.
+fn mark(socket: &SockRef<'_>, local: SocketAddr, tos: u8) -> io::Result<()> {
+    match local {
+        _ if tos == 0 => Ok(()),
+        SocketAddr::V4(_) => socket.set_tos_v4(tos.into()),
+        SocketAddr::V6(_) => socket.set_tclass_v6(tos.into()),
     }
 }
 
@@ -72,6 +95,10 @@ pub(crate) struct Services {
     pub(crate) watch: Watch,
     pub(crate) accepts: Arc<Accepts>,
     pub(crate) limits: ShellLimits,
+    /// Of HTTPS listeners; the settings have one where there are any.
+    pub(crate) tls: Option<Arc<ServerConfig>>,
+    /// Events of calls, for connections that are told of digits.
+    pub(crate) digits: Option<broadcast::WeakSender<Event>>,
 }
 
 /// Makes the runtime, and the body of the service thread: it serves until told to stop. Tasks that are under way then
@@ -117,7 +144,9 @@ impl Services {
             http,
             accepts,
             limits,
-            ..
+            tls,
+            digits,
+            watch: _,
         } = self.clone();
         let patience = limits.client_patience;
         match listener {
@@ -128,7 +157,11 @@ impl Services {
                     patience,
                     idle: limits.ng_idle,
                 };
-                let serve_one = move |stream, client| ng::tcp::serve(stream, client, desk.clone(), each);
+                let serve_one = move |stream, client| {
+                    let digits = digits.as_ref().and_then(broadcast::WeakSender::upgrade);
+                    let digits = digits.map(|events| events.subscribe());
+                    ng::tcp::serve(stream, client, desk.clone(), each, digits)
+                };
                 let stats = Arc::clone(&accepts.ng);
                 spawn(
                     "NG over TCP",
@@ -145,10 +178,34 @@ impl Services {
                 );
             }
             Listener::Http(socket) => {
-                let serve_one = move |stream, client| http.clone().serve(stream, client);
+                let serve_one = move |stream: TcpStream, client| {
+                    let http = http.clone();
+                    async move {
+                        stream.set_nodelay(true)?;
+                        http.serve(stream, client).await
+                    }
+                };
                 let stats = Arc::clone(&accepts.http);
                 spawn(
                     "HTTP",
+                    accept::serve(socket, limits.http_connections, stats, serve_one),
+                );
+            }
+            Listener::Https(socket) => {
+                let Some(tls) = tls.map(TlsAcceptor::from) else {
+                    return;
+                };
+                let serve_one = move |stream: TcpStream, client| {
+                    let (http, tls) = (http.clone(), tls.clone());
+                    async move {
+                        stream.set_nodelay(true)?;
+                        let stream = timeout(patience, tls.accept(stream)).await??;
+                        http.serve(stream, client).await
+                    }
+                };
+                let stats = Arc::clone(&accepts.https);
+                spawn(
+                    "HTTPS",
                     accept::serve(socket, limits.http_connections, stats, serve_one),
                 );
             }
@@ -163,4 +220,39 @@ fn spawn(what: &'static str, serve: impl Future<Output = io::Result<()>> + Send 
             tracing::error!("{what} has ended: {error}");
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_marked_as_the_operator_wants_it() {
+        let limits = ShellLimits::default();
+        for scheme in [RelayScheme::NgUdp, RelayScheme::NgTcp, RelayScheme::Http] {
+            let at = |address: &str| RelayListener {
+                scheme,
+                address: address.parse().unwrap(),
+            };
+            for tos in [0, 184] {
+                let v4 = Listener::bind(&at("127.0.0.1:0"), &limits, tos).unwrap();
+                let v6 = Listener::bind(&at("[::1]:0"), &limits, tos).unwrap();
+                let seen = |listener: &Listener, v4: bool| {
+                    let socket = match listener {
+                        Listener::NgUdp(socket) => SockRef::from(socket),
+                        Listener::NgTcp(socket)
+                        | Listener::Http(socket)
+                        | Listener::Https(socket)
+                        | Listener::Cli(socket) => SockRef::from(socket),
+                    };
+                    if v4 {
+                        socket.tos_v4().unwrap()
+                    } else {
+                        socket.tclass_v6().unwrap()
+                    }
+                };
+                assert_eq!((seen(&v4, true), seen(&v6, false)), (tos.into(), tos.into()));
+            }
+        }
+    }
 }

@@ -11,18 +11,22 @@ use std::time::{Instant, SystemTime};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use rustls::ServerConfig;
 use tokio::sync::broadcast;
 use viaduct_forward::{CryptoTable, Epoch, Shared, StatsTable};
+use viaduct_kmod_helper::{Fast, Instance};
 use viaduct_ng::EndpointLearning;
 use viaduct_session::{
     Config, DtlsVersion, Interface, InterfaceAddress, Relay, SdesMode, UnnamedMedia, WallClock,
 };
-use viaduct_settings::{DtlsRole, IceMode, Layer, Learning, MediaSettings, PortRange, RelayScheme};
+use viaduct_settings::{
+    DtlsRole, IceMode, KernelMode, Layer, Learning, MediaSettings, PortRange, RelayScheme,
+};
 
 use crate::certificate;
 use crate::cli::Cli;
 use crate::config::RelayConfig;
-use crate::control::{Control, ControlPlan};
+use crate::control::{Control, ControlPlan, KernelPlan};
 use crate::handle::{Parts, RelayHandle};
 use crate::http::Http;
 use crate::interfaces::{self, Machine, MediaAddress, MediaInterface};
@@ -33,6 +37,7 @@ use crate::socket::{MediaSocket, Sharing, SocketOptions};
 use crate::start_error::StartError;
 use crate::state::{self, StateFile};
 use crate::threads::{OnFailure, Threads};
+use crate::tls;
 use crate::watch::{Sights, Watch, WorkerSight};
 use crate::worker::{NoticeSender, Nudge, WorkerPlan, WorkerThread};
 
@@ -43,15 +48,15 @@ pub(crate) fn start(config: RelayConfig) -> Result<RelayHandle, StartError> {
     let mut remarks = Vec::new();
     raise_file_limit(&mut remarks);
     let machine = Machine::look().map_err(StartError::system("listing the addresses of this machine"))?;
-    let (interfaces, of_interfaces) =
-        interfaces::resolve(&config.media.interfaces, &machine, &config.public_ip)?;
+    let (interfaces, of_interfaces) = interfaces::resolve(&config.media, &machine, &config.public_ip)?;
     remarks.extend(of_interfaces);
     check_addresses(&interfaces)?;
     let listeners = config
         .listen
         .iter()
-        .map(|listener| Listener::bind(listener, &config.limits.shell));
+        .map(|listener| Listener::bind(listener, &config.limits.shell, config.control_tos));
     let listeners = listeners.collect::<Result<Vec<_>, _>>()?;
+    let tls = config.tls.as_ref().map(tls::config).transpose()?;
     let workers = worker_count(&config.media);
     let shared_ports = bind_shared_ports(&config, &interfaces, workers, &mut remarks)?;
     let relay = Builder {
@@ -61,7 +66,7 @@ pub(crate) fn start(config: RelayConfig) -> Result<RelayHandle, StartError> {
         workers,
         remarks,
     }
-    .build(listeners)?;
+    .build(listeners, tls)?;
     Ok(relay)
 }
 
@@ -77,7 +82,11 @@ struct Builder {
 type Body = (String, Box<dyn FnOnce() + Send>);
 
 impl Builder {
-    fn build(self, listeners: Vec<Listener>) -> Result<RelayHandle, StartError> {
+    fn build(
+        self,
+        listeners: Vec<Listener>,
+        tls: Option<Arc<ServerConfig>>,
+    ) -> Result<RelayHandle, StartError> {
         let limits = &self.config.limits.shell;
         let started = Instant::now();
         let epoch = Epoch::new(started);
@@ -104,6 +113,7 @@ impl Builder {
         let (line, asks) = Line::new(limits.requests_queued, limits.control_patience, nudge.clone());
         let (events, _) = broadcast::channel(limits.events_queued);
         let sights = self.sights(started, &crew);
+        let stats = shared.stats.clone();
         let mut relay = self.relay(shared.stats, epoch, started)?;
         let (saved, writer) = match &self.config.state_file {
             Some(path) => {
@@ -116,6 +126,7 @@ impl Builder {
             }
             None => (None, None),
         };
+        let (kernel, of_kernel) = self.kernel(started, epoch, &stats, &sights)?;
         let mut control = Control::new(
             started,
             ControlPlan {
@@ -131,16 +142,19 @@ impl Builder {
                 events: events.clone(),
                 stats: Arc::clone(&sights.control),
                 limits: limits.clone(),
+                kernel,
                 load_limits: self.config.load_limits,
             },
         );
         let of_state = saved.map(|saved| control.rebuild(started, saved));
         control.open_stock(started);
 
-        let mut description = self.description(&listening);
+        let mut description = self.description(&listening, &of_kernel);
         let last = description.len().saturating_sub(1);
         description.splice(last..last, of_state);
-        let services = self.services(&line, sights);
+        let mut services = self.services(&line, sights);
+        services.tls = tls;
+        services.digits = self.config.dtmf_log_ng_tcp.then(|| events.downgrade());
         let watch = services.watch.clone();
         let (stop, serve) = service::prepare(listeners, services)
             .map_err(StartError::system("beginning the service thread"))?;
@@ -237,6 +251,8 @@ impl Builder {
             watch,
             accepts,
             limits,
+            tls: None,
+            digits: None,
         }
     }
 
@@ -250,13 +266,9 @@ impl Builder {
 
     /// The limits of each worker. As many sockets as there are ports fit in any case.
     fn worker_limits(&self) -> viaduct_forward::Limits {
-        let PortRange { first, last } = self.config.media.rtp_ports;
-        let addresses: usize = self
-            .interfaces
-            .iter()
-            .map(|interface| interface.addresses.len())
-            .sum();
-        let ports = addresses * (usize::from(last.saturating_sub(first)) + 2);
+        let addresses = self.interfaces.iter().flat_map(|interface| &interface.addresses);
+        // All of a range, and the port of browsers.
+        let ports: usize = addresses.map(|address| address.ports.range().len() + 1).sum();
         let limits = self.config.limits.worker.clone();
         viaduct_forward::Limits {
             sockets: limits.sockets.max(ports),
@@ -284,16 +296,74 @@ impl Builder {
         relay.map_err(|error| StartError::Certificate(error.to_string()))
     }
 
+    /// The kernel path, and in a few words where it is or why it is not.
+    fn kernel(
+        &self,
+        now: Instant,
+        epoch: Epoch,
+        stats: &StatsTable,
+        sights: &Sights,
+    ) -> Result<(Option<KernelPlan>, String), StartError> {
+        let media = &self.config.media;
+        let is_required = match media.kernel {
+            KernelMode::Off => return Ok((None, "off".to_owned())),
+            KernelMode::Auto => false,
+            KernelMode::Required => true,
+        };
+        // The settings allow no other names.
+        let instance: Instance = media.kernel_instance.parse().unwrap_or_default();
+        let config = viaduct_kmod_helper::Config {
+            instance: instance.clone(),
+            interfaces: media.kernel_interfaces.clone(),
+            limits: viaduct_kmod_helper::Limits {
+                flows_max: self
+                    .config
+                    .limits
+                    .shell
+                    .kernel_flows
+                    .try_into()
+                    .unwrap_or(u32::MAX),
+                ..viaduct_kmod_helper::Limits::default()
+            },
+            ..viaduct_kmod_helper::Config::default()
+        };
+        let fast = match Fast::open(now, &config) {
+            Ok(fast) => fast,
+            Err(refused) if is_required => return Err(StartError::Kernel(refused)),
+            Err(refused) => return Ok((None, format!("off: {refused}"))),
+        };
+        let names: Vec<&str> = fast.interfaces().iter().map(|link| link.name.as_str()).collect();
+        let description = format!("on {}", names.join(" "));
+        let plan = KernelPlan {
+            fast,
+            instance,
+            stats: stats.clone(),
+            epoch,
+            tos: tos(media),
+            counts: Arc::clone(&sights.control),
+        };
+        Ok((Some(plan), description))
+    }
+
     /// What runs, in a few lines.
-    fn description(&self, listening: &[(RelayScheme, SocketAddr)]) -> Vec<String> {
+    fn description(&self, listening: &[(RelayScheme, SocketAddr)], of_kernel: &str) -> Vec<String> {
         let mut lines = Vec::new();
+        let PortRange { first, last } = self.config.media.rtp_ports;
         for interface in &self.interfaces {
-            for MediaAddress { address, advertised } in &interface.addresses {
+            for MediaAddress {
+                address,
+                advertised,
+                ports,
+            } in &interface.addresses
+            {
                 let told = advertised.map_or(String::new(), |ip| format!(", peers are told {ip}"));
-                lines.push(format!("interface {}: {address}{told}", interface.name));
+                let own = match (ports.range().start(), ports.range().end()) {
+                    own if own == (&first, &last) => String::new(),
+                    (first, last) => format!(", ports {first} to {last}"),
+                };
+                lines.push(format!("interface {}: {address}{told}{own}", interface.name));
             }
         }
-        let PortRange { first, last } = self.config.media.rtp_ports;
         lines.push(format!("media ports {first} to {last}"));
         for port in self.browser_ports() {
             lines.push(format!("browsers share port {port}"));
@@ -302,7 +372,7 @@ impl Builder {
             lines.push(format!("listening on {scheme}://{address}"));
         }
         lines.push(format!(
-            "{} workers in user space; fast path in the kernel: off",
+            "{} workers in user space; fast path in the kernel: {of_kernel}",
             self.workers
         ));
         lines
@@ -316,14 +386,15 @@ fn session_config(config: &RelayConfig, interfaces: &[MediaInterface]) -> Config
         max_sessions,
         sip_source,
         dtmf_log,
+        dtmf_log_ng_tcp,
+        reject_invalid_sdp,
         limits,
         ..
     } = config;
-    let PortRange { first, last } = media.rtp_ports;
     let address = |address: &MediaAddress| InterfaceAddress {
         address: address.address,
         advertised: address.advertised,
-        ports: first..=last,
+        ports: address.ports.clone(),
         browser_port: media.browser_port,
     };
     let interfaces = interfaces.iter().map(|interface| Interface {
@@ -341,6 +412,11 @@ fn session_config(config: &RelayConfig, interfaces: &[MediaInterface]) -> Config
             viaduct_settings::SdesMode::OwnKeys => SdesMode::OwnKeys,
             viaduct_settings::SdesMode::Rtpengine => SdesMode::Rtpengine,
         },
+        direct_media: media.direct_media,
+        begin_at_offer: media.begin_at_offer,
+        rtpengine_checks: media.rtpengine_checks,
+        shared_endpoints: media.shared_endpoints,
+        renumbered_events: media.renumbered_events,
         unnamed_media: match media.unnamed_media {
             viaduct_settings::UnnamedMedia::Drop => UnnamedMedia::Drop,
             viaduct_settings::UnnamedMedia::First => UnnamedMedia::First,
@@ -357,6 +433,8 @@ fn session_config(config: &RelayConfig, interfaces: &[MediaInterface]) -> Config
         port_latching: media.port_latching,
         sip_source: *sip_source,
         dtmf_log: *dtmf_log,
+        tell_digits: *dtmf_log_ng_tcp,
+        reject_invalid_sdp: *reject_invalid_sdp,
         // Sockets are bound with it.
         tos: None,
         media_timeout: media.idle_timeout,

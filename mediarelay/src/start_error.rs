@@ -55,9 +55,20 @@ pub enum StartError {
         /// The addresses that there are.
         known: String,
     },
+    /// The kernel path, which is required, cannot be had.
+    #[error("media in the kernel, which `kernel: required` asks for: {0}")]
+    Kernel(viaduct_kmod_helper::Refused),
     /// The certificate for DTLS could not be made, or not used.
     #[error("making a certificate for DTLS: {0}")]
     Certificate(String),
+    /// The certificate of the HTTPS listeners cannot be used.
+    #[error("the certificate for HTTPS cannot be used: {}: {error}", path.display())]
+    Tls {
+        /// The file.
+        path: PathBuf,
+        /// In the words of the library.
+        error: String,
+    },
     /// The file that keeps calls over a restart cannot be used.
     #[error("the state file {} cannot be used: {error}; does another relay use it?", path.display())]
     State {

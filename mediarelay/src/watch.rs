@@ -70,7 +70,7 @@ pub struct Snapshot {
     /// NG over the network.
     pub ng: NgFigures,
     /// Connections to the listeners over TCP, by kind.
-    pub connections: [ConnectionFigures; 3],
+    pub connections: [ConnectionFigures; 4],
 }
 
 /// The ports of one address.
@@ -104,6 +104,8 @@ pub struct NgFigures {
     pub malformed: u64,
     /// Messages dropped because too many were being answered.
     pub overload: u64,
+    /// Answers over UDP that could not be sent.
+    pub unsent: u64,
     /// Bodies over HTTP that were refused for their size.
     pub http_too_large: u64,
     /// Names without effect that were not logged, because enough others were.
@@ -123,6 +125,8 @@ pub struct ConnectionFigures {
     pub refused: u64,
     /// Connections closed because of what their clients sent, or did not send in time.
     pub failed: u64,
+    /// Connections closed because they carried nothing for too long.
+    pub idle: u64,
 }
 
 /// Why a relay is not ready for calls.
@@ -216,6 +220,7 @@ impl Watch {
                 not_ng: ng.not_ng.get(),
                 malformed: ng.malformed.get(),
                 overload: ng.overload.get(),
+                unsent: ng.unsent.get(),
                 http_too_large: ng.http_too_large.get(),
                 ignored_unlogged: ng.ignored_unlogged.get(),
                 cache: sights.dialogue.cache_counters(),
@@ -224,6 +229,7 @@ impl Watch {
                 connections(RelayScheme::NgTcp, &sights.accepts.ng),
                 connections(RelayScheme::Cli, &sights.accepts.cli),
                 connections(RelayScheme::Http, &sights.accepts.http),
+                connections(RelayScheme::Https, &sights.accepts.https),
             ],
         }
     }
@@ -231,12 +237,8 @@ impl Watch {
 
 impl Sights {
     fn name_of(&self, usage: &PortUsage) -> String {
-        let has = |interface: &&MediaInterface| {
-            interface
-                .addresses
-                .iter()
-                .any(|address| address.address == usage.address)
-        };
+        let has =
+            |interface: &&MediaInterface| interface.addresses.iter().any(|address| address.is_of(usage));
         self.interfaces
             .iter()
             .find(has)
@@ -251,6 +253,7 @@ fn connections(scheme: RelayScheme, stats: &AcceptStats) -> ConnectionFigures {
         accepted: stats.accepted.get(),
         refused: stats.refused.get(),
         failed: stats.failed.get(),
+        idle: stats.idle.get(),
     }
 }
 

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, Place};
+use crate::form::address::PortRange;
 use crate::gateway::site::{PublicIp, is_private, is_unicast};
 use crate::listener::{Layer, overlap};
 use crate::media::{AdvertisedAddress, Bind, Interface, InterfaceAddress, MediaSettings};
@@ -44,6 +45,14 @@ pub(crate) fn overlaps(bound: &[Bound], reporter: &mut Reporter) {
     }
 }
 
+/// Ports for phones.
+struct NamedRange {
+    /// The key.
+    name: String,
+    range: PortRange,
+    place: Place,
+}
+
 /// What is checked of the media side, wherever its keys stand.
 pub(crate) struct MediaCheck<'a> {
     pub(crate) media: &'a MediaSettings,
@@ -82,13 +91,33 @@ impl MediaCheck<'_> {
         self.positions.nearest(&[self.path, keys].concat())
     }
 
+    /// Every range of ports for phones: that of all interfaces, then those that interfaces have of their own.
+    fn ranges(&self) -> Vec<NamedRange> {
+        let common = NamedRange {
+            name: self.name("rtp_ports"),
+            range: self.media.rtp_ports,
+            place: self.nearest(&["rtp_ports"]),
+        };
+        let own = self.media.interfaces.iter().flat_map(|interface| {
+            let addresses = interface.addresses.iter().enumerate();
+            addresses.filter_map(move |(index, address)| {
+                Some(NamedRange {
+                    name: format!("{}.{}.rtp_ports", self.name("interfaces"), interface.name),
+                    range: address.rtp_ports?,
+                    place: self.interface_place(interface, index, "rtp_ports", false),
+                })
+            })
+        });
+        std::iter::once(common).chain(own).collect()
+    }
+
     /// Signalling must keep clear of the ports for media.
     fn listeners(&mut self, bound: &[Bound]) {
-        let range = self.media.rtp_ports;
+        let ranges = self.ranges();
         for listener in bound.iter().filter(|bound| bound.layer == Layer::Udp) {
             let port = listener.address.port();
-            let taken = if range.contains(port) {
-                format!("{} ({range})", self.name("rtp_ports"))
+            let taken = if let Some(of) = ranges.iter().find(|of| of.range.contains(port)) {
+                format!("{} ({})", of.name, of.range)
             } else if self.media.browser_port == Some(port) {
                 self.name("browser_port")
             } else {
@@ -104,25 +133,26 @@ impl MediaCheck<'_> {
     }
 
     fn browser_port(&mut self) {
-        let range = self.media.rtp_ports;
-        let Some(port) = self.media.browser_port.filter(|port| range.contains(*port)) else {
+        let Some(port) = self.media.browser_port else {
             return;
         };
-        let written = self.value(&["browser_port"]);
-        let place = written.unwrap_or_else(|| self.nearest(&["rtp_ports"]));
-        let message = format!(
-            "{} {port} lies within {} ({range})",
-            self.name("browser_port"),
-            self.name("rtp_ports")
-        );
-        let diagnostic = Diagnostic::new(Code::PortConflict, message)
-            .at(place)
-            .note("a phone's call would take the port of all browsers")
-            .note(format!(
-                "fix: a browser port below {} or above {}",
-                range.first, range.last
-            ));
-        self.reporter.report_consequence(diagnostic);
+        let ranges = self.ranges().into_iter();
+        for of in ranges.filter(|of| of.range.contains(port)) {
+            let NamedRange { name, range, place } = of;
+            let place = self.value(&["browser_port"]).unwrap_or(place);
+            let message = format!(
+                "{} {port} lies within {name} ({range})",
+                self.name("browser_port")
+            );
+            let diagnostic = Diagnostic::new(Code::PortConflict, message)
+                .at(place)
+                .note("a phone's call would take the port of all browsers")
+                .note(format!(
+                    "fix: a browser port below {} or above {}",
+                    range.first, range.last
+                ));
+            self.reporter.report_consequence(diagnostic);
+        }
     }
 
     fn interface_addresses(&mut self) {
@@ -232,6 +262,15 @@ impl MediaCheck<'_> {
                 &["limits", "forwarding", "routes_per_flow"],
                 format!("{medias} m-lines need more than {routes} routes"),
                 "a bundle has a route for each m-line and one for DTMF: the last m-line would carry nothing",
+            );
+        }
+        let dtls = &self.media.limits.dtls;
+        if dtls.first_timeout > dtls.longest_timeout {
+            self.out_of_order(
+                &["limits", "dtls", "first_timeout"],
+                &["limits", "dtls", "longest_timeout"],
+                "the first wait of a DTLS flight is longer than the longest".to_owned(),
+                "a flight that is lost would be sent again later than it has to be",
             );
         }
         let pace = &self.media.limits.pace;

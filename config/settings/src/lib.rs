@@ -87,8 +87,8 @@ pub use self::gateway::{GatewaySettings, load_gateway};
 pub use self::listener::Layer;
 pub use self::load::Loaded;
 pub use self::media::{
-    AdvertisedAddress, Bind, DtlsRole, DtlsVersion, IceMode, Interface, InterfaceAddress, Learning,
-    MediaSettings, SdesMode, UnnamedMedia,
+    AdvertisedAddress, Bind, DtlsRole, DtlsVersion, IceMode, Interface, InterfaceAddress, KernelMode,
+    Learning, MediaSettings, SdesMode, UnnamedMedia,
 };
 pub use self::positions::Positions;
 pub use self::reference::reference_markdown;
@@ -96,8 +96,8 @@ pub use self::relay::apply::load_relay_conf;
 pub use self::relay::args::{Arguments, ConfigFile, Invocation, parse_args};
 pub use self::relay::{CookieScope, RelayListener, RelayScheme, RelaySettings, load_relay};
 pub use self::relay_limits::{
-    BufferLimits, ForwardingLimits, ListenerLimits, NgLimits, PaceLimits, QueueLimits, RELAY_CALLS_MAX,
-    RelayLimitSettings, SignallingLimits, SrtpLimits,
+    BufferLimits, DtlsLimits, ForwardingLimits, ListenerLimits, NgLimits, PaceLimits, QueueLimits,
+    RELAY_CALLS_MAX, RelayLimitSettings, SignallingLimits, SrtpLimits,
 };
 pub use self::schema::{gateway_schema, relay_schema};
 pub use self::secret::Secret;

@@ -7,9 +7,10 @@ use std::time::Duration;
 use crate::decode::{Decoder, Fault, Form, TextForm, section, section_default};
 use crate::form::address::PortRange;
 use crate::form::number::Amount;
+use crate::form::text::Text;
 use crate::form::time::{DAY, HOUR, MINUTE, SECOND};
 use crate::form::{
-    address, amount, choice, choices, count, duration, map_of, one_or_many, or_word, port, port_range,
+    address, amount, choice, choices, count, duration, list, map_of, one_or_many, or_word, port, port_range,
     section_form, switch, token,
 };
 use crate::relay_limits::RelayLimitSettings;
@@ -25,7 +26,7 @@ section! {
         /// The one UDP port for all browsers. With `none`, each browser gets ports from `rtp_ports`, as rtpengine
         /// does it.
         browser_port: Option<u16> = default(or_word("none", port()), "3480");
-        /// UDP ports for phones: two for each side of a call (RTP and RTCP).
+        /// UDP ports for phones: two for each side of a call (RTP and RTCP). An interface may have its own.
         rtp_ports: PortRange = default(port_range(), "30000-39999");
         /// How long a port rests after a call, so that late packets do not reach the next one.
         port_rest: Duration = default(duration(Duration::ZERO, 10 * MINUTE), "10s");
@@ -34,6 +35,13 @@ section! {
         port_stock: usize = default(amount(2..=4_096), "64");
         /// Threads that forward media; `auto` is one for each processor.
         workers: Option<u32> = default(or_word("auto", count(1..=1_024)), "auto");
+        /// Whether plain media between settled endpoints is forwarded by the kernel (docs/kernel.md).
+        kernel: KernelMode = default(choice::<KernelMode>(), "auto");
+        /// Network interfaces whose packets the kernel may forward, by name. Without any, all that are up and have Ethernet
+        /// frames and are no ports of a bridge or bond.
+        kernel_interfaces: Vec<String> = default(list(link_name()), "[]");
+        /// The relay's name in the kernel, where relays of one host must not share one.
+        kernel_instance: String = default(instance_name(), "default");
         /// ICE towards browsers where the proxy does not say: `lite` answers checks only and costs least.
         ice: IceMode = default(choice::<IceMode>(), "lite");
         /// DTLS role towards a peer that leaves the choice to us.
@@ -42,6 +50,23 @@ section! {
         dtls_version: DtlsVersion = default(choice::<DtlsVersion>(), "1.2");
         /// Whose keys SDES uses, and which suites it offers.
         sdes: SdesMode = default(choice::<SdesMode>(), "own-keys");
+        /// Whether the words `force-relay` and `optional` for ICE leave peers to each other, with the relay's candidates
+        /// beside theirs, so that media may pass beside the relay. With `false` they mean what `force` does. It is `true`
+        /// where the relay is started with rtpengine's options.
+        direct_media: bool = default(switch(), "false");
+        /// Whether checks and handshakes with who sends an offer begin with the offer, before it is answered. It is `true`
+        /// where the relay is started with rtpengine's options.
+        begin_at_offer: bool = default(switch(), "false");
+        /// Whether full ICE words its checks and answers as rtpengine does, SOFTWARE among them. It is `true` where the
+        /// relay is started with rtpengine's options.
+        rtpengine_checks: bool = default(switch(), "false");
+        /// Whether each m-line of a phone takes media from the addresses of its other m-lines as well. It is `true` where
+        /// the relay is started with rtpengine's options.
+        shared_endpoints: bool = default(switch(), "false");
+        /// Whether an answer may give DTMF another payload type than the offer, which RFC 3264 allows. With `false` it is
+        /// left out of such answers, unless the proxy says `allow-asymmetric-codecs`; so it is where the relay is started
+        /// with rtpengine's options.
+        renumbered_events: bool = default(switch(), "true");
         /// Whose a packet is where m-lines share a port and nothing in it tells.
         unnamed_media: UnnamedMedia = default(choice::<UnnamedMedia>(), "drop");
         /// Largest DTLS datagram, in bytes, without UDP and IP. Lower it where tunnels lose large datagrams.
@@ -77,6 +102,41 @@ section! {
     }
 }
 section_default!(MediaSettings);
+
+choices! {
+    /// Whether the kernel forwards plain media.
+    pub enum KernelMode {
+        /// Where the kernel and the capabilities of the process allow it; what is missing is said at the start.
+        Auto = "auto",
+        /// All media is forwarded in user space.
+        Off = "off",
+        /// The relay does not start without it.
+        Required = "required",
+    }
+}
+
+/// The name of a network interface (at most 15 octets in Linux).
+fn link_name() -> Text {
+    token(
+        "the name of a network interface",
+        15,
+        |text| !text.contains('/'),
+        "as `ip link` shows it",
+    )
+}
+
+/// The name of a relay in the kernel.
+fn instance_name() -> Text {
+    token(
+        "a name",
+        32,
+        |text| {
+            text.bytes()
+                .all(|octet| octet.is_ascii_alphanumeric() || octet == b'-' || octet == b'_')
+        },
+        "1 to 32 letters, digits, `-` or `_`",
+    )
+}
 
 choices! {
     /// How ICE is done where the proxy does not say.
@@ -136,7 +196,7 @@ choices! {
         /// The address from the SDP settles it; failing that, the best source within `learning_time`: same address,
         /// same port, any.
         Heuristic = "heuristic",
-        /// The source of the first packet after `learning_time`.
+        /// The source of the first packet after `learning_time`. Until then one other source than the SDP's is heard.
         Delayed = "delayed",
         /// The source of the first packet.
         Immediate = "immediate",
@@ -162,6 +222,24 @@ section! {
         address: Bind = required(BindForm);
         /// Address that peers are told in SDP, where it is another; `public` is the address of `public_ip`.
         advertise: Option<AdvertisedAddress> = absent(AdvertisedForm, "the local address");
+        /// UDP ports for phones at this address, for this interface. Interfaces may share an address, and their ports may
+        /// overlap: a port is used once.
+        rtp_ports: Option<PortRange> = absent(port_range(), "the `rtp_ports` of all interfaces");
+        /// Ports that are left out, each with the other one of its pair.
+        exclude_ports: Vec<u16> = default(list(port()), "[]");
+    }
+}
+
+impl InterfaceAddress {
+    /// An address that is told as it is, with the ports of all interfaces.
+    #[must_use]
+    pub fn new(address: Bind) -> Self {
+        Self {
+            address,
+            advertise: None,
+            rtp_ports: None,
+            exclude_ports: Vec::new(),
+        }
     }
 }
 

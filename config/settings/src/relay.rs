@@ -19,6 +19,7 @@ use crate::form::{
 };
 use crate::gateway::service::LogSettings;
 use crate::gateway::site::{PublicIp, PublicIpForm};
+use crate::gateway::tls::CertificateKeys;
 use crate::gateway::{LISTENERS_MAX, VersionForm};
 use crate::listener::{Layer, is_local, listen_url};
 use crate::load::Loaded;
@@ -38,6 +39,10 @@ pub(crate) const BANDWIDTH_MAX: u64 = 1 << 40;
 pub struct RelaySettings {
     /// Where it takes commands and answers questions about itself.
     pub listen: Vec<RelayListener>,
+    /// What `https` listeners show.
+    pub tls: Option<CertificateKeys>,
+    /// DSCP and ECN byte of what is answered on NG listeners.
+    pub control_tos: u32,
     /// The machine's address as the internet sees it, for interfaces with `advertise: public`.
     pub public_ip: PublicIp,
     /// The media side.
@@ -56,6 +61,10 @@ pub struct RelaySettings {
     pub sip_source: bool,
     /// Where digits are told of calls for which the proxy does not say.
     pub dtmf_log: Option<SocketAddr>,
+    /// Whether digits of all calls are told to every NG connection over TCP.
+    pub dtmf_log_ng_tcp: bool,
+    /// Whether an SDP with an empty line in it is refused.
+    pub reject_invalid_sdp: bool,
     /// File to write the process number to.
     pub pid_file: Option<String>,
     /// File that keeps the state of calls, so that they survive a restart.
@@ -87,6 +96,8 @@ choices! {
         NgTcp = "ng+tcp",
         /// NG commands over HTTP and WebSocket, `/ping`, health and metrics.
         Http = "http",
+        /// The same over TLS.
+        Https = "https",
         /// The text commands of `rtpengine-ctl`.
         Cli = "cli",
     }
@@ -98,7 +109,7 @@ impl RelayScheme {
     pub fn layer(self) -> Layer {
         match self {
             Self::NgUdp => Layer::Udp,
-            Self::NgTcp | Self::Http | Self::Cli => Layer::Tcp,
+            Self::NgTcp | Self::Http | Self::Https | Self::Cli => Layer::Tcp,
         }
     }
 }
@@ -119,12 +130,16 @@ section! {
     pub(crate) struct RelayFile {
         /// Version of this format.
         version: u32 = default(VersionForm, "1");
-        /// Where the relay takes commands (`ng+udp`, `ng+tcp`, `http`) and shows itself (`http`, `cli`). NG has no
-        /// password, so the default is this machine only.
+        /// Where the relay takes commands (`ng+udp`, `ng+tcp`, `http`, `https`) and shows itself (`http`, `https`, `cli`). NG
+        /// has no password, so the default is this machine only.
         listen: Vec<(usize, (RelayScheme, SocketAddr))> = default(
             numbered(listen_url::<RelayScheme>(), LISTENERS_MAX),
             "[ng+udp://127.0.0.1:2223, http://127.0.0.1:9101]"
         );
+        /// The certificate that `https` listeners show.
+        tls: Option<CertificateKeys> = absent(section_form::<CertificateKeys>(), "needed with an `https` listener");
+        /// DSCP and ECN byte of answers to NG commands; 0 is none.
+        control_tos: u32 = default(count(0..=255), "0");
         /// Address of this machine as the internet sees it. With `auto`, the machine's own addresses are told: right
         /// unless it is behind a NAT.
         public_ip: PublicIp = default(PublicIpForm, "auto");
@@ -147,6 +162,10 @@ section! {
         /// Where the digits that parties dial are told, one datagram of JSON each, of calls for which the proxy does not say
         /// (`DTMF-log-dest` in NG).
         dtmf_log: Option<SocketAddr> = default(or_word("none", socket()), "none");
+        /// Whether digits of all calls are told to every NG connection over TCP as well, unasked, as bencode.
+        dtmf_log_ng_tcp: bool = default(switch(), "false");
+        /// Whether an SDP with an empty line in it is refused. With `false` it ends there, as for rtpengine.
+        reject_invalid_sdp: bool = default(switch(), "false");
         /// File to write the process number to.
         pid_file: Option<String> = default(or_word("none", path()), "none");
         /// File that keeps the state of calls over a restart: plain RTP and SRTP with keys from SDPs go on at once, browsers
@@ -172,6 +191,8 @@ impl From<RelayFile> for RelaySettings {
             listen: listen
                 .map(|(_, (scheme, address))| RelayListener { scheme, address })
                 .collect(),
+            tls: file.tls,
+            control_tos: file.control_tos,
             public_ip: file.public_ip,
             media: file.media,
             max_sessions: file.max_sessions,
@@ -181,6 +202,8 @@ impl From<RelayFile> for RelaySettings {
             ng_cookies: file.ng_cookies,
             sip_source: file.sip_source,
             dtmf_log: file.dtmf_log,
+            dtmf_log_ng_tcp: file.dtmf_log_ng_tcp,
+            reject_invalid_sdp: file.reject_invalid_sdp,
             pid_file: file.pid_file,
             state_file: file.state_file,
             log: file.log,
@@ -193,8 +216,9 @@ impl From<RelayFile> for RelaySettings {
 impl RelaySettings {
     /// What holds when the relay is started with rtpengine's options: rtpengine's own defaults where they are safe.
     ///
-    /// Browsers get ports of their own and full ICE, SDES keys are told to the other side, and ports change when the other
-    /// side moves, because that is what proxies written for rtpengine expect. NG stays on loopback and sources stay
+    /// Browsers get ports of their own and full ICE, SDES keys are told to the other side, media may pass beside the relay
+    /// where a proxy asks for that, and ports change when the other side moves, because that is what proxies written for
+    /// rtpengine expect. NG stays on loopback and sources stay
     /// strict, unlike rtpengine.
     #[must_use]
     pub fn rtpengine_defaults() -> Self {
@@ -209,6 +233,11 @@ impl RelaySettings {
                 },
                 ice: IceMode::Full,
                 sdes: SdesMode::Rtpengine,
+                direct_media: true,
+                begin_at_offer: true,
+                rtpengine_checks: true,
+                shared_endpoints: true,
+                renumbered_events: false,
                 port_latching: false,
                 unnamed_media: UnnamedMedia::First,
                 tos: 0,
@@ -268,6 +297,18 @@ pub(crate) fn check(settings: &RelaySettings, positions: &Positions, reporter: &
         })
         .collect();
     overlaps(&bound, reporter);
+    if let Some(secure) = settings
+        .listen
+        .iter()
+        .position(|of| of.scheme == RelayScheme::Https)
+        && settings.tls.is_none()
+    {
+        let message = format!("{} has no certificate to show", bound[secure].name);
+        let diagnostic = Diagnostic::new(Code::MissingKey, message)
+            .at(bound[secure].place.clone())
+            .note("fix: `tls` with `cert` and `key`, or the option `--https-cert`");
+        reporter.report_consequence(diagnostic);
+    }
     public_addresses(&settings.public_ip, &["public_ip"], positions, reporter);
     let mut media = MediaCheck {
         media: &settings.media,

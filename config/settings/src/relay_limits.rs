@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::decode::{section, section_default};
 use crate::form::time::{DAY, HOUR, MILLISECOND, MINUTE, SECOND};
-use crate::form::{amount, duration, or_word, per_second, section_form, size};
+use crate::form::{amount, count, duration, or_word, per_second, section_form, size};
 
 /// The most calls that one relay carries.
 pub const RELAY_CALLS_MAX: u32 = 100_000;
@@ -24,6 +24,8 @@ section! {
         calls: Option<usize> = default(or_word("auto", amount(1..=RELAY_CALLS_MAX)), "auto");
         /// One call: its parties, its SDP, its paths.
         signalling: SignallingLimits = default(section_form::<SignallingLimits>(), "{}");
+        /// One DTLS handshake.
+        dtls: DtlsLimits = default(section_form::<DtlsLimits>(), "{}");
         /// What each worker holds, and how fast strangers may disturb the control thread.
         forwarding: ForwardingLimits = default(section_form::<ForwardingLimits>(), "{}");
         /// Contexts of SRTP.
@@ -49,6 +51,14 @@ section! {
         name: usize = default(size(64, 64 << 10), "1KiB");
         /// Size of an SDP; a larger one is refused.
         sdp: usize = default(size(4 << 10, 1 << 20), "32KiB");
+        /// Lines of an SDP; one with more is refused and counted as `sdp`, as with the next three.
+        sdp_lines: usize = default(amount(64..=65_536), "4096");
+        /// Formats of one m-line.
+        sdp_formats: usize = default(amount(16..=65_536), "256");
+        /// Attributes of one m-line, or of the part before the first.
+        sdp_attributes: usize = default(amount(16..=65_536), "1024");
+        /// Candidates of one m-line, those that are not used among them.
+        sdp_candidates: usize = default(amount(16..=65_536), "128");
         /// Parties of a call, the caller and its forks; an offer or answer of a further one is refused.
         parties_per_call: usize = default(amount(2..=1_000), "32");
         /// Further tags that one party may go by.
@@ -81,6 +91,29 @@ section! {
 }
 
 section! {
+    /// One DTLS handshake. What is over a limit is left out and counted by `viaduct_relay_limit_hits`, whose label is the key
+    /// after `dtls_` (with `message_octets` for `message`, `pending_octets` for `pending`). The sizes hold for peers whose
+    /// certificate may be RSA, which are those without ICE; the others have those of their library.
+    pub struct DtlsLimits {
+        /// Size of one handshake message: chains of certificates are the long ones.
+        message: usize = default(size(4 << 10, 1 << 20), "24KiB");
+        /// Size of handshake messages that are incomplete or not in turn, together.
+        pending: usize = default(size(8 << 10, 4 << 20), "48KiB");
+        /// Handshake messages that may come before their turn.
+        messages_ahead: u32 = default(count(1..=64), "8");
+        /// Encrypted records that may come before what their keys follow from.
+        early_records: usize = default(amount(0..=64), "4");
+        /// How long a flight waits for its answer before it is sent again; each time twice as long. Lost flights are counted
+        /// by nobody: see how long handshakes take.
+        first_timeout: Duration = default(duration(10 * MILLISECOND, 10 * SECOND), "100ms");
+        /// The longest such wait.
+        longest_timeout: Duration = default(duration(50 * MILLISECOND, MINUTE), "800ms");
+        /// How long a handshake may take.
+        handshake: Duration = default(duration(SECOND, 10 * MINUTE), "40s");
+    }
+}
+
+section! {
     /// What each worker holds, and how fast strangers may disturb the control thread. An order to a worker that finds no
     /// room is counted by `viaduct_relay_worker_orders_failed`, a datagram that is dropped by `viaduct_relay_drops`.
     pub struct ForwardingLimits {
@@ -88,6 +121,9 @@ section! {
         sockets: usize = default(amount(64..=4_000_000), "65536");
         /// Flows: two and more for each side of a call; `auto` is 8 for each call of `calls`.
         flows: Option<usize> = default(or_word("auto", amount(16..=TABLE_MAX)), "auto");
+        /// Flows that the kernel forwards: two for a call of two phones. What finds no room is forwarded in user space and
+        /// counted by `viaduct_relay_control_kernel_full`.
+        kernel_flows: usize = default(amount(16..=TABLE_MAX), "16384");
         /// ICE user names; `auto` is 4 for each call of `calls`.
         ufrags: Option<usize> = default(or_word("auto", amount(16..=TABLE_MAX)), "auto");
         /// Addresses that may send DTLS; `auto` is 8 for each call of `calls`.
@@ -214,7 +250,8 @@ section! {
         ng_outstanding: usize = default(amount(1..=65_536), "1024");
         /// Connections of one NG listener over TCP.
         ng_connections: usize = default(amount(1..=65_536), "64");
-        /// How long such a connection may carry nothing between two messages before it is closed.
+        /// How long such a connection, or one over WebSocket, may carry nothing between two messages before it is closed.
+        /// Counted by `viaduct_relay_connections_idle`.
         ng_idle: Duration = default(duration(10 * SECOND, DAY), "15m");
         /// Size of an NG message over TCP or WebSocket.
         ng_stream: usize = default(size(16 << 10, 16 << 20), "256KiB");
@@ -264,6 +301,7 @@ section! {
 section_default!(
     RelayLimitSettings,
     SignallingLimits,
+    DtlsLimits,
     ForwardingLimits,
     SrtpLimits,
     PaceLimits,

@@ -83,9 +83,10 @@ fn the_relay_sample_has_no_mistakes_and_every_default() {
         load_relay("relay.yaml", &read(&sample("relay.yaml"))).unwrap_or_else(|found| panic!("{found}"));
     assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
     let mut settings = loaded.settings;
-    assert_eq!(settings.listen.len(), 4);
-    settings.listen.remove(3);
+    assert_eq!(settings.listen.len(), 5);
+    settings.listen.truncate(3);
     settings.listen.remove(1);
+    assert!(settings.tls.take().is_some());
     settings.media.interfaces.clear();
     settings.public_ip = RelaySettings::default().public_ip;
     assert_eq!(settings, RelaySettings::default());
@@ -104,7 +105,7 @@ fn the_rtpengine_sample_has_no_mistakes_and_uses_every_option() {
         .iter()
         .map(|i| i.name.as_str())
         .collect();
-    assert_eq!(names, ["internal", "external", "pub"]);
+    assert_eq!(names, ["internal", "external", "pub", "carrier"]);
     assert_eq!(
         settings.media.interfaces[1].addresses,
         settings.media.interfaces[2].addresses

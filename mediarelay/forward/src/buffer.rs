@@ -8,9 +8,9 @@ pub const PACKET_BUF_LEN: usize = 2048;
 /// Octets before the datagram, for whoever must put a header in front of it.
 pub const HEADROOM: usize = 64;
 
-/// Octets after the longest datagram: protecting it adds at most 20 (SRTCP's tag and index), and naming its m-line at
-/// most 24.
-pub const TAILROOM: usize = 64;
+/// Octets after the longest datagram: protecting it adds at most 52 (SRTCP's tag and index, and an identifier of the key),
+/// and naming its m-line at most 24.
+pub const TAILROOM: usize = 80;
 
 /// The longest datagram that is received, plus one: a datagram that fills this may have been cut by the kernel.
 pub const RECEIVE_MAX: usize = PACKET_BUF_LEN - HEADROOM - TAILROOM;

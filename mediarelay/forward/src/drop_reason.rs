@@ -79,6 +79,10 @@ drop_reasons! {
     BlockedTraffic = "traffic is dropped on request",
     /// The route has no output for this protocol.
     NoOutput = "route has no output",
+    /// Nothing but RTCP feedback, for a receiver that has agreed on none.
+    UnwantedFeedback = "receiver takes no RTCP feedback",
+    /// It has come too often: it goes round and round.
+    Loop = "packet goes round in a loop",
     /// The output's socket is gone.
     OutputUnbound = "output socket is gone",
     /// The send context has used the packet's index: a plain sender repeats a sequence number.

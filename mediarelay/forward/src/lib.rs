@@ -56,12 +56,13 @@ pub use rule::{
     MidSelector, PortMode, PortRule, Route, Select,
 };
 pub use stats::{
-    FlowSnapshot, FlowStats, RouteSnapshot, Shared, SsrcSnapshot, StatsTable, TupleConsent, WorkerSnapshot,
-    WorkerStats,
+    Beside, BesideSource, FlowSnapshot, FlowStats, RouteSnapshot, Shared, SsrcSnapshot, StatsTable,
+    TupleConsent, WorkerSnapshot, WorkerStats,
 };
 pub use verdict::{MediaKind, Report, TelephoneEvent, ToControl, Verdict};
 pub use worker::Worker;
 
 pub use viaduct_rtp::srtp::{SrtpKeyMaterial, SrtpLimits, SrtpProfile, SsrcIndices};
+pub use viaduct_rtp::stats::Counters;
 pub use viaduct_rtp::{Epoch, Tick};
 pub use viaduct_stun::TransactionId;

@@ -27,9 +27,13 @@ pub struct FlowRule {
     pub clock_rates: Vec<ClockRate>,
     /// Payload types of telephone events (RFC 4733) that control wants to hear of, 0 to 127.
     pub events: Vec<u8>,
+    /// The peer's SDP names an address of ours, so what goes to it may come back: a packet that keeps coming is dropped.
+    pub may_loop: bool,
     /// A payload type that several sections list, in a packet that nothing else tells apart, belongs to the first of them.
     /// Otherwise such a packet is dropped.
     pub ambiguous_to_first: bool,
+    /// Most packets are forwarded beside the worker, by the kernel: what is missing between those that come here is no loss.
+    pub beside: bool,
 }
 
 impl FlowRule {
@@ -47,7 +51,9 @@ impl FlowRule {
             rtp_flow: None,
             clock_rates: Vec::new(),
             events: Vec::new(),
+            may_loop: false,
             ambiguous_to_first: false,
+            beside: false,
         }
     }
 }
@@ -74,6 +80,8 @@ pub struct Accept {
     /// Anything that is not STUN goes to the first route's `rtp_out` as it is, whatever it looks like: UDPTL for T.38.
     /// Neither crypto nor selectors apply, and the two flags above do not count.
     pub raw: bool,
+    /// STUN does so as well: the peers' own checks of each other.
+    pub stun: bool,
 }
 
 impl Accept {
@@ -82,18 +90,26 @@ impl Accept {
         rtp: true,
         rtcp: true,
         raw: false,
+        stun: false,
     };
     /// An RTCP port.
     pub const RTCP: Self = Self {
         rtp: false,
         rtcp: true,
         raw: false,
+        stun: false,
     };
     /// UDPTL.
     pub const RAW: Self = Self {
         rtp: false,
         rtcp: false,
         raw: true,
+        stun: false,
+    };
+    /// Whatever comes, between peers that do everything with each other.
+    pub const ANYTHING: Self = Self {
+        stun: true,
+        ..Self::RAW
     };
 }
 
@@ -121,6 +137,8 @@ pub struct Route {
     pub extensions: Option<Extensions>,
     /// Put into RTP that does not name its m-line itself, for a receiver that bundles (RFC 8843, section 15).
     pub mid: Option<MidSelector>,
+    /// RTCP feedback (RFC 4585) goes on. Without, it is taken out of compounds: the receiver has agreed on none.
+    pub feedback: bool,
     /// RTP is dropped for this reason. RTCP goes on: a held stream has reports too.
     pub block: Option<BlockReason>,
     /// Who else hears it, whatever becomes of it; at most [`LISTENERS_MAX`](crate::LISTENERS_MAX).
@@ -158,6 +176,7 @@ impl Route {
             protect: None,
             extensions: None,
             mid: None,
+            feedback: true,
             block: None,
             listeners: Vec::new(),
         }
@@ -229,6 +248,8 @@ pub struct PortRule {
 pub enum PortMode {
     /// Tell control, at a bounded rate: the leg's endpoint may be this one.
     Learning,
+    /// The same, and whatever comes counts as media: what the peers of the call speak is theirs.
+    LearningAny,
     /// Drop: the leg has its endpoint.
     Settled,
 }

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use viaduct_rtp::Tick;
 
-pub use flow::{FlowSnapshot, FlowStats, RouteSnapshot, SsrcSnapshot};
+pub use flow::{Beside, BesideSource, FlowSnapshot, FlowStats, RouteSnapshot, SsrcSnapshot};
 pub(crate) use table::LegStats;
 pub use table::{Shared, StatsTable, TupleConsent};
 pub use worker::{WorkerSnapshot, WorkerStats};

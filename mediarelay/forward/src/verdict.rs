@@ -126,3 +126,16 @@ pub enum Report {
         at: Tick,
     },
 }
+
+impl Report {
+    /// The leg that it is about.
+    #[must_use]
+    pub fn leg(&self) -> LegId {
+        let (Self::FlowConfirmed { leg, .. }
+        | Self::TupleValidated { leg, .. }
+        | Self::Nominated { leg, .. }
+        | Self::EventEnded { leg, .. }
+        | Self::RoleConflict { leg, .. }) = self;
+        *leg
+    }
+}

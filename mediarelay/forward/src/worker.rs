@@ -8,6 +8,7 @@ mod flow;
 mod flows;
 mod legs;
 mod raw;
+mod repeats;
 mod reports;
 mod rtcp;
 mod rtp;
@@ -189,17 +190,32 @@ impl Worker {
         }
         let port = self.sockets.get_mut(socket).ok_or(DropReason::UnknownSocket)?;
         let tuple = Tuple::new(socket, from);
+        let takes_any = port.mode == PortMode::LearningAny;
         if viaduct_stun::is_stun(buffer.data()) {
-            return self.on_stun(now, socket, from, buffer);
+            let flow = self.flows.by_tuple(tuple);
+            return match flow.filter(|at| self.flows[*at].accept.stun) {
+                Some(at) => self.on_raw(now, at, buffer),
+                None if flow.is_none() && takes_any => {
+                    self.on_unknown_source(now, socket, MediaKind::Rtp, buffer)
+                }
+                None => self.on_stun(now, socket, from, buffer),
+            };
         }
         let flow = self.flows.find(&mut port.recent_flow, tuple);
         *found = flow;
         if let Some(at) = flow.filter(|at| self.flows[*at].accept.raw) {
             return self.on_raw(now, at, buffer);
         }
+        if let Some(at) = flow
+            && let Some(repeats) = &mut self.flows[at].repeats
+            && repeats.are_too_many(now, buffer.data())
+        {
+            return Err(DropReason::Loop);
+        }
         match (classify(buffer.data()), flow) {
             (Kind::Rtp, Some(at)) => self.on_rtp(now, at, buffer),
             (Kind::Rtcp, Some(at)) => self.on_rtcp(now, at, buffer),
+            (_, None) if takes_any => self.on_unknown_source(now, socket, MediaKind::Rtp, buffer),
             (Kind::Rtp, None) => self.on_unknown_source(now, socket, MediaKind::Rtp, buffer),
             (Kind::Rtcp, None) => self.on_unknown_source(now, socket, MediaKind::Rtcp, buffer),
             (Kind::Dtls, _) => self.on_dtls(now, socket, tuple),
@@ -242,8 +258,9 @@ impl Worker {
         let leg = port.leg.ok_or(DropReason::NoLeg)?;
         match port.mode {
             PortMode::Settled => return Err(DropReason::UnknownSource),
-            PortMode::Learning => {}
+            PortMode::Learning | PortMode::LearningAny => {}
         }
+        let takes_any = port.mode == PortMode::LearningAny;
         if let Some(context) = &port.authenticate {
             let mut context = lock(context);
             let len = match kind {
@@ -252,7 +269,9 @@ impl Worker {
             };
             buffer.set_len(len);
         }
-        check_form(kind, buffer.data())?;
+        if !takes_any {
+            check_form(kind, buffer.data())?;
+        }
         if port.limiter.permit(now, self.limits.learn_per_port) {
             Ok(Verdict::ToControl(ToControl::UnknownSource { leg, kind }))
         } else {

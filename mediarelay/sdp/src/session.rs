@@ -103,6 +103,14 @@ impl Session {
         })
     }
 
+    /// Whether it ends at an empty line, of which RFC 8866 knows none. What follows the line, if anything does, was not read.
+    #[must_use]
+    pub fn ends_at_empty_line(&self) -> bool {
+        let read = self.lines.last().map_or(0, |span| span.end as usize);
+        let line_end = memchr(b'\n', &self.source[read..]);
+        line_end.is_some_and(|at| read + at + 1 < self.source.len())
+    }
+
     /// Indexes what is not a whole document: `v=` may be absent.
     pub(crate) fn parse_fragment(source: &[u8], limits: &Limits) -> Result<Self, ParseError> {
         check_size(source, limits)?;

@@ -50,6 +50,8 @@ pub(crate) struct Call {
     pub(crate) metadata: Option<ByteString>,
     /// Where digits are told.
     pub(crate) dtmf_log: Option<SocketAddr>,
+    /// Digits are told although that says nothing.
+    pub(crate) tells_digits: bool,
     pub(crate) blocked: Blocked,
     /// What came in on legs that are gone.
     pub(crate) past: LegTotals,
@@ -83,6 +85,7 @@ impl Call {
             tos: core.config.tos,
             metadata: None,
             dtmf_log: core.config.dtmf_log,
+            tells_digits: core.config.tell_digits,
             blocked: Blocked::default(),
             past: LegTotals::default(),
             quality: Quality::default(),
@@ -133,6 +136,14 @@ impl Call {
         self.dialogues
             .iter()
             .position(|dialogue| dialogue.joins(one, other))
+    }
+
+    /// Whether any side of it has IPv4, and whether any has IPv6.
+    pub(crate) fn families(&self) -> [bool; 2] {
+        self.legs.values().fold([false; 2], |[v4, v6], leg| {
+            let is_v4 = leg.primary().rtp.is_ipv4();
+            [v4 || is_v4, v6 || !is_v4]
+        })
     }
 
     pub(crate) fn leg(&self, leg: LegId) -> Option<&Leg> {
@@ -257,18 +268,14 @@ impl Call {
 
     /// A worker reports something.
     pub(crate) fn handle_report(&mut self, now: Instant, core: &mut Core, report: Report) {
-        let (Report::FlowConfirmed { leg, .. }
-        | Report::TupleValidated { leg, .. }
-        | Report::Nominated { leg, .. }
-        | Report::EventEnded { leg, .. }
-        | Report::RoleConflict { leg, .. }) = report;
+        let leg = report.leg();
         let Some(of) = self.legs.get_mut(&leg) else {
             core.counters.stale += 1;
             return;
         };
         match report {
             Report::FlowConfirmed { flow, .. } => {
-                of.on_confirmed(now, flow);
+                of.on_confirmed(now, core, flow);
                 self.note_heard(now, core, leg, flow);
             }
             Report::TupleValidated { tuple, priority, .. } => of.on_validated(now, core, tuple, priority),

@@ -1,10 +1,11 @@
 //! What the operator decides: addresses, timers, limits.
 
 use std::net::{IpAddr, SocketAddr};
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use viaduct_ng::EndpointLearning;
+
+use crate::ports::PortSet;
 
 /// Settings of a relay. [`Config::new`] has rtpengine's defaults where it has any.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +18,20 @@ pub struct Config {
     pub dtls_passive: bool,
     /// Whose keys SDES uses, and which suites it offers. Default keys of our own.
     pub sdes: SdesMode,
+    /// Whether the `ICE` words `force-relay` and `optional` leave peers with ICE to each other, with our candidates beside
+    /// theirs. Default no: they mean what `force` does, and all media goes through the relay.
+    pub direct_media: bool,
+    /// Whether checks and handshakes with who sends an offer begin with the offer. Default no: they begin with the answer
+    /// that tells it of us.
+    pub begin_at_offer: bool,
+    /// Whether what a full agent says has the attributes of rtpengine's messages in their order, SOFTWARE among them. Default
+    /// no.
+    pub rtpengine_checks: bool,
+    /// Whether each m-line of a peer without ICE takes media from the addresses of its other m-lines as well. Default no.
+    pub shared_endpoints: bool,
+    /// Whether an answer may give DTMF another payload type than the offer, where no flag `allow-asymmetric-codecs` says so
+    /// (RFC 3264 section 6.1). Default yes; else it is left out.
+    pub renumbered_events: bool,
     /// Whose a packet of a bundle is that nothing tells.
     pub unnamed_media: UnnamedMedia,
     /// Largest DTLS datagram, octets. Default 1,200.
@@ -57,6 +72,10 @@ pub struct Config {
     pub port_stock: usize,
     /// Where digits are told (NG `DTMF-log-dest`) of calls that do not say.
     pub dtmf_log: Option<SocketAddr>,
+    /// Whether events tell digits of calls for which nobody has said where as well. Default no.
+    pub tell_digits: bool,
+    /// Whether an SDP with an empty line in it is refused. Default no: it ends there.
+    pub reject_invalid_sdp: bool,
     /// Calls beyond which offers are refused; 0 refuses all new calls; `None` leaves it to
     /// [`Limits::calls`].
     pub max_sessions: Option<usize>,
@@ -73,6 +92,11 @@ impl Config {
             ice_lite: false,
             dtls_passive: false,
             sdes: SdesMode::OwnKeys,
+            direct_media: false,
+            begin_at_offer: false,
+            rtpengine_checks: false,
+            shared_endpoints: false,
+            renumbered_events: true,
             unnamed_media: UnnamedMedia::Drop,
             dtls_mtu: 1_200,
             dtls_version: DtlsVersion::V1_2,
@@ -92,9 +116,22 @@ impl Config {
             port_rest: Duration::from_secs(10),
             port_stock: 64,
             dtmf_log: None,
+            tell_digits: false,
+            reject_invalid_sdp: false,
             max_sessions: None,
             limits: Limits::default(),
         }
+    }
+}
+
+impl Config {
+    /// Whether an address that an SDP may name is one of ours.
+    pub(crate) fn is_ours(&self, at: SocketAddr) -> bool {
+        let mut addresses = self.interfaces.iter().flat_map(|interface| &interface.addresses);
+        addresses.any(|of| {
+            (of.address == at.ip() || of.advertised() == at.ip())
+                && (of.ports.range().contains(&at.port()) || of.browser_port == Some(at.port()))
+        })
     }
 }
 
@@ -145,7 +182,7 @@ pub struct InterfaceAddress {
     /// What peers are told, where it is another.
     pub advertised: Option<IpAddr>,
     /// Ports for RTP and RTCP, in pairs of an even and the following odd one.
-    pub ports: RangeInclusive<u16>,
+    pub ports: PortSet,
     /// The one port that browsers share at this address. It is open whenever the relay runs and lies outside `ports`.
     /// Without it, each browser gets a pair from `ports`, as with rtpengine.
     pub browser_port: Option<u16>,
@@ -158,7 +195,7 @@ impl InterfaceAddress {
         Self {
             address,
             advertised: None,
-            ports: 30_000..=40_000,
+            ports: (30_000..=40_000).into(),
             browser_port: None,
         }
     }
@@ -189,6 +226,17 @@ pub struct Limits {
     pub candidates_per_media: usize,
     /// Octets of an SDP. Default 32,768.
     pub sdp_octets: usize,
+    /// Lines of an SDP. Default 4,096.
+    pub sdp_lines: usize,
+    /// Formats of one m-line. Default 256.
+    pub sdp_formats: usize,
+    /// Attributes of one section of an SDP. Default 1,024.
+    pub sdp_attributes: usize,
+    /// `a=candidate` lines of one section; an SDP with more is refused. Default 128.
+    pub sdp_candidates: usize,
+    /// What one DTLS handshake may take. All of it holds for peers whose certificate may be RSA; `first_timeout`,
+    /// `longest_timeout` and `handshake` hold for browsers as well.
+    pub dtls: viaduct_dtls::Limits,
     /// Network paths that are kept per transport: the selected one and others that ICE has validated. Default 6.
     pub paths_per_leg: usize,
     /// Pairs of ports that a leg has been told of before, and which stay open. Default 2.
@@ -219,6 +267,11 @@ impl Default for Limits {
             medias_per_party: 7,
             candidates_per_media: 32,
             sdp_octets: 32_768,
+            sdp_lines: 4_096,
+            sdp_formats: 256,
+            sdp_attributes: 1_024,
+            sdp_candidates: 128,
+            dtls: viaduct_dtls::Limits::default(),
             paths_per_leg: 6,
             former_ports_per_leg: 2,
             sources_per_call: 32,
@@ -227,6 +280,20 @@ impl Default for Limits {
             commands_kept: 256,
             state_waiting: 16_384,
             clients_counted: 64,
+        }
+    }
+}
+
+impl Limits {
+    /// Those of one SDP.
+    pub(crate) fn sdp(&self) -> viaduct_sdp::Limits {
+        viaduct_sdp::Limits {
+            octets_max: self.sdp_octets,
+            lines_max: self.sdp_lines,
+            medias_max: self.medias_per_party,
+            formats_max: self.sdp_formats,
+            attributes_max: self.sdp_attributes,
+            candidates_max: self.sdp_candidates,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What all calls of a relay share: names, ports, the generator, the queue of outputs.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
@@ -17,7 +17,7 @@ use crate::dtls::DtlsEngines;
 use crate::event::{Event, What};
 use crate::leg::Origin;
 use crate::output::Output;
-use crate::ports::{PortPair, PortPlan};
+use crate::ports::{PortPair, PortPlan, PortSetId};
 use crate::relay::Parts;
 use crate::secrets;
 use crate::state::{CallName, StateQueue};
@@ -219,16 +219,19 @@ impl Core {
         }
     }
 
-    /// Takes a pair of ports at an address.
-    pub(crate) fn take_pair(&mut self, address: IpAddr) -> Option<PortPair> {
+    /// Takes a pair of ports of a set.
+    pub(crate) fn take_pair(&mut self, set: PortSetId) -> Option<PortPair> {
         if let Some(taken) = &mut self.taken_before {
-            let at = taken.iter().position(|pair| pair.address == address)?;
+            let (ports, address) = (&self.ports, self.ports.address(set)?);
+            let own = taken.iter().position(|pair| ports.has(set, *pair));
+            // One that is in no set any more cannot be claimed, and that is why the call ends.
+            let at = own.or_else(|| taken.iter().position(|pair| pair.address == address))?;
             return Some(taken.remove(at));
         }
         let Some(state) = &mut self.state else {
-            return self.ports.take(address, &mut self.rng);
+            return self.ports.take(set, &mut self.rng);
         };
-        let pair = self.ports.take(address, &mut state.rng)?;
+        let pair = self.ports.take(set, &mut state.rng)?;
         state.taken.push(pair);
         Some(pair)
     }

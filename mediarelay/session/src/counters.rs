@@ -103,12 +103,37 @@ pub struct LimitCounters {
     pub sources_per_call: u64,
     /// [`Limits::dtls_associations`](crate::Limits::dtls_associations)
     pub dtls_associations: u64,
+    /// `message_octets` of [`Limits::dtls`](crate::Limits::dtls)
+    pub dtls_message_octets: u64,
+    /// `pending_octets` of [`Limits::dtls`](crate::Limits::dtls)
+    pub dtls_pending_octets: u64,
+    /// `messages_ahead` of [`Limits::dtls`](crate::Limits::dtls)
+    pub dtls_messages_ahead: u64,
+    /// `early_records` of [`Limits::dtls`](crate::Limits::dtls)
+    pub dtls_early_records: u64,
+    /// Handshakes that took too long: `handshake` of [`Limits::dtls`](crate::Limits::dtls).
+    pub dtls_handshake: u64,
     /// [`Limits::fragments_waiting`](crate::Limits::fragments_waiting)
     pub fragments_waiting: u64,
     /// [`Limits::commands_kept`](crate::Limits::commands_kept): calls that would not survive a restart.
     pub commands_kept: u64,
     /// [`Limits::state_waiting`](crate::Limits::state_waiting)
     pub state_waiting: u64,
+}
+
+impl LimitCounters {
+    pub(crate) fn count_dtls(&mut self, hits: viaduct_dtls::LimitHits) {
+        let viaduct_dtls::LimitHits {
+            message_octets,
+            pending_octets,
+            messages_ahead,
+            early_records,
+        } = hits;
+        self.dtls_message_octets += message_octets;
+        self.dtls_pending_octets += pending_octets;
+        self.dtls_messages_ahead += messages_ahead;
+        self.dtls_early_records += early_records;
+    }
 }
 
 /// Commands by client.
@@ -187,6 +212,12 @@ impl ClientCounters {
 pub struct Gauges {
     /// Calls, those that wait for their deletion among them.
     pub calls: usize,
+    /// Those of them that have IPv4 on every side.
+    pub calls_ipv4: usize,
+    /// Those of them that have IPv6 on every side.
+    pub calls_ipv6: usize,
+    /// Those of them in which both meet.
+    pub calls_mixed: usize,
     /// Transports: one for each m-line of each party, or for each bundle.
     pub legs: usize,
     /// Flows that the workers have.

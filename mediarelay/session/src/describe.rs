@@ -72,6 +72,8 @@ pub(crate) struct RemoteMedia {
     /// Direction as its sender sees it; a zero address counts as not receiving.
     pub(crate) direction: Direction,
     pub(crate) mux: bool,
+    /// It takes RTCP feedback (RFC 4585): its profile or some `a=rtcp-fb` says so.
+    pub(crate) feedback: bool,
     pub(crate) ice: Option<RemoteIce>,
     pub(crate) dtls: Option<RemoteDtls>,
     pub(crate) cryptos: Vec<Theirs>,
@@ -205,6 +207,7 @@ impl Description {
             zero_address,
             direction,
             mux: media.rtcp_mux() && is_rtp,
+            feedback: media.protocol().has_feedback() || media.attributes().has("rtcp-fb"),
             dtls: read_dtls(media).filter(|_| is_rtp),
             cryptos: Vec::new(),
             mid: media.mid(),

@@ -24,6 +24,7 @@ pub(crate) use certificate::fingerprint;
 
 use std::time::Instant;
 
+use viaduct_dtls::LimitHits as DtlsLimitHits;
 use viaduct_rtp::srtp::{DtlsRole, SrtpKeyPair};
 use viaduct_sdp::{Fingerprint, Setup};
 
@@ -53,6 +54,8 @@ impl RemoteDtls {
 #[derive(Debug)]
 pub(crate) struct Dtls {
     tls_id: String,
+    /// What our last offer names: another association than there is, which its answer begins.
+    next_tls_id: Option<String>,
     role: Option<DtlsRole>,
     remote: Option<RemoteDtls>,
     associations: [Option<Association>; 2],
@@ -63,6 +66,7 @@ impl Dtls {
     pub(crate) fn new(tls_id: String) -> Self {
         Self {
             tls_id,
+            next_tls_id: None,
             role: None,
             remote: None,
             associations: [None, None],
@@ -80,7 +84,14 @@ impl Dtls {
 
     /// Our `a=tls-id`.
     pub(crate) fn tls_id(&self) -> &str {
-        &self.tls_id
+        self.next_tls_id.as_ref().unwrap_or(&self.tls_id)
+    }
+
+    /// Our next offer names other ports, and so another association (RFC 8842 section 4), which is begun when it is answered.
+    pub(crate) fn offer_another(&mut self, tls_id: String) {
+        if self.remote.is_some() {
+            self.next_tls_id.get_or_insert(tls_id);
+        }
     }
 
     /// Our role, once fixed.
@@ -105,14 +116,13 @@ impl Dtls {
     /// Takes what the peer's SDP says. True if it means another association than before: everything begins anew then,
     /// under the `tls_id` given.
     pub(crate) fn set_remote(&mut self, remote: RemoteDtls, tls_id: impl FnOnce() -> String) -> bool {
-        let restart = self
-            .remote
-            .as_ref()
-            .is_some_and(|known| !known.is_same_association(&remote));
+        let next = self.next_tls_id.take();
+        let known = self.remote.as_ref();
+        let restart = next.is_some() || known.is_some_and(|known| !known.is_same_association(&remote));
         if restart {
             self.associations = [None, None];
             self.role = None;
-            self.tls_id = tls_id();
+            self.tls_id = next.unwrap_or_else(tls_id);
         }
         self.remote = Some(remote);
         restart
@@ -188,6 +198,11 @@ impl Dtls {
         self.associations[component.index()] = Some(association);
     }
 
+    /// Forgets a component's association, so that another is begun; false if there is none.
+    pub(crate) fn forget(&mut self, component: Component) -> bool {
+        self.associations[component.index()].take().is_some()
+    }
+
     /// Gives up a component's association for a reason of ours.
     pub(crate) fn fail(
         &mut self,
@@ -222,6 +237,12 @@ impl Dtls {
     pub(crate) fn poll(&mut self, component: Component) -> Option<Progress> {
         let fingerprints = self.remote.as_ref().map(|remote| &remote.fingerprints[..]);
         self.associations[component.index()].as_mut()?.poll(fingerprints)
+    }
+
+    /// How often limits of a component's association were met since this was asked last.
+    pub(crate) fn take_limit_hits(&mut self, component: Component) -> DtlsLimitHits {
+        let association = self.associations[component.index()].as_mut();
+        association.map(Association::take_limit_hits).unwrap_or_default()
     }
 
     /// The verified keys of a component.

@@ -121,8 +121,8 @@ pub enum What {
 /// A digit that was dialled (RFC 4733), once it is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Digit {
-    /// Who is to be told (NG `DTMF-log-dest`).
-    pub to: SocketAddr,
+    /// Who is to be told in any case (NG `DTMF-log-dest`).
+    pub to: Option<SocketAddr>,
     /// Who dialled.
     pub source_tag: ByteString,
     /// Everybody who takes part.

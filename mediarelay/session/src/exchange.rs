@@ -5,6 +5,8 @@
 //! until then nothing changes for media that flows already.
 
 mod answer;
+mod beginning;
+mod direct;
 mod doubled;
 mod legs;
 mod offer;
@@ -140,13 +142,18 @@ impl Call {
                 description.forget_ambiguous_bundles();
                 self.pair_offer(core, exchange, &description);
                 self.note_wishes(core, exchange);
+                self.note_direct(core, exchange, &description);
                 self.provide_legs(core, exchange, &description)?;
+                self.settle_direct(core, exchange);
                 self.take_offer(core, exchange, description);
+                self.begin_with_offerer(core, exchange);
                 self.prepare_reader(core, exchange);
             }
             Kind::Answer => {
                 self.pair_answer(core, exchange, &description);
                 self.note_wishes(core, exchange);
+                self.note_direct(core, exchange, &description);
+                self.settle_direct(core, exchange);
                 self.take_answer(core, exchange, description);
                 self.conclude_offer(core, exchange);
             }
@@ -160,6 +167,11 @@ impl Call {
         self.dtmf_log = exchange.options.dtmf_log_dest.or(self.dtmf_log);
         if let Some(metadata) = &exchange.options.metadata {
             self.metadata = Some(metadata.clone());
+        }
+        if core.config.shared_endpoints {
+            for party in [exchange.sender, exchange.reader] {
+                self.share_endpoints(exchange.now, core, party);
+            }
         }
         let written = self.write(core, exchange);
         self.close_unused_legs(exchange.now, core);

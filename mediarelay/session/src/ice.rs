@@ -6,14 +6,16 @@
 mod candidates;
 mod full;
 mod hmac;
+mod wording;
 
-pub(crate) use candidates::{local_candidates, priority};
+pub(crate) use candidates::{Beside, candidates_beside, local_candidates, priority};
 pub(crate) use full::{FullAgent, FullEvent};
 
 use std::net::SocketAddr;
 use std::time::Instant;
 
 use viaduct_sdp::IceCredentials;
+use viaduct_stun::{Class, IntegrityKey, Message, MessageWriter, lite};
 
 /// A candidate of the peer that checks can be sent to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,6 +99,28 @@ impl Ice {
             Agent::Lite => None,
             Agent::Full(agent) => Some(agent),
         }
+    }
+
+    /// The answer to a good check of a peer whose SDP is still on its way. `None` if it is no check.
+    pub(crate) fn early_answer(&self, from: SocketAddr, check: &[u8]) -> Option<Vec<u8>> {
+        let check = Message::parse(check)
+            .ok()
+            .filter(|of| of.class() == Class::Request)?;
+        let mut buffer = [0; lite::RESPONSE_MAX];
+        let writer = MessageWriter::new(
+            &mut buffer,
+            Class::Success,
+            check.method(),
+            check.transaction_id(),
+        );
+        let mut writer = writer.ok()?;
+        writer.xor_mapped_address(from).ok()?;
+        writer
+            .integrity(&IntegrityKey::short_term(&self.local.pwd))
+            .ok()?;
+        writer.fingerprint().ok()?;
+        let answer = writer.finish().to_vec();
+        Some(self.full().map_or(answer.clone(), |agent| agent.word(answer)))
     }
 
     /// Whether these credentials mean that the peer has restarted ICE (RFC 8445 section 9).

@@ -27,7 +27,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use viaduct_forward::{
-    CryptoDirection, CryptoId, FlowKey, LegId, LocalAddr, Out, SrtpKeyMaterial, SsrcSnapshot,
+    CryptoDirection, CryptoId, FlowKey, LegId, Listener, LocalAddr, Out, SrtpKeyMaterial, SsrcSnapshot,
 };
 use viaduct_rtp::srtp::SrtpProfile;
 
@@ -60,8 +60,18 @@ pub(crate) struct Leg {
     pub(crate) party: PartyId,
     /// The first is the one of `c=`. Never empty.
     pub(crate) sockets: Vec<LocalSocket>,
+    /// The command that is carried out has put other ports before those that it had.
+    ports_changed: bool,
     /// Not RTP: whatever comes is passed on as it is.
     pub(crate) raw: bool,
+    /// Whatever comes on either port is passed on as it is: the peers check, encrypt and report by themselves.
+    pub(crate) transparent: bool,
+    /// The peer's profile is none that browsers have.
+    pub(crate) is_no_browser: bool,
+    /// The peer's SDP names an address of ours.
+    pub(crate) may_loop: bool,
+    /// When checks and handshakes have begun with an offer that is not answered yet.
+    pub(crate) begun_early: Option<Instant>,
     /// RTCP comes and goes on the port of RTP.
     pub(crate) mux: bool,
     /// Media is SRTP: nothing passes without keys.
@@ -95,7 +105,12 @@ impl Leg {
             call,
             party,
             sockets,
+            ports_changed: false,
             raw: false,
+            transparent: false,
+            is_no_browser: false,
+            may_loop: false,
+            begun_early: None,
             mux: false,
             secure: false,
             ice: None,
@@ -182,6 +197,26 @@ impl Leg {
         self.paths.out(carrier).filter(|_| self.is_ready(carrier))
     }
 
+    /// Where packets go that came in on a component of another leg, and what protects them.
+    pub(crate) fn reached_from(&self, component: Component) -> Listener {
+        let context = |of| self.keys(of).filter(|_| self.secure).map(|keys| keys.send.0);
+        let protect = context(component);
+        // There is one context for both. Where RTCP comes on the port of RTP, and this leg has another DTLS association
+        // for it, there is none that would fit.
+        let fits = component == Component::Rtcp || context(Component::Rtcp) == protect;
+        // What is not looked into goes on by its own component.
+        let carrier = if self.transparent {
+            component
+        } else {
+            Component::Rtp
+        };
+        Listener {
+            rtp_out: self.egress(carrier),
+            rtcp_out: self.egress(Component::Rtcp).filter(|_| fits),
+            protect,
+        }
+    }
+
     /// How the endpoint of a component is found; `None` with ICE.
     pub(crate) fn rules(&self, component: Component) -> Option<LearningRules> {
         self.learning[component.index()].as_ref().map(Learning::rules)
@@ -235,6 +270,17 @@ impl Leg {
         (self.past, self.ended)
     }
 
+    /// Gives up everything but its ports, which it returns as well.
+    pub(crate) fn give_up(
+        mut self,
+        now: Instant,
+        core: &mut Core,
+    ) -> (LegTotals, Vec<SsrcSnapshot>, Vec<LocalSocket>) {
+        let sockets = std::mem::take(&mut self.sockets);
+        let (totals, ended) = self.close(now, core);
+        (totals, ended, sockets)
+    }
+
     /// What came in by all paths of the leg, live and gone.
     pub(crate) fn received(&self) -> LegTotals {
         let mut totals = self.past;
@@ -277,6 +323,7 @@ impl Leg {
                 priority: 0,
                 nominated: false,
                 seen: now,
+                of_another: false,
                 confirmed: false,
                 leaves: None,
                 stats: None,

@@ -5,9 +5,9 @@
 //! packets of unknown sources) and their reports; and it says by [`Output`]s what is to be done: ports to open, flows to
 //! install, keys, ICE credentials, datagrams to send. Media itself never comes here once a flow is installed.
 //!
-//! **What it refuses to do.** It does no I/O and reads no clock. It leaves no media to pass beside the relay: the `ICE`
-//! words `force-relay` and `optional` mean what `force` does. It forwards no SRTP that it has not verified, though both
-//! sides have the same key. It takes a DTLS certificate for nobody's but the one whose fingerprint the SDP names. It
+//! **What it refuses to do.** It does no I/O and reads no clock. It leaves no media to pass beside the relay unless
+//! [`Config::direct_media`] lets it. It forwards no SRTP that it has not verified, though both sides have the same key. It
+//! takes a DTLS certificate for nobody's but the one whose fingerprint the SDP names. It
 //! does not record, play or transcode.
 //!
 //! What another relay needs to go on with its calls after a restart comes out of [`poll_state`](Relay::poll_state), if that
@@ -78,6 +78,7 @@ pub use dtls::{
 };
 pub use event::{DeleteReason, Digit, DtlsFailure, Event, IceFailure, MediaRef, What};
 pub use output::Output;
-pub use ports::{PortPair, PortPlan, PortUsage};
+pub use ports::{PortPair, PortPlan, PortSet, PortSetId, PortUsage};
 pub use relay::{CallSummary, NotRebuilt, Parts, Rebuilt, Relay};
 pub use state::{CallName, StateChange};
+pub use viaduct_dtls::{LimitHits as DtlsLimitHits, Limits as DtlsLimits};

@@ -92,6 +92,8 @@ pub(crate) struct Media {
     pub(crate) offered: Option<Offered>,
     /// The plain m-line beside it in its SDPs, of which nothing else is known.
     pub(crate) twin: Option<PlainTwin>,
+    /// The peers have it with each other, and we pass on what comes to us.
+    pub(crate) direct: bool,
     /// Header extensions of its offer that the other side is not told of, while it is told that they are taken (NG `extmap`
     /// `mask`).
     pub(crate) masked: Vec<Extmap>,

@@ -13,7 +13,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
-use viaduct_forward::{Epoch, LocalAddr, Report, StatsTable, ToControl};
+use viaduct_forward::{Epoch, FlowId, LegId, LocalAddr, Report, StatsTable, ToControl};
 use viaduct_ng::{
     ByteString, CallReport, Delete, ErrorReason, Flag, List, LoadLimit, OkReply, Query, Reply, Request,
 };
@@ -80,7 +80,12 @@ impl Relay {
     /// # Errors
     /// The certificate's private key cannot sign.
     pub fn new(now: Instant, config: Config, parts: Parts) -> Result<Self, CertificateError> {
-        let engines = BothEngines::new(parts.certificate.clone(), config.dtls_mtu, config.dtls_version)?;
+        let engines = BothEngines::new(
+            parts.certificate.clone(),
+            config.dtls_mtu,
+            config.dtls_version,
+            &config.limits.dtls,
+        )?;
         Ok(Self::with_engines(now, config, parts, Box::new(engines)))
     }
 
@@ -91,8 +96,8 @@ impl Relay {
             .interfaces
             .iter()
             .flat_map(|interface| &interface.addresses);
-        let ranges = addresses.map(|of| (of.address, of.ports.clone()));
-        let ports = PortPlan::new(ranges, config.port_stock, config.port_rest);
+        let sets = addresses.map(|of| (of.address, of.ports.clone()));
+        let ports = PortPlan::new(sets, config.port_stock, config.port_rest);
         let mut core = Core::new(config, parts, ports, engines);
         core.refill_ports(now);
         Self {
@@ -161,15 +166,24 @@ impl Relay {
 
     /// Takes what a worker reports.
     pub fn handle_report(&mut self, now: Instant, report: Report) {
-        let (Report::FlowConfirmed { leg, .. }
-        | Report::TupleValidated { leg, .. }
-        | Report::Nominated { leg, .. }
-        | Report::EventEnded { leg, .. }
-        | Report::RoleConflict { leg, .. }) = report;
-        match self.core.legs.get(&leg).copied() {
+        match self.core.legs.get(&report.leg()).copied() {
             Some(key) => self.work(now, key, |call, core| call.handle_report(now, core, report)),
             None => self.core.counters.stale += 1,
         }
+    }
+
+    /// The flows that workers know of a call.
+    pub fn flows_of(&self, call_id: &[u8]) -> impl Iterator<Item = FlowId> {
+        let call = self.by_id.get(call_id).and_then(|key| self.calls.get(key));
+        call.into_iter()
+            .flat_map(|call| call.installed.flows.keys().copied())
+    }
+
+    /// The call that a leg is of.
+    #[must_use]
+    pub fn call_id_of(&self, leg: LegId) -> Option<&ByteString> {
+        let key = self.core.legs.get(&leg)?;
+        self.calls.get(key).map(|call| &call.id)
     }
 
     /// Both ports of a pair are bound and the workers know.
@@ -236,7 +250,14 @@ impl Relay {
             fragments: self.fragments.len(),
             ..Gauges::default()
         };
-        for installed in self.calls.values().map(|call| &call.installed) {
+        for call in self.calls.values() {
+            match call.families() {
+                [true, true] => gauges.calls_mixed += 1,
+                [true, false] => gauges.calls_ipv4 += 1,
+                [false, true] => gauges.calls_ipv6 += 1,
+                [false, false] => {}
+            }
+            let installed = &call.installed;
             gauges.flows += installed.flows.len();
             gauges.crypto += installed.crypto.len();
             gauges.ufrags += installed.ice.len();
@@ -246,7 +267,7 @@ impl Relay {
         gauges
     }
 
-    /// The ports of each address.
+    /// The ports of each address, and of each interface that has ports of its own there.
     #[must_use]
     pub fn port_usage(&self) -> Vec<PortUsage> {
         self.core.ports.usage().collect()
@@ -350,6 +371,21 @@ impl Relay {
             calls: Some(self.by_id.keys().take(limit).cloned().collect()),
             ..OkReply::default()
         }))
+    }
+
+    /// Answers a command about a call with what is made of it.
+    fn with_call(
+        &mut self,
+        now: Instant,
+        call_id: &ByteString,
+        work: impl FnOnce(&mut Call, &mut Core) -> Result<Reply, ErrorReason>,
+    ) -> Reply {
+        let key = self.by_id.get(call_id).copied();
+        let result = key.and_then(|key| self.work(now, key, |call, core| Some(work(call, core))));
+        match result {
+            Some(result) => result.unwrap_or_else(Reply::error),
+            None => Reply::error(ErrorReason::UnknownCallId),
+        }
     }
 
     /// Does something with a call, and then all that follows from it.

@@ -6,7 +6,7 @@
 
 use rand::Rng;
 use viaduct_ng::{Sdes as Wishes, SdesWord};
-use viaduct_rtp::srtp::{SrtpKeyMaterial, SrtpKeyPair, SrtpProfile};
+use viaduct_rtp::srtp::{Mki, SrtpKeyMaterial, SrtpKeyPair, SrtpProfile};
 use viaduct_sdp::{Crypto, CryptoSuite, Lifetime, MasterKey};
 
 use crate::config::SdesMode;
@@ -34,12 +34,18 @@ impl Theirs {
     pub(crate) fn read(crypto: &Crypto) -> Option<Self> {
         let profile = SrtpProfile::from_sdes_name(crypto.suite.name())?;
         let [key] = &crypto.keys[..] else { return None };
-        if !crypto.session_params.is_empty() || key.mki.is_some() {
+        if !crypto.session_params.is_empty() {
             return None;
         }
+        let mki = match key.mki {
+            Some(mki) => Some(Mki::new(mki.value, mki.octets.into())?),
+            None => None,
+        };
         Some(Self {
             tag: crypto.tag,
-            key: SrtpKeyMaterial::from_sdes(profile, &key.key.0).ok()?,
+            key: SrtpKeyMaterial::from_sdes(profile, &key.key.0)
+                .ok()?
+                .with_mki(mki),
         })
     }
 
@@ -247,6 +253,10 @@ impl Own {
         let key = [self.key.master_key(), self.key.master_salt()].concat();
         let mut crypto = Crypto::new(self.tag, suite, MasterKey(key));
         for key in &mut crypto.keys {
+            key.mki = self.key.mki().map(|mki| viaduct_sdp::Mki {
+                value: mki.value(),
+                octets: mki.len() as u8,
+            });
             key.padded = wishes.words.contains(SdesWord::Pad);
             key.lifetime = wishes
                 .words
@@ -539,8 +549,8 @@ mod tests {
         let key = "inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz";
         assert!(line(&format!("1 AES_CM_128_HMAC_SHA1_80 {key}|2^20")).is_some());
         assert!(
-            line(&format!("1 AES_CM_128_HMAC_SHA1_80 {key}|1:4")).is_none(),
-            "MKI"
+            line(&format!("1 AES_CM_128_HMAC_SHA1_80 {key}|1:33")).is_none(),
+            "an MKI that is too long"
         );
         assert!(line(&format!("1 AES_CM_128_HMAC_SHA1_80 {key} UNENCRYPTED_SRTP")).is_none());
         assert!(line(&format!("1 F8_128_HMAC_MD5_80 {key}")).is_none());

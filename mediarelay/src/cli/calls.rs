@@ -14,8 +14,8 @@ const ENDS_PER_TURN: usize = 64;
 
 impl Cli {
     pub(super) async fn num_sessions(&self) -> Result<String, Unavailable> {
-        let calls = self.line.visit(|office| office.relay.gauges().calls).await?;
-        Ok(print::num_sessions(calls))
+        let gauges = self.line.visit(|office| office.relay.gauges()).await?;
+        Ok(print::num_sessions(&gauges))
     }
 
     pub(super) async fn sessions(&self, which: Which<'_>) -> Result<String, Unavailable> {

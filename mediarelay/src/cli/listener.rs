@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::Cli;
+use crate::accept::Ended;
 
 /// Octets behind the line that are read to be thrown away.
 const UNREAD_MAX: u64 = 64 << 10;
@@ -22,7 +23,7 @@ pub(crate) async fn serve(
     cli: Cli,
     octets_max: usize,
     patience: Duration,
-) -> io::Result<()> {
+) -> io::Result<Ended> {
     let (reader, mut writer) = stream.into_split();
     // One octet more than allowed tells a line that is too long from one that just fits.
     let mut reader = BufReader::new(reader.take(octets_max as u64 + 1));
@@ -32,7 +33,7 @@ pub(crate) async fn serve(
     let text = if is_too_long {
         format!("Line is longer than {octets_max} octets.\n")
     } else if line.is_empty() {
-        return Ok(());
+        return Ok(Ended::Served);
     } else {
         cli.answer(&String::from_utf8_lossy(&line)).await
     };
@@ -44,5 +45,5 @@ pub(crate) async fn serve(
     if is_too_long {
         return Err(io::Error::other("a line was too long"));
     }
-    Ok(())
+    Ok(Ended::Served)
 }

@@ -6,7 +6,7 @@ use viaduct_ng::{
     ByteString, CallReport, Counters, Dict, Endpoint, MediaReport, ProxyStatistics, Reply, Statistics,
     StreamFlag, StreamReport, Subscription, TagReport, TotalStatistics, Value,
 };
-use viaduct_session::{CallSummary, PortUsage};
+use viaduct_session::{CallSummary, Gauges, PortUsage};
 
 /// What runs, and what has been since the start.
 pub(super) fn totals(statistics: &Statistics) -> String {
@@ -145,11 +145,22 @@ fn entry(text: &mut String, label: &str, value: impl std::fmt::Display) {
 }
 
 /// How many calls there are.
-pub(super) fn num_sessions(calls: usize) -> String {
-    format!(
-        "Current sessions own: {calls}\nCurrent sessions foreign: 0\nCurrent sessions total: {calls}\nCurrent \
-         transcoded media: 0\n"
-    )
+pub(super) fn num_sessions(gauges: &Gauges) -> String {
+    let calls = gauges.calls;
+    let mut text = String::new();
+    for (label, count) in [
+        ("sessions own", calls),
+        ("sessions foreign", 0),
+        ("sessions total", calls),
+        ("transcoded media", 0),
+        ("sessions ipv4 only media", gauges.calls_ipv4),
+        ("sessions ipv6 only media", gauges.calls_ipv6),
+        // rtpengine has two blanks there.
+        ("sessions ip mixed  media", gauges.calls_mixed),
+    ] {
+        let _ = writeln!(text, "Current {label}: {count}");
+    }
+    text
 }
 
 /// Characters of a name that are shown; all of those that the relay stores by default.
@@ -292,7 +303,8 @@ pub(super) fn max_sessions(max: Option<usize>) -> String {
 }
 
 /// The ports of one address.
-pub(super) fn interface(text: &mut String, name: &str, first: u16, last: u16, usage: &PortUsage) {
+pub(super) fn interface(text: &mut String, name: &str, usage: &PortUsage) {
+    let (first, last) = (usage.ports.range().start(), usage.ports.range().end());
     let family = if usage.address.is_ipv4() { "IPv4" } else { "IPv6" };
     let (used, total) = (2 * usage.used, 2 * usage.total);
     let percent = if total == 0 {
@@ -309,7 +321,8 @@ pub(super) fn interface(text: &mut String, name: &str, first: u16, last: u16, us
 }
 
 /// The same for programs.
-pub(super) fn json_interface(name: &str, first: u16, last: u16, usage: &PortUsage) -> Value {
+pub(super) fn json_interface(name: &str, usage: &PortUsage) -> Value {
+    let (first, last) = (*usage.ports.range().start(), *usage.ports.range().end());
     let number = |count: usize| Value::Integer(i64::try_from(count).unwrap_or(i64::MAX));
     let (used, total) = (2 * usage.used, 2 * usage.total);
     let mut ports = Dict::new();

@@ -16,14 +16,14 @@ pub(super) struct DigitLog {
 }
 
 impl DigitLog {
-    /// Sends a digit. Never waits.
+    /// Sends a digit to an address. Never waits.
     ///
     /// # Errors
     /// It was not sent; nothing is tried again.
-    pub(super) fn tell(&mut self, call_id: &ByteString, digit: &Digit) -> io::Result<()> {
+    pub(super) fn tell(&mut self, to: SocketAddr, call_id: &ByteString, digit: &Digit) -> io::Result<()> {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let line = line(call_id, digit, since.as_secs());
-        let (socket, any) = match digit.to {
+        let (socket, any) = match to {
             SocketAddr::V4(_) => (&mut self.v4, IpAddr::from(Ipv4Addr::UNSPECIFIED)),
             SocketAddr::V6(_) => (&mut self.v6, IpAddr::from(Ipv6Addr::UNSPECIFIED)),
         };
@@ -35,7 +35,7 @@ impl DigitLog {
                 socket.insert(opened)
             }
         };
-        socket.send_to(line.as_bytes(), digit.to).map(|_| ())
+        socket.send_to(line.as_bytes(), to).map(|_| ())
     }
 }
 
@@ -65,7 +65,7 @@ mod tests {
     fn a_digit_is_told_in_one_datagram_of_json() {
         let listener = UdpSocket::bind("127.0.0.1:0").unwrap();
         let digit = Digit {
-            to: listener.local_addr().unwrap(),
+            to: listener.local_addr().ok(),
             source_tag: "alice".into(),
             tags: vec!["alice".into(), "bob".into()],
             source: "198.51.100.7".parse().unwrap(),
@@ -73,7 +73,10 @@ mod tests {
             duration: Duration::from_millis(160),
             volume: 10,
         };
-        DigitLog::default().tell(&"call \"1\"".into(), &digit).unwrap();
+        let to = digit.to.unwrap();
+        DigitLog::default()
+            .tell(to, &"call \"1\"".into(), &digit)
+            .unwrap();
         let mut octets = [0; 2048];
         let len = listener.recv(&mut octets).unwrap();
         let mut told: serde_json::Value = serde_json::from_slice(&octets[..len]).unwrap();

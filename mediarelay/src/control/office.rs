@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use nix::errno::Errno;
 use tokio::sync::broadcast;
+use viaduct_forward::{Command, FlowId, LegId, Report};
 use viaduct_ng as ng;
 use viaduct_session::{Event, Output, PortPair, Relay, What};
 
@@ -17,6 +18,7 @@ use super::crew::Crew;
 use super::digits::DigitLog;
 use super::dispatch::Dispatch;
 use super::events;
+use super::kernel::Kernel;
 use super::patient_log::PatientLog;
 use super::sockets::{NoSocket, Sockets};
 use super::stats::ControlStats;
@@ -45,6 +47,8 @@ pub(crate) struct Office {
     no_descriptors: PatientLog,
     order_failures: PatientLog,
     digits: DigitLog,
+    /// The kernel path, if there is one.
+    pub(super) kernel: Option<Kernel>,
 }
 
 /// What an office is made of.
@@ -56,6 +60,7 @@ pub(super) struct Furniture {
     pub(super) events: broadcast::Sender<Event>,
     pub(super) stats: Arc<ControlStats>,
     pub(super) limits: ShellLimits,
+    pub(super) kernel: Option<Kernel>,
 }
 
 impl Office {
@@ -68,6 +73,7 @@ impl Office {
             events,
             stats,
             limits,
+            kernel,
         } = furniture;
         Self {
             relay,
@@ -85,6 +91,7 @@ impl Office {
             no_descriptors: PatientLog::default(),
             order_failures: PatientLog::default(),
             digits: DigitLog::default(),
+            kernel,
         }
     }
 
@@ -100,6 +107,7 @@ impl Office {
         }
         if let Some(call_id) = request.call_id() {
             self.favour(call_id);
+            self.count_in_kernel(now, call_id);
         }
         let reply = self.relay.handle_ng(now, client, request);
         self.carry_out(now);
@@ -113,6 +121,9 @@ impl Office {
 
     /// Asks the relay something on behalf of this process, and does what it wants.
     pub(crate) fn ask(&mut self, now: Instant, request: &ng::Request) -> ng::Reply {
+        if let Some(call_id) = request.call_id() {
+            self.count_in_kernel(now, call_id);
+        }
         let reply = self.relay.handle_ng(now, None, request);
         self.carry_out(now);
         reply
@@ -140,8 +151,13 @@ impl Office {
             Notice::Report { worker, report } => {
                 self.stats.reports.add(1);
                 self.favourite = worker;
+                let confirmed = match &report {
+                    Report::FlowConfirmed { flow, .. } => Some(*flow),
+                    _ => None,
+                };
                 self.relay.handle_report(now, report);
                 self.carry_out(now);
+                self.confirmed(now, confirmed);
             }
             Notice::Failed { worker, fault } => {
                 self.stats.orders_failed.add(1);
@@ -216,6 +232,10 @@ impl Office {
         match output {
             Output::OpenPair(pair) => self.opening.push_back(pair),
             Output::ClosePair(pair) => {
+                if let Some(kernel) = &mut self.kernel {
+                    kernel.on_closed(pair.rtp());
+                    kernel.on_closed(pair.rtcp());
+                }
                 self.sockets.close(pair.rtp(), &mut self.crew)?;
                 self.sockets.close(pair.rtcp(), &mut self.crew)?;
             }
@@ -226,7 +246,11 @@ impl Office {
                         .warn(now, format_args!("SRTP contexts: {error}"));
                 }
             }
-            Output::Forward(command) => {
+            Output::Forward(mut command) => {
+                if let Some(kernel) = &mut self.kernel {
+                    let relay = &self.relay;
+                    kernel.on_command(now, &mut command, |leg| tag_of(relay, leg));
+                }
                 self.dispatch
                     .forward(&command, self.favourite, &mut self.sockets, &mut self.crew)?;
             }
@@ -253,21 +277,80 @@ impl Office {
                 if let Err(error) = socket.set_tos(tos) {
                     tracing::debug!("marking {local} with {tos}: {error}");
                 }
+                if let Some(kernel) = &mut self.kernel {
+                    kernel.on_mark(now, local, tos);
+                }
             }
             Output::Event(event) => {
                 self.stats.events.add(1);
                 events::log(&event);
                 if let What::Digit(digit) = &event.what
-                    && let Err(error) = self.digits.tell(&event.call_id, digit)
+                    && let Some(to) = digit.to
+                    && let Err(error) = self.digits.tell(to, &event.call_id, digit)
                 {
                     self.stats.digits_lost.add(1);
-                    tracing::debug!("telling a digit to {}: {error}", digit.to);
+                    tracing::debug!("telling a digit to {to}: {error}");
                 }
                 // Nobody has to listen.
                 let _ = self.events.send(event);
             }
         }
         Ok(())
+    }
+
+    /// A worker has seen the first packet of a flow, so the kernel may have it.
+    fn confirmed(&mut self, now: Instant, flow: Option<FlowId>) {
+        let kernel = self.kernel.as_mut();
+        let command = kernel
+            .zip(flow)
+            .and_then(|(kernel, flow)| kernel.on_confirmed(now, flow));
+        self.order_again(command);
+    }
+
+    /// Brings the counters of a call up to date before anything is said about it.
+    fn count_in_kernel(&mut self, now: Instant, call_id: &[u8]) {
+        if let Some(kernel) = &mut self.kernel {
+            self.relay
+                .flows_of(call_id)
+                .for_each(|flow| kernel.count(now, flow));
+        }
+    }
+
+    /// Leaves to the workers what an earlier relay had in the kernel and this one does not.
+    pub(super) fn leave_unclaimed(&mut self, now: Instant) {
+        if let Some(kernel) = &mut self.kernel {
+            kernel.drop_unclaimed(now);
+        }
+    }
+
+    /// Tells the kernel that the relay lives. If it does not hear, all media is the workers' from here on.
+    pub(super) fn look_at_kernel(&mut self, now: Instant) {
+        let Some(mut kernel) = self.kernel.take() else {
+            return;
+        };
+        match kernel.look(now) {
+            Ok(commands) => {
+                self.kernel = Some(kernel);
+                self.order_again(commands);
+            }
+            Err(reason) => {
+                tracing::warn!("the kernel path is lost, and all media is forwarded in user space: {reason}");
+                self.order_again(kernel.surrender(now));
+            }
+        }
+    }
+
+    /// Gives workers rules that they have in another form.
+    fn order_again(&mut self, commands: impl IntoIterator<Item = Command>) {
+        for command in commands {
+            let told = self
+                .dispatch
+                .forward(&command, self.favourite, &mut self.sockets, &mut self.crew);
+            if let Err(NoSocket(local)) = told {
+                self.stats.addresses_unknown.add(1);
+                tracing::debug!("a rule was to be changed for {local}, which no socket is bound to");
+            }
+        }
     }
 
     fn send(&mut self, from: SocketAddr, to: SocketAddr, data: &[u8]) -> Result<(), NoSocket> {
@@ -310,4 +393,12 @@ impl Office {
             }
         }
     }
+}
+
+/// The mark of a leg's call in the kernel.
+fn tag_of(relay: &Relay, leg: LegId) -> u64 {
+    let call_id = relay
+        .call_id_of(leg)
+        .map(|id| String::from_utf8_lossy(id.as_bytes()));
+    call_id.map_or(0, |id| viaduct_kmod_helper::tag(&id))
 }

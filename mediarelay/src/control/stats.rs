@@ -27,6 +27,12 @@ pub(crate) struct ControlStats {
     pub(super) events: Tally,
     pub(super) digits_lost: Tally,
     pub(super) state_waiting: Tally,
+    pub(super) kernel_flows: Tally,
+    pub(super) kernel_entered: Tally,
+    pub(super) kernel_left: Tally,
+    pub(super) kernel_refused: Tally,
+    pub(super) kernel_full: Tally,
+    pub(super) kernel_packets: Tally,
     /// Added to by the thread that writes.
     pub(crate) state_written: SharedTally,
     /// Added to by the thread that writes.
@@ -71,6 +77,12 @@ impl ControlStats {
             digits_lost: self.digits_lost.get(),
             events_missed: self.events_missed.get(),
             state_waiting: self.state_waiting.get(),
+            kernel_flows: self.kernel_flows.get(),
+            kernel_entered: self.kernel_entered.get(),
+            kernel_left: self.kernel_left.get(),
+            kernel_refused: self.kernel_refused.get(),
+            kernel_full: self.kernel_full.get(),
+            kernel_packets: self.kernel_packets.get(),
             state_written: self.state_written.get(),
             state_failures: self.state_failures.get(),
         }
@@ -118,6 +130,18 @@ pub struct ControlSnapshot {
     pub events_missed: u64,
     /// Changes of calls that wait for the state file.
     pub state_waiting: u64,
+    /// Flows that the kernel forwards.
+    pub kernel_flows: u64,
+    /// Flows that it was given.
+    pub kernel_entered: u64,
+    /// Flows that it was given and has no more.
+    pub kernel_left: u64,
+    /// Flows that it might have had, and whose receiver it does not reach.
+    pub kernel_refused: u64,
+    /// Flows for which it had no room.
+    pub kernel_full: u64,
+    /// RTP packets that it forwarded.
+    pub kernel_packets: u64,
     /// Changes of calls written to the state file.
     pub state_written: u64,
     /// Writes to the state file that failed.

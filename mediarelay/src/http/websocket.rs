@@ -19,6 +19,7 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::is_from_page;
+use crate::accept::Ended;
 use crate::limits::ShellLimits;
 use crate::ng::{Desk, Taken};
 
@@ -114,7 +115,7 @@ pub(super) async fn serve(
     client: SocketAddr,
     desk: Desk,
     limits: &ShellLimits,
-) -> io::Result<()> {
+) -> io::Result<Ended> {
     let io = timeout(limits.client_patience, agreed.io)
         .await?
         .map_err(io::Error::other)?;
@@ -128,14 +129,14 @@ pub(super) async fn serve(
     loop {
         // Nothing is lost with a connection that carries nothing.
         let Ok(message) = timeout(limits.ng_idle, socket.next()).await else {
-            return Ok(());
+            return Ok(Ended::Idle);
         };
         let message = match message {
             Some(Ok(Message::Text(text))) => Bytes::from(text),
             Some(Ok(Message::Binary(octets))) => octets,
             // The library answers these.
             Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => continue,
-            Some(Ok(Message::Close(_)) | Err(Error::ConnectionClosed)) | None => return Ok(()),
+            Some(Ok(Message::Close(_)) | Err(Error::ConnectionClosed)) | None => return Ok(Ended::Served),
             Some(Err(error)) => return Err(io::Error::other(error)),
         };
         let Some(answer) = answer(&desk, agreed.subprotocol, client, &message).await else {

@@ -1,7 +1,10 @@
 //! Where NG messages of all listeners are taken, carried out and answered.
 
+use std::fmt;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -10,7 +13,7 @@ use viaduct_ng::{Dict, ErrorReason, LoadLimit, OkReply, OtherCommand, Reply, Req
 
 use super::dialogue::{Dialogue, Step, Ticket};
 use crate::cli::Cli;
-use crate::line::Line;
+use crate::line::{Ask, Line};
 
 /// Takes messages; clones share everything.
 #[derive(Debug, Clone)]
@@ -30,7 +33,53 @@ pub(crate) struct Case {
     request: Box<Request>,
     ticket: Ticket,
     client: SocketAddr,
-    _place: Place,
+    place: Place,
+}
+
+/// Sends an answer, so often.
+type Deliver = Box<dyn Fn(&[u8], usize) -> io::Result<()> + Send + Sync>;
+
+/// A message that control answers by itself, without another turn of the thread that took it. It is answered once: with what
+/// came of it, or, when that takes too long, with a text on which proxies try another relay.
+pub(crate) struct Waiting {
+    dialogue: Arc<Dialogue>,
+    ticket: Ticket,
+    supports_load_limit: bool,
+    is_answered: AtomicBool,
+    until: Instant,
+    deliver: Deliver,
+}
+
+impl Waiting {
+    /// When [`Desk::give_up`] is due.
+    pub(crate) fn until(&self) -> Instant {
+        self.until
+    }
+
+    pub(crate) fn is_answered(&self) -> bool {
+        self.is_answered.load(Ordering::Acquire)
+    }
+
+    /// Returns whether it had no answer before.
+    fn answer(&self, reply: &Reply) -> bool {
+        let first = !self.is_answered.swap(true, Ordering::AcqRel);
+        if first {
+            let (answer, copies) = self.dialogue.finish(Instant::now(), &self.ticket, reply);
+            if let Err(error) = (self.deliver)(&answer, copies) {
+                self.dialogue.unsent(&error);
+            }
+        }
+        first
+    }
+}
+
+impl fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Waiting")
+            .field("ticket", &self.ticket)
+            .field("is_answered", &self.is_answered)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What to do with a message.
@@ -74,6 +123,11 @@ impl Desk {
         self.dialogue.stats.http_too_large.add(1);
     }
 
+    /// An answer could not be sent. It is as good as lost: its client asks again, and is told what it was not told.
+    pub(crate) fn unsent(&self, error: &io::Error) {
+        self.dialogue.unsent(error);
+    }
+
     /// A message with a cookie came in.
     pub(crate) fn take(&self, place: Place, client: SocketAddr, message: &[u8]) -> Taken {
         match self.dialogue.begin(Instant::now(), client, message) {
@@ -83,7 +137,7 @@ impl Desk {
                 request,
                 ticket,
                 client,
-                _place: place,
+                place,
             })),
         }
     }
@@ -94,10 +148,63 @@ impl Desk {
             request,
             ticket,
             client,
-            _place,
+            place: _place,
         } = *case;
         let reply = self.reply(request, client).await;
         self.dialogue.finish(Instant::now(), &ticket, &reply)
+    }
+
+    /// Has a message carried out. `deliver` gets what to send and how often, on whatever thread knows it, and must not wait.
+    /// Returns what must not wait for longer than [`Waiting::until`].
+    pub(crate) fn hand_over(
+        &self,
+        case: Box<Case>,
+        deliver: impl Fn(&[u8], usize) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Option<Arc<Waiting>> {
+        if is_for_cli(&case.request) {
+            let desk = self.clone();
+            tokio::spawn(async move {
+                let (answer, copies) = desk.carry_out(case).await;
+                if let Err(error) = deliver(&answer, copies) {
+                    desk.unsent(&error);
+                }
+            });
+            return None;
+        }
+        let Case {
+            request,
+            ticket,
+            client,
+            place,
+        } = *case;
+        let waiting = Arc::new(Waiting {
+            dialogue: Arc::clone(&self.dialogue),
+            ticket,
+            supports_load_limit: supports_load_limit(&request),
+            is_answered: AtomicBool::new(false),
+            until: Instant::now() + self.line.patience(),
+            deliver: Box::new(deliver),
+        });
+        let answered = Arc::clone(&waiting);
+        let ask = Ask::Ng {
+            request,
+            client: Some(client.ip()),
+            reply: Box::new(move |reply| {
+                answered.answer(&reply);
+                drop(place);
+            }),
+        };
+        if self.line.send(ask).is_err() {
+            waiting.answer(&unavailable(waiting.supports_load_limit));
+        }
+        Some(waiting)
+    }
+
+    /// Nobody waits any longer.
+    pub(crate) fn give_up(&self, waiting: &Waiting) {
+        if waiting.answer(&unavailable(waiting.supports_load_limit)) {
+            self.line.stats().timed_out.add(1);
+        }
     }
 
     /// Carries out a message without a cookie, and gives the answer.
@@ -117,17 +224,13 @@ impl Desk {
 
     async fn reply(&self, request: Box<Request>, client: SocketAddr) -> Reply {
         if let Request::Other(other) = &*request
-            && other.command == OtherCommand::Cli
+            && is_for_cli(&request)
         {
             return self.cli_reply(other.body.get("body")).await;
         }
         let supports_load_limit = supports_load_limit(&request);
         let answer = self.line.ng(Some(client.ip()), request).await;
-        // A text on which proxies try another relay, whatever the reason.
-        answer.unwrap_or_else(|_| match supports_load_limit {
-            true => LoadLimit::Load.reply(true),
-            false => Reply::error(ErrorReason::LoadLimit),
-        })
+        answer.unwrap_or_else(|_| unavailable(supports_load_limit))
     }
 
     /// `cli`: a line of the text interface, and its text.
@@ -143,6 +246,19 @@ impl Desk {
             rest,
             ..OkReply::default()
         }))
+    }
+}
+
+/// A line of the text interface, which may ask control several things.
+fn is_for_cli(request: &Request) -> bool {
+    matches!(request, Request::Other(other) if other.command == OtherCommand::Cli)
+}
+
+/// A text on which proxies try another relay, whatever the reason.
+fn unavailable(supports_load_limit: bool) -> Reply {
+    match supports_load_limit {
+        true => LoadLimit::Load.reply(true),
+        false => Reply::error(ErrorReason::LoadLimit),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the relay does with one NG message, whichever way it came: reads it, recognises repetitions, writes the answer.
 
 use std::collections::HashSet;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -41,6 +42,8 @@ pub(crate) struct DialogueStats {
     pub(crate) malformed: SharedTally,
     /// Messages dropped because too many were being answered.
     pub(crate) overload: SharedTally,
+    /// Answers over UDP that could not be sent.
+    pub(crate) unsent: SharedTally,
     /// Bodies over HTTP that were refused for their size.
     pub(crate) http_too_large: SharedTally,
     /// Names without effect that were not logged, because enough others were.
@@ -139,6 +142,12 @@ impl Dialogue {
         ));
         let copies = lock(&self.cache).finish(now, ticket.sender, &ticket.cookie, answer.clone());
         (answer, copies)
+    }
+
+    /// An answer could not be sent.
+    pub(crate) fn unsent(&self, error: &io::Error) {
+        self.stats.unsent.add(1);
+        tracing::debug!("an answer could not be sent: {error}");
     }
 
     /// A message without a cookie came in, which nobody can recognise as repeated.

@@ -2,15 +2,20 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
 use tokio::time::timeout;
+use viaduct_session::Event;
 
 use super::desk::{Desk, Taken};
+use super::notice;
 use super::splitter::Splitter;
+use crate::accept::Ended;
 
 /// What a connection may take.
 #[derive(Debug, Clone, Copy)]
@@ -25,30 +30,39 @@ pub(crate) struct StreamLimits {
 
 /// Serves one connection until the client closes it, sends something else than NG, or is silent too long.
 ///
-/// One message is answered after the other: a client that wants several at once opens several connections.
+/// One message is answered after the other: a client that wants several at once opens several connections. Between two
+/// messages it is told of `digits`, if it is to be; one that does not keep up loses the oldest.
 pub(crate) async fn serve(
     mut stream: TcpStream,
     client: SocketAddr,
     desk: Desk,
     limits: StreamLimits,
-) -> io::Result<()> {
+    mut digits: Option<broadcast::Receiver<Event>>,
+) -> io::Result<Ended> {
     stream.set_nodelay(true)?;
     let mut splitter = Splitter::new(limits.octets);
     loop {
         if splitter.is_between() {
+            let read = tokio::select! {
+                read = timeout(limits.idle, stream.read_buf(splitter.buffer())) => read,
+                notice = next_digit(&mut digits) => {
+                    timeout(limits.patience, stream.write_all(&notice)).await??;
+                    continue;
+                }
+            };
             // Nothing is lost with a connection that carries nothing.
-            let Ok(read) = timeout(limits.idle, stream.read_buf(splitter.buffer())).await else {
-                return Ok(());
+            let Ok(read) = read else {
+                return Ok(Ended::Idle);
             };
             if read? == 0 {
-                return Ok(());
+                return Ok(Ended::Served);
             }
         }
         let Some(message) = timeout(limits.patience, next(&mut splitter, &mut stream)).await?? else {
             continue;
         };
         let Some(place) = desk.wait_for_place().await else {
-            return Ok(());
+            return Ok(Ended::Served);
         };
         let answer = match desk.take(place, client, &message) {
             Taken::Ignore => continue,
@@ -58,6 +72,22 @@ pub(crate) async fn serve(
         };
         timeout(limits.patience, stream.write_all(&answer)).await??;
     }
+}
+
+/// What tells of the next digit. Never comes where none are told.
+async fn next_digit(digits: &mut Option<broadcast::Receiver<Event>>) -> Vec<u8> {
+    while let Some(events) = digits {
+        match events.recv().await {
+            Ok(event) => {
+                if let Some(notice) = notice::of_digit(&event, SystemTime::now()) {
+                    return notice;
+                }
+            }
+            Err(RecvError::Lagged(lost)) => tracing::debug!("events lost on the way to an NG client: {lost}"),
+            Err(RecvError::Closed) => *digits = None,
+        }
+    }
+    std::future::pending().await
 }
 
 /// Reads until a message is whole. `None` if there was nothing but blanks.

@@ -1,8 +1,12 @@
 //! NG over UDP: one datagram, one message.
 
+use std::collections::VecDeque;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Instant;
 
 use nix::libc::{in_addr, in_pktinfo, in6_pktinfo};
 use nix::sys::socket::sockopt::{Ipv4PacketInfo, Ipv6RecvPacketInfo};
@@ -12,8 +16,9 @@ use nix::sys::socket::{
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
+use tokio::time::sleep_until;
 
-use super::desk::{Desk, Taken};
+use super::desk::{Desk, Taken, Waiting};
 
 /// The longest UDP payload there is, and then some.
 const DATAGRAM_MAX: usize = 65_536;
@@ -39,13 +44,30 @@ pub(crate) fn bind(address: SocketAddr, receive_buffer: usize) -> io::Result<std
 
 /// Answers until it is dropped.
 pub(crate) async fn serve(socket: std::net::UdpSocket, desk: Desk) -> io::Result<()> {
-    let socket = std::sync::Arc::new(UdpSocket::from_std(socket)?);
+    let socket = Arc::new(UdpSocket::from_std(socket)?);
     let mut buffer = vec![0; DATAGRAM_MAX];
+    // All have the same time, so the first is the first to be given up. There are as many as the desk has places at most.
+    let mut waiting: VecDeque<Arc<Waiting>> = VecDeque::new();
+    let mut alarm = pin!(sleep_until(Instant::now().into()));
+    let mut is_set = false;
     loop {
-        let arrival = match socket
-            .async_io(Interest::READABLE, || receive(&socket, &mut buffer))
-            .await
-        {
+        let received = tokio::select! {
+            biased;
+            () = &mut alarm, if is_set => {
+                is_set = false;
+                let now = Instant::now();
+                while let Some(first) = waiting.pop_front_if(|first| first.until() <= now) {
+                    desk.give_up(&first);
+                }
+                if let Some(first) = waiting.front() {
+                    alarm.as_mut().reset(first.until().into());
+                    is_set = true;
+                }
+                continue;
+            }
+            received = socket.async_io(Interest::READABLE, || receive(&socket, &mut buffer)) => received,
+        };
+        let arrival = match received {
             Ok(arrival) => arrival,
             // A network message about an answer that nobody wanted.
             Err(error) => {
@@ -53,21 +75,29 @@ pub(crate) async fn serve(socket: std::net::UdpSocket, desk: Desk) -> io::Result
                 continue;
             }
         };
+        // Control answers in the order of the messages.
+        while waiting.pop_front_if(|first| first.is_answered()).is_some() {}
         let Some(place) = desk.place() else {
             continue;
         };
         match desk.take(place, arrival.from, &buffer[..arrival.len]) {
             Taken::Ignore => {}
-            Taken::Answer(answer) => reply(&socket, &arrival, &answer).await,
-            Taken::Case(case) => {
-                let (socket, desk) = (std::sync::Arc::clone(&socket), desk.clone());
-                tokio::spawn(async move {
-                    let (answer, copies) = desk.carry_out(case).await;
-                    for _ in 0..copies {
-                        reply(&socket, &arrival, &answer).await;
-                    }
-                });
+            Taken::Answer(answer) => {
+                if let Err(error) = send(&socket, &arrival, &answer) {
+                    desk.unsent(&error);
+                }
             }
+            Taken::Case(case) => {
+                let socket = Arc::clone(&socket);
+                let handed_over = desk.hand_over(case, move |answer, copies| {
+                    (0..copies).try_for_each(|_| send(&socket, &arrival, answer))
+                });
+                waiting.extend(handed_over);
+            }
+        }
+        if let Some(first) = waiting.front().filter(|_| !is_set) {
+            alarm.as_mut().reset(first.until().into());
+            is_set = true;
         }
     }
 }
@@ -108,60 +138,146 @@ fn socket_addr(storage: &SockaddrStorage) -> Option<SocketAddr> {
     })
 }
 
-/// Sends an answer. What cannot be sent is as good as lost, and the client will ask again.
-async fn reply(socket: &UdpSocket, arrival: &Arrival, answer: &[u8]) {
-    let send = || {
-        let part = [IoSlice::new(answer)];
-        let to = SockaddrStorage::from(arrival.from);
-        let fd = socket.as_raw_fd();
-        let flags = MsgFlags::MSG_DONTWAIT;
-        let sent = match arrival.to {
-            Some(IpAddr::V4(ip)) => {
-                let source = in_addr {
-                    s_addr: u32::from_ne_bytes(ip.octets()),
-                };
-                let info = in_pktinfo {
-                    ipi_ifindex: 0,
-                    ipi_spec_dst: source,
-                    ipi_addr: in_addr { s_addr: 0 },
-                };
-                sendmsg(
-                    fd,
-                    &part,
-                    &[ControlMessage::Ipv4PacketInfo(&info)],
-                    flags,
-                    Some(&to),
-                )
-            }
-            Some(IpAddr::V6(ip)) => {
-                let source = nix::libc::in6_addr { s6_addr: ip.octets() };
-                let info = in6_pktinfo {
-                    ipi6_addr: source,
-                    ipi6_ifindex: 0,
-                };
-                sendmsg(
-                    fd,
-                    &part,
-                    &[ControlMessage::Ipv6PacketInfo(&info)],
-                    flags,
-                    Some(&to),
-                )
-            }
-            None => sendmsg(fd, &part, &[], flags, Some(&to)),
-        };
-        Ok(sent?)
+/// Sends an answer without waiting, from whatever thread has it.
+fn send(socket: &UdpSocket, arrival: &Arrival, answer: &[u8]) -> io::Result<()> {
+    let part = [IoSlice::new(answer)];
+    let to = SockaddrStorage::from(arrival.from);
+    let fd = socket.as_raw_fd();
+    let flags = MsgFlags::MSG_DONTWAIT;
+    let sent = match arrival.to {
+        Some(IpAddr::V4(ip)) => {
+            let source = in_addr {
+                s_addr: u32::from_ne_bytes(ip.octets()),
+            };
+            let info = in_pktinfo {
+                ipi_ifindex: 0,
+                ipi_spec_dst: source,
+                ipi_addr: in_addr { s_addr: 0 },
+            };
+            sendmsg(
+                fd,
+                &part,
+                &[ControlMessage::Ipv4PacketInfo(&info)],
+                flags,
+                Some(&to),
+            )
+        }
+        Some(IpAddr::V6(ip)) => {
+            let source = nix::libc::in6_addr { s6_addr: ip.octets() };
+            let info = in6_pktinfo {
+                ipi6_addr: source,
+                ipi6_ifindex: 0,
+            };
+            sendmsg(
+                fd,
+                &part,
+                &[ControlMessage::Ipv6PacketInfo(&info)],
+                flags,
+                Some(&to),
+            )
+        }
+        None => sendmsg(fd, &part, &[], flags, Some(&to)),
     };
-    if let Err(error) = socket.async_io(Interest::WRITABLE, send).await {
-        tracing::debug!(
-            octets = answer.len(),
-            "NG over UDP: an answer could not be sent: {error}"
-        );
-    }
+    sent?;
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use viaduct_ng::Templates;
+    use viaduct_settings::{CookieScope, MediaSettings};
+
     use super::*;
+    use crate::cli::Cli;
+    use crate::limits::RelayLimits;
+    use crate::line::{Ask, Line, LineEnd};
+    use crate::ng::Dialogue;
+    use crate::worker::Nudge;
+
+    const QUERY: &[u8] = b"1 d7:command5:query7:call-id1:xe";
+
+    /// A client of a desk whose control is this test, and the desk's line and stats.
+    async fn served(outstanding: usize) -> (UdpSocket, LineEnd, Line, Arc<Dialogue>) {
+        let limits = RelayLimits::default();
+        let (line, end) = Line::new(64, Duration::from_millis(50), Nudge::default());
+        let cli = Cli::new(line.clone(), MediaSettings::default(), Vec::new());
+        let templates = Templates::default();
+        let dialogue = Dialogue::new(Instant::now(), CookieScope::PerSender, &limits, templates);
+        let dialogue = Arc::new(dialogue);
+        let desk = Desk::new(Arc::clone(&dialogue), line.clone(), cli, outstanding);
+        let socket = bind("127.0.0.1:0".parse().unwrap(), 64 << 10).unwrap();
+        let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        client.connect(socket.local_addr().unwrap()).await.unwrap();
+        tokio::spawn(serve(socket, desk));
+        (client, end, line, dialogue)
+    }
+
+    async fn hear(client: &UdpSocket) -> String {
+        let mut buffer = [0; 512];
+        let len = client.recv(&mut buffer).await.unwrap();
+        String::from_utf8_lossy(&buffer[..len]).into_owned()
+    }
+
+    /// What control is asked next.
+    async fn next(end: &LineEnd) -> Box<dyn FnOnce(viaduct_ng::Reply) + Send> {
+        loop {
+            match end.next() {
+                Some(Ask::Ng { reply, .. }) => return reply,
+                Some(Ask::Visit(_)) => panic!("nobody visits"),
+                None => tokio::task::yield_now().await,
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn control_answers_from_its_own_thread() {
+        let (client, end, line, _) = served(4).await;
+        client.send(QUERY).await.unwrap();
+        let reply = next(&end).await;
+        std::thread::spawn(move || reply(viaduct_ng::Reply::Pong))
+            .join()
+            .unwrap();
+        assert_eq!(hear(&client).await, "1 d6:result4:ponge");
+        // A repetition is answered by who took it.
+        client.send(QUERY).await.unwrap();
+        assert_eq!(hear(&client).await, "1 d6:result4:ponge");
+        assert_eq!(line.stats().timed_out.get(), 0);
+    }
+
+    #[tokio::test]
+    async fn who_waits_too_long_is_told_to_try_elsewhere_and_hears_nothing_later() {
+        let (client, end, line, dialogue) = served(4).await;
+        client.send(QUERY).await.unwrap();
+        let late = next(&end).await;
+        let told = hear(&client).await;
+        assert!(told.contains("Load limit exceeded"), "{told}");
+        assert_eq!(line.stats().timed_out.get(), 1);
+        late(viaduct_ng::Reply::Pong);
+        client.send(b"2 d7:command5:query7:call-id1:xe").await.unwrap();
+        next(&end).await(viaduct_ng::Reply::Pong);
+        assert_eq!(hear(&client).await, "2 d6:result4:ponge");
+        assert_eq!(dialogue.stats.unsent.get(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_place_is_free_again_when_its_message_was_answered() {
+        let (client, end, _, dialogue) = served(1).await;
+        for round in 0..3 {
+            client
+                .send(format!("{round} d7:command5:query7:call-id1:xe").as_bytes())
+                .await
+                .unwrap();
+            let reply = next(&end).await;
+            client.send(b"more d7:command5:query7:call-id1:xe").await.unwrap();
+            while dialogue.stats.overload.get() == round {
+                tokio::task::yield_now().await;
+            }
+            reply(viaduct_ng::Reply::Pong);
+            assert_eq!(hear(&client).await, format!("{round} d6:result4:ponge"));
+        }
+    }
 
     /// A socket on all addresses, asked at the second of two addresses of this machine.
     #[tokio::test]
@@ -182,7 +298,7 @@ mod tests {
             (&b"question"[..], Some(asked.ip()))
         );
         assert_eq!(arrival.from, client.local_addr().unwrap());
-        reply(&socket, &arrival, b"answer").await;
+        send(&socket, &arrival, b"answer").unwrap();
         let len = client.recv(&mut buffer).await.unwrap();
         assert_eq!(&buffer[..len], b"answer");
     }
@@ -202,7 +318,7 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(arrival.to, Some("::1".parse().unwrap()));
-        reply(&socket, &arrival, b"answer").await;
+        send(&socket, &arrival, b"answer").unwrap();
         assert_eq!(client.recv(&mut buffer).await.unwrap(), 6);
     }
 }

@@ -10,6 +10,7 @@ fn config_of(settings: RelaySettings) -> Config {
         addresses: vec![MediaAddress {
             address: IpAddr::from([127, 0, 0, 1]),
             advertised: None,
+            ports: (settings.media.rtp_ports.first..=settings.media.rtp_ports.last).into(),
         }],
     };
     session_config(&RelayConfig::from(settings), &[interface])
@@ -36,9 +37,10 @@ fn the_defaults_of_the_settings_are_those_of_the_core() {
 fn every_setting_of_the_core_arrives() {
     let config = changed(
         "browser_port: 3499\nrtp_ports: 20000-20999\nport_rest: 1s\nport_stock: 2\nice: full\ndtls_role: passive\n\
-         dtls_version: auto\nsdes: rtpengine\nunnamed_media: first\ndtls_mtu: 600\nice_timeout: 6s\nconsent_timeout: 7s\nlearning: delayed\n\
+         dtls_version: auto\nsdes: rtpengine\ndirect_media: true\nbegin_at_offer: true\nrtpengine_checks: true\nshared_endpoints: true\nrenumbered_events: false\nunnamed_media: first\ndtls_mtu: 600\nice_timeout: 6s\nconsent_timeout: 7s\nlearning: delayed\n\
          learning_time: 8s\nstrict_source: false\nport_latching: false\nidle_timeout: 9s\nsilent_timeout: 10s\noffer_timeout: 11s\n\
          final_timeout: 12m\ndelete_delay: 13s\nmax_sessions: 14\nsip_source: true\ndtmf_log: 127.0.0.1:9\n\
+         dtmf_log_ng_tcp: true\nreject_invalid_sdp: true\n\
          limits: { calls: 15, signalling: { parties_per_call: 16 } }\n",
     );
     let seconds = Duration::from_secs;
@@ -48,7 +50,7 @@ fn every_setting_of_the_core_arrives() {
             addresses: vec![InterfaceAddress {
                 address: IpAddr::from([127, 0, 0, 1]),
                 advertised: None,
-                ports: 20_000..=20_999,
+                ports: (20_000..=20_999).into(),
                 browser_port: Some(3_499),
             }],
         }],
@@ -57,6 +59,11 @@ fn every_setting_of_the_core_arrives() {
         dtls_mtu: 600,
         dtls_version: DtlsVersion::Auto,
         sdes: SdesMode::Rtpengine,
+        direct_media: true,
+        begin_at_offer: true,
+        rtpengine_checks: true,
+        shared_endpoints: true,
+        renumbered_events: false,
         unnamed_media: UnnamedMedia::First,
         learning: EndpointLearning::Delayed,
         learning_time: seconds(8),
@@ -64,6 +71,8 @@ fn every_setting_of_the_core_arrives() {
         port_latching: false,
         sip_source: true,
         dtmf_log: Some("127.0.0.1:9".parse().unwrap()),
+        tell_digits: true,
+        reject_invalid_sdp: true,
         tos: None,
         media_timeout: seconds(9),
         silent_timeout: seconds(10),

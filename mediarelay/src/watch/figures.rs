@@ -48,6 +48,9 @@ macro_rules! figures {
 /// What exists. All of it is 0 when there are no calls.
 pub(super) const GAUGES: &[Figure<Gauges>] = figures! { Gauges, "viaduct_relay_":
     "calls", "Calls, those that wait for their deletion among them", calls;
+    "calls_ipv4", "Calls with IPv4 on every side", calls_ipv4;
+    "calls_ipv6", "Calls with IPv6 on every side", calls_ipv6;
+    "calls_mixed", "Calls in which IPv4 and IPv6 meet", calls_mixed;
     "ports_in_use", "Ports that calls use", ports_in_use;
     "flows", "Flows that are forwarded", flows;
     "legs", "Transports between the relay and an endpoint", legs;
@@ -107,6 +110,11 @@ pub(super) const LIMITS: &[Figure<LimitCounters>] = figures! { LimitCounters, ""
     "former_ports_per_leg", "", former_ports_per_leg;
     "sources_per_call", "", sources_per_call;
     "dtls_associations", "", dtls_associations;
+    "dtls_message_octets", "", dtls_message_octets;
+    "dtls_pending_octets", "", dtls_pending_octets;
+    "dtls_messages_ahead", "", dtls_messages_ahead;
+    "dtls_early_records", "", dtls_early_records;
+    "dtls_handshake", "", dtls_handshake;
     "fragments_waiting", "", fragments_waiting;
     "commands_kept", "", commands_kept;
     "state_waiting", "", state_waiting;
@@ -125,6 +133,11 @@ pub(super) const CONTROL: &[Figure<ControlSnapshot>] = figures! { ControlSnapsho
     "events", "Events of calls", events;
     "digits_lost", "Digits that could not be told (NG DTMF-log-dest)", digits_lost;
     "events_missed", "Events that somebody who watches calls was too slow to take", events_missed;
+    "kernel_packets", "RTP packets that the kernel forwarded", kernel_packets;
+    "kernel_entered", "Flows given to the kernel", kernel_entered;
+    "kernel_left", "Flows taken from the kernel", kernel_left;
+    "kernel_refused", "Flows whose receiver the kernel path does not reach", kernel_refused;
+    "kernel_full", "Flows for which the kernel's table had no room", kernel_full;
     "state_written", "Changes of calls written to the state file", state_written;
     "state_failures", "Writes to the state file that failed", state_failures;
 };
@@ -133,6 +146,7 @@ pub(super) const CONTROL: &[Figure<ControlSnapshot>] = figures! { ControlSnapsho
 pub(super) const CONTROL_GAUGES: &[Figure<ControlSnapshot>] = figures! { ControlSnapshot, "viaduct_relay_control_":
     "orders_held", "Orders that wait for workers", orders_held;
     "flows", "Flows that workers were told to have", flows;
+    "kernel_flows", "Flows that the kernel forwards", kernel_flows;
     "sockets", "Media sockets that are open", sockets;
     "state_waiting", "Changes of calls that wait for the state file", state_waiting;
 };
@@ -178,6 +192,7 @@ pub(super) const NG: &[Figure<NgFigures>] = figures! { NgFigures, "viaduct_relay
     "not_ng", "Datagrams that are no NG messages", not_ng;
     "malformed", "Messages answered with what is wrong with them", malformed;
     "overload", "Messages dropped because too many were being answered", overload;
+    "unsent", "Answers over UDP that could not be sent", unsent;
     "http_too_large", "Bodies over HTTP that were refused for their size", http_too_large;
     "ignored_unlogged", "Names without effect that were not logged, because enough others were", ignored_unlogged;
     "repeats", "Repeated messages answered from the cache", cache.hits;
@@ -191,6 +206,7 @@ pub(super) const CONNECTIONS: &[Figure<ConnectionFigures>] = figures! { Connecti
     "accepted", "Connections to listeners over TCP", accepted;
     "refused", "Those closed because there were too many", refused;
     "failed", "Those closed for what their clients sent, or did not send in time", failed;
+    "idle", "Those closed because they carried nothing for too long", idle;
 };
 
 /// The commands of one client.

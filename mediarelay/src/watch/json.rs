@@ -79,6 +79,7 @@ fn object(entries: impl Iterator<Item = (String, Value)>) -> Value {
 fn ports(ports: &NamedPorts) -> Value {
     let PortUsage {
         address,
+        ports: ref of,
         total,
         used,
         stocked,
@@ -89,6 +90,8 @@ fn ports(ports: &NamedPorts) -> Value {
     json!({
         "interface": ports.interface,
         "address": address.to_string(),
+        "first_port": of.range().start(),
+        "last_port": of.range().end(),
         "pairs": total,
         "used": used,
         "stocked": stocked,

@@ -90,6 +90,7 @@ fn ports(now: &Snapshot, metrics: &mut Metrics<'_>) -> fmt::Result {
     let values = now.ports.iter().flat_map(|ports| {
         let PortUsage {
             address,
+            ports: _,
             total: _,
             used,
             stocked,
@@ -105,7 +106,11 @@ fn ports(now: &Snapshot, metrics: &mut Metrics<'_>) -> fmt::Result {
             ("free", free),
         ];
         states.map(|(state, count)| {
-            let labels = [("address", address.to_string()), ("state", state.to_owned())];
+            let labels = [
+                ("interface", ports.interface.clone()),
+                ("address", address.to_string()),
+                ("state", state.to_owned()),
+            ];
             (labels, count as u64)
         })
     });

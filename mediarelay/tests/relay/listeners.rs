@@ -107,7 +107,14 @@ fn people_are_answered_in_the_words_of_rtpengine() {
     for call_id in ["one", "two", "thr\u{1b}[2Jee"] {
         Call::set_up_at(phones, call_id, |request| proxy.ask(request)).talk(1);
     }
-    assert!(cli(relay.cli, "list numsessions").starts_with(&sessions(3)));
+    let told = cli(relay.cli, "list numsessions");
+    assert!(told.starts_with(&sessions(3)));
+    assert!(
+        told.ends_with(
+            "ipv4 only media: 3\nCurrent sessions ipv6 only media: 0\nCurrent sessions ip mixed  media: 0\n"
+        ),
+        "{told}"
+    );
     let list = cli(relay.cli, "list sessions all");
     assert_eq!(list.lines().count(), 3, "{list}");
     assert!(
@@ -374,5 +381,35 @@ fn silent_and_surplus_connections_do_not_keep_others_out() {
     let figures = relay.snapshot().connections[1];
     assert_eq!(figures.failed, 2);
     assert!(figures.refused >= 1, "{figures:?}");
+    relay.shut_down();
+}
+
+#[test]
+fn ng_connections_that_carry_nothing_are_closed_and_counted() {
+    let address = own_address();
+    let listen = [RelayScheme::NgTcp, RelayScheme::Http].map(|scheme| RelayListener {
+        scheme,
+        address: (address, free_port(address)).into(),
+    });
+    let mut config =
+        viaduct_mediarelay::RelayConfig::in_process(settings(address), viaduct_settings::PublicIp::Auto);
+    config.listen = listen.into();
+    config.limits.shell.ng_idle = std::time::Duration::from_millis(100);
+    let relay = InProcess::start_config(config);
+    let mut stream = connect(listen[0].address);
+    stream.write_all(PING).unwrap();
+    assert_eq!(crate::support::tcp::read_to_end(&mut stream), PONG);
+    let mut request = format!("ws://{}/", listen[1].address)
+        .into_client_request()
+        .unwrap();
+    let protocol = HeaderValue::from_static("ng.rtpengine.com");
+    request.headers_mut().insert("Sec-WebSocket-Protocol", protocol);
+    let (mut socket, _) = tungstenite::client::client(request, connect(listen[1].address)).unwrap();
+    assert!(socket.read().is_err(), "closed");
+    relay.wait_for("both counted", |now| {
+        let idle = now.connections.iter().map(|of| (of.scheme, of.idle, of.failed));
+        let expected = listen.map(|of| (of.scheme, 1, 0));
+        expected.iter().all(|of| idle.clone().any(|seen| seen == *of))
+    });
     relay.shut_down();
 }

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU8, AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use viaduct_mediarelay::{OnFailure, RelayConfig, RelayHandle, Snapshot};
-use viaduct_settings::{Bind, Interface, InterfaceAddress, MediaSettings, PublicIp};
+use viaduct_settings::{Bind, Interface, InterfaceAddress, KernelMode, MediaSettings, PublicIp};
 
 /// How long anything may take before a test fails: long, for machines that are slow and busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -56,10 +56,7 @@ pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T 
 /// Settings of a relay at one address, with two workers and a browsers' port. Calls are deleted at once, and ports do
 /// not rest.
 pub(crate) fn settings(address: IpAddr) -> MediaSettings {
-    let addresses = vec![InterfaceAddress {
-        address: Bind::Address(address),
-        advertise: None,
-    }];
+    let addresses = vec![InterfaceAddress::new(Bind::Address(address))];
     MediaSettings {
         interfaces: vec![Interface {
             name: "default".to_owned(),
@@ -69,6 +66,8 @@ pub(crate) fn settings(address: IpAddr) -> MediaSettings {
         workers: Some(2),
         port_rest: Duration::ZERO,
         delete_delay: Duration::ZERO,
+        // What workers do is tried here.
+        kernel: KernelMode::Off,
         ..MediaSettings::default()
     }
 }

@@ -94,6 +94,12 @@ section! {
         /// lookups, which wait for room, and apart from them as many datagrams that came to the sockets of other threads,
         /// of which further ones are dropped.
         shard_queue: u32 = default(count(64..=1_000_000), "8192");
+        /// How long a call or a subscription may have waited for a signalling thread; beyond 503, before its password is looked
+        /// at and with a Retry-After that differs from one to the next. After T1 it has been sent again, and more waits than
+        /// can be done. A REGISTER may have waited ten times as long. What belongs to calls that exist, emergencies and the
+        /// last step of a transfer are never refused for it. Over UDP it is counted from when the kernel has taken the
+        /// datagram; how much may wait there is `net.core.rmem_max`.
+        queue_time: Duration = default(duration(10 * MILLISECOND, MINUTE), "500ms");
         /// Requests from one source: an IPv4 address, or the /64 of an IPv6 address.
         requests_per_source: Rate = default(rate(), "500/1s");
         /// Wrong passwords for one user from one source before it has to pause, and ten times as many for all

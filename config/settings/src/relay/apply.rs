@@ -6,8 +6,10 @@ use std::ops::Range;
 use crate::code::Code;
 use crate::decode::Fault;
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, quoted};
+use crate::form::address::PortRange;
+use crate::form::port;
 use crate::load::Loaded;
-use crate::media::{AdvertisedForm, BindForm, InterfaceAddress, interface_name};
+use crate::media::{AdvertisedForm, BindForm, InterfaceAddress, KernelMode, interface_name};
 use crate::positions::Positions;
 use crate::source::{Reporter, Source};
 use crate::suggest::did_you_mean;
@@ -173,25 +175,14 @@ impl Applier<'_> {
     }
 
     fn interface_section(&mut self, name: &str, section: &ConfSection) {
-        let (used, unused) = INTERFACE_KEYS.split_at(4);
-        for entry in &section.entries {
-            let key = entry.key.as_str();
-            let place = self.place(&entry.key_range);
-            if unused.contains(&key) {
-                let name = format!("{key} in [{}]", section.name);
-                self.unused(
-                    name,
-                    place,
-                    "all interfaces share the ports of `port-min` and `port-max`",
-                );
-            } else if !used.contains(&key) {
-                let message = format!("unknown option {} in [{}]", quoted(key), section.name);
-                let diagnostic = Diagnostic::new(Code::UnknownOption, message)
-                    .at(place)
-                    .found(quoted(key))
-                    .help(did_you_mean(key, INTERFACE_KEYS));
-                self.reporter.report(diagnostic);
-            }
+        let unknown = |entry: &&ConfEntry| !INTERFACE_KEYS.contains(&entry.key.as_str());
+        for entry in section.entries.iter().filter(unknown) {
+            let message = format!("unknown option {} in [{}]", quoted(&entry.key), section.name);
+            let diagnostic = Diagnostic::new(Code::UnknownOption, message)
+                .at(self.place(&entry.key_range))
+                .found(quoted(&entry.key))
+                .help(did_you_mean(&entry.key, INTERFACE_KEYS));
+            self.reporter.report(diagnostic);
         }
         let find = |key: &str| section.entries.iter().find(|entry| entry.key == key);
         let name = match find("name") {
@@ -219,11 +210,57 @@ impl Applier<'_> {
             },
             None => None,
         };
+        let rtp_ports = self.interface_ports(section);
+        let exclude_ports = match find("exclude-ports") {
+            Some(entry) => self.excluded_ports(entry),
+            None => Vec::new(),
+        };
         if let Some(address) = address {
             let place = self.place(&entry.value_range);
-            self.draft
-                .add_address(name, InterfaceAddress { address, advertise }, &place);
+            let address = InterfaceAddress {
+                address,
+                advertise,
+                rtp_ports,
+                exclude_ports,
+            };
+            self.draft.add_address(name, address, &place);
         }
+    }
+
+    /// The ports of an interface's own, `None` if its section has none. What it leaves out is as for all interfaces.
+    fn interface_ports(&mut self, section: &ConfSection) -> Option<PortRange> {
+        let find = |key: &str| section.entries.iter().find(|entry| entry.key == key);
+        let (min, max) = (find("port-min"), find("port-max"));
+        let entry = max.or(min)?;
+        let PortRange { first, last } = self.draft.rtp_ports();
+        let first = match min {
+            Some(entry) => self.value(entry, parse(&port(), &entry.value))?,
+            None => first,
+        };
+        let last = match max {
+            Some(entry) => self.value(entry, parse(&port(), &entry.value))?,
+            None => last,
+        };
+        if first >= last {
+            let message = format!("the port range {first} to {last} of [{}] is empty", section.name);
+            let diagnostic = Diagnostic::new(Code::Order, message)
+                .at(self.place(&entry.value_range))
+                .expected("`port-min` below `port-max`")
+                .note("a call needs at least two ports");
+            self.reporter.report(diagnostic);
+            return None;
+        }
+        Some(PortRange { first, last })
+    }
+
+    /// Ports with `;` between them.
+    fn excluded_ports(&mut self, entry: &ConfEntry) -> Vec<u16> {
+        let parts = entry.value.split(';').map(str::trim);
+        let ports: Result<Vec<u16>, Problem> = parts
+            .filter(|part| !part.is_empty())
+            .map(|part| parse(&port(), part))
+            .collect();
+        self.value(entry, ports).unwrap_or_default()
     }
 
     /// The value of an entry, or `None` after reporting what is wrong with it.
@@ -266,11 +303,11 @@ impl Applier<'_> {
 
     fn table(&mut self, assignment: &Assignment, shown: &str) {
         match parse(&IntForm { min: -1, max: 63 }, &assignment.value) {
-            Ok(-1) => {}
+            Ok(-1) => self.draft.settings.media.kernel = KernelMode::Off,
             Ok(_) => self.unused(
                 assignment.name.clone(),
                 assignment.place.clone(),
-                "rtpengine's kernel module is not used; media is forwarded without it",
+                "rtpengine's kernel module is not used; the kernel forwards media without it where it can",
             ),
             Err(problem) => self.bad_value(problem, &assignment.value, shown, assignment.value_place.clone()),
         }

@@ -8,6 +8,7 @@ use crate::decode::{Fault, TextForm};
 use crate::diagnostic::{Diagnostic, Place};
 use crate::form::address::{PortRange, socket_help};
 use crate::gateway::service::LogLevel;
+use crate::gateway::tls::CertificateKeys;
 use crate::media::{
     AdvertisedForm, BindForm, DtlsRole, Interface, InterfaceAddress, Learning, dtls_mtu as dtls_mtu_form,
     interface_name,
@@ -27,6 +28,8 @@ pub(crate) struct Draft {
     pub(crate) interface_sections: Option<String>,
     /// The section with templates.
     pub(crate) template_section: Option<String>,
+    https_cert: Option<(String, Place)>,
+    https_key: Option<(String, Place)>,
     port_min: Option<(u16, Place)>,
     port_max: Option<(u16, Place)>,
 }
@@ -48,6 +51,8 @@ impl Draft {
             positions,
             interface_sections: None,
             template_section: None,
+            https_cert: None,
+            https_key: None,
             port_min: None,
             port_max: None,
         }
@@ -55,9 +60,7 @@ impl Draft {
 
     /// The settings, when all options are in.
     pub(crate) fn finish(mut self, reporter: &mut Reporter) -> (RelaySettings, Positions) {
-        let range = self.settings.media.rtp_ports;
-        let first = self.port_min.as_ref().map_or(range.first, |(port, _)| *port);
-        let last = self.port_max.as_ref().map_or(range.last, |(port, _)| *port);
+        let PortRange { first, last } = self.rtp_ports();
         if let Some((_, place)) = self.port_min.as_ref().or(self.port_max.as_ref()) {
             self.positions.insert(&["rtp_ports"], place);
             if first >= last {
@@ -70,10 +73,39 @@ impl Draft {
             }
         }
         self.settings.media.rtp_ports = PortRange { first, last };
+        self.take_certificate();
         if self.settings.listen.is_empty() {
             self.settings.listen.push(RelaySettings::default_listener());
         }
         (self.settings, self.positions)
+    }
+
+    /// The certificate for HTTPS. One file may hold both, as rtpengine allows it.
+    fn take_certificate(&mut self) {
+        let known = self.settings.tls.take();
+        let place = self.https_cert.as_ref().or(self.https_key.as_ref());
+        if let Some((_, place)) = place {
+            self.positions.insert(&["tls"], place);
+        }
+        let cert = self.https_cert.take().map(|(file, _)| file);
+        let key = self.https_key.take().map(|(file, _)| file);
+        self.settings.tls = match (cert, key, known) {
+            (Some(cert), key, _) => Some(CertificateKeys {
+                key: key.unwrap_or_else(|| cert.clone()),
+                cert,
+            }),
+            (None, Some(key), Some(known)) => Some(CertificateKeys { key, ..known }),
+            (None, _, known) => known,
+        };
+    }
+
+    /// The ports that hold where an interface has none of its own.
+    pub(crate) fn rtp_ports(&self) -> PortRange {
+        let range = self.settings.media.rtp_ports;
+        PortRange {
+            first: self.port_min.as_ref().map_or(range.first, |(port, _)| *port),
+            last: self.port_max.as_ref().map_or(range.last, |(port, _)| *port),
+        }
     }
 
     /// Forgets the values of a repeatable option, so that other ones take their place.
@@ -84,6 +116,7 @@ impl Draft {
             "listen-tcp-ng" => RelayScheme::NgTcp,
             "listen-cli" => RelayScheme::Cli,
             "listen-http" => RelayScheme::Http,
+            "listen-https" => RelayScheme::Https,
             _ => return,
         };
         // Listeners keep their order, so that their places stay right.
@@ -126,7 +159,7 @@ impl Draft {
             }
         };
         let index = interface.addresses.len().to_string();
-        for key in ["address", "advertise"] {
+        for key in ["address", "advertise", "rtp_ports"] {
             self.positions
                 .insert(&["interfaces", &interface.name, &index, key], place);
         }
@@ -178,11 +211,11 @@ pub(super) fn interface(draft: &mut Draft, text: &str, place: &Place) -> Result<
     };
     let name = named(name.trim())?;
     let address = InterfaceAddress {
-        address: parse(&BindForm, address.trim()).map_err(with_expected)?,
         advertise: match advertise {
             Some(advertise) => Some(parse(&AdvertisedForm, advertise.trim()).map_err(with_expected)?),
             None => None,
         },
+        ..InterfaceAddress::new(parse(&BindForm, address.trim()).map_err(with_expected)?)
     };
     draft.add_address(name, address, place);
     Ok(())
@@ -212,6 +245,35 @@ pub(super) fn listen_cli(draft: &mut Draft, text: &str, place: &Place) -> Result
 
 pub(super) fn listen_http(draft: &mut Draft, text: &str, place: &Place) -> Result<(), Problem> {
     draft.listen(RelayScheme::Http, text, place)
+}
+
+pub(super) fn listen_https(draft: &mut Draft, text: &str, place: &Place) -> Result<(), Problem> {
+    draft.listen(RelayScheme::Https, text, place)
+}
+
+pub(super) fn https_cert(draft: &mut Draft, text: &str, place: &Place) -> Result<(), Problem> {
+    draft.https_cert = Some((parse(&crate::form::path(), text)?, place.clone()));
+    Ok(())
+}
+
+pub(super) fn https_key(draft: &mut Draft, text: &str, place: &Place) -> Result<(), Problem> {
+    draft.https_key = Some((parse(&crate::form::path(), text)?, place.clone()));
+    Ok(())
+}
+
+pub(super) fn control_tos(draft: &mut Draft, text: &str, _: &Place) -> Result<(), Problem> {
+    draft.settings.control_tos = parse(&crate::form::count(0..=255), text)?;
+    Ok(())
+}
+
+pub(super) fn dtmf_log_ng_tcp(draft: &mut Draft, text: &str, _: &Place) -> Result<(), Problem> {
+    draft.settings.dtmf_log_ng_tcp = parse(&FlagForm, text)?;
+    Ok(())
+}
+
+pub(super) fn reject_invalid_sdp(draft: &mut Draft, text: &str, _: &Place) -> Result<(), Problem> {
+    draft.settings.reject_invalid_sdp = parse(&FlagForm, text)?;
+    Ok(())
 }
 
 pub(super) fn port_min(draft: &mut Draft, text: &str, place: &Place) -> Result<(), Problem> {

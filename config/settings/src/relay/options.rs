@@ -23,7 +23,7 @@ pub(crate) enum Effect {
     Set(Setter),
     /// What it asks for holds anyway.
     Holds,
-    /// The kernel's table: -1 holds anyway, anything else has no effect.
+    /// The kernel's table: with -1 the kernel forwards nothing, anything else has no effect.
     Table,
     ConfigFile,
     ConfigSection,
@@ -105,7 +105,7 @@ pub(crate) const OPTIONS: &[Opt] = &[
         "interfaces-config",
         None,
         "PREFIX",
-        "Take interfaces from the sections [PREFIX-NAME] of the file as well.",
+        "Take interfaces from the sections [PREFIX-NAME] of the file as well, each with `address` or `alias`, and perhaps `advertised`, `name`, `port-min`, `port-max` and `exclude-ports`.",
         draft::interfaces_config,
     ),
     set(
@@ -135,6 +135,27 @@ pub(crate) const OPTIONS: &[Opt] = &[
         "[ADDR:]PORT",
         "Serve NG over HTTP and WebSocket, /ping, health and metrics.",
         draft::listen_http,
+    ),
+    set_list(
+        "listen-https",
+        None,
+        "[ADDR:]PORT",
+        "The same over TLS, with the certificate that the next options name.",
+        draft::listen_https,
+    ),
+    set(
+        "https-cert",
+        None,
+        "FILE",
+        "Certificate for HTTPS, PEM, followed by its chain.",
+        draft::https_cert,
+    ),
+    set(
+        "https-key",
+        None,
+        "FILE",
+        "Its private key, PEM; the file of the certificate if not given.",
+        draft::https_key,
     ),
     set_list(
         "listen-cli",
@@ -198,6 +219,13 @@ pub(crate) const OPTIONS: &[Opt] = &[
         "0-255",
         "DSCP and ECN byte of outgoing media; 0 if not given.",
         draft::tos,
+    ),
+    set(
+        "control-tos",
+        None,
+        "0-255",
+        "DSCP and ECN byte of answers to NG commands; 0 if not given.",
+        draft::control_tos,
     ),
     set(
         "max-sessions",
@@ -293,6 +321,18 @@ pub(crate) const OPTIONS: &[Opt] = &[
         "Tell the digits that parties dial there, one datagram of JSON each.",
         draft::dtmf_log_dest,
     ),
+    flag(
+        "dtmf-log-ng-tcp",
+        None,
+        "Tell digits to every NG connection over TCP.",
+        Effect::Set(draft::dtmf_log_ng_tcp),
+    ),
+    flag(
+        "reject-invalid-sdp",
+        None,
+        "Refuse an SDP with an empty line in it, which otherwise ends there.",
+        Effect::Set(draft::reject_invalid_sdp),
+    ),
     set(
         "state-file",
         None,
@@ -306,7 +346,7 @@ pub(crate) const OPTIONS: &[Opt] = &[
             "table",
             Some('t'),
             "N",
-            "Kernel table of rtpengine's module; -1 for none, which holds anyway.",
+            "-1 for no media in the kernel; other numbers mean nothing here.",
             draft::interfaces_config,
         )
     },
@@ -321,25 +361,25 @@ pub(crate) const OPTIONS: &[Opt] = &[
 
 /// rtpengine's flags that are accepted and have no effect; a short form stands after the slash.
 const UNUSED_FLAGS: &str = "\
-    active-switchover codec-chain-nonblock codecs debug-srtp dtmf-log-ng-tcp dtmf-no-log-injects \
+    active-switchover codec-chain-nonblock codecs debug-srtp dtmf-no-log-injects \
     dtmf-no-suppress homer-disable-rtcp-stats homer-enable-ng io-uring jb-adaptive jb-clock-drift \
     log-srtp-keys measure-rtp moh-prevent-double-hold nftables-append nftables-start nftables-status \
     nftables-stop no-fallback/F no-log-timestamps no-redis-required/q player-cache poller-per-thread \
-    record-both record-egress redis-resolve-on-reconnect reject-invalid-sdp save-interface-ports/S \
+    record-both record-egress redis-resolve-on-reconnect save-interface-ports/S \
     split-logs xtables";
 
 /// rtpengine's options with a value that are accepted and have no effect; a short form stands after the slash.
 const UNUSED_VALUES: &str = "\
     amr-dtx audio-buffer-delay audio-buffer-length audio-player b2b-url/b cn-payload codec-chain-async \
     codec-chain-concurrency codec-chain-interval codec-chain-lib-path codec-chain-opus-application \
-    codec-chain-opus-complexity codec-chain-runners codec-num-threads control-pmtu control-tos \
+    codec-chain-opus-complexity codec-chain-runners codec-num-threads control-pmtu \
     db-cache-expire db-cache-reload db-media-cache db-media-expire db-media-reload dtls-cert-cipher \
     dtls-ciphers dtls-rsa-key-size dtls-signature dtmf-digit-delay dtx-buffer \
     dtx-cn-params dtx-delay dtx-lag dtx-shift evs-dtx evs-lib-path expiry-timer graphite/g \
     graphite-interval/G graphite-prefix graphite-timeout homer homer-id homer-ng-capture-proto \
-    homer-protocol http-buf-size http-idle-timeout http-threads https-cert https-key idle-priority \
+    homer-protocol http-buf-size http-idle-timeout http-threads idle-priority \
     idle-scheduling io-uring-buffers iptables-chain janus-secret jb-adaptive-max jb-adaptive-min \
-    jitter-buffer kernel-num-threads kernel-player kernel-player-media kernel-slots listen-https \
+    jitter-buffer kernel-num-threads kernel-player kernel-player-media kernel-slots \
     listen-tcp/l listen-udp/u log-facility log-facility-cdr log-facility-dtmf log-facility-rtcp \
     log-format log-mark-prefix log-mark-suffix log-name max-dtx \
     max-log-line-length max-recv-iters media-files-expire media-files-reload media-num-threads \
@@ -359,7 +399,7 @@ const UNUSED_VALUES: &str = "\
 /// Levels of rtpengine's subsystems: `log-level-ice` and the like.
 const UNUSED_PREFIX: &str = "log-level-";
 
-/// Keys of a section that describes an interface; those after the fourth have no effect.
+/// Keys of a section that describes an interface.
 pub(crate) const INTERFACE_KEYS: [&str; 7] = [
     "address",
     "advertised",

@@ -1,11 +1,13 @@
 //! One flow's counters.
 
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use viaduct_rtp::Tick;
 use viaduct_rtp::stats::{Counters, ReceptionSnapshot};
 
 use super::{Gauge, LastTick, Places, SmallGauge};
+use crate::crypto::lock;
 use crate::drop_reason::DropReason;
 use crate::limits::Limits;
 
@@ -118,6 +120,72 @@ impl SsrcStats {
     }
 }
 
+/// What was forwarded of a flow beside the workers, by the kernel, since the flow began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Beside {
+    /// Whether it is forwarded there at this moment.
+    pub is_active: bool,
+    /// RTP, which came in and went out the same.
+    pub rtp: Counters,
+    /// When the last packet came.
+    pub last_packet: Option<Tick>,
+    /// The SSRC that came last.
+    pub source: Option<BesideSource>,
+}
+
+/// The SSRC that came last beside the workers. All that came there is put down to it: nearly every flow has one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BesideSource {
+    /// Which.
+    pub ssrc: u32,
+    /// Of the last packet.
+    pub payload_type: u8,
+    /// RTP packets that should have come.
+    pub expected: u64,
+    /// The highest sequence number, extended by cycles.
+    pub highest_sequence: u32,
+    /// Timestamp of the last packet.
+    pub last_timestamp: u32,
+}
+
+impl Beside {
+    /// Adds what came beside to what workers counted.
+    fn add_to(&self, snapshot: &mut FlowSnapshot) {
+        snapshot.rtp += self.rtp;
+        snapshot.last_packet = snapshot.last_packet.max(self.last_packet);
+        if let Some(route) = snapshot.routes.first_mut() {
+            route.rtp += self.rtp;
+        }
+        let Some((source, last_packet)) = self.source.zip(self.last_packet) else {
+            return;
+        };
+        let known = snapshot.ssrcs.iter().position(|of| of.ssrc == source.ssrc);
+        let at = known.unwrap_or_else(|| {
+            snapshot.ssrcs.push(SsrcSnapshot {
+                ssrc: source.ssrc,
+                payload_type: source.payload_type,
+                packets: 0,
+                octets: 0,
+                reception: ReceptionSnapshot::default(),
+                last_packet,
+                round_trip: None,
+            });
+            snapshot.ssrcs.len() - 1
+        });
+        let of = &mut snapshot.ssrcs[at];
+        of.packets += self.rtp.packets;
+        of.octets += self.rtp.octets;
+        of.reception.expected += source.expected;
+        of.reception.received += self.rtp.packets;
+        if last_packet >= of.last_packet {
+            of.last_packet = last_packet;
+            of.payload_type = source.payload_type;
+            of.reception.highest_sequence = source.highest_sequence;
+            of.reception.last_timestamp = source.last_timestamp;
+        }
+    }
+}
+
 /// The live counters of one flow. Control reads them through [`snapshot`](Self::snapshot) while a worker writes.
 #[derive(Debug)]
 pub struct FlowStats {
@@ -130,6 +198,8 @@ pub struct FlowStats {
     pub(crate) routes: Places<RouteStats>,
     pub(crate) ssrcs: Places<SsrcStats>,
     drops: [SmallGauge; DropReason::COUNT],
+    /// Written by control, which hears of it from the kernel. Few flows of few relays have it.
+    beside: OnceLock<Box<Mutex<Beside>>>,
 }
 
 impl FlowStats {
@@ -144,7 +214,19 @@ impl FlowStats {
             routes: Places::new(limits.routes_per_flow),
             ssrcs: Places::new(limits.ssrcs_per_flow),
             drops: std::array::from_fn(|_| SmallGauge::default()),
+            beside: OnceLock::new(),
         }
+    }
+
+    /// Says what was forwarded beside the workers so far.
+    pub fn set_beside(&self, beside: Beside) {
+        *lock(self.beside.get_or_init(Box::default)) = beside;
+    }
+
+    /// What was forwarded beside the workers, if anything ever was.
+    #[must_use]
+    pub fn beside(&self) -> Option<Beside> {
+        self.beside.get().map(|beside| *lock(beside))
     }
 
     pub(crate) fn count_drop(&self, reason: DropReason) {
@@ -154,7 +236,8 @@ impl FlowStats {
     /// When the last good packet came: cheap enough to ask every second for every flow.
     #[must_use]
     pub fn last_packet(&self) -> Option<Tick> {
-        self.last_packet.get()
+        let beside = self.beside().and_then(|beside| beside.last_packet);
+        self.last_packet.get().max(beside)
     }
 
     /// When the last good ICE check from the flow's peer came.
@@ -172,7 +255,7 @@ impl FlowStats {
             .filter(|(_, count)| *count > 0)
             .collect();
         let errors: u64 = drops.iter().map(|(_, count)| count).sum();
-        FlowSnapshot {
+        let mut snapshot = FlowSnapshot {
             rtp: self.rtp.snapshot(),
             rtcp: self.rtcp.snapshot(),
             raw: self.raw.snapshot(),
@@ -190,7 +273,11 @@ impl FlowStats {
                 })
                 .collect(),
             ssrcs: self.ssrcs.iter().filter_map(SsrcStats::snapshot).collect(),
+        };
+        if let Some(beside) = self.beside() {
+            beside.add_to(&mut snapshot);
         }
+        snapshot
     }
 }
 

@@ -40,10 +40,11 @@ impl Worker {
         };
         let (routes, sections) = self.compile_routes(rule)?;
         let clocks = Clocks::new(&rule.clock_rates);
-        let ssrcs = match known {
+        let mut ssrcs = match known {
             Some(at) => self.take_over_ssrcs(at, &sections, &clocks),
             None => Ssrcs::new(self.limits.ssrcs_per_flow),
         };
+        ssrcs.set_beside(rule.beside);
         self.flows.put(Flow {
             id: rule.flow,
             leg: rule.leg,
@@ -62,6 +63,7 @@ impl Worker {
                 .iter()
                 .filter(|of| **of < 128)
                 .fold(0, |all, of| all | 1 << of),
+            repeats: rule.may_loop.then(Box::default),
             digits: known.map(|at| self.flows[at].digits).unwrap_or_default(),
             stats: self.shared.stats.enter_flow(rule.flow, &self.limits),
         });
@@ -114,6 +116,7 @@ impl Worker {
                     .mid
                     .as_ref()
                     .map(|mid| (mid.extension_id, mid.mid.as_bytes().into())),
+                feedback: route.feedback,
                 block: route.block,
                 listeners,
             });

@@ -9,7 +9,6 @@ use super::flow::{CompiledListener, CompiledRoute, Target};
 use super::sockets::Sockets;
 use crate::address::{Out, SocketId};
 use crate::buffer::PacketBuf;
-use crate::crypto::lock;
 use crate::rule::BlockReason;
 use crate::stats::WorkerStats;
 
@@ -75,20 +74,12 @@ impl Copies {
         }
         let mut buffer = self.spare.pop().unwrap_or_default();
         buffer.fill(data);
-        if let Some(context) = &listener.protect {
-            let len = buffer.len();
-            let protected = match packet {
-                Packet::Rtp => lock(context).protect_rtp(now, buffer.with_room(), len),
-                Packet::Rtcp => lock(context).protect_rtcp(now, buffer.with_room(), len),
-                Packet::Raw => Ok(len),
-            };
-            match protected {
-                Ok(len) => buffer.set_len(len),
-                Err(_) => {
-                    self.spare.push(buffer);
-                    return false;
-                }
-            }
+        if packet
+            .protect(now, listener.protect.as_ref(), &mut buffer)
+            .is_err()
+        {
+            self.spare.push(buffer);
+            return false;
         }
         self.queue.push_back((target, buffer));
         true

@@ -1,11 +1,13 @@
 //! The end of every packet's path: out by its route, protected if the receiver wants that.
 
+use viaduct_rtp::rtcp::remove_feedback;
+use viaduct_rtp::srtp::ProtectError;
 use viaduct_rtp::{Tick, insert_element, retain_elements};
 
 use super::Worker;
 use super::flows::FlowIndex;
 use crate::buffer::PacketBuf;
-use crate::crypto::lock;
+use crate::crypto::{SharedSend, lock};
 use crate::drop_reason::DropReason;
 use crate::verdict::Verdict;
 
@@ -16,6 +18,28 @@ pub(super) enum Packet {
     Rtcp,
     /// As it came in; no key is applied.
     Raw,
+}
+
+impl Packet {
+    /// Protects what is in the buffer, where there is a key.
+    #[inline]
+    pub(super) fn protect(
+        self,
+        now: Tick,
+        key: Option<&SharedSend>,
+        buffer: &mut PacketBuf,
+    ) -> Result<(), ProtectError> {
+        if let Some(context) = key {
+            let len = buffer.len();
+            let len = match self {
+                Self::Rtp => lock(context).protect_rtp(now, buffer.with_room(), len)?,
+                Self::Rtcp => lock(context).protect_rtcp(now, buffer.with_room(), len)?,
+                Self::Raw => len,
+            };
+            buffer.set_len(len);
+        }
+        Ok(())
+    }
 }
 
 impl Worker {
@@ -58,15 +82,15 @@ impl Worker {
             let len = insert_element(buffer.with_room(), len, *id, mid);
             buffer.set_len(len);
         }
-        if let Some(context) = &route.protect {
+        if packet == Packet::Rtcp && !route.feedback {
             let len = buffer.len();
-            let len = match packet {
-                Packet::Rtp => lock(context).protect_rtp(now, buffer.with_room(), len)?,
-                Packet::Rtcp => lock(context).protect_rtcp(now, buffer.with_room(), len)?,
-                Packet::Raw => len,
-            };
+            let len = remove_feedback(buffer.data_mut(), len);
+            if len == 0 {
+                return Err(DropReason::UnwantedFeedback);
+            }
             buffer.set_len(len);
         }
+        packet.protect(now, route.protect.as_ref(), buffer)?;
         if let Some(sent) = flow.stats.routes.get(route_at) {
             match packet {
                 Packet::Rtp | Packet::Raw => sent.rtp.count(buffer.len()),

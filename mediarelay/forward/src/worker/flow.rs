@@ -5,6 +5,7 @@ use std::sync::Arc;
 use viaduct_rtp::{Tick, static_clock_rate};
 
 use super::digits::Digits;
+use super::repeats::Repeats;
 use super::reports::Reports;
 use super::select::{Sections, Selector};
 use super::ssrcs::Ssrcs;
@@ -33,6 +34,8 @@ pub(super) struct Flow {
     /// Bit `n`: payload type `n` carries telephone events that control wants to hear of.
     pub(super) events: u128,
     pub(super) digits: Digits,
+    /// Where packets may come round again.
+    pub(super) repeats: Option<Box<Repeats>>,
     pub(super) stats: Arc<FlowStats>,
 }
 
@@ -47,6 +50,7 @@ pub(super) struct CompiledRoute {
     pub(super) extensions: Option<Identifiers>,
     /// Identifier and value of the header extension that names the m-line to the receiver.
     pub(super) mid: Option<(u8, Box<[u8]>)>,
+    pub(super) feedback: bool,
     pub(super) block: Option<BlockReason>,
     pub(super) listeners: Box<[CompiledListener]>,
 }

@@ -16,6 +16,8 @@ pub(super) struct Ssrc {
     pub(super) payload_type: u8,
     pub(super) clock_rate: u32,
     last_packet: Tick,
+    /// Others may have received packets since the last one.
+    resumes: bool,
     pub(super) reception: Reception,
     pub(super) round_trip: RttEstimator,
 }
@@ -28,6 +30,8 @@ pub(super) struct Ssrcs {
     max: usize,
     /// Where the last search ended: most flows have one SSRC at a time.
     recent: usize,
+    /// Others receive packets too.
+    beside: bool,
 }
 
 /// What became of a packet's SSRC.
@@ -46,6 +50,7 @@ impl Ssrcs {
             entries: Vec::with_capacity(max.min(1)),
             max,
             recent: 0,
+            beside: false,
         }
     }
 
@@ -95,9 +100,15 @@ impl Ssrcs {
             entry.route = None;
         }
         entry.last_packet = now;
-        entry
-            .reception
-            .on_packet(now, header.sequence(), header.timestamp(), entry.clock_rate);
+        let (sequence, timestamp) = (header.sequence(), header.timestamp());
+        if entry.resumes {
+            entry.reception.resume(now, sequence, timestamp, entry.clock_rate);
+            entry.resumes = self.beside;
+        } else {
+            entry
+                .reception
+                .on_packet(now, sequence, timestamp, entry.clock_rate);
+        }
         Entry::Known(at)
     }
 
@@ -110,6 +121,7 @@ impl Ssrcs {
             payload_type: header.payload_type(),
             clock_rate,
             last_packet: now,
+            resumes: self.beside,
             reception: Reception::new(now, header.sequence(), header.timestamp(), clock_rate),
             round_trip: RttEstimator::default(),
         };
@@ -133,6 +145,15 @@ impl Ssrcs {
                 Entry::New(at)
             }
             _ => Entry::Untracked,
+        }
+    }
+
+    /// Whether others receive packets too, from here on.
+    pub(super) fn set_beside(&mut self, beside: bool) {
+        let changes = self.beside || beside;
+        self.beside = beside;
+        for entry in &mut self.entries {
+            entry.resumes |= changes;
         }
     }
 

@@ -48,6 +48,31 @@ fn a_learning_port_shows_unknown_sources_to_control() {
     );
 }
 
+/// Between peers that do everything with each other a check is as good as media.
+#[test]
+fn a_port_that_takes_anything_shows_control_whatever_comes() {
+    let mut relay = Relay::new();
+    relay.command(Command::SetPort(port(PortMode::LearningAny)));
+    let check = [&[0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42][..], &[7; 12]].concat();
+    for datagram in [&check[..], &[22, 254, 255, 0], &[0xff; 9]] {
+        let (verdict, data) = relay.receive(PHONE, AUDIO, datagram);
+        assert_eq!((verdict, &data[..]), (unknown_source(MediaKind::Rtp), datagram));
+    }
+    let routes = vec![viaduct_forward::Route::to(out(VIDEO, PHONE_VIDEO))];
+    let rule =
+        viaduct_forward::FlowRule::new(viaduct_forward::FlowId(1), key(AUDIO, PHONE), PHONE_LEG, routes);
+    relay.install(viaduct_forward::FlowRule {
+        accept: viaduct_forward::Accept::ANYTHING,
+        ..rule
+    });
+    for datagram in [&check[..], &[22, 254, 255, 0], &[0xff; 9]] {
+        assert_eq!(
+            relay.forwards(PHONE, AUDIO, datagram, out(VIDEO, PHONE_VIDEO)),
+            datagram
+        );
+    }
+}
+
 #[test]
 fn a_settled_port_drops_them() {
     let mut relay = Relay::new();

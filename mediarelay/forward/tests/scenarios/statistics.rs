@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use viaduct_forward::{ClockRate, DropReason, FlowId, FlowRule, Route, SrtpProfile, Tick};
+use viaduct_forward::{
+    Beside, BesideSource, ClockRate, DropReason, FlowId, FlowRule, Route, SrtpProfile, Tick,
+};
 
 use crate::peers::*;
 
@@ -186,4 +188,53 @@ fn an_idle_ssrc_makes_room_for_another() {
         [(1, 2), (3, 1), (4, 1), (5, 1), (6, 1), (7, 1), (8, 1), (9, 1)]
     );
     assert_eq!(relay.flow(1).untracked, 0);
+}
+
+#[test]
+fn what_the_kernel_forwards_is_counted_and_no_loss_where_a_worker_goes_on() {
+    let mut relay = Relay::new();
+    let to = out(VIDEO, PHONE_VIDEO);
+    let rule = FlowRule::new(FlowId(1), key(AUDIO, PHONE), PHONE_LEG, vec![Route::to(to)]);
+    relay.install(rule.clone());
+    relay.forwards(PHONE, AUDIO, &rtp(7, 0), to);
+    relay.wait(20);
+    relay.install(FlowRule {
+        beside: true,
+        ..rule.clone()
+    });
+    // 98 go beside the worker, and one comes up in the middle.
+    relay.forwards(PHONE, AUDIO, &rtp(7, 50), to);
+    relay.wait(1_980);
+    let beside = Beside {
+        is_active: true,
+        rtp: viaduct_forward::Counters {
+            packets: 98,
+            octets: 98 * 172,
+            errors: 0,
+        },
+        last_packet: Some(Tick::ZERO.after(Duration::from_secs(3_600))),
+        source: Some(BesideSource {
+            ssrc: 7,
+            payload_type: 0,
+            expected: 98,
+            highest_sequence: 99,
+            last_timestamp: 99 * 160,
+        }),
+    };
+    let stats = relay.shared.stats.flow(FlowId(1)).unwrap();
+    stats.set_beside(beside);
+    assert_eq!(stats.beside(), Some(beside));
+    assert_eq!(stats.last_packet(), beside.last_packet);
+    relay.install(rule);
+    relay.forwards(PHONE, AUDIO, &rtp(7, 100), to);
+    relay.wait(40);
+    relay.forwards(PHONE, AUDIO, &rtp(7, 102), to);
+    let snapshot = relay.flow(1);
+    assert_eq!((snapshot.rtp.packets, snapshot.rtp.octets), (102, 102 * 172));
+    assert_eq!(snapshot.routes[0].rtp, snapshot.rtp);
+    let [stream] = snapshot.ssrcs[..] else {
+        panic!("one stream")
+    };
+    assert_eq!((stream.packets, stream.reception.expected), (102, 103));
+    assert_eq!((stream.reception.lost(), stream.reception.jitter), (1, 0));
 }

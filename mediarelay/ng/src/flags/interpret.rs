@@ -21,6 +21,10 @@ pub(super) enum Dialect {
     Daemon,
 }
 
+/// Unknown tokens of one flag string for which a name is looked for that may have been meant: it is compared with every name
+/// there is.
+const SUGGESTIONS_MAX: usize = 16;
+
 /// What a flag string says beside options and ids, which go to the reader.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
@@ -38,6 +42,11 @@ pub(super) fn interpret(text: &str, dialect: Dialect, reader: &mut Reader) -> Ou
         dialect,
         transport: Transport::default(),
         interfaces: Vec::new(),
+        suggestions_left: match dialect {
+            Dialect::OpenSips | Dialect::Kamailio => SUGGESTIONS_MAX,
+            // What comes in a message is only logged: no time is spent on what its sender may have meant.
+            Dialect::Daemon => 0,
+        },
         out: Outcome::default(),
     };
     for token in tokens(text) {
@@ -45,7 +54,7 @@ pub(super) fn interpret(text: &str, dialect: Dialect, reader: &mut Reader) -> Ou
             interpreter.report(&token, problem);
         }
         for ignored in std::mem::take(&mut interpreter.reader.ignored) {
-            let problem = problem_of(ignored, &token, dialect);
+            let problem = interpreter.problem_of(ignored, &token);
             interpreter.report(&token, problem);
         }
     }
@@ -61,6 +70,7 @@ struct Interpreter<'r, 't> {
     transport: Transport,
     /// Interfaces named one by one, with the token that did.
     interfaces: Vec<(Token<'t>, Side)>,
+    suggestions_left: usize,
     out: Outcome,
 }
 
@@ -144,7 +154,7 @@ impl<'t> Interpreter<'_, 't> {
                 self.reader.flag(&format!("{key}-{value}"));
             }
             // One flag string does not hold another, or a message could nest them without end.
-            (key, dialect) if same(key, "rtpp-flags") => return Err(unknown(token, dialect)),
+            (key, _) if same(key, "rtpp-flags") => return Err(self.unknown(token)),
             (key, _) => {
                 let value = parse_value(value)?;
                 self.reader.key(&ByteString::from(key), &value);
@@ -186,6 +196,38 @@ impl<'t> Interpreter<'_, 't> {
         self.out.diagnostics.sort_by_key(|diagnostic| diagnostic.offset);
     }
 
+    fn problem_of(&mut self, ignored: Ignored, token: &Token<'_>) -> Problem {
+        match ignored.why {
+            Why::NotServed => Problem::NotServed,
+            Why::Unusable { expected } | Why::Malformed { fault: expected } => {
+                let member = ignored
+                    .member
+                    .filter(|member| Some(member.as_str()) != token.value);
+                Problem::Unusable { member, expected }
+            }
+            Why::Unknown => self.unknown(token),
+        }
+    }
+
+    fn unknown(&mut self, token: &Token<'_>) -> Problem {
+        let may_suggest = self.suggestions_left > 0;
+        self.suggestions_left = self.suggestions_left.saturating_sub(1);
+        let near = |candidates: &mut dyn Iterator<Item = &'static str>| {
+            may_suggest.then(|| suggest(token.key, candidates)).flatten()
+        };
+        if token.value.is_none() {
+            let flags = Flag::ALL.iter().map(|flag| flag.name());
+            let protocols = TransportProtocol::ALL.iter().map(|protocol| protocol.name());
+            Problem::UnknownFlag {
+                suggestion: near(&mut flags.chain(protocols)),
+            }
+        } else {
+            Problem::UnknownKey {
+                suggestion: near(&mut known::SERVED_KEYS.into_iter()),
+            }
+        }
+    }
+
     fn report(&mut self, token: &Token<'_>, problem: Problem) {
         let (offset, token) = (token.offset, token.text.to_owned());
         self.out.diagnostics.push(Diagnostic {
@@ -220,38 +262,6 @@ fn via_branch(value: &str, dialect: Dialect) -> Result<ViaBranch, Problem> {
                 member: None,
                 expected: expected.to_owned(),
             })
-        }
-    }
-}
-
-fn problem_of(ignored: Ignored, token: &Token<'_>, dialect: Dialect) -> Problem {
-    match ignored.why {
-        Why::NotServed => Problem::NotServed,
-        Why::Unusable { expected } | Why::Malformed { fault: expected } => {
-            let member = ignored
-                .member
-                .filter(|member| Some(member.as_str()) != token.value);
-            Problem::Unusable { member, expected }
-        }
-        Why::Unknown => unknown(token, dialect),
-    }
-}
-
-fn unknown(token: &Token<'_>, dialect: Dialect) -> Problem {
-    // What comes in a message is only logged: no time is spent on what its sender may have meant.
-    let near = |candidates: &mut dyn Iterator<Item = &'static str>| match dialect {
-        Dialect::OpenSips | Dialect::Kamailio => suggest(token.key, candidates),
-        Dialect::Daemon => None,
-    };
-    if token.value.is_none() {
-        let flags = Flag::ALL.iter().map(|flag| flag.name());
-        let protocols = TransportProtocol::ALL.iter().map(|protocol| protocol.name());
-        Problem::UnknownFlag {
-            suggestion: near(&mut flags.chain(protocols)),
-        }
-    } else {
-        Problem::UnknownKey {
-            suggestion: near(&mut known::SERVED_KEYS.into_iter()),
         }
     }
 }

@@ -460,6 +460,18 @@ mod complaints {
     }
 
     #[test]
+    fn of_many_mistakes_only_the_first_get_suggestions() {
+        let text = "trust-adres ".repeat(10_000);
+        for parsed in [parse_opensips(&text), parse_kamailio(&text)] {
+            let suggested = |diagnostic: &Diagnostic| {
+                matches!(diagnostic.problem, Problem::UnknownFlag { suggestion: Some(_) })
+            };
+            let with = parsed.diagnostics.iter().filter(|of| suggested(of)).count();
+            assert_eq!((with, parsed.diagnostics.len()), (16, 10_000));
+        }
+    }
+
+    #[test]
     fn mistyped_keys_get_a_suggestion() {
         for (text, expected) in [
             ("TOSS=1", "TOS"),

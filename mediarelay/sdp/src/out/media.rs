@@ -3,12 +3,14 @@
 use super::writer::{AttributeWriter, Writer};
 use super::{AttributeEdits, carried_bandwidths};
 use crate::attribute::{
-    Candidate, Crypto, Direction, Extmap, Fingerprint, IceCredentials, IceOptions, Label, MaxPtime, Ptime,
-    RemoteCandidates, Rtcp, Setup, TlsId,
+    Attribute, Candidate, Crypto, Direction, Extmap, Fingerprint, IceCredentials, IceOptions, Label,
+    MaxPtime, Ptime, RemoteCandidates, Rtcp, Setup, TlsId, TypedAttribute,
 };
 use crate::codecs::CodecList;
 use crate::connection::{AddressFamily, Bandwidth, Connection};
 use crate::media::{Media, Protocol};
+
+const END_OF_CANDIDATES: &str = "end-of-candidates";
 
 /// A plain media description beside one with SRTP, as opportunistic SRTP was offered before RFC 8643.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,6 +168,36 @@ impl MediaOut {
         out
     }
 
+    /// A sender's media with everything that it says of itself: address, keys, ICE and all attributes in their order.
+    /// A zero address where it gives none.
+    pub fn as_it_stands(sender: Media<'_>) -> Self {
+        let connection = sender.effective_connection().ok().flatten();
+        let mut out = Self::new(
+            sender.kind_text(),
+            sender.port(),
+            sender.protocol_text(),
+            connection.unwrap_or_else(|| Connection::zero(AddressFamily::Ip4)),
+        );
+        out.formats = sender.formats().map(str::to_owned).collect();
+        out.information = sender.value(b'i').map(<[u8]>::to_vec);
+        out.bandwidths = carried_bandwidths(sender.bandwidths().flatten());
+        let last = |attribute: &Attribute<'_>| attribute.name == END_OF_CANDIDATES;
+        let attributes = sender.attributes().iter();
+        let passed = attributes.filter(|attribute| !last(attribute));
+        out.passed = passed.map(|attribute| attribute.content.to_vec()).collect();
+        out.end_of_candidates = sender.attributes().has(END_OF_CANDIDATES);
+        out
+    }
+
+    /// Takes candidates out of what is [passed](Self::passed) on.
+    pub fn leave_out(&mut self, goes: impl Fn(&Candidate) -> bool) {
+        self.passed.retain(|content| {
+            let value = content.strip_prefix(b"candidate:").map(str::from_utf8);
+            let Some(Ok(value)) = value else { return true };
+            !Candidate::parse_value(value.trim()).is_ok_and(|candidate| goes(&candidate))
+        });
+    }
+
     pub(super) fn write(&self, out: &mut Writer) {
         match self.twin {
             Some(PlainTwin::Offered) if !self.rejected => self.without_keys().write_alone(out),
@@ -264,7 +296,7 @@ impl MediaOut {
         }
         attributes.each(&self.candidates);
         attributes.each(&self.remote_candidates);
-        attributes.flag("end-of-candidates", self.end_of_candidates);
+        attributes.flag(END_OF_CANDIDATES, self.end_of_candidates);
     }
 
     fn write_codecs(&self, attributes: &mut AttributeWriter<'_>) {

@@ -257,3 +257,22 @@ fn names_are_told_from_addresses() {
     assert_eq!(connection.address.ip(), None);
     assert_eq!(connection.to_string(), "IN IP4 media.example.org");
 }
+
+#[test]
+fn an_empty_line_ends_it_and_that_can_be_seen() {
+    for (source, cut) in [
+        ("v=0", false),
+        ("v=0\r\n", false),
+        ("v=0\r\r\n", false),
+        ("v=0\r\n\r\n", true),
+        ("v=0\n\nm=audio 9 RTP/AVP 0\n", true),
+        ("v=0\r\nm=audio 9 RTP/AVP 0\r\n", false),
+    ] {
+        let session = Session::parse(source.as_bytes()).unwrap();
+        assert_eq!(session.ends_at_empty_line(), cut, "{source:?}");
+        assert_eq!(
+            session.medias().count(),
+            usize::from(source.contains("m=") && !cut)
+        );
+    }
+}

@@ -21,7 +21,7 @@ impl Call {
             let path = leg.paths.iter().find(|path| path.flow == flow)?;
             Some((self.parties.get(&leg.party)?, path.tuple.remote.ip()))
         });
-        let (Some(to), Some((party, source))) = (self.dtmf_log, of_flow) else {
+        let Some((party, source)) = of_flow else {
             return;
         };
         if event.event >= DIGITS_END {
@@ -32,7 +32,7 @@ impl Call {
             known => known,
         };
         let digit = Digit {
-            to,
+            to: self.dtmf_log,
             source_tag: party.name(),
             tags: self.talkers().map(|party| self.party(party).name()).collect(),
             source,

@@ -57,16 +57,7 @@ impl Call {
     /// Where else packets of a party's m-line go.
     pub(crate) fn listeners(&self, party: PartyId, media: usize, component: Component) -> Vec<Listener> {
         let hearing = self.hearing(party, media).filter_map(|(listener, opposite)| {
-            let leg = self.leg_of(listener, opposite)?;
-            let context = |component| leg.keys(component).filter(|_| leg.secure).map(|keys| keys.send.0);
-            let protect = context(component);
-            // As for a route: of two contexts it can have one.
-            let both = component == Component::Rtcp || context(Component::Rtcp) == protect;
-            let listener = Listener {
-                rtp_out: leg.egress(Component::Rtp),
-                rtcp_out: leg.egress(Component::Rtcp).filter(|_| both),
-                protect,
-            };
+            let listener = self.leg_of(listener, opposite)?.reached_from(component);
             (listener.rtp_out.is_some() || listener.rtcp_out.is_some()).then_some(listener)
         });
         hearing.take(LISTENERS_MAX).collect()
@@ -206,8 +197,7 @@ pub(crate) fn nowhere(core: &Core) -> Result<Connection, ErrorReason> {
 pub(crate) fn read_own(core: &Core, sdp: &[u8]) -> Result<Session, ErrorReason> {
     let limits = viaduct_sdp::Limits {
         octets_max: usize::MAX,
-        medias_max: core.config.limits.medias_per_party,
-        ..viaduct_sdp::Limits::default()
+        ..core.config.limits.sdp()
     };
     Session::parse_within(sdp, &limits).map_err(|_| ErrorReason::UnwritableSdp)
 }

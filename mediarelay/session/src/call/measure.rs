@@ -29,7 +29,7 @@ impl Call {
         self.keep_sources(core, &ended);
     }
 
-    pub(super) fn keep_sources(&mut self, core: &mut Core, ended: &[SsrcSnapshot]) {
+    pub(crate) fn keep_sources(&mut self, core: &mut Core, ended: &[SsrcSnapshot]) {
         let max = core.config.limits.sources_per_call;
         let without_room = ended.iter().filter(|source| !self.quality.keep(source, max));
         core.counters.limits.sources_per_call += without_room.count() as u64;

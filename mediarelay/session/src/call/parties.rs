@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use viaduct_forward::LegId;
 use viaduct_ng::{AliasKey, ByteString, ErrorReason, Flag, Options, SipMessageType};
 
 use super::Call;
 use crate::core::Core;
 use crate::dialogue::{Dialogue, Exchanged};
+use crate::leg::LocalSocket;
 use crate::party::{Party, PartyId};
 
 /// From here on a response is final (RFC 3261 section 7.2).
@@ -35,16 +37,43 @@ impl Party {
     }
 }
 
-/// A call's parties as they were before a message. Legs are not among it: those that a failed message has made are
-/// known by nobody afterwards.
+/// A call's parties as they were before a message, and the ports of its legs. Nothing else of a leg is changed before it is
+/// certain that the message will not fail; and legs that a failed one has made are known by nobody afterwards.
 #[derive(Debug)]
 pub(crate) struct Checkpoint {
     parties: BTreeMap<PartyId, Box<Party>>,
     dialogues: Vec<Dialogue>,
     next_party: u32,
+    /// In the order of the legs.
+    sockets: Vec<(LegId, Vec<LocalSocket>)>,
 }
 
 impl Call {
+    /// Each m-line of a party without ICE takes media from where the others are, too.
+    pub(crate) fn share_endpoints(&mut self, now: Instant, core: &mut Core, party: PartyId) {
+        let without_ice = |leg: LegId| self.leg(leg).is_some_and(|leg| leg.ice.is_none() && !leg.raw);
+        let medias = || self.party(party).medias.iter();
+        let mut legs: Vec<LegId> = medias()
+            .filter_map(|media| media.leg.filter(|leg| without_ice(*leg)))
+            .collect();
+        legs.sort_unstable();
+        legs.dedup();
+        // Also those of a bundle, which were named before the other side had agreed to it.
+        let live = medias().filter(|media| media.leg.is_some_and(without_ice));
+        let remotes = live.filter_map(|media| media.remote.as_ref());
+        let mut endpoints: Vec<SocketAddr> = remotes.filter_map(|remote| remote.rtp).collect();
+        endpoints.sort_unstable();
+        endpoints.dedup();
+        if endpoints.len() < 2 {
+            return;
+        }
+        for leg in legs {
+            if let Some(leg) = self.legs.get_mut(&leg) {
+                leg.hear_others(now, core, &endpoints);
+            }
+        }
+    }
+
     /// Does something that leaves the call as it was if it fails.
     pub(crate) fn attempt<T>(
         &mut self,
@@ -55,7 +84,12 @@ impl Call {
         let before = self.checkpoint();
         let result = what(self, core);
         match &result {
-            Ok(_) => self.last_signal = now,
+            Ok(_) => {
+                self.last_signal = now;
+                for leg in self.legs.values_mut() {
+                    leg.close_former_ports(now, core);
+                }
+            }
             Err(_) => self.restore(now, core, before),
         }
         result
@@ -66,6 +100,11 @@ impl Call {
             parties: self.parties.clone(),
             dialogues: self.dialogues.clone(),
             next_party: self.next_party,
+            sockets: self
+                .legs
+                .values()
+                .map(|leg| (leg.id, leg.sockets.clone()))
+                .collect(),
         }
     }
 
@@ -73,6 +112,11 @@ impl Call {
         self.parties = before.parties;
         self.dialogues = before.dialogues;
         self.next_party = before.next_party;
+        for (leg, sockets) in before.sockets {
+            if let Some(leg) = self.legs.get_mut(&leg) {
+                leg.restore_ports(core, sockets);
+            }
+        }
         self.close_unused_legs(now, core);
     }
 

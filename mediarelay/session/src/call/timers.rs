@@ -78,6 +78,10 @@ impl Call {
             let Some((peer, opposite)) = self.opposite(party, media) else {
                 return false;
             };
+            if self.party(party).medias[media].direct {
+                // It may never come by here.
+                return false;
+            }
             let direction = |party: PartyId, media: usize| self.party(party).medias[media].direction();
             let (one, other) = (direction(party, media), direction(peer, opposite));
             one.sends() && one.receives() && other.sends() && other.receives()

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use viaduct_dtls::{Config, Endpoint, Error, Limits, Output, Role, SrtpProtection};
+use viaduct_dtls::{Config, Endpoint, Error, LimitHits, Limits, Output, Role, SrtpProtection};
 use viaduct_rtp::srtp::{DtlsRole, SrtpProfile};
 
 use super::certificate::Certificate;
@@ -16,9 +16,13 @@ use crate::event::DtlsFailure;
 pub(super) struct AnyEngines(Arc<Config>);
 
 impl AnyEngines {
-    pub(super) fn new(certificate: &Certificate, mtu: usize) -> Result<Self, CertificateError> {
+    pub(super) fn new(
+        certificate: &Certificate,
+        mtu: usize,
+        limits: &Limits,
+    ) -> Result<Self, CertificateError> {
         let der = certificate.certificate.clone();
-        let config = Config::new(der, &certificate.private_key, mtu, Limits::default())
+        let config = Config::new(der, &certificate.private_key, mtu, *limits)
             .map_err(|error| CertificateError::Settings(error.to_string()))?;
         Ok(Self(Arc::new(config)))
     }
@@ -56,6 +60,10 @@ impl DtlsEngine for AnyEngine {
             Output::Connected => DtlsOutput::Connected,
             Output::Closed => DtlsOutput::Closed,
         })
+    }
+
+    fn take_limit_hits(&mut self) -> LimitHits {
+        self.0.take_limit_hits()
     }
 
     fn poll_timeout(&self) -> Option<Instant> {

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use viaduct_dtls::LimitHits as DtlsLimitHits;
 use viaduct_rtp::srtp::{DtlsRole, SrtpKeyPair, SrtpProfile};
 use viaduct_sdp::Fingerprint;
 
@@ -112,6 +113,11 @@ impl Association {
         }
     }
 
+    pub(super) fn take_limit_hits(&mut self) -> DtlsLimitHits {
+        let engine = self.engine.as_mut();
+        engine.map(|engine| engine.take_limit_hits()).unwrap_or_default()
+    }
+
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         self.engine.as_ref()?.poll_timeout()
     }
@@ -132,7 +138,10 @@ impl Association {
         }
         while let Some(output) = self.engine.as_mut().and_then(|engine| engine.poll_output()) {
             match output {
-                DtlsOutput::Send(datagram) => return Some(Progress::Send(datagram)),
+                DtlsOutput::Send(mut datagram) => {
+                    name_first_version(&mut datagram);
+                    return Some(Progress::Send(datagram));
+                }
                 DtlsOutput::Closed => return Some(Progress::Closed),
                 DtlsOutput::PeerCertificate(der) => self.certificate = Some(der),
                 DtlsOutput::Connected => self.connected = true,
@@ -171,5 +180,56 @@ impl Association {
         let profile = keys.send.profile();
         self.keys = Some(keys);
         Some(Progress::Verified(profile))
+    }
+}
+
+/// Puts the version of DTLS 1.0 into the record of a ClientHello, where the version that is spoken has not been agreed on: what
+/// OpenSSL does, and what the appendix on earlier versions asks of TLS clients (RFC 5246 appendix E.1). Nothing is computed
+/// over it.
+fn name_first_version(datagram: &mut [u8]) {
+    const HANDSHAKE: u8 = 22;
+    const CLIENT_HELLO: u8 = 1;
+    // Type, version, epoch 0, sequence number and length; then the message.
+    if let [
+        HANDSHAKE,
+        254,
+        minor,
+        0,
+        0,
+        _,
+        _,
+        _,
+        _,
+        _,
+        _,
+        _,
+        _,
+        CLIENT_HELLO,
+        ..,
+    ] = datagram
+    {
+        *minor = 255;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_hello_names_the_first_version_and_nothing_else_does() {
+        let record = |kind: u8, epoch: u8, message: u8| {
+            vec![kind, 254, 253, 0, epoch, 0, 0, 0, 0, 0, 0, 0, 12, message, 0, 0]
+        };
+        for (mut datagram, minor) in [
+            (record(22, 0, 1), 255),
+            (record(22, 0, 16), 253),
+            (record(22, 1, 1), 253),
+            (record(20, 0, 1), 253),
+        ] {
+            name_first_version(&mut datagram);
+            assert_eq!(datagram[..3], [datagram[0], 254, minor]);
+        }
+        name_first_version(&mut []);
     }
 }

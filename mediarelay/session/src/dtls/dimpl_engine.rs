@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dimpl::{Dtls, DtlsCertificate, Error, Output};
+use viaduct_dtls::Limits;
 use viaduct_rtp::srtp::{DtlsRole, SrtpProfile};
 
 use super::certificate::Certificate;
@@ -15,17 +16,23 @@ use crate::event::DtlsFailure;
 /// Octets of the buffer that outputs are taken through; grows where a certificate is longer.
 const BUFFER_LEN: usize = 2_048;
 
-/// How long the peer's next flight is waited for before ours is sent again; each time twice as long. The second of RFC 6347
-/// section 4.2.4.1 is for networks of which nothing is known, and allows less where callers wait: ICE has just shown that the
-/// peer is reached, in a fraction of this as a rule.
-const FLIGHT_TIMEOUT: Duration = Duration::from_millis(100);
+/// How often a flight is sent again, after a timeout or because the peer has repeated its own: more often than there is
+/// time for with the limits as they are by themselves.
+const FLIGHT_RETRIES: usize = 46;
 
-/// How often a flight is sent again, after a timeout or because the peer has repeated its own. Where many datagrams are lost
-/// a patient peer repeats often, so this is no bound that a handshake should meet before [`HANDSHAKE_TIMEOUT`].
-const FLIGHT_RETRIES: usize = 20;
+/// How long the engine waits first, by its own clock. It doubles its waits without a bound: so often, and from so little, that
+/// they stay below [`NEVER`].
+const ENGINE_TIMEOUT: Duration = Duration::from_micros(1);
 
-/// How long a handshake may take.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(40);
+/// How long the engine lets a handshake take by its own clock: the longest that it takes as a setting.
+const NEVER: Duration = Duration::from_secs(3_650 * 24 * 3_600);
+
+/// When a server sends its last flight again unasked, after the end of a handshake in which something was lost.
+const LAST_FLIGHT_REPEATS: [Duration; 3] = [
+    Duration::from_millis(100),
+    Duration::from_millis(300),
+    Duration::from_millis(700),
+];
 
 /// Why there are no DTLS engines.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -46,6 +53,30 @@ pub struct DimplEngines {
     config: Arc<dimpl::Config>,
     certificate: DtlsCertificate,
     version: DtlsVersion,
+    waits: Waits,
+}
+
+/// How long what is waited for.
+///
+/// The second of RFC 6347 section 4.2.4.1 is for networks of which nothing is known, and allows less where callers wait: ICE
+/// has just shown that the peer is reached, in a fraction of the first wait as a rule.
+#[derive(Debug, Clone, Copy)]
+struct Waits {
+    /// How much of our time passes in a while of the engine's.
+    pace: u32,
+    longest: Duration,
+    handshake: Duration,
+}
+
+impl Waits {
+    fn of(limits: &Limits) -> Self {
+        let pace = limits.first_timeout.as_nanos() / ENGINE_TIMEOUT.as_nanos();
+        Self {
+            pace: u32::try_from(pace).unwrap_or(u32::MAX),
+            longest: limits.longest_timeout,
+            handshake: limits.handshake,
+        }
+    }
 }
 
 impl std::fmt::Debug for DimplEngines {
@@ -57,17 +88,23 @@ impl std::fmt::Debug for DimplEngines {
 }
 
 impl DimplEngines {
-    /// Engines with this certificate. `mtu` is the largest datagram in octets.
+    /// Engines with this certificate. `mtu` is the largest datagram in octets. Of the limits only the times count: the sizes
+    /// are the library's own.
     ///
     /// # Errors
     /// The private key is not one that can sign.
-    pub fn new(certificate: Certificate, mtu: usize, version: DtlsVersion) -> Result<Self, CertificateError> {
+    pub fn new(
+        certificate: Certificate,
+        mtu: usize,
+        version: DtlsVersion,
+        limits: &Limits,
+    ) -> Result<Self, CertificateError> {
         let config = dimpl::Config::builder()
             .mtu(mtu)
             .use_server_cookie(false)
-            .flight_start_rto(FLIGHT_TIMEOUT)
+            .flight_start_rto(ENGINE_TIMEOUT)
             .flight_retries(FLIGHT_RETRIES)
-            .handshake_timeout(HANDSHAKE_TIMEOUT)
+            .handshake_timeout(NEVER)
             .build()
             .map_err(|error| CertificateError::Settings(error.to_string()))?;
         config
@@ -82,6 +119,7 @@ impl DimplEngines {
                 private_key: certificate.private_key,
             },
             version,
+            waits: Waits::of(limits),
         })
     }
 }
@@ -97,28 +135,63 @@ impl DtlsEngines for DimplEngines {
         dtls.set_active(role == DtlsRole::Client);
         Box::new(DimplEngine {
             dtls,
+            role,
+            clock: now,
+            wakes_at: now,
+            due: None,
+            deadline: Some(now + self.waits.handshake),
+            waits: self.waits,
             outputs: VecDeque::new(),
-            timeout: None,
+            repeats: 0,
+            last_flight: Vec::new(),
+            last_flight_due: VecDeque::new(),
         })
     }
 }
 
 /// One association.
+///
+/// The engine doubles its waits without a bound, so that where much is lost a handshake may stand still for longer than
+/// anybody waits. Its clock is therefore not ours: it stands still, and is put forward to the end of a wait when so
+/// many times as long, or the longest wait, has passed for us.
 #[derive(Debug)]
 struct DimplEngine {
     dtls: Dtls,
+    role: DtlsRole,
+    waits: Waits,
+    /// What the engine takes for the time.
+    clock: Instant,
+    /// When it wants to be called, by that clock.
+    wakes_at: Instant,
+    /// When it is called; `None` before it has said when.
+    due: Option<Instant>,
+    /// When the handshake has taken too long; `None` once it is over.
+    deadline: Option<Instant>,
     outputs: VecDeque<DtlsOutput>,
-    timeout: Option<Instant>,
+    /// How often a wait of the handshake was over in vain.
+    repeats: u32,
+    /// A server's last flight. The client waits for it, and only what the client repeats makes the engine repeat it; the
+    /// client may have doubled its wait often by then. The same datagram once more is what networks do as well.
+    last_flight: Vec<Vec<u8>>,
+    last_flight_due: VecDeque<Instant>,
 }
 
 impl DimplEngine {
     /// Takes everything out, up to the time of the next call.
-    fn drain(&mut self) -> Result<(), DtlsFailure> {
+    fn drain(&mut self, now: Instant) -> Result<(), DtlsFailure> {
         let mut buffer = vec![0; BUFFER_LEN];
+        let first = self.outputs.len();
         loop {
             let output = match self.dtls.poll_output(&mut buffer) {
                 Output::Timeout(at) => {
-                    self.timeout = Some(at);
+                    if self.due.is_none() || at != self.wakes_at {
+                        let wait = at.saturating_duration_since(self.clock);
+                        self.due = Some(match self.deadline {
+                            Some(_) => now + wait.saturating_mul(self.waits.pace).min(self.waits.longest),
+                            None => now + wait,
+                        });
+                        self.wakes_at = at;
+                    }
                     return Ok(());
                 }
                 Output::BufferTooSmall { needed } => {
@@ -131,7 +204,11 @@ impl DimplEngine {
                     profile: srtp_profile(profile).ok_or(DtlsFailure::NoSrtpProfile)?,
                     material: material.to_vec(),
                 },
-                Output::Connected => DtlsOutput::Connected,
+                Output::Connected => {
+                    self.deadline = None;
+                    self.keep_last_flight(now, first);
+                    DtlsOutput::Connected
+                }
                 Output::CloseNotify => DtlsOutput::Closed,
                 // Data beside SRTP would be SCTP: data channels are not relayed.
                 _ => continue,
@@ -139,21 +216,51 @@ impl DimplEngine {
             self.outputs.push_back(output);
         }
     }
+
+    /// The handshake is over. What was sent since `first` may be sent again, if this one had need of that.
+    fn keep_last_flight(&mut self, now: Instant, first: usize) {
+        if self.role == DtlsRole::Server && self.repeats > 0 {
+            let sent = self.outputs.range(first..).filter_map(|output| match output {
+                DtlsOutput::Send(datagram) => Some(datagram.clone()),
+                _ => None,
+            });
+            self.last_flight = sent.collect();
+            self.last_flight_due = LAST_FLIGHT_REPEATS.iter().map(|after| now + *after).collect();
+        }
+    }
+
+    fn repeat_last_flight(&mut self, now: Instant) {
+        while self.last_flight_due.pop_front_if(|at| *at <= now).is_some() {
+            let again = self.last_flight.iter().cloned().map(DtlsOutput::Send);
+            self.outputs.extend(again);
+        }
+        if self.last_flight_due.is_empty() {
+            self.last_flight = Vec::new();
+        }
+    }
 }
 
 impl DtlsEngine for DimplEngine {
     fn handle_datagram(&mut self, now: Instant, datagram: &[u8]) -> Result<(), DtlsFailure> {
-        // The engine's clock must stand at `now` before it sees a datagram.
         self.handle_timeout(now)?;
         let result = self.dtls.handle_packet(datagram);
         // A fatal alert may be waiting to be sent.
-        self.drain()?;
+        self.drain(now)?;
         result.map_err(|error| failure(&error))
     }
 
     fn handle_timeout(&mut self, now: Instant) -> Result<(), DtlsFailure> {
-        let result = self.dtls.handle_timeout(now);
-        self.drain()?;
+        if self.deadline.is_some_and(|at| at <= now) {
+            return Err(DtlsFailure::TimedOut);
+        }
+        if self.due.is_some_and(|at| at <= now) {
+            self.clock = self.clock.max(self.wakes_at);
+            self.due = None;
+            self.repeats += u32::from(self.deadline.is_some());
+        }
+        self.repeat_last_flight(now);
+        let result = self.dtls.handle_timeout(self.clock);
+        self.drain(now)?;
         result.map_err(|error| failure(&error))
     }
 
@@ -162,7 +269,8 @@ impl DtlsEngine for DimplEngine {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        self.timeout
+        let repeat = self.last_flight_due.front().copied();
+        [self.due, self.deadline, repeat].into_iter().flatten().min()
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Instant;
 
+use viaduct_dtls::LimitHits as DtlsLimitHits;
 use viaduct_rtp::srtp::{DtlsRole, SrtpProfile};
 
 use crate::event::DtlsFailure;
@@ -45,6 +46,11 @@ pub trait DtlsEngine: fmt::Debug + Send {
 
     /// What comes out next.
     fn poll_output(&mut self) -> Option<DtlsOutput>;
+
+    /// How often its limits were met since this was asked last; nothing where it has none.
+    fn take_limit_hits(&mut self) -> DtlsLimitHits {
+        DtlsLimitHits::default()
+    }
 
     /// When to call [`handle_timeout`](Self::handle_timeout) at the latest. Valid after the outputs are drained.
     fn poll_timeout(&self) -> Option<Instant>;

@@ -22,14 +22,20 @@ pub struct BothEngines {
 }
 
 impl BothEngines {
-    /// Engines with this certificate. `mtu` is the largest datagram in octets, `version` that of peers with ECDSA.
+    /// Engines with this certificate. `mtu` is the largest datagram in octets, `version` that of peers with ECDSA. `limits` are
+    /// those of `viaduct-dtls`.
     ///
     /// # Errors
     /// The private key is not one of ECDSA P-256, or the datagrams are too small.
-    pub fn new(certificate: Certificate, mtu: usize, version: DtlsVersion) -> Result<Self, CertificateError> {
+    pub fn new(
+        certificate: Certificate,
+        mtu: usize,
+        version: DtlsVersion,
+        limits: &viaduct_dtls::Limits,
+    ) -> Result<Self, CertificateError> {
         Ok(Self {
-            any: AnyEngines::new(&certificate, mtu)?,
-            ecdsa: DimplEngines::new(certificate, mtu, version)?,
+            any: AnyEngines::new(&certificate, mtu, limits)?,
+            ecdsa: DimplEngines::new(certificate, mtu, version, limits)?,
         })
     }
 }

@@ -1,6 +1,7 @@
 //! An answer: what was offered to its sender is settled, and what its reader offered is concluded.
 
-use viaduct_ng::{IceMode, Osrtp};
+use viaduct_forward::LegId;
+use viaduct_ng::{DtlsRequest, IceMode, Osrtp};
 use viaduct_rtp::srtp::SrtpKeyPair;
 
 use super::legs::latches;
@@ -21,7 +22,9 @@ impl Call {
         let bundles = offered_bundle && !description.bundles.is_empty();
         self.party_mut(exchange.sender).bundles |= bundles;
         if bundles {
-            self.share_legs(exchange.sender, &description);
+            // From here on they are one transport or nothing.
+            self.party_mut(exchange.sender).wishes.bundle_only = true;
+            self.share_legs(core, exchange, &description);
         }
         for (position, remote) in description.medias.into_iter().enumerate() {
             let sender = self.party_mut(exchange.sender);
@@ -53,19 +56,35 @@ impl Call {
         self.refuse_unanswered(exchange, count);
     }
 
-    /// m-lines that were offered ports of their own and are bundled by the answer are on the leg of the first.
-    fn share_legs(&mut self, party: PartyId, description: &Description) {
-        let medias = &mut self.party_mut(party).medias;
+    /// m-lines that were offered ports of their own and are bundled by the answer are on the leg of the first, which has their
+    /// ports too: the peer was told of them.
+    fn share_legs(&mut self, core: &mut Core, exchange: &Exchange<'_>, description: &Description) {
         for group in &description.bundles {
-            let mut live = group
+            let medias = &mut self.party_mut(exchange.sender).medias;
+            let live = group
                 .iter()
                 .copied()
-                .filter(|at| description.medias[*at].is_live());
-            let Some(leg) = live.next().and_then(|first| medias[first].leg) else {
+                .filter(|at| description.medias[*at].is_live() && medias[*at].leg.is_some());
+            let live: Vec<usize> = live.collect();
+            let Some(leader) = live.first().and_then(|first| medias[*first].leg) else {
                 continue;
             };
-            for at in live {
-                medias[at].leg = medias[at].leg.map(|_| leg);
+            let mut others: Vec<LegId> = live
+                .iter()
+                .filter_map(|at| medias[*at].leg.replace(leader))
+                .collect();
+            others.retain(|leg| *leg != leader);
+            others.dedup();
+            for other in others {
+                let Some(other) = self.legs.remove(&other) else {
+                    continue;
+                };
+                let (totals, ended, sockets) = other.give_up(exchange.now, core);
+                self.past.add(&totals);
+                self.keep_sources(core, &ended);
+                if let Some(leg) = self.legs.get_mut(&leader) {
+                    leg.take_in(core, sockets);
+                }
             }
         }
     }
@@ -87,31 +106,34 @@ impl Call {
 
     /// Concludes what the reader has offered: ICE, keys and rtcp-mux are agreed with this answer.
     pub(super) fn conclude_offer(&mut self, core: &mut Core, exchange: &Exchange<'_>) {
-        let reader = self.party(exchange.reader);
-        let lite = reader.wishes.ice_lite.unwrap_or(core.config.ice_lite);
-        let spoken = reader.medias.iter().any(|media| {
-            media
-                .leg
-                .and_then(|leg| self.legs.get(&leg))
-                .is_some_and(|leg| leg.ice.is_some())
-        });
-        if !spoken {
-            self.party_mut(exchange.reader).ice_lite = lite;
-        }
-        for position in 0..self.party(exchange.reader).medias.len() {
-            let reader = self.party(exchange.reader);
-            let media = &reader.medias[position];
-            let Some(remote) = media.remote.clone().filter(RemoteMedia::is_live) else {
-                continue;
-            };
-            if media
-                .leg
-                .is_some_and(|leg| reader.first_media_on(leg) == Some(position))
-            {
-                self.conclude_media(core, exchange, position, &remote);
-            }
+        self.choose_ice(core, exchange.reader);
+        for (position, remote) in self.live_leaders(exchange.reader) {
+            self.conclude_media(core, exchange, position, &remote);
         }
         self.join(exchange.sender, exchange.reader, exchange.dialogue);
+    }
+
+    /// Whether the relay is a lite agent toward a party, which holds from its first leg with ICE on.
+    pub(super) fn choose_ice(&mut self, core: &Core, party: PartyId) {
+        let of = self.party(party);
+        let lite = of.wishes.ice_lite.unwrap_or(core.config.ice_lite);
+        let spoken = of.medias.iter().any(|media| {
+            let leg = media.leg.and_then(|leg| self.legs.get(&leg));
+            leg.is_some_and(|leg| leg.ice.is_some())
+        });
+        if !spoken {
+            self.party_mut(party).ice_lite = lite;
+        }
+    }
+
+    /// Those m-lines of a party that are live and the first on their legs, with what the party says of them.
+    pub(super) fn live_leaders(&self, party: PartyId) -> Vec<(usize, RemoteMedia)> {
+        let of = self.party(party);
+        let live = of.medias.iter().enumerate().filter_map(|(position, media)| {
+            let remote = media.remote.clone().filter(RemoteMedia::is_live)?;
+            (of.first_media_on(media.leg?) == Some(position)).then_some((position, remote))
+        });
+        live.collect()
     }
 
     fn conclude_media(
@@ -143,6 +165,11 @@ impl Call {
         let Some(leg) = self.leg_of_mut(exchange.reader, position) else {
             return;
         };
+        if leg.transparent {
+            leg.set_endpoints(exchange.now, core, rules, remote.endpoints());
+            return;
+        }
+        leg.begin_again(exchange.now, core);
         let with_ice = conclude_ice(leg, core, exchange, toward, lite, remote);
         if !with_ice {
             leg.end_ice(exchange.now, core);
@@ -153,7 +180,7 @@ impl Call {
             && leg.ice.is_none()
             && leg.is_for_another(at)
         {
-            leg.change_ports(exchange.now, core, at);
+            leg.change_ports(core, at);
         }
         leg.follow_ports(exchange.now, core);
         let web_like = with_ice && remote.dtls.is_some();
@@ -191,13 +218,7 @@ fn conclude_ice(
     let Some(ice) = remote.ice.clone().filter(|_| !refused) else {
         return false;
     };
-    let role = if lite {
-        IceRole::Lite
-    } else {
-        IceRole::Full {
-            controlling: ice.lite,
-        }
-    };
+    let role = IceRole::toward_offerer(lite, ice.lite);
     if leg.ensure_ice(core, role).is_restart(&ice.credentials) {
         leg.restart_ice(core, role);
     }
@@ -222,8 +243,10 @@ fn conclude_keys(
         leg.forget_keys(core);
         return;
     }
-    let use_sdes = !remote.cryptos.is_empty() && (remote.dtls.is_none() || toward.prefer_sdes);
+    let no_dtls = toward.prefer_sdes || exchange.options.dtls_wish() == Some(DtlsRequest::Off);
+    let use_sdes = !remote.cryptos.is_empty() && (remote.dtls.is_none() || no_dtls);
     if let Some(dtls) = remote.dtls.clone().filter(|_| !use_sdes && !opportunistic) {
+        leg.is_no_browser = !remote.protocol.has_feedback();
         leg.set_remote_dtls(core, dtls);
         let wish = passive(exchange.options.dtls_wish()).or(toward.dtls_passive);
         let passive = wish.unwrap_or(core.config.dtls_passive);
@@ -245,6 +268,10 @@ fn settle_answerer(
     offered: Option<Offered>,
     remote: &RemoteMedia,
 ) {
+    if leg.transparent {
+        leg.set_endpoints(exchange.now, core, rules, remote.endpoints());
+        return;
+    }
     leg.mux |= remote.mux && offered.is_some_and(|offered| offered.mux);
     match remote.ice.clone() {
         Some(ice) if leg.ice.is_some() => leg.set_remote_ice(exchange.now, core, ice),
@@ -268,6 +295,7 @@ fn settle_answerer(
         return;
     }
     if let Some(dtls) = remote.dtls.clone().filter(|_| may_dtls) {
+        leg.is_no_browser = !remote.protocol.has_feedback();
         leg.set_remote_dtls(core, dtls);
         leg.ensure_dtls(core).fix_role_to_answerer();
         return;

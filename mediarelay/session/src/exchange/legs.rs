@@ -2,6 +2,8 @@
 //!
 //! Everything is taken before anything else changes, so an offer that finds no ports leaves a call as it was.
 
+use std::net::SocketAddr;
+
 use viaduct_forward::LegId;
 use viaduct_ng::{AddressFamily as NgFamily, Bundle, ErrorReason, Flag, IceMode, RtcpMux, TransportProtocol};
 use viaduct_sdp::{AddressFamily, Protocol};
@@ -33,7 +35,13 @@ impl Call {
         exchange: &Exchange<'_>,
         description: &Description,
     ) -> Result<(), ErrorReason> {
-        let leaders = leaders(self.party(exchange.sender).may_bundle(), description);
+        let mut leaders = leaders(self.party(exchange.sender).may_bundle(), description);
+        for (position, media) in self.party(exchange.sender).medias.iter().enumerate() {
+            // What peers bundle with each other is theirs.
+            if let Some(leader) = leaders.get_mut(position).filter(|_| media.direct) {
+                *leader = Some(position);
+            }
+        }
         // A stand-in sends and receives nothing.
         let stands_in = matches!(self.party(exchange.sender).part, Part::StandsFor(_));
         for (position, remote) in description.medias.iter().enumerate() {
@@ -55,8 +63,10 @@ impl Call {
             return Ok(());
         }
         for (position, remote) in description.medias.iter().enumerate() {
-            if remote.is_live() && leaders[position].is_some() {
-                self.provide_reader_leg(core, exchange, position, remote)?;
+            if let Some(leader) = leaders[position].filter(|_| remote.is_live()) {
+                // In a bundle the first m-line says where all are received.
+                let receives = description.medias[leader].rtp;
+                self.provide_reader_leg(core, exchange, position, remote, receives)?;
             }
         }
         core.refill_ports(exchange.now);
@@ -75,13 +85,14 @@ impl Call {
         let known = sender.medias[position].leg;
         // Bundled before, alone from here on: the first keeps the leg.
         let keeps = others.iter().all(|at| sender.medias[*at].leg != known);
+        let direct = sender.medias[position].direct;
         let ice = remote.ice.is_some() && !exchange.has(Flag::RejectIce);
         let muxes = remote.mux && !exchange.mux(RtcpMux::Reject);
         let need = Need {
             party: exchange.sender,
             family: remote.family,
             ice,
-            can_share: ice && muxes && remote.dtls.is_some(),
+            can_share: ice && muxes && remote.dtls.is_some() && !direct,
         };
         let leg = self.provide_leg(core, known.filter(|_| keeps), need)?;
         self.party_mut(exchange.sender).medias[position].leg = Some(leg);
@@ -94,33 +105,35 @@ impl Call {
         exchange: &Exchange<'_>,
         position: usize,
         remote: &RemoteMedia,
+        receives: Option<SocketAddr>,
     ) -> Result<(), ErrorReason> {
         let Some(opposite) = self.dialogues[exchange.dialogue].opposite(exchange.sender, position) else {
             return Ok(());
         };
         let reader = self.party(exchange.reader);
         let known = reader.medias[opposite].leg;
+        let direct = reader.medias[opposite].direct;
         let bundled = reader
             .medias
             .iter()
             .find_map(|media| media.leg)
-            .filter(|_| self.bundles_to(exchange));
-        let ice = remote.is_rtp() && self.ice_to_reader(exchange, opposite, remote);
+            .filter(|_| self.bundles_to(exchange) && !direct);
+        let ice = direct || remote.is_rtp() && self.ice_to_reader(core, exchange, opposite, remote);
         let leg = known.and_then(|leg| self.legs.get(&leg));
         let muxes = exchange.mux(RtcpMux::Require) || leg.is_some_and(|leg| leg.mux);
         let need = Need {
             party: exchange.reader,
             family: self.family_to(exchange, opposite, remote),
             ice,
-            can_share: ice && muxes,
+            can_share: ice && muxes && !direct,
         };
-        let known = self.change_ports(core, exchange, known, remote);
+        let known = self.change_ports(core, exchange, known, remote, receives);
         let leg = match (known, bundled) {
             (None, Some(bundled)) => bundled,
             (known, _) => self.provide_leg(core, known, need)?,
         };
         self.party_mut(exchange.reader).medias[opposite].leg = Some(leg);
-        if let (Some(leg), Some(rtp)) = (self.legs.get_mut(&leg), remote.rtp) {
+        if let (Some(leg), Some(rtp)) = (self.legs.get_mut(&leg), receives) {
             leg.is_for_another(rtp);
         }
         Ok(())
@@ -134,18 +147,19 @@ impl Call {
         exchange: &Exchange<'_>,
         known: Option<LegId>,
         remote: &RemoteMedia,
+        opposite: Option<SocketAddr>,
     ) -> Option<LegId> {
         let reader = self.party(exchange.reader);
         let shares = reader.medias.iter().filter(|media| media.leg == known).count() > 1;
         let leg = self.legs.get_mut(&known?)?;
-        let (opposite, latches) = (remote.rtp, latches(core, exchange, leg, remote));
+        let latches = latches(core, exchange, leg, remote);
         if let Some(opposite) = opposite.filter(|_| !latches && !shares)
             && leg.is_for_another(opposite)
         {
             if leg.ice.is_some() {
                 return None;
             }
-            leg.change_ports(exchange.now, core, opposite);
+            leg.change_ports(core, opposite);
         }
         known
     }
@@ -197,8 +211,11 @@ impl Call {
     ) -> Result<Vec<LocalSocket>, ErrorReason> {
         let mut sockets = Vec::new();
         for of in addresses.iter().take(if ice { usize::MAX } else { 1 }) {
-            let pair = core.take_pair(of.address);
-            sockets.extend(pair.map(|pair| LocalSocket::of_pair(pair, of.advertised())));
+            let taken = core
+                .ports
+                .find(of.address, &of.ports)
+                .and_then(|set| Some((core.take_pair(set)?, set)));
+            sockets.extend(taken.map(|(pair, set)| LocalSocket::of_pair(pair, set, of.advertised())));
             // Further addresses are good to have; the first is what the SDP names.
             if sockets.is_empty() {
                 break;
@@ -215,11 +232,16 @@ impl Call {
     /// Whether the reader is told of ICE: what was asked, else as the sender has it or the reader had it.
     pub(super) fn ice_to_reader(
         &self,
+        core: &Core,
         exchange: &Exchange<'_>,
         opposite: usize,
         remote: &RemoteMedia,
     ) -> bool {
         let reader = self.party(exchange.reader);
+        // The SDP goes through as it stands, or has our candidates beside others.
+        if exchange.forces_relay(core) || reader.medias[opposite].direct {
+            return false;
+        }
         // Not offered again to who has answered without; a word in this request asks anew.
         let answered = reader.medias[opposite].remote.as_ref();
         if exchange.options.ice.mode.is_none() && answered.is_some_and(|of| of.is_live() && of.ice.is_none())

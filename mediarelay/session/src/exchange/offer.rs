@@ -29,15 +29,19 @@ impl Call {
                 media.leg = None;
             }
             let endpoints = remote.endpoints();
-            let uses_ice = remote.ice.is_some() && !exchange.has(Flag::RejectIce);
+            let uses_ice = remote.ice.is_some() && !exchange.has(Flag::RejectIce) && !media.direct;
             let is_raw = !remote.is_rtp();
             let is_first = media.remote.is_none();
             let secure = remote.protocol.is_secure();
             media.remote = Some(remote);
-            if let Some(leg) = self.leg_of_mut(exchange.sender, position) {
+            // In a bundle the first m-line speaks for all.
+            let leg = media.leg;
+            let sender = self.party(exchange.sender);
+            let speaks = leg.is_some_and(|leg| sender.first_media_on(leg) == Some(position));
+            if let Some(leg) = self.leg_of_mut(exchange.sender, position).filter(|_| speaks) {
                 leg.raw = is_raw;
                 if is_first {
-                    leg.secure = secure;
+                    leg.secure = secure && !leg.transparent;
                 }
                 if !uses_ice && leg.ice.is_none() {
                     leg.set_endpoints(exchange.now, core, rules, endpoints);
@@ -115,7 +119,7 @@ impl Call {
         remote: &RemoteMedia,
     ) {
         let protocol = self.protocol_to(exchange, opposite, remote);
-        let ice = remote.is_rtp() && self.ice_to_reader(exchange, opposite, remote);
+        let ice = remote.is_rtp() && self.ice_to_reader(core, exchange, opposite, remote);
         let offered = self.offered(core, exchange, opposite, remote, protocol, ice);
         let reader = self.party(exchange.reader);
         let is_first = reader.medias[opposite].remote.is_none();
@@ -131,12 +135,20 @@ impl Call {
         };
         let rules = LearningRules::of(&core.config);
         let media = &mut self.party_mut(exchange.reader).medias[opposite];
+        if media.direct {
+            media.protocol = Some(remote.protocol);
+            if let Some(leg) = self.leg_of_mut(exchange.reader, opposite) {
+                leg.await_endpoint(exchange.now, rules);
+            }
+            return;
+        }
         media.offered = Some(offered);
         media.protocol.get_or_insert(protocol);
         let Some(leg) = self.leg_of_mut(exchange.reader, opposite) else {
             return;
         };
         leg.raw = !remote.is_rtp();
+        leg.tell_of_ports(core);
         if ice {
             leg.ensure_ice(core, role);
         } else if is_first {

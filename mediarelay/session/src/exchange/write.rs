@@ -23,7 +23,10 @@ impl Call {
             .map(|position| self.write_media(core, exchange, position))
             .collect();
         out.ice_lite = self.party(exchange.reader).ice_lite && self.tells_lite(exchange, &out);
-        out.groups = self.groups(exchange, &out);
+        out.groups = match self.groups_through(core, exchange) {
+            Some(groups) => groups,
+            None => self.groups(exchange, &out),
+        };
         out.edits = edits(exchange.options, SdpSection::Global);
         self.write_origin(exchange, out)
     }
@@ -69,7 +72,7 @@ impl Call {
 }
 
 /// NG's `sdp-attr` for a section.
-fn edits(options: &Options, section: SdpSection) -> AttributeEdits {
+pub(super) fn edits(options: &Options, section: SdpSection) -> AttributeEdits {
     let octets = |texts: &[String]| texts.iter().map(|text| text.clone().into_bytes()).collect();
     let of_section = |attr: &&SdpAttr| attr.section == section;
     options

@@ -37,6 +37,13 @@ impl Call {
         }
     }
 
+    /// Flows that the kernel forwards.
+    pub(crate) fn flows_beside(&self) -> usize {
+        let paths = self.legs.values().flat_map(|leg| leg.paths.iter());
+        let stats = paths.filter_map(|path| path.stats.as_ref()?.beside());
+        stats.filter(|beside| beside.is_active).count()
+    }
+
     fn tables(&self, now: Instant, config: &Config) -> Tables {
         let mut tables = Tables::default();
         for leg in self.legs.values() {
@@ -135,10 +142,12 @@ impl Call {
             .filter(|_| leg.secure)
             .map(|keys| keys.receive.0);
         rule.accept = match path.component {
+            _ if leg.transparent => Accept::ANYTHING,
             _ if leg.raw => Accept::RAW,
             Component::Rtp => Accept::RTP_AND_RTCP,
             Component::Rtcp => Accept::RTCP,
         };
+        rule.may_loop = leg.may_loop;
         if path.component == Component::Rtcp {
             rule.rtp_flow = leg.paths.selected(Component::Rtp).map(|rtp| rtp.flow);
         }
@@ -148,7 +157,7 @@ impl Call {
             .flat_map(|remote| remote.clock_rates.iter().copied())
             .take(CLOCKS_MAX)
             .collect();
-        if self.dtmf_log.is_some() && rule.accept.rtp {
+        if (self.dtmf_log.is_some() || self.tells_digits) && rule.accept.rtp {
             rule.events = self.telephone_events(leg.party, &medias);
         }
         let waits = path.component == Component::Rtp && !leg.heard && has_output(&rule);
@@ -169,6 +178,7 @@ impl Call {
             protect: None,
             extensions: None,
             mid: None,
+            feedback: true,
             block: None,
             listeners: self.listeners(party, media, component),
         };
@@ -176,20 +186,21 @@ impl Call {
             return route;
         };
         if let Some(to) = self.leg_of(peer, opposite) {
-            route.rtp_out = to.egress(Component::Rtp);
+            let way = to.reached_from(component);
+            route.rtp_out = way.rtp_out;
             // Nobody learns anything from reports of its own.
-            route.rtcp_out = to.egress(Component::Rtcp).filter(|_| peer != party);
-            let context = |component| to.keys(component).filter(|_| to.secure).map(|keys| keys.send.0);
-            route.protect = context(component);
-            // A route has one context. Where RTCP comes on the port of RTP, and the receiver has another DTLS
-            // association for it, there is none that would fit.
-            if component == Component::Rtp && context(Component::Rtcp) != route.protect {
-                route.rtcp_out = None;
-            }
+            route.rtcp_out = way.rtcp_out.filter(|_| peer != party);
+            route.protect = way.protect;
         }
         route.extensions = self.extensions_to(party, media, peer, opposite);
-        route.mid = self.named_to(peer, opposite);
+        route.mid = self.named_to((party, media), (peer, opposite));
+        route.feedback = self.takes_feedback((party, media), (peer, opposite));
+        // Checks pass whichever way media does.
+        let passes = |block: &BlockReason| {
+            *block == BlockReason::Direction && self.leg_of(party, media).is_some_and(|leg| leg.transparent)
+        };
         route.block = self.block(party, media, peer, opposite);
+        route.block = route.block.filter(|block| !passes(block));
         route
     }
 
@@ -231,14 +242,26 @@ impl Call {
         (from.tells_apart(media) && !reads_names).then_some(Extensions::Without(names))
     }
 
-    /// The name of an m-line that a party wants to see in packets: it has others on the same transport, and its SDP has
-    /// the extension for that.
-    fn named_to(&self, party: PartyId, media: usize) -> Option<MidSelector> {
-        let party = self
-            .parties
-            .get(&party)
-            .filter(|party| party.tells_apart(media))?;
-        let media = party.medias.get(media)?;
+    /// Whether RTCP feedback of a party goes on: not from one with the profile for it to one that has shown neither the
+    /// profile nor any feedback that it takes.
+    fn takes_feedback(&self, from: (PartyId, usize), to: (PartyId, usize)) -> bool {
+        let remote =
+            |(party, media): (PartyId, usize)| self.parties.get(&party)?.medias.get(media)?.remote.as_ref();
+        let gives = remote(from).is_some_and(|from| from.protocol.has_feedback());
+        !gives || remote(to).is_none_or(|to| to.feedback)
+    }
+
+    /// The name of an m-line that a party wants to see in packets: it, or who sends them, has others on the same transport,
+    /// and its SDP has the extension for that.
+    fn named_to(&self, from: (PartyId, usize), to: (PartyId, usize)) -> Option<MidSelector> {
+        let tells_apart = |(party, media)| {
+            let party = self.parties.get(&party);
+            party.is_some_and(|party| party.tells_apart(media))
+        };
+        if !tells_apart(to) && !tells_apart(from) {
+            return None;
+        }
+        let media = self.parties.get(&to.0)?.medias.get(to.1)?;
         let remote = media.remote.as_ref()?;
         let leg = self.leg(media.leg?)?;
         if leg.sdes.passes_on_gcm() {
@@ -266,6 +289,7 @@ impl Call {
             protect: None,
             extensions: None,
             mid: None,
+            feedback: true,
             block: Some(BlockReason::Dtmf),
             listeners: Vec::new(),
         })

@@ -13,6 +13,7 @@ use viaduct_forward::LocalAddr;
 use viaduct_sdp::IceCredentials;
 
 use super::hmac::Hmac;
+use super::wording::{Passwords, worded};
 use super::{RemoteCandidate, RemoteIce};
 use crate::leg::Component;
 
@@ -44,6 +45,8 @@ const SOURCES_MAX: usize = 256;
 #[derive(Debug)]
 pub(crate) struct FullAgent {
     agents: [Option<IceAgent>; 2],
+    /// What is said is worded as rtpengine does.
+    like_rtpengine: bool,
     /// Where good messages have come from.
     sources: BTreeSet<SocketAddr>,
 }
@@ -69,8 +72,15 @@ impl FullAgent {
         }
         Self {
             agents,
+            like_rtpengine: false,
             sources: BTreeSet::new(),
         }
+    }
+
+    /// Words what it says as rtpengine does, or not.
+    pub(crate) fn like_rtpengine(mut self, like: bool) -> Self {
+        self.like_rtpengine = like;
+        self
     }
 
     /// Whether we choose the path.
@@ -152,11 +162,31 @@ impl FullAgent {
             .min()
     }
 
+    /// A message as it is to be worded.
+    pub(crate) fn word(&self, message: Vec<u8>) -> Vec<u8> {
+        let Some(agent) = self
+            .agents
+            .iter()
+            .flatten()
+            .next()
+            .filter(|_| self.like_rtpengine)
+        else {
+            return message;
+        };
+        let passwords = Passwords {
+            ours: &agent.local_credentials().pass,
+            theirs: agent.remote_credentials().map(|of| of.pass.as_str()),
+        };
+        worded(&message, passwords).unwrap_or(message)
+    }
+
     /// What comes out of a component's agent next.
     pub(crate) fn poll(&mut self, component: Component) -> Option<FullEvent> {
         let agent = self.agents[component.index()].as_mut()?;
-        if let Some(transmit) = agent.poll_transmit() {
+        let transmit = agent.poll_transmit();
+        if let Some(transmit) = transmit {
             let data = transmit.contents.to_vec();
+            let data = self.word(data);
             return Some(FullEvent::Send {
                 from: transmit.source,
                 to: transmit.destination,
@@ -165,7 +195,7 @@ impl FullAgent {
             });
         }
         loop {
-            match agent.poll_event()? {
+            match self.agents[component.index()].as_mut()?.poll_event()? {
                 IceAgentEvent::NominatedSend {
                     source, destination, ..
                 } => {

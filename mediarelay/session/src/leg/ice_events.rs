@@ -21,11 +21,26 @@ const STALE: Duration = Duration::from_secs(3);
 /// How long media is still taken by paths of an earlier ICE session once the new one has a path.
 const LINGER: Duration = Duration::from_secs(2);
 
+/// A handshake that was begun longer ago, with a peer that says nothing, is repeated too seldom by then.
+const FRESH: Duration = Duration::from_secs(2);
+
 /// Who answers checks on a leg.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum IceRole {
     Lite,
     Full { controlling: bool },
+}
+
+impl IceRole {
+    /// Ours toward whoever has offered: it controls, unless it is lite (RFC 8445 section 6.1.1).
+    pub(crate) fn toward_offerer(lite: bool, offerer_is_lite: bool) -> Self {
+        match lite {
+            true => Self::Lite,
+            false => Self::Full {
+                controlling: offerer_is_lite,
+            },
+        }
+    }
 }
 
 impl Leg {
@@ -46,12 +61,10 @@ impl Leg {
             IceRole::Lite => Agent::Lite,
             IceRole::Full { controlling } => {
                 let locals = self.local_candidates();
-                Agent::Full(Box::new(FullAgent::new(
-                    &local,
-                    controlling,
-                    core.rng.random(),
-                    &locals,
-                )))
+                Agent::Full(Box::new(
+                    FullAgent::new(&local, controlling, core.rng.random(), &locals)
+                        .like_rtpengine(core.config.rtpengine_checks),
+                ))
             }
         };
         self.ice = Some(Ice::new(local, agent));
@@ -94,7 +107,8 @@ impl Leg {
         let Some(ice) = &mut self.ice else { return };
         if let Some(agent) = ice.full() {
             let controlling = agent.is_controlling();
-            let mut agent = FullAgent::new(&ice.local, controlling, core.rng.random(), &locals);
+            let mut agent = FullAgent::new(&ice.local, controlling, core.rng.random(), &locals)
+                .like_rtpengine(core.config.rtpengine_checks);
             if let Some(remote) = &ice.remote {
                 agent.set_remote(now, &ice.local, remote);
             }
@@ -103,6 +117,27 @@ impl Leg {
         if ice.remote.is_some() {
             ice.checking_since = Some(now);
             ice.next_look = Some(now + core.config.ice_timeout);
+        }
+    }
+
+    /// The offer that checks and handshakes have begun with is answered. A peer that has not understood them until then, for
+    /// it had no SDP of ours, may have been given up: it is tried anew.
+    pub(crate) fn begin_again(&mut self, now: Instant, core: &mut Core) {
+        let Some(began) = self.begun_early.take() else {
+            return;
+        };
+        if self.ice.is_some() && !self.is_connected() {
+            self.rebuild_ice(now, core);
+            if let Some(ice) = &mut self.ice {
+                ice.state = State::Checking;
+            }
+        }
+        let late = now.saturating_duration_since(began) > FRESH;
+        for component in Component::BOTH {
+            let is_silent = self.dtls_from[component.index()].is_none();
+            if let Some(dtls) = self.dtls.as_mut().filter(|_| late && is_silent) {
+                core.dtls_live -= usize::from(dtls.forget(component));
+            }
         }
     }
 
@@ -130,12 +165,10 @@ impl Leg {
         else {
             return;
         };
-        ice.agent = Agent::Full(Box::new(FullAgent::new(
-            &ice.local,
-            true,
-            core.rng.random(),
-            &locals,
-        )));
+        ice.agent = Agent::Full(Box::new(
+            FullAgent::new(&ice.local, true, core.rng.random(), &locals)
+                .like_rtpengine(core.config.rtpengine_checks),
+        ));
     }
 
     /// A worker has answered a good check.
@@ -197,14 +230,21 @@ impl Leg {
         data: &[u8],
     ) {
         let component = self.component_of(local);
+        let waits = self.ice.as_ref().is_some_and(|ice| ice.remote.is_none());
         let agent = self.ice.as_mut().and_then(Ice::full_mut);
         let (Some(component), Some(agent)) = (component, agent) else {
             core.counters.stale += 1;
             return;
         };
-        if agent.handle_datagram(now, component, local, from, data)
-            && let Some(path) = self.enter_path(now, core, component, tuple(local, from), Origin::Ice)
+        let good = agent.handle_datagram(now, component, local, from, data);
+        // The agent answers when it knows the peer's credentials; the peer need not wait (RFC 8445 section 7.3).
+        if good
+            && waits
+            && let Some(answer) = self.ice.as_ref().and_then(|ice| ice.early_answer(from, data))
         {
+            core.send(local, from, answer);
+        }
+        if good && let Some(path) = self.enter_path(now, core, component, tuple(local, from), Origin::Ice) {
             path.origin = Origin::Ice;
             path.seen = now;
         }

@@ -83,6 +83,8 @@ pub(crate) struct Learning {
     settled: bool,
     /// The end of a delay has been told.
     delay_over: bool,
+    /// The one source that is heard while a delay lasts and the SDP's is silent.
+    meanwhile: Option<SocketAddr>,
 }
 
 impl Learning {
@@ -95,6 +97,7 @@ impl Learning {
             best: None,
             settled: rules.mode == EndpointLearning::Off,
             delay_over: rules.mode != EndpointLearning::Delayed,
+            meanwhile: None,
         }
     }
 
@@ -138,6 +141,17 @@ impl Learning {
         news
     }
 
+    /// A packet came from a source that is heard already. True if it is followed for that: its turn has come.
+    pub(crate) fn on_heard(&mut self, now: Instant, from: SocketAddr) -> bool {
+        let counts = self.rules.mode == EndpointLearning::Delayed && now >= self.window_end();
+        let news = counts && !self.settled && !self.rules.asymmetric;
+        if news {
+            self.settled = true;
+            self.best = Some(self.fit(from, None));
+        }
+        news
+    }
+
     /// A packet came from somewhere else; to an RTCP port, with the host of the media.
     pub(crate) fn on_unknown(&mut self, now: Instant, from: SocketAddr, media: Option<MediaHost>) -> Source {
         if self.settled {
@@ -148,7 +162,14 @@ impl Learning {
         match self.rules.mode {
             EndpointLearning::Off => return self.after_settling(),
             EndpointLearning::Immediate => self.settled = true,
-            EndpointLearning::Delayed if in_window => return Source::Stranger,
+            // One is heard already, unless the SDP's was; RTCP has time.
+            EndpointLearning::Delayed if in_window => {
+                let may = self.best.is_none() && media.is_none();
+                if may && *self.meanwhile.get_or_insert(from) == from {
+                    return Source::Heard;
+                }
+                return self.beside();
+            }
             EndpointLearning::Delayed => self.settled = true,
             EndpointLearning::Heuristic => {
                 let elsewhere = media.is_some_and(|media| media.found) && fit < Fit::Address;
@@ -186,6 +207,7 @@ impl Learning {
     /// What the workers shall do with unknown sources.
     pub(crate) fn port_mode(&self, now: Instant) -> PortMode {
         let waits = self.rules.mode == EndpointLearning::Delayed && now < self.window_end();
+        let waits = waits && (self.best.is_some() || self.meanwhile.is_some());
         let open = match (self.settled, self.rules.mode) {
             (true, EndpointLearning::Off) => !self.rules.strict || self.rules.asymmetric,
             (true, _) => !self.rules.strict || self.rules.handover,

@@ -53,6 +53,8 @@ pub(crate) struct Path {
     pub(crate) nominated: bool,
     /// When it was last known to be good, by control's own account.
     pub(crate) seen: Instant,
+    /// The remote address is the peer's for another m-line.
+    pub(crate) of_another: bool,
     /// A packet came by it.
     pub(crate) confirmed: bool,
     /// It is replaced and goes at this time: what is on its way still counts.

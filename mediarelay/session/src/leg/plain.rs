@@ -36,6 +36,7 @@ impl Leg {
         rules: LearningRules,
         to: Endpoints,
     ) {
+        self.may_loop = to.rtp.is_some_and(|rtp| core.config.is_ours(rtp));
         for component in self.components() {
             let expected = match component {
                 Component::Rtp => to.rtp,
@@ -81,6 +82,42 @@ impl Leg {
             let flow = path.flow;
             self.paths.select(component, flow);
         }
+        self.hear_at_other_ports(now, core, component, expected);
+    }
+
+    /// Media is taken from addresses of the peer's other m-lines as well.
+    pub(crate) fn hear_others(&mut self, now: Instant, core: &mut Core, others: &[SocketAddr]) {
+        for remote in others {
+            let known = self.paths.iter().any(|path| path.tuple.remote == *remote);
+            let Some(local) = self.local_for(Component::Rtp, *remote).filter(|_| !known) else {
+                continue;
+            };
+            if let Some(path) = self.enter_path(now, core, Component::Rtp, tuple(local, *remote), Origin::Sdp)
+            {
+                path.of_another = true;
+            }
+        }
+    }
+
+    /// A peer is heard at all ports that it was told.
+    fn hear_at_other_ports(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        component: Component,
+        remote: SocketAddr,
+    ) {
+        if self.sockets.len() < 2 || self.ice.is_some() {
+            return;
+        }
+        let locals: Vec<LocalAddr> = self.sockets[1..]
+            .iter()
+            .filter_map(|socket| socket.local(component))
+            .filter(|local| local.is_ipv4() == remote.is_ipv4())
+            .collect();
+        for local in locals {
+            self.enter_path(now, core, component, tuple(local, remote), Origin::Sdp);
+        }
     }
 
     /// Forgets how the endpoint was found: ICE does it from here on.
@@ -89,19 +126,33 @@ impl Leg {
     }
 
     /// The first good packet of a path came.
-    pub(crate) fn on_confirmed(&mut self, now: Instant, flow: FlowId) {
+    pub(crate) fn on_confirmed(&mut self, now: Instant, core: &mut Core, flow: FlowId) {
         let Some(path) = self.paths.by_flow_mut(flow) else {
             return;
         };
         path.confirmed = true;
         path.seen = now;
         let (component, remote) = (path.component, path.tuple.remote);
+        let is_learnt = path.origin == Origin::Learnt;
         let Some(learning) = &mut self.learning[component.index()] else {
             return;
         };
-        if learning.expected() == Some(remote) && learning.on_expected(now) {
+        let is_expected = learning.expected() == Some(remote);
+        if is_expected && learning.on_expected(now) {
             self.paths.select(component, flow);
             self.drop_others(now, component);
+        } else if is_learnt && !is_expected && learning.on_heard(now, remote) {
+            self.follow(core, component, flow, remote);
+            self.drop_others(now, component);
+        }
+    }
+
+    /// Sends to a source from here on.
+    fn follow(&mut self, core: &mut Core, component: Component, flow: FlowId, from: SocketAddr) {
+        self.paths.select(component, flow);
+        core.counters.endpoints_learnt += 1;
+        if component == Component::Rtp {
+            self.events.push_back(LegEvent::Learnt(from));
         }
     }
 
@@ -149,11 +200,7 @@ impl Leg {
         };
         let flow = path.flow;
         if source == Source::Followed {
-            self.paths.select(component, flow);
-            core.counters.endpoints_learnt += 1;
-            if component == Component::Rtp {
-                self.events.push_back(LegEvent::Learnt(from));
-            }
+            self.follow(core, component, flow, from);
             if self.is_settled(component) {
                 self.drop_others(now, component);
             }
@@ -184,6 +231,10 @@ impl Leg {
     /// What the workers shall do with unknown sources at a socket.
     pub(crate) fn port_mode(&self, now: Instant, component: Component) -> PortMode {
         match &self.learning[component.index()] {
+            Some(learning) if self.transparent => match learning.port_mode(now) {
+                PortMode::Settled => PortMode::Settled,
+                PortMode::Learning | PortMode::LearningAny => PortMode::LearningAny,
+            },
             Some(learning) if !self.raw && self.ice.is_none() => learning.port_mode(now),
             Some(_) | None => PortMode::Settled,
         }
@@ -195,11 +246,10 @@ impl Leg {
         if rules.is_some_and(|rules| !rules.strict || rules.asymmetric) {
             return;
         }
-        let selected = self.paths.selected(component).map(|path| path.flow);
-        let others = self
-            .paths
-            .iter_mut()
-            .filter(|path| path.component == component && Some(path.flow) != selected);
+        let selected = self.paths.selected(component).map(|path| path.tuple.remote);
+        let others = self.paths.iter_mut().filter(|path| {
+            path.component == component && Some(path.tuple.remote) != selected && !path.of_another
+        });
         others.for_each(|path| path.leaves = Some(now));
     }
 

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use viaduct_forward::LocalAddr;
 
 use super::path::Component;
-use crate::ports::PortPair;
+use crate::ports::{PortPair, PortSetId};
 
 /// One local address with its ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,16 +15,19 @@ pub(crate) struct LocalSocket {
     pub(crate) rtp: LocalAddr,
     /// The pair it belongs to; `None` for a port that many share, which has no RTCP port beside it.
     pub(crate) pair: Option<PortPair>,
+    /// The ports that the pair was taken from.
+    pub(crate) set: Option<PortSetId>,
     /// Where the other side of the call received, by its own account, when this was told to the peer.
     pub(crate) opposite: Option<SocketAddr>,
 }
 
 impl LocalSocket {
-    pub(crate) fn of_pair(pair: PortPair, advertised: IpAddr) -> Self {
+    pub(crate) fn of_pair(pair: PortPair, set: PortSetId, advertised: IpAddr) -> Self {
         Self {
             advertised,
             rtp: pair.rtp(),
             pair: Some(pair),
+            set: Some(set),
             opposite: None,
         }
     }
@@ -34,6 +37,7 @@ impl LocalSocket {
             advertised,
             rtp: local,
             pair: None,
+            set: None,
             opposite: None,
         }
     }

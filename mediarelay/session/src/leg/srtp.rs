@@ -105,6 +105,9 @@ impl Leg {
             while let Some(progress) = self.dtls.as_mut().and_then(|dtls| dtls.poll(component)) {
                 self.on_dtls_progress(core, component, progress);
             }
+            if let Some(dtls) = &mut self.dtls {
+                core.counters.limits.count_dtls(dtls.take_limit_hits(component));
+            }
         }
     }
 
@@ -142,6 +145,7 @@ impl Leg {
             }
             Progress::Failed(reason) => {
                 core.counters.dtls_failed += 1;
+                core.counters.limits.dtls_handshake += u64::from(reason == DtlsFailure::TimedOut);
                 core.counters.dtls_wrong_fingerprint += u64::from(reason == DtlsFailure::WrongFingerprint);
                 self.events.push_back(LegEvent::DtlsFailed(reason));
             }
@@ -149,9 +153,9 @@ impl Leg {
         }
     }
 
-    /// Peers with ICE are browsers, as a rule, and those without it are not.
+    /// Peers with ICE are browsers, as a rule, and those without it, or without a profile for feedback, are not.
     fn peer_certificates(&self) -> PeerCertificates {
-        if self.ice.is_some() {
+        if self.ice.is_some() && !self.is_no_browser {
             PeerCertificates::Ecdsa
         } else {
             PeerCertificates::Any

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use rand::{Rng, RngExt};
 
-use super::{PortPair, PortUsage};
+use super::{PortPair, PortSet, PortUsage};
 
 /// How long a pair is left alone that could not be opened: whoever has its port is likely to keep it.
 const FAILED_REST: Duration = Duration::from_secs(60);
@@ -30,39 +29,69 @@ enum State {
     Resting,
 }
 
-/// The pairs of one address. `counts` has the number of pairs in each state; `stock` names the stocked ones, `resting`
-/// the resting ones with the end of their rest.
+/// The RTP port of the pair at a place, which lies below the end of a range.
+fn port_of(first_port: u16, at: usize) -> u16 {
+    first_port + 2 * at as u16
+}
+
+/// The pairs of one address. `resting` has the resting ones with the end of their rest.
 #[derive(Debug)]
 pub(super) struct Pool {
     address: IpAddr,
+    /// The lowest even port of all sets.
     first_port: u16,
+    /// Of each pair from there to the end of the last set, those between the sets among them, which stay free for ever.
     states: Vec<State>,
-    stock: Vec<u16>,
+    sets: Vec<Set>,
     resting: BTreeSet<(Instant, u16)>,
-    counts: [usize; 5],
     stock_target: usize,
     rest: Duration,
     failures: u32,
     paused_until: Option<Instant>,
 }
 
+/// A part of the pairs. `counts` has the number of its pairs in each state; `stock` names the stocked ones.
+#[derive(Debug)]
+struct Set {
+    ports: PortSet,
+    stock: Vec<u16>,
+    counts: [usize; 5],
+}
+
+impl Set {
+    fn count(&self, state: State) -> usize {
+        self.counts[state as usize]
+    }
+}
+
 impl Pool {
-    pub(super) fn new(address: IpAddr, range: &RangeInclusive<u16>, stock: usize, rest: Duration) -> Self {
+    pub(super) fn new(address: IpAddr, sets: Vec<PortSet>, stock: usize, rest: Duration) -> Self {
         // Port 0 is none, and a pair needs an even port with its successor inside the range.
-        let first_port = (*range.start())
-            .max(1)
-            .checked_next_multiple_of(2)
-            .unwrap_or(u16::MAX);
-        let pairs = (usize::from(*range.end()) + 1).saturating_sub(first_port.into()) / 2;
-        let mut counts = [0; 5];
-        counts[State::Free as usize] = pairs;
+        let first_even = |ports: &PortSet| {
+            (*ports.range().start())
+                .max(1)
+                .checked_next_multiple_of(2)
+                .unwrap_or(u16::MAX)
+        };
+        let first_port = sets.iter().map(first_even).min().unwrap_or(u16::MAX);
+        let last_port = sets.iter().map(|ports| *ports.range().end()).max().unwrap_or(0);
+        let pairs = (usize::from(last_port) + 1).saturating_sub(first_port.into()) / 2;
+        let set = |ports: PortSet| {
+            let own = (0..pairs).filter(|at| ports.has_pair(port_of(first_port, *at)));
+            let mut counts = [0; 5];
+            counts[State::Free as usize] = own.count();
+            Set {
+                stock: Vec::with_capacity(stock.min(counts[State::Free as usize])),
+                counts,
+                ports,
+            }
+        };
         Self {
             address,
             first_port,
             states: vec![State::Free; pairs],
-            stock: Vec::with_capacity(stock.min(pairs)),
+            sets: sets.into_iter().map(set).collect(),
             resting: BTreeSet::new(),
-            counts,
             stock_target: stock,
             rest,
             failures: 0,
@@ -70,16 +99,27 @@ impl Pool {
         }
     }
 
+    pub(super) fn ports(&self, set: usize) -> &PortSet {
+        &self.sets[set].ports
+    }
+
     pub(super) fn address(&self) -> IpAddr {
         self.address
     }
 
     pub(super) fn next_to_open(&mut self, now: Instant, rng: &mut impl Rng) -> Option<PortPair> {
-        let wanted = self.count(State::Stocked) + self.count(State::Opening) < self.stock_target;
-        if !wanted || self.paused_until.is_some_and(|until| now < until) {
+        if self.paused_until.is_some_and(|until| now < until) {
             return None;
         }
-        let at = self.random_free(rng)?;
+        let lacks = |set: &&Set| {
+            set.count(State::Stocked) + set.count(State::Opening) < self.stock_target
+                && set.count(State::Free) > 0
+        };
+        let at = self
+            .sets
+            .iter()
+            .filter(lacks)
+            .find_map(|set| self.random_free(&set.ports, rng))?;
         self.set(at, State::Opening);
         Some(self.pair(at))
     }
@@ -90,7 +130,11 @@ impl Pool {
         };
         self.failures = 0;
         self.set(at, State::Stocked);
-        self.stock.push(port);
+        for set in &mut self.sets {
+            if set.ports.has_pair(port) {
+                set.stock.push(port);
+            }
+        }
         true
     }
 
@@ -107,11 +151,17 @@ impl Pool {
         }
     }
 
-    pub(super) fn take(&mut self, rng: &mut impl Rng) -> Option<PortPair> {
-        if self.stock.is_empty() {
+    pub(super) fn take(&mut self, set: usize, rng: &mut impl Rng) -> Option<PortPair> {
+        let stock = &mut self.sets[set].stock;
+        if stock.is_empty() {
             return None;
         }
-        let port = self.stock.swap_remove(rng.random_range(0..self.stock.len()));
+        let port = stock.swap_remove(rng.random_range(0..stock.len()));
+        for other in &mut self.sets {
+            if let Some(place) = other.stock.iter().position(|stocked| *stocked == port) {
+                other.stock.swap_remove(place);
+            }
+        }
         let at = self.index(port)?;
         self.set(at, State::Used);
         Some(self.pair(at))
@@ -121,6 +171,9 @@ impl Pool {
         let Some(at) = self.index(port) else {
             return false;
         };
+        if !self.sets.iter().any(|set| set.ports.has_pair(port)) {
+            return false;
+        }
         match self.states[at] {
             State::Free | State::Opening => {}
             State::Resting => self.resting.retain(|(_, resting)| *resting != port),
@@ -156,46 +209,52 @@ impl Pool {
         rest.into_iter().chain(self.paused_until).min()
     }
 
-    pub(super) fn usage(&self) -> PortUsage {
+    pub(super) fn usage(&self, set: usize) -> PortUsage {
+        let set = &self.sets[set];
         PortUsage {
             address: self.address,
-            total: self.states.len(),
-            used: self.count(State::Used),
-            stocked: self.count(State::Stocked),
-            opening: self.count(State::Opening),
-            resting: self.count(State::Resting),
-            free: self.count(State::Free),
+            ports: set.ports.clone(),
+            total: set.counts.iter().sum(),
+            used: set.count(State::Used),
+            stocked: set.count(State::Stocked),
+            opening: set.count(State::Opening),
+            resting: set.count(State::Resting),
+            free: set.count(State::Free),
         }
     }
 
-    fn random_free(&self, rng: &mut impl Rng) -> Option<usize> {
-        if self.count(State::Free) == 0 {
+    /// A free pair of a set.
+    fn random_free(&self, ports: &PortSet, rng: &mut impl Rng) -> Option<usize> {
+        let start = usize::from(ports.range().start().saturating_sub(self.first_port)) / 2;
+        let end = (usize::from(*ports.range().end()) + 1).saturating_sub(self.first_port.into()) / 2;
+        let free =
+            |at: &usize| self.states[*at] == State::Free && ports.has_pair(port_of(self.first_port, *at));
+        if start >= end {
             return None;
         }
-        let len = self.states.len();
-        let free = |at: &usize| self.states[*at] == State::Free;
-        let picked = (0..PICKS).map(|_| rng.random_range(0..len)).find(free);
+        let picked = (0..PICKS).map(|_| rng.random_range(start..end)).find(free);
         picked.or_else(|| {
-            let start = rng.random_range(0..len);
-            (start..len).chain(0..start).find(free)
+            let middle = rng.random_range(start..end);
+            (middle..end).chain(start..middle).find(free)
         })
     }
 
-    fn count(&self, state: State) -> usize {
-        self.counts[state as usize]
-    }
-
     fn set(&mut self, at: usize, state: State) {
-        self.counts[self.states[at] as usize] -= 1;
-        self.counts[state as usize] += 1;
+        let port = port_of(self.first_port, at);
+        let before = self.states[at];
+        for set in &mut self.sets {
+            if set.ports.has_pair(port) {
+                set.counts[before as usize] -= 1;
+                set.counts[state as usize] += 1;
+            }
+        }
         self.states[at] = state;
     }
 
     fn pair(&self, at: usize) -> PortPair {
         PortPair {
             address: self.address,
-            // Below the end of the range, which is a port.
-            rtp_port: self.first_port + 2 * at as u16,
+            rtp_port: port_of(self.first_port, at),
         }
     }
 

@@ -40,17 +40,16 @@ impl Relay {
         if is_our_own(&message.session, &self.core.instance_id, &message.options) {
             return Reply::sdp(offer.sdp.clone());
         }
-        let key = known.unwrap_or_else(|| self.create(now, client, &offer.call_id));
-        let result = self.work(now, key, |call, core| {
-            Some(call.take_message(now, core, &message))
-        });
-        self.reply(now, key, result)
+        if known.is_none() {
+            self.create(now, client, &offer.call_id);
+        }
+        self.take(now, &offer.call_id, &message)
     }
 
     pub(super) fn answer(&mut self, now: Instant, answer: &Answer) -> Reply {
-        let Some(key) = self.by_id.get(&answer.call_id).copied() else {
+        if !self.by_id.contains_key(&answer.call_id) {
             return Reply::error(ErrorReason::UnknownCallId);
-        };
+        }
         let names = names_of_answer(answer);
         let message = match self.read(Kind::Answer, names, &answer.call_id, &answer.sdp, &answer.options) {
             Ok(message) => message,
@@ -59,10 +58,7 @@ impl Relay {
         if is_our_own(&message.session, &self.core.instance_id, &message.options) {
             return Reply::sdp(answer.sdp.clone());
         }
-        let result = self.work(now, key, |call, core| {
-            Some(call.take_message(now, core, &message))
-        });
-        self.reply(now, key, result)
+        self.take(now, &answer.call_id, &message)
     }
 
     /// Carries out an offer or an answer of old for a call that is being rebuilt. `None` for other requests.
@@ -88,21 +84,15 @@ impl Relay {
         Some(message.and_then(|message| call.take_message(at, &mut self.core, &message)))
     }
 
-    /// Applies what was trickled ahead of the message, and wraps up its result.
-    fn reply(
-        &mut self,
-        now: Instant,
-        key: CallKey,
-        result: Option<Result<ByteString, ErrorReason>>,
-    ) -> Reply {
-        match result {
-            Some(Ok(sdp)) => {
-                self.apply_waiting(now, key);
-                Reply::sdp(sdp)
-            }
-            Some(Err(reason)) => Reply::error(reason),
-            None => Reply::error(ErrorReason::UnknownCallId),
+    /// Hands an offer or an answer to its call, and then what was trickled ahead of it.
+    fn take(&mut self, now: Instant, call_id: &ByteString, message: &Message<'_>) -> Reply {
+        let reply = self.with_call(now, call_id, |call, core| {
+            Ok(Reply::sdp(call.take_message(now, core, message)?))
+        });
+        if let (Reply::Ok(_), Some(key)) = (&reply, self.by_id.get(call_id).copied()) {
+            self.apply_waiting(now, key);
         }
+        reply
     }
 
     /// Why there may be no further call.
@@ -183,12 +173,8 @@ impl Relay {
     /// Reads an SDP within the limits.
     pub(super) fn read_sdp(&mut self, sdp: &[u8]) -> Result<Session, ErrorReason> {
         let Core { config, counters, .. } = &mut self.core;
-        let limits = viaduct_sdp::Limits {
-            octets_max: config.limits.sdp_octets,
-            medias_max: config.limits.medias_per_party,
-            ..viaduct_sdp::Limits::default()
-        };
-        Session::parse_within(sdp, &limits).map_err(|error| {
+        let limits = config.limits.sdp();
+        let session = Session::parse_within(sdp, &limits).map_err(|error| {
             match error.fault {
                 ParseFault::TooLong { .. }
                 | ParseFault::TooManyLines { .. }
@@ -200,7 +186,12 @@ impl Relay {
             }
             tracing::debug!(%error, "unusable SDP");
             ErrorReason::UnparsableSdp
-        })
+        })?;
+        if config.reject_invalid_sdp && session.ends_at_empty_line() {
+            counters.sdp_unusable += 1;
+            return Err(ErrorReason::UnparsableSdp);
+        }
+        Ok(session)
     }
 }
 

@@ -19,15 +19,10 @@ impl Relay {
         let Some(call_id) = text(&request.body, "call-id") else {
             return Reply::error(ErrorReason::NoCallId);
         };
-        let Some(key) = self.by_id.get(call_id).copied() else {
-            return Reply::error(ErrorReason::UnknownCallId);
-        };
-        let result = self.work(now, key, |call, _| Some(call.change_blocked(&request.body, set)));
-        match result {
-            Some(Ok(())) => Reply::ok(),
-            Some(Err(reason)) => Reply::error(reason),
-            None => Reply::error(ErrorReason::UnknownCallId),
-        }
+        self.with_call(now, call_id, |call, _| {
+            call.change_blocked(&request.body, set)?;
+            Ok(Reply::ok())
+        })
     }
 }
 
@@ -61,14 +56,10 @@ impl Relay {
         if text(body, "to-call-id").is_some_and(|other| other != call_id) {
             return Reply::error(ErrorReason::Unsupported);
         }
-        let Some(key) = self.by_id.get(call_id).copied() else {
-            return Reply::error(ErrorReason::UnknownCallId);
-        };
-        match self.work(now, key, |call, _| Some(call.connect(from, to))) {
-            Some(Ok(())) => Reply::ok(),
-            Some(Err(reason)) => Reply::error(reason),
-            None => Reply::error(ErrorReason::UnknownCallId),
-        }
+        self.with_call(now, call_id, |call, _| {
+            call.connect(from, to)?;
+            Ok(Reply::ok())
+        })
     }
 }
 

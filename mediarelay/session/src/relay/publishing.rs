@@ -58,24 +58,20 @@ impl Relay {
             Ok(session) => session,
             Err(reason) => return Reply::error(reason),
         };
-        let key = known.unwrap_or_else(|| self.create(now, client, call_id));
-        let result = self.work(now, key, |call, core| {
-            Some(call.publish(now, core, publish, &session))
-        });
-        match result {
-            Some(Ok(sdp)) => {
-                let mut rest = Dict::new();
-                rest.insert("call-id", Value::Bytes(call_id.clone()));
-                rest.insert("from-tag", Value::Bytes(from_tag.clone()));
-                Reply::Ok(Box::new(OkReply {
-                    sdp: Some(sdp),
-                    rest,
-                    ..OkReply::default()
-                }))
-            }
-            Some(Err(reason)) => Reply::error(reason),
-            None => Reply::error(ErrorReason::UnknownCallId),
+        if known.is_none() {
+            self.create(now, client, call_id);
         }
+        self.with_call(now, call_id, |call, core| {
+            let sdp = call.publish(now, core, publish, &session)?;
+            let mut rest = Dict::new();
+            rest.insert("call-id", Value::Bytes(call_id.clone()));
+            rest.insert("from-tag", Value::Bytes(from_tag.clone()));
+            Ok(Reply::Ok(Box::new(OkReply {
+                sdp: Some(sdp),
+                rest,
+                ..OkReply::default()
+            })))
+        })
     }
 
     /// Carries out a command of old for a call that is being rebuilt. `None` for other requests.

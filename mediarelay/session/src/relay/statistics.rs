@@ -9,6 +9,7 @@ use viaduct_ng::{
 };
 
 use super::Relay;
+use crate::call::Call;
 use crate::counters::{ClientCounters, Counters};
 
 impl Relay {
@@ -43,14 +44,15 @@ impl Relay {
             sum
         });
         let streams: usize = self.calls.values().map(|call| call.installed.flows.len()).sum();
+        let beside: usize = self.calls.values().map(Call::flows_beside).sum();
         CurrentStatistics {
             sessions_own: calls,
             sessions_total: calls,
             packet_rate: sum.packets,
             byte_rate: sum.octets,
             error_rate: sum.errors,
-            media_userspace: Some(streams as u64),
-            media_kernel: Some(0),
+            media_userspace: Some(streams.saturating_sub(beside) as u64),
+            media_kernel: Some(beside as u64),
             media_mixed: Some(0),
             ..CurrentStatistics::default()
         }

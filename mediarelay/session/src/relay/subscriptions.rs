@@ -28,18 +28,10 @@ impl Relay {
         if let Err(reason) = self.check_names(&request.from_tags, request.to_tag.as_ref(), &request.options) {
             return Reply::error(reason);
         }
-        let Some(key) = self.by_id.get(&request.call_id).copied() else {
-            return Reply::error(ErrorReason::UnknownCallId);
-        };
-        let result = self.work(now, key, |call, core| {
-            let subscribed = call.subscribe(now, core, request);
-            Some(subscribed.map(|subscribed| call.subscribed(subscribed, &request.options)))
-        });
-        match result {
-            Some(Ok(reply)) => reply,
-            Some(Err(reason)) => Reply::error(reason),
-            None => Reply::error(ErrorReason::UnknownCallId),
-        }
+        self.with_call(now, &request.call_id, |call, core| {
+            let subscribed = call.subscribe(now, core, request)?;
+            Ok(call.subscribed(subscribed, &request.options))
+        })
     }
 
     pub(super) fn subscribe_answer(&mut self, now: Instant, answer: &SubscribeAnswer) -> Reply {
@@ -47,30 +39,17 @@ impl Relay {
             Ok(session) => session,
             Err(reason) => return Reply::error(reason),
         };
-        self.of_listener(now, &answer.call_id, |call, core| {
-            call.subscribe_answer(now, core, &answer.to_tag, &session, &answer.options)
+        self.with_call(now, &answer.call_id, |call, core| {
+            call.subscribe_answer(now, core, &answer.to_tag, &session, &answer.options)?;
+            Ok(Reply::ok())
         })
     }
 
     pub(super) fn unsubscribe(&mut self, now: Instant, unsubscribe: &Unsubscribe) -> Reply {
-        self.of_listener(now, &unsubscribe.call_id, |call, core| {
-            call.unsubscribe(now, core, &unsubscribe.to_tag)
+        self.with_call(now, &unsubscribe.call_id, |call, core| {
+            call.unsubscribe(now, core, &unsubscribe.to_tag)?;
+            Ok(Reply::ok())
         })
-    }
-
-    fn of_listener(
-        &mut self,
-        now: Instant,
-        call_id: &ByteString,
-        work: impl FnOnce(&mut Call, &mut Core) -> Result<(), ErrorReason>,
-    ) -> Reply {
-        let key = self.by_id.get(call_id).copied();
-        let result = key.and_then(|key| self.work(now, key, |call, core| Some(work(call, core))));
-        match result {
-            Some(Ok(())) => Reply::ok(),
-            Some(Err(reason)) => Reply::error(reason),
-            None => Reply::error(ErrorReason::UnknownCallId),
-        }
     }
 
     /// Carries out a command of old for a call that is being rebuilt. `None` for other requests, and for those that give

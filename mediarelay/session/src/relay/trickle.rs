@@ -50,11 +50,7 @@ impl Relay {
     /// Takes a fragment. The reply has no SDP.
     pub(super) fn trickle(&mut self, now: Instant, offer: &Offer) -> Reply {
         let Core { config, counters, .. } = &mut self.core;
-        let limits = viaduct_sdp::Limits {
-            octets_max: config.limits.sdp_octets,
-            medias_max: config.limits.medias_per_party,
-            ..viaduct_sdp::Limits::default()
-        };
+        let limits = config.limits.sdp();
         let Ok(fragment) = SdpFragment::parse_within(&offer.sdp, &limits) else {
             counters.sdp_unusable += 1;
             return Reply::error(ErrorReason::UnparsableSdp);

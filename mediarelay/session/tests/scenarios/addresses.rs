@@ -48,6 +48,16 @@ fn each_side_gets_its_family() {
     callee.read(&to_callee);
     let to_caller = world.sdp(&answer(&callee.sdp(), "a", "b", "replace-origin"));
     assert_eq!(to_caller.address(0).ip().to_string(), RELAY_V6);
+    let calls = |world: &World| {
+        let gauges = world.relay.gauges();
+        [
+            gauges.calls,
+            gauges.calls_ipv4,
+            gauges.calls_ipv6,
+            gauges.calls_mixed,
+        ]
+    };
+    assert_eq!(calls(&world), [1, 0, 0, 1]);
     caller.read(&to_caller);
     phones_hear_each_other(&mut world, &mut caller, &mut callee);
     world.ok(&delete_now());
@@ -86,6 +96,11 @@ fn without_a_word_the_family_is_that_of_the_sender() {
         "",
     ));
     assert_eq!(to_callee.address(0).ip().to_string(), RELAY_V6);
+    let gauges = world.relay.gauges();
+    assert_eq!(
+        (gauges.calls_ipv4, gauges.calls_ipv6, gauges.calls_mixed),
+        (0, 1, 0)
+    );
     world.ok(&delete_now());
     world.assert_empty();
 }
@@ -109,6 +124,42 @@ fn a_browser_is_told_of_all_addresses_and_connects_over_ipv6() {
     hear_each_other(&mut world, &mut browser, &mut phone);
     world.ok(&delete_now());
     world.assert_empty();
+}
+
+/// Two interfaces with one address: whoever is called over one of them gets its ports, also where the other side moves
+/// and others have to be found.
+#[test]
+fn interfaces_with_one_address_have_their_own_ports() {
+    let with_ports = |first, last| InterfaceAddress {
+        ports: (first..=last).into(),
+        ..address("10.0.0.1")
+    };
+    let config = Config {
+        port_latching: false,
+        ..Config::new(vec![
+            interface("low", vec![with_ports(3_000, 3_015)]),
+            interface("high", vec![with_ports(3_008, 3_023)]),
+        ])
+    };
+    let (low, high) = (3_000..=3_015, 3_008..=3_023);
+    for _ in 0..8 {
+        let mut world = World::with(config.clone());
+        let flags = "in-iface=low out-iface=high";
+        let mut caller = Phone::new("198.51.100.9:4000", 1);
+        let to_callee = world.sdp(&offer(&caller.sdp(), "a", None, flags));
+        let told = to_callee.address(0);
+        assert!(high.contains(&told.port()), "{told}");
+        let mut callee = Phone::new("203.0.113.44:6000", 2);
+        let to_caller = world.sdp(&answer(&callee.sdp(), "a", "b", ""));
+        assert!(low.contains(&to_caller.address(0).port()));
+        caller.read(&to_caller);
+        let mut moved = Phone::new("198.51.100.9:4100", 1);
+        let again = world.sdp(&offer(&moved.sdp(), "a", Some("b"), ""));
+        assert_ne!(again.address(0), told);
+        assert!(high.contains(&again.address(0).port()), "{}", again.address(0));
+        world.ok(&delete_now());
+        world.assert_empty();
+    }
 }
 
 #[test]

@@ -250,7 +250,7 @@ proptest! {
         let documents = documents();
         let mut config = config();
         let mut v6 = viaduct_session::InterfaceAddress::new(RELAY_V6.parse().unwrap());
-        v6.ports = 30_000..=30_400;
+        v6.ports = (30_000..=30_400).into();
         config.interfaces[0].addresses.push(v6);
         let mut world = World::with(config);
         for step in &steps {
@@ -272,7 +272,7 @@ proptest! {
         let documents = documents();
         let mut config = config();
         let mut v6 = viaduct_session::InterfaceAddress::new(RELAY_V6.parse().unwrap());
-        v6.ports = 30_000..=30_400;
+        v6.ports = (30_000..=30_400).into();
         config.interfaces[0].addresses.push(v6);
         let mut world = World::with(config);
         for step in &steps {

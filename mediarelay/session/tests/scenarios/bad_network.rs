@@ -10,9 +10,6 @@ use crate::browser_and_phone::*;
 use crate::weather::Weather;
 use crate::world::*;
 
-/// Calls of a test that may find no end of their handshake in [`PATIENCE`]. DTLS doubles its timeout without a bound, and one
-/// call in some ten thousand loses every flight; certificates and timeouts differ in every run, so it is not always the same.
-const UNLUCKY: usize = 1;
 /// Several datagrams are sent in this time, so that they come in any order.
 const DELAY_MAX: Duration = Duration::from_millis(60);
 /// How long a caller waits.
@@ -60,7 +57,7 @@ fn all_connect(seeds: Range<u64>, lost_percent: u32, to_phone: &str, to_browser:
         }
     }
     assert!(
-        failures.len() <= UNLUCKY,
+        failures.is_empty(),
         "{} of {calls}:\n{}",
         failures.len(),
         failures.join("\n")
@@ -95,11 +92,10 @@ fn every_browser_connects_to_a_full_agent() {
     all_connect(1_000..1_500, 20, &full(WEB_TO_PHONE), PHONE_ANSWERS_WEB);
 }
 
-/// A relay that begins sends its first flight before it knows that the browser has a path, so it waits longer each time: with
-/// a fifth lost one call in some thousands takes more than the time of a handshake.
+/// A relay that begins sends its first flight before it knows that the browser has a path.
 #[test]
 fn every_browser_connects_to_a_relay_that_begins_the_handshake() {
     let answers = active(PHONE_ANSWERS_WEB);
-    all_connect(2_000..2_100, 10, &active(WEB_TO_PHONE), &answers);
-    all_connect(3_000..3_100, 10, &active(&full(WEB_TO_PHONE)), &answers);
+    all_connect(2_000..2_500, 20, &active(WEB_TO_PHONE), &answers);
+    all_connect(3_000..3_500, 20, &active(&full(WEB_TO_PHONE)), &answers);
 }

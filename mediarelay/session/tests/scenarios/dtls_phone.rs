@@ -322,3 +322,63 @@ fn a_carrier_with_another_certificate_gets_no_media() {
     );
     world.wait(Duration::from_secs(1));
 }
+
+/// RFC 6347 section 4.1.2.7: what cannot be right is left out, and the handshake goes on. What is over a limit is counted.
+#[test]
+fn forged_fragments_over_a_limit_are_counted_and_spoil_nothing() {
+    let (mut world, mut plain, mut carrier) = (World::new(), plain(), Carrier::new());
+    called(&mut world, &mut plain, &mut carrier, "active");
+    let relay = carrier.phone.relay.unwrap();
+    // Handshake record of epoch 0 with a fragment of one octet: type, length, number, offset, length of the part.
+    let fragment = |sequence: u8, len: u16| {
+        let [high, low] = len.to_be_bytes();
+        let mut datagram = vec![22, 0xFE, 0xFD, 0, 0, 0, 0, 0, 0, 0, 0, 0, 13];
+        datagram.extend([11, 0, high, low, 0, sequence, 0, 0, 0, 0, 0, 1, 0]);
+        datagram
+    };
+    world.receive(carrier.from, relay, &fragment(1, 30_000));
+    world.receive(carrier.from, relay, &fragment(40, 1));
+    // An encrypted record, for which there is no key yet, more often than any is kept.
+    for sequence in 0..7 {
+        let record = [23, 0xFE, 0xFD, 0, 1, 0, 0, 0, 0, 0, sequence, 0, 1, 0];
+        world.receive(carrier.from, relay, &record);
+    }
+    let limits = world.relay.counters().limits;
+    assert_eq!(
+        (
+            limits.dtls_message_octets,
+            limits.dtls_messages_ahead,
+            limits.dtls_early_records
+        ),
+        (1, 1, 3)
+    );
+    carrier.run(&mut world);
+    assert!(carrier.has_keys(), "{:?}", world.take_events());
+    hear_each_other(&mut world, &mut carrier, &mut plain);
+}
+
+/// RFC 6347 section 4.2.1: hellos under the carrier's address, from somebody who does not see what it is sent, before the
+/// carrier's own.
+#[test]
+fn forged_first_hellos_do_not_keep_the_carrier_out() {
+    let (mut world, mut plain, mut carrier) = (World::new(), plain(), Carrier::new());
+    called(&mut world, &mut plain, &mut carrier, "active");
+    let relay = carrier.phone.relay.unwrap();
+    for _ in 0..20 {
+        let config = Arc::new(dimpl::Config::builder().build().unwrap());
+        let certificate = dimpl::certificate::generate_self_signed_certificate().unwrap();
+        let mut forger = Dtls::new_12(config, certificate, world.now);
+        forger.set_active(true);
+        forger.handle_timeout(world.now).unwrap();
+        let mut buffer = vec![0; 4096];
+        let Output::Packet(hello) = forger.poll_output(&mut buffer) else {
+            panic!("no hello")
+        };
+        world.receive(carrier.from, relay, hello);
+        // Seen by the carrier, who has not asked.
+        world.take(carrier.from);
+    }
+    carrier.run(&mut world);
+    assert!(carrier.has_keys(), "{:?}", world.take_events());
+    hear_each_other(&mut world, &mut carrier, &mut plain);
+}

@@ -233,7 +233,7 @@ fn what_is_handed_up_late_is_counted() {
 #[test]
 fn no_ports_is_an_error_that_proxies_know() {
     let mut small = config();
-    small.interfaces[0].addresses[0].ports = 30_000..=30_005;
+    small.interfaces[0].addresses[0].ports = (30_000..=30_005).into();
     let mut world = World::with(small);
     let sdp = Phone::new("198.51.100.9:4000", 1).sdp();
     world.sdp(&offer(&sdp, "a", None, ""));
@@ -456,6 +456,27 @@ fn a_check_may_carry_what_we_do_not_know() {
         matches!(verdict, Verdict::Drop(_) | Verdict::Reply),
         "{verdict:?}"
     );
+    world.ok(&delete_now());
+    world.assert_empty();
+}
+
+/// rtpengine's `--reject-invalid-sdp`.
+#[test]
+fn an_sdp_with_an_empty_line_is_refused_only_where_the_operator_wants_it() {
+    let cut = Phone::new("198.51.100.9:4000", 1).sdp() + "\r\na=unread\r\n";
+    let mut world = World::new();
+    let told = world.sdp(&offer(&cut, "a", None, ""));
+    assert!(!told.text.contains("unread"), "{}", told.text);
+    world.ok(&delete_now());
+    world.assert_empty();
+    let mut world = World::with(viaduct_session::Config {
+        reject_invalid_sdp: true,
+        ..config()
+    });
+    let refused = world.ng(&offer(&cut, "a", None, ""));
+    assert_eq!(refused, Reply::error(viaduct_ng::ErrorReason::UnparsableSdp));
+    assert_eq!(world.relay.counters().sdp_unusable, 1);
+    world.ok(&offer(&Phone::new("198.51.100.9:4000", 1).sdp(), "a", None, ""));
     world.ok(&delete_now());
     world.assert_empty();
 }

@@ -325,7 +325,7 @@ fn digits_are_told_to_whoever_wants_to_hear_of_them() {
     again.options = wants;
     world.ok(&Request::Offer(again));
     let told = Digit {
-        to: addr("127.0.0.1:2333"),
+        to: Some(addr("127.0.0.1:2333")),
         source_tag: "b".into(),
         tags: vec!["a".into(), "b".into()],
         source: callee.rtp.ip(),
@@ -334,6 +334,21 @@ fn digits_are_told_to_whoever_wants_to_hear_of_them() {
         volume: 10,
     };
     assert_eq!(dial(&mut world, &callee), [told]);
+    world.ok(&delete_now());
+    world.assert_empty();
+    // Where everybody is told, nobody has to ask.
+    let mut world = World::with(viaduct_session::Config {
+        tell_digits: true,
+        ..config()
+    });
+    let (caller, _) = phones(&mut world, "");
+    let told = dial(&mut world, &caller);
+    assert_eq!(
+        told.iter()
+            .map(|digit| (digit.to, digit.event))
+            .collect::<Vec<_>>(),
+        [(None, 11)]
+    );
     world.ok(&delete_now());
     world.assert_empty();
 }

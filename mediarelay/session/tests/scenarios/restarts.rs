@@ -213,7 +213,7 @@ fn a_call_whose_ports_are_in_no_range_any_more_ends() {
     let mut world = World::new();
     phones(&mut world);
     let mut other = config();
-    other.interfaces[0].addresses[0].ports = 50_000..=50_100;
+    other.interfaces[0].addresses[0].ports = (50_000..=50_100).into();
     let (mut world, results) = world.restart_with(BRIEF, other);
     assert_eq!(results, [Err(NotRebuilt::PortTaken)]);
     world.assert_empty();

@@ -3,7 +3,10 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use viaduct_ng::{Answer, Delete, Offer, OkReply, Options, Reply, Request, TransportProtocol, WordSet};
+use viaduct_ng::{
+    Answer, Delete, Offer, OkReply, Options, Reply, Request, SubscribeAnswer, SubscribeRequest,
+    TransportProtocol, Value, WordSet,
+};
 
 use super::own_address;
 use super::phone::{Phone, media_of};
@@ -112,6 +115,25 @@ pub(crate) fn ok(reply: Reply) -> OkReply {
         Reply::Ok(ok) => *ok,
         other => panic!("{other:?}"),
     }
+}
+
+/// Lets a recorder hear what Bob says in a call.
+pub(crate) fn record(ask: impl Fn(Request) -> Reply, call_id: &str, recorder: &Phone) {
+    let subscribe = SubscribeRequest {
+        call_id: call_id.into(),
+        from_tags: vec!["bob".into()],
+        to_tag: None,
+        options: Options::default(),
+    };
+    let offered = ok(ask(Request::SubscribeRequest(Box::new(subscribe))));
+    let to_tag = offered.rest.get("to-tag").and_then(Value::as_bytes).cloned();
+    let answer = SubscribeAnswer {
+        sdp: recorder.sdp().replace("sendrecv", "recvonly").into(),
+        call_id: call_id.into(),
+        to_tag: to_tag.unwrap(),
+        options: Options::default(),
+    };
+    ok(ask(Request::SubscribeAnswer(Box::new(answer))));
 }
 
 pub(crate) fn sdp_of(reply: Reply) -> Vec<u8> {

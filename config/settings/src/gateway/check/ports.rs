@@ -80,7 +80,11 @@ impl Check<'_> {
     }
 
     fn port_count(&mut self) {
-        let ports = self.file.relay.media.rtp_ports.count();
+        let media = &self.file.relay.media;
+        let addresses = media.interfaces.iter().flat_map(|interface| &interface.addresses);
+        let own = addresses.filter_map(|address| Some(address.rtp_ports?.count()));
+        // Which interface calls will use is not known.
+        let ports = own.fold(media.rtp_ports.count(), u32::max);
         let calls = self.file.limits.calls;
         let enough_for = ports / PORTS_PER_CALL;
         if enough_for >= calls {

@@ -247,3 +247,61 @@ fn templates_are_the_entries_of_the_section_that_is_named() {
     );
     assert_eq!(settings.unused_options, [""; 0]);
 }
+
+#[test]
+fn sections_of_interfaces_may_have_ports_of_their_own() {
+    let text = "[rtpengine]\nport-min = 20000\nport-max = 20999\ninterfaces-config = interface\n\
+                [interface-a]\naddress = 10.0.0.6\nport-min = 3000\nport-max = 3007\n\
+                [interface-b]\naddress = 10.0.0.6\nport-max = 20099\nexclude-ports = 20004; 20010;\n\
+                [interface-c]\naddress = 10.0.0.7\n";
+    let settings = run_with("", Some(("rtpengine.conf", text)));
+    let of = |at: usize| &settings.media.interfaces[at].addresses[0];
+    let range = |first, last| Some(PortRange { first, last });
+    assert_eq!(of(0).rtp_ports, range(3_000, 3_007));
+    assert_eq!(of(1).rtp_ports, range(20_000, 20_099));
+    assert_eq!(of(1).exclude_ports, [20_004, 20_010]);
+    assert_eq!((of(2).rtp_ports, of(2).exclude_ports.len()), (None, 0));
+    assert_eq!(settings.unused_options, [""; 0]);
+}
+
+#[test]
+fn ports_of_an_interface_keep_clear_of_listeners_and_browsers() {
+    let text = "listen: [ng+udp://127.0.0.1:3001]\nbrowser_port: 3004\n\
+                interfaces: { a: { address: 10.0.0.6, rtp_ports: 3000-3007 } }\n";
+    let said = crate::load_relay("relay.yaml", text).unwrap_err().to_string();
+    assert!(
+        said.contains("ng+udp://127.0.0.1:3001 is on a port of interfaces.a.rtp_ports (3000-3007)"),
+        "{said}"
+    );
+    assert!(
+        said.contains("browser_port 3004 lies within interfaces.a.rtp_ports (3000-3007)"),
+        "{said}"
+    );
+}
+
+#[test]
+fn options_of_listeners_and_answers_have_their_effect() {
+    let settings = run(
+        "--listen-https=127.0.0.1:9443 --https-cert=/etc/cert.pem --control-tos=184 --dtmf-log-ng-tcp --reject-invalid-sdp",
+    );
+    assert_eq!(settings.listen.len(), 1);
+    assert_eq!(settings.listen[0].scheme, RelayScheme::Https);
+    let tls = settings.tls.unwrap();
+    assert_eq!(
+        (&*tls.cert, &*tls.key),
+        ("/etc/cert.pem", "/etc/cert.pem"),
+        "one file may have both"
+    );
+    assert_eq!(settings.control_tos, 184);
+    assert!(settings.dtmf_log_ng_tcp && settings.reject_invalid_sdp);
+    assert_eq!(settings.unused_options, [""; 0]);
+    let with_key = run("--listen-https 9443 --https-key b --https-cert a")
+        .tls
+        .unwrap();
+    assert_eq!((&*with_key.cert, &*with_key.key), ("a", "b"));
+    let said = said("--listen-https=127.0.0.1:9443");
+    assert!(
+        said.contains("https://127.0.0.1:9443 has no certificate to show"),
+        "{said}"
+    );
+}

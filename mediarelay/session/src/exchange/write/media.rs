@@ -8,7 +8,7 @@ use viaduct_ng::{Bundle, Flag, Osrtp, Replace, RtcpMux, SdpSection, TransportPro
 use viaduct_sdp::{
     AddressFamily, Codec, CodecPattern, CodecRules, CodecSelector, Connection, Direction, Extmap,
     Fingerprint, HashFunction, Host, Media, MediaOut, PlainTwin, Protocol, RemoteCandidate, RemoteCandidates,
-    Rtcp, Setup, TlsId,
+    Rtcp, Session, Setup, TlsId,
 };
 
 use super::{edits, rejected};
@@ -22,6 +22,12 @@ use crate::exchange::{Exchange, Kind, chooses_extensions};
 use crate::ice::{FullAgent, Ice, local_candidates};
 use crate::leg::{Component, Leg, Path};
 use crate::party::Offered;
+
+/// The port of nothing, as RTCP of an m-line that is not taken.
+const NOWHERE: Rtcp = Rtcp {
+    port: 9,
+    address: None,
+};
 
 /// The member of `extmap` `mask` that stands for all.
 const ALL: &str = "all";
@@ -39,10 +45,14 @@ impl Call {
     ) -> MediaOut {
         let opposite = self.dialogues[exchange.dialogue].opposite(exchange.reader, position);
         let sender = opposite.and_then(|opposite| exchange.session.media(opposite));
+        if let Some(sender) = sender.filter(|_| self.goes_through(core, exchange, position)) {
+            return self.write_through(core, exchange, position, sender);
+        }
         let mut out = match sender {
             Some(sender) => self.write_live(core, exchange, position, sender),
             None => None,
         }
+        .or_else(|| self.write_left_out(exchange, position))
         .unwrap_or_else(|| self.write_rejected(exchange, position, sender));
         out.mid = self.mid_to(exchange, position, sender);
         let doubles = exchange.kind == Kind::Offer && exchange.options.osrtp.contains(Osrtp::OfferLegacy);
@@ -79,7 +89,7 @@ impl Call {
             return None;
         }
         if let (Kind::Answer, Some(own)) = (exchange.kind, &own_offer) {
-            answer_codecs(exchange, own, &mut out);
+            answer_codecs(core, exchange, own, &mut out);
         }
         let bundled = self.party(exchange.reader).tells_apart(position);
         let bundles = (bundled, self.party(exchange.sender).bundles);
@@ -188,8 +198,31 @@ impl Call {
         let mut words = [Bundle::Strict, Bundle::Require].into_iter();
         let asked = words.find(|word| exchange.options.bundle.contains(*word));
         // In a later offer the m-line has a port, that of the bundle, whichever word has asked for it.
-        let word = asked.or(reader.wishes.bundle_only.then_some(Bundle::Require))?;
+        let bundles = reader.wishes.bundle_only || reader.tells_apart(position);
+        let word = asked.or(bundles.then_some(Bundle::Require))?;
         Some(word).filter(|_| exchange.kind == Kind::Offer && !leads)
+    }
+
+    /// An m-line that the answer leaves out altogether, against RFC 3264 section 6: refused, and with what was offered, as
+    /// rtpengine has it.
+    fn write_left_out(&self, exchange: &Exchange<'_>, position: usize) -> Option<MediaOut> {
+        let dialogue = &self.dialogues[exchange.dialogue];
+        let opposite = dialogue.opposite(exchange.reader, position)?;
+        let is_missing = exchange.kind == Kind::Answer && exchange.session.media(opposite).is_none();
+        let offered = dialogue.last_offer.as_ref().filter(|_| is_missing)?;
+        let told = Session::parse(offered.reply.as_bytes()).ok()?;
+        let told = told.media(opposite)?;
+        let own = self.party(exchange.reader).medias[position].remote.as_ref()?;
+        if offered.sender() != exchange.reader || own.rejected || !own.is_rtp() {
+            return None;
+        }
+        let mut out = MediaOut::from_sender(told);
+        out.protocol.clone_from(&own.protocol_text);
+        out.connection = Connection::zero(own.family);
+        out.extmaps.clear();
+        out.extmap_allow_mixed = false;
+        out.rtcp = (!exchange.has(Flag::NoRtcpAttribute)).then_some(NOWHERE);
+        Some(out)
     }
 
     fn write_rejected(
@@ -382,9 +415,17 @@ fn edit_codecs(exchange: &Exchange<'_>, out: &mut MediaOut) -> bool {
 }
 
 /// An answer names no static payload type that was not offered (RFC 3264 section 6.1), and one codec where one is asked
-/// for; what accompanies codecs stays.
-fn answer_codecs(exchange: &Exchange<'_>, own: &RemoteMedia, out: &mut MediaOut) {
+/// for; what accompanies codecs stays, unless it is to have the number that it was offered with.
+fn answer_codecs(core: &Core, exchange: &Exchange<'_>, own: &RemoteMedia, out: &mut MediaOut) {
+    let may_renumber = core.config.renumbered_events || exchange.has(Flag::AllowAsymmetricCodecs);
+    let is_event = |codec: &Codec| {
+        let rtpmap = codec.rtpmap.as_ref();
+        rtpmap.is_some_and(|rtpmap| rtpmap.encoding.eq_ignore_ascii_case("telephone-event"))
+    };
     let was_offered = |codec: &Codec| match codec.payload_type() {
+        Some(payload_type) if is_event(codec) && !may_renumber => {
+            own.telephone_events.contains(&payload_type)
+        }
         Some(payload_type) if payload_type < FIRST_DYNAMIC => own.payload_types.contains(&payload_type),
         _ => true,
     };
@@ -417,7 +458,11 @@ fn edit_extensions(
         Kind::Offer => {
             let mut words = [Bundle::Offer, Bundle::Require, Bundle::Strict].into_iter();
             let offers = words.any(|word| exchange.options.bundle.contains(word));
-            if (offers || bundled) && !out.extmaps.iter().any(|extmap| extmap.uri == MID_EXTENSION) {
+            // Whoever bundles without the names does not need them.
+            let takes_names = own_offer.is_none_or(|own| own.mid_extension.is_some());
+            if (offers || bundled && takes_names)
+                && !out.extmaps.iter().any(|extmap| extmap.uri == MID_EXTENSION)
+            {
                 out.extmaps.extend(free_extension(exchange).map(names_media));
             }
             // The name of m-lines in a bundle of the sender's alone is nothing to a reader who has shown to have neither.

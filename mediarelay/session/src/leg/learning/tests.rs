@@ -120,8 +120,9 @@ fn immediate_takes_the_first() {
 fn delayed_takes_the_first_after_the_window() {
     let now = base();
     let mut learning = learning(of_mode(EndpointLearning::Delayed), now);
-    assert_eq!(learning.port_mode(now), PortMode::Settled);
+    assert_eq!(learning.port_mode(now), PortMode::Learning);
     assert!(!learning.on_expected(now));
+    assert_eq!(learning.port_mode(now), PortMode::Settled);
     assert_eq!(learning.on_unknown(now, addr(OTHER_PORT), None), Source::Stranger);
     assert_eq!(learning.poll_timeout(now), Some(now + WINDOW));
     let later = now + WINDOW;
@@ -132,6 +133,20 @@ fn delayed_takes_the_first_after_the_window() {
         learning.on_unknown(later, addr(ALL_OTHER), None),
         Source::Followed
     );
+    assert!(!learning.on_expected(later));
+}
+
+#[test]
+fn while_a_delay_lasts_one_other_source_is_heard_and_followed_afterwards() {
+    let now = base();
+    let mut learning = learning(of_mode(EndpointLearning::Delayed), now);
+    assert_eq!(learning.on_unknown(now, addr(OTHER_PORT), None), Source::Heard);
+    assert_eq!(learning.port_mode(now), PortMode::Settled);
+    assert_eq!(learning.on_unknown(now, addr(ALL_OTHER), None), Source::Stranger);
+    assert!(!learning.on_heard(now, addr(OTHER_PORT)) && !learning.is_settled());
+    let later = now + WINDOW;
+    assert!(learning.handle_timeout(later));
+    assert!(learning.on_heard(later, addr(OTHER_PORT)) && learning.is_settled());
     assert!(!learning.on_expected(later));
 }
 

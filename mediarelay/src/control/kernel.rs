@@ -1,0 +1,494 @@
+//! Which flows the kernel forwards, and what becomes of them when it does not any more.
+//!
+//! Every rule passes here on its way to the workers. One that asks for nothing but new addresses, and whose peer has been
+//! heard, is given to the kernel as well; the workers keep it, for what the kernel passes up and for the time after. So media
+//! never waits for either: whatever the kernel does not forward, a worker does.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use viaduct_forward::{
+    Beside, BesideSource, Command, Epoch, FlowId, FlowRule, LegId, LocalAddr, Out, StatsTable,
+};
+use viaduct_kmod_helper::{Counters, Fast, Flow, InstallError, Instance, Key, unload};
+
+use super::stats::ControlStats;
+
+/// How often the kernel is told that the relay lives, and asked what it forwarded. Half a turn of the relay's own clocks
+/// that look at counters, and a fifth of the kernel's patience.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// What a kernel path is made of.
+#[derive(Debug)]
+pub(crate) struct KernelPlan {
+    pub(crate) fast: Fast,
+    pub(crate) instance: Instance,
+    pub(crate) stats: StatsTable,
+    pub(crate) epoch: Epoch,
+    /// What leaves a socket that is not marked otherwise.
+    pub(crate) tos: u8,
+    pub(crate) counts: Arc<ControlStats>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Kernel {
+    plan: KernelPlan,
+    /// Rules that the kernel has or may have.
+    flows: HashMap<FlowId, Held>,
+    marks: HashMap<LocalAddr, u8>,
+    next_look: Instant,
+}
+
+#[derive(Debug)]
+struct Held {
+    rule: FlowRule,
+    /// The call, for people.
+    tag: u64,
+    is_in: bool,
+    /// Counted in times that are over.
+    before: Counters,
+    /// The same with the present.
+    total: Counters,
+}
+
+impl Held {
+    /// Takes figures over, unless they are less than those before: then the kernel has refused to tell.
+    fn take(&mut self, total: Counters, counts: &ControlStats) {
+        let new = total.rtp_packets.checked_sub(self.total.rtp_packets);
+        if let Some(new) = new {
+            counts.kernel_packets.add(new);
+            self.total = total;
+        }
+    }
+}
+
+/// Why a rule is for the workers alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Why {
+    /// RTCP, T.38, or whatever comes.
+    NotRtp,
+    /// There are keys.
+    Secure,
+    /// Several m-lines share the port.
+    Bundle,
+    /// It goes nowhere: on hold, blocked.
+    NoOutput,
+    /// Somebody listens.
+    Listener,
+    /// Header extensions are changed.
+    Extensions,
+    /// It goes back to where it comes from.
+    Echo,
+    /// It may come back, and is to be watched for that.
+    Loop,
+}
+
+impl Kernel {
+    pub(super) fn new(now: Instant, plan: KernelPlan) -> Self {
+        Self {
+            plan,
+            flows: HashMap::new(),
+            marks: HashMap::new(),
+            next_look: now,
+        }
+    }
+
+    /// Takes note of an order for workers, on its way to them. `tag` is asked for the call of a leg.
+    pub(super) fn on_command(&mut self, now: Instant, command: &mut Command, tag: impl FnOnce(LegId) -> u64) {
+        match command {
+            Command::InstallFlow(rule) => self.on_rule(now, rule, tag),
+            Command::RemoveFlow { flow } => {
+                self.leave(now, *flow);
+                self.flows.remove(flow);
+            }
+            _ => {}
+        }
+    }
+
+    fn on_rule(&mut self, now: Instant, rule: &mut FlowRule, tag: impl FnOnce(LegId) -> u64) {
+        let is_plain = match plain(rule) {
+            Ok(_) => true,
+            Err(why) => {
+                tracing::debug!("{} is for user space: {why:?}", key_of(rule));
+                false
+            }
+        };
+        let moves = |held: &Held| key_of(&held.rule) != key_of(rule);
+        // Its first packet is to be seen by a worker.
+        if !is_plain || rule.confirm || self.flows.get(&rule.flow).is_some_and(moves) {
+            self.leave(now, rule.flow);
+        }
+        match self.flows.get_mut(&rule.flow) {
+            Some(held) => held.rule = rule.clone(),
+            None if is_plain => {
+                let held = Held {
+                    rule: rule.clone(),
+                    tag: tag(rule.leg),
+                    is_in: false,
+                    before: Counters::default(),
+                    total: Counters::default(),
+                };
+                self.flows.insert(rule.flow, held);
+            }
+            None => return,
+        }
+        if rule.confirm {
+            // A relay before this one may have left it there.
+            self.plan.fast.remove(now, &key_of(rule));
+        } else {
+            rule.beside = self.enter(now, rule.flow);
+        }
+    }
+
+    /// A worker has seen the first packet of a flow. Gives the rule that it is to have from here on, if that changes.
+    pub(super) fn on_confirmed(&mut self, now: Instant, flow: FlowId) -> Option<Command> {
+        let held = self.flows.get_mut(&flow).filter(|held| !held.is_in)?;
+        held.rule.confirm = false;
+        let rule = FlowRule {
+            beside: true,
+            ..held.rule.clone()
+        };
+        self.enter(now, flow).then_some(Command::InstallFlow(rule))
+    }
+
+    /// What leaves this socket is marked.
+    pub(super) fn on_mark(&mut self, now: Instant, local: LocalAddr, tos: u8) {
+        if self.marks.insert(local, tos) == Some(tos) {
+            return;
+        }
+        let leaves_here = |held: &Held| held.is_in && plain(&held.rule).is_ok_and(|out| out.local == local);
+        let marked: Vec<FlowId> = self
+            .flows
+            .iter()
+            .filter(|(_, held)| leaves_here(held))
+            .map(|(flow, _)| *flow)
+            .collect();
+        for flow in marked {
+            self.enter(now, flow);
+        }
+    }
+
+    /// The pair with this socket is closed.
+    pub(super) fn on_closed(&mut self, local: LocalAddr) {
+        self.marks.remove(&local);
+    }
+
+    /// Says that the relay lives, and publishes what the kernel has counted. Gives rules of flows that workers must have
+    /// alone from here on.
+    ///
+    /// # Errors
+    /// Why there is no kernel path any more; [`surrender`](Self::surrender) has the rules.
+    pub(super) fn look(&mut self, now: Instant) -> Result<Vec<Command>, String> {
+        if now < self.next_look {
+            return Ok(Vec::new());
+        }
+        self.next_look = now + LOOK_EVERY;
+        let lost = self.plan.fast.heartbeat(now).map_err(|error| error.to_string())?;
+        if !self.plan.fast.is_attached() {
+            return Err("it was unloaded".to_owned());
+        }
+        let flows: Vec<FlowId> = self.flows.keys().copied().collect();
+        let mut commands = Vec::new();
+        for flow in flows {
+            let Some(held) = self.flows.get_mut(&flow).filter(|held| held.is_in) else {
+                continue;
+            };
+            let key = key_of(&held.rule);
+            if let Some((_, counters)) = lost.iter().find(|(lost, _)| *lost == key) {
+                tracing::debug!("{key} is for user space: its receiver is not reached as before");
+                held.is_in = false;
+                held.take(counters.since(held.before), &self.plan.counts);
+                held.before = held.total;
+                self.plan.counts.kernel_left.add(1);
+                commands.push(Command::InstallFlow(held.rule.clone()));
+            }
+            self.count(now, flow);
+        }
+        self.publish_figures();
+        Ok(commands)
+    }
+
+    /// When [`look`](Self::look) is due.
+    pub(super) fn poll_timeout(&self) -> Instant {
+        self.next_look
+    }
+
+    /// Publishes what the kernel has counted of a flow.
+    pub(super) fn count(&mut self, now: Instant, flow: FlowId) {
+        let Some(held) = self.flows.get_mut(&flow) else {
+            return;
+        };
+        if let Some(present) = self
+            .plan
+            .fast
+            .counters(&key_of(&held.rule))
+            .filter(|_| held.is_in)
+        {
+            held.take(present.since(held.before), &self.plan.counts);
+        }
+        let (is_in, total) = (held.is_in, held.total);
+        self.publish(now, flow, is_in, total);
+    }
+
+    /// Leaves to the workers what a relay before this one had in the kernel and this one does not.
+    pub(super) fn drop_unclaimed(&mut self, now: Instant) {
+        for key in self.plan.fast.unclaimed() {
+            self.plan.fast.remove(now, &key);
+        }
+    }
+
+    /// The rules that workers must have alone when there is no kernel path any more.
+    pub(super) fn surrender(mut self, now: Instant) -> Vec<Command> {
+        let inside = self.flows.iter().filter(|(_, held)| held.is_in);
+        let inside: Vec<_> = inside.map(|(flow, held)| (*flow, held.rule.clone())).collect();
+        for (flow, _) in &inside {
+            self.leave(now, *flow);
+        }
+        inside
+            .into_iter()
+            .map(|(_, rule)| Command::InstallFlow(rule))
+            .collect()
+    }
+
+    /// The relay ends. With `keep`, the next one is to find everything as it is.
+    pub(super) fn end(self, bpffs: &Path, keep: bool) {
+        let instance = self.plan.instance.clone();
+        drop(self);
+        if !keep && let Err(error) = unload(bpffs, &instance) {
+            tracing::debug!("unloading the kernel path: {error}");
+        }
+    }
+
+    /// Gives a flow to the kernel, or what is new about it. False: it stays in user space, or has gone back there.
+    fn enter(&mut self, now: Instant, flow: FlowId) -> bool {
+        let Some(held) = self.flows.get(&flow) else {
+            return false;
+        };
+        let Ok(out) = plain(&held.rule) else { return false };
+        let wanted = Flow {
+            key: key_of(&held.rule),
+            source: out.local,
+            destination: out.remote,
+            tos: self.marks.get(&out.local).copied().unwrap_or(self.plan.tos),
+            rtcp: false,
+            payload_types: !payload_types(&held.rule.events),
+            tag: held.tag,
+        };
+        let was_in = held.is_in;
+        self.count(now, flow);
+        let installed = self.plan.fast.install(now, &wanted);
+        let is_in = installed.is_ok();
+        let counts = &self.plan.counts;
+        match installed {
+            Ok(()) if !was_in => counts.kernel_entered.add(1),
+            Ok(()) => {}
+            Err(error) => {
+                counts.kernel_left.add(u64::from(was_in));
+                match &error {
+                    InstallError::Full => counts.kernel_full.add(1),
+                    _ => counts.kernel_refused.add(1),
+                }
+                tracing::debug!("{} is for user space: {error}", wanted.key);
+            }
+        }
+        if let Some(held) = self.flows.get_mut(&flow) {
+            held.is_in = is_in;
+            if was_in && !is_in {
+                held.before = held.total;
+            }
+        }
+        self.publish_figures();
+        self.count(now, flow);
+        is_in
+    }
+
+    /// Takes a flow out of the kernel, with what was counted there.
+    fn leave(&mut self, now: Instant, flow: FlowId) {
+        let Some(held) = self.flows.get_mut(&flow).filter(|held| held.is_in) else {
+            return;
+        };
+        held.is_in = false;
+        if let Some(present) = self.plan.fast.remove(now, &key_of(&held.rule)) {
+            held.take(present.since(held.before), &self.plan.counts);
+        }
+        held.before = held.total;
+        self.plan.counts.kernel_left.add(1);
+        self.publish_figures();
+        self.count(now, flow);
+    }
+
+    /// Workers make the counters of a flow when they hear of it, which is before the kernel does.
+    fn publish(&self, now: Instant, flow: FlowId, is_active: bool, total: Counters) {
+        let Some(stats) = self.plan.stats.flow(flow) else {
+            return;
+        };
+        if !is_active && total == Counters::default() {
+            return;
+        }
+        let age = total.last_packet.map(viaduct_kmod_helper::age);
+        let last_packet = age
+            .and_then(|age| now.checked_sub(age))
+            .map(|at| self.plan.epoch.tick(at));
+        stats.set_beside(Beside {
+            is_active,
+            rtp: viaduct_forward::Counters {
+                packets: total.rtp_packets,
+                octets: total.rtp_octets,
+                errors: 0,
+            },
+            last_packet,
+            source: total.source.map(|source| BesideSource {
+                ssrc: source.ssrc,
+                payload_type: source.payload_type,
+                expected: total.expected,
+                highest_sequence: source.highest_sequence,
+                last_timestamp: source.timestamp,
+            }),
+        });
+    }
+
+    fn publish_figures(&self) {
+        let counts = &self.plan.counts;
+        let inside = counts
+            .kernel_entered
+            .get()
+            .saturating_sub(counts.kernel_left.get());
+        counts.kernel_flows.set(inside);
+    }
+}
+
+fn key_of(rule: &FlowRule) -> Key {
+    Key {
+        local: rule.key.local,
+        peer: rule.key.remote,
+    }
+}
+
+/// Where the RTP of a rule goes that asks for nothing else.
+fn plain(rule: &FlowRule) -> Result<Out, Why> {
+    if !rule.accept.rtp || rule.accept.raw {
+        return Err(Why::NotRtp);
+    }
+    let [route] = &rule.routes[..] else {
+        return Err(Why::Bundle);
+    };
+    if rule.may_loop {
+        return Err(Why::Loop);
+    }
+    if rule.unprotect.is_some() || route.protect.is_some() {
+        return Err(Why::Secure);
+    }
+    if route.select != viaduct_forward::Select::default() {
+        return Err(Why::Bundle);
+    }
+    if !route.listeners.is_empty() {
+        return Err(Why::Listener);
+    }
+    if route.extensions.is_some() || route.mid.is_some() {
+        return Err(Why::Extensions);
+    }
+    let out = route
+        .rtp_out
+        .filter(|_| route.block.is_none())
+        .ok_or(Why::NoOutput)?;
+    if out.remote == rule.key.remote {
+        return Err(Why::Echo);
+    }
+    Ok(out)
+}
+
+/// A set of payload types, as the kernel has it.
+fn payload_types(list: &[u8]) -> u128 {
+    let listed = list.iter().filter(|of| **of < 128);
+    listed.fold(0, |set, of| set | 1 << of)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use viaduct_forward::{Accept, BlockReason, CryptoId, FlowKey, Listener, MidSelector, Route};
+
+    use super::*;
+
+    fn rule() -> FlowRule {
+        let [local, remote, source, receiver] =
+            [1, 2, 3, 4].map(|port| SocketAddr::from(([192, 0, 2, 1], port)));
+        let out = Out {
+            local: source,
+            remote: receiver,
+        };
+        FlowRule::new(
+            FlowId(1),
+            FlowKey { local, remote },
+            LegId(1),
+            vec![Route::to(out)],
+        )
+    }
+
+    fn changed(change: impl FnOnce(&mut FlowRule)) -> Result<Out, Why> {
+        let mut rule = rule();
+        change(&mut rule);
+        plain(&rule)
+    }
+
+    #[test]
+    fn what_asks_for_new_addresses_alone_is_plain() {
+        assert!(changed(|_| ()).is_ok());
+        assert!(changed(|rule| rule.events = vec![101]).is_ok());
+        assert_eq!(!payload_types(&[101, 200]) >> 101 & 1, 0);
+    }
+
+    #[test]
+    fn what_needs_a_worker_stays_with_it() {
+        let mid = MidSelector {
+            extension_id: 1,
+            mid: "0".to_owned(),
+        };
+        let listener = Listener {
+            rtp_out: None,
+            rtcp_out: None,
+            protect: None,
+        };
+        assert_eq!(changed(|rule| rule.accept = Accept::RTCP), Err(Why::NotRtp));
+        assert_eq!(changed(|rule| rule.accept = Accept::RAW), Err(Why::NotRtp));
+        assert_eq!(
+            changed(|rule| rule.unprotect = Some(CryptoId(1))),
+            Err(Why::Secure)
+        );
+        assert_eq!(
+            changed(|rule| rule.routes[0].protect = Some(CryptoId(1))),
+            Err(Why::Secure)
+        );
+        assert_eq!(
+            changed(|rule| rule.routes.push(rule.routes[0].clone())),
+            Err(Why::Bundle)
+        );
+        assert_eq!(
+            changed(|rule| rule.routes[0].select.ssrcs = vec![7]),
+            Err(Why::Bundle)
+        );
+        assert_eq!(
+            changed(|rule| rule.routes[0].listeners = vec![listener]),
+            Err(Why::Listener)
+        );
+        assert_eq!(
+            changed(|rule| rule.routes[0].mid = Some(mid)),
+            Err(Why::Extensions)
+        );
+        assert_eq!(changed(|rule| rule.routes[0].rtp_out = None), Err(Why::NoOutput));
+        let hold = Some(BlockReason::Direction);
+        assert_eq!(changed(|rule| rule.routes[0].block = hold), Err(Why::NoOutput));
+        assert_eq!(changed(|rule| rule.may_loop = true), Err(Why::Loop));
+        let echo = |rule: &mut FlowRule| {
+            rule.routes[0].rtp_out = Some(Out {
+                local: rule.key.local,
+                remote: rule.key.remote,
+            });
+        };
+        assert_eq!(changed(echo), Err(Why::Echo));
+    }
+}

@@ -1,0 +1,211 @@
+//! Calls whose media the kernel forwards: in a network namespace of each test's own, over its loopback interface, with a BPF file
+//! system of its own. Skipped, with the reason, where a process may not make these.
+
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use viaduct_mediarelay::Snapshot;
+use viaduct_ng::{ByteString, Dict, OtherCommand, OtherRequest, Query, Request, Value};
+use viaduct_settings::{KernelMode, MediaSettings};
+
+use crate::support::call::{Call, delete, ok, record};
+use crate::support::phone::Phone;
+use crate::support::{InProcess, settings};
+
+const RELAY: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 1));
+const PHONES: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
+
+/// A relay that forwards in the kernel, with everything that it needs in namespaces of this thread.
+fn relay() -> Option<InProcess> {
+    let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+    let made = unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS)
+        .and_then(|()| mount(None::<&str>, "/", None::<&str>, private, None::<&str>))
+        .and_then(|()| {
+            mount(
+                Some("bpf"),
+                "/sys/fs/bpf",
+                Some("bpf"),
+                MsFlags::empty(),
+                None::<&str>,
+            )
+        });
+    if let Err(error) = made {
+        eprintln!("skipped: this process may not make namespaces with a BPF file system: {error}");
+        return None;
+    }
+    let up = Command::new("ip").args(["link", "set", "lo", "up"]).status();
+    assert!(up.unwrap().success());
+    let media = MediaSettings {
+        browser_port: None,
+        kernel: KernelMode::Required,
+        ..settings(RELAY)
+    };
+    Some(InProcess::start_with(media))
+}
+
+fn call(relay: &InProcess, call_id: &str) -> Call {
+    Call::set_up_at(PHONES, call_id, |request| relay.ask(request.clone()))
+}
+
+fn forwarded_by_workers(snapshot: &Snapshot) -> u64 {
+    snapshot
+        .workers
+        .iter()
+        .map(|worker| worker.forward.forwarded)
+        .sum()
+}
+
+/// A call whose media has just gone over to the kernel.
+fn settled(relay: &InProcess, call_id: &str) -> Call {
+    let mut call = call(relay, call_id);
+    call.talk(1);
+    relay.wait_for("flows in the kernel", |now| now.control.kernel_flows == 2);
+    call
+}
+
+#[test]
+fn a_settled_call_is_forwarded_by_the_kernel_and_counted_as_if_it_were_not() {
+    let Some(relay) = relay() else { return };
+    assert!(
+        relay
+            .handle
+            .description()
+            .iter()
+            .any(|line| line.ends_with("in the kernel: on lo"))
+    );
+    let mut call = settled(&relay, "settled");
+    let before = forwarded_by_workers(&relay.snapshot());
+    call.talk(200);
+    // Reports are read by workers.
+    call.report();
+    let after = relay.wait_for("reports", |now| forwarded_by_workers(now) >= before + 2);
+    assert_eq!(forwarded_by_workers(&after), before + 2);
+    let statistics = ok(relay.ask(Request::Statistics)).statistics.unwrap();
+    assert_eq!(
+        (
+            statistics.current.media_kernel,
+            statistics.current.media_userspace
+        ),
+        (Some(2), Some(2))
+    );
+    let query = Query {
+        call_id: "settled".into(),
+        from_tag: None,
+        to_tag: None,
+    };
+    let report = ok(relay.ask(Request::Query(query))).call.unwrap();
+    assert_eq!(
+        (report.totals.rtp.packets, report.totals.rtp.bytes),
+        (402, 402 * 172)
+    );
+    let report = ok(relay.ask(delete("settled"))).call.unwrap();
+    assert_eq!((report.totals.rtp.packets, report.totals.rtcp.packets), (402, 2));
+    let empty = relay.wait_until_empty();
+    let control = empty.control;
+    assert_eq!(
+        (control.kernel_flows, control.kernel_entered, control.kernel_left),
+        (0, 2, 2)
+    );
+    assert_eq!(control.kernel_refused, 0);
+    relay.shut_down();
+    assert!(
+        !Path::new("/sys/fs/bpf/viaduct").exists(),
+        "a relay that keeps no calls leaves nothing"
+    );
+}
+
+#[test]
+fn a_call_leaves_the_kernel_for_a_recorder_and_no_packet_is_missing() {
+    let Some(relay) = relay() else { return };
+    let mut call = settled(&relay, "recorded");
+    call.talk(50);
+    let recorder = Phone::at(PHONES, 9);
+    record(|request| relay.ask(request), "recorded", &recorder);
+    // Bob is heard by the recorder, so his packets are a worker's; Alice's are the kernel's still.
+    assert_eq!(relay.snapshot().control.kernel_flows, 1);
+    call.talk(50);
+    for sequence in 51..101 {
+        assert_eq!(recorder.hear().0, call.bob.packet(sequence));
+    }
+    let report = ok(relay.ask(delete("recorded"))).call.unwrap();
+    assert_eq!(report.totals.rtp.packets, 202);
+    // What the kernel had is no loss where a worker goes on.
+    let lost = report.ssrc.0.iter().map(|(_, of)| of.cumulative_loss);
+    assert!(
+        lost.clone().all(|lost| lost.unwrap_or(0) == 0),
+        "{:?}",
+        lost.collect::<Vec<_>>()
+    );
+    relay.wait_until_empty();
+    relay.shut_down();
+}
+
+#[test]
+fn media_that_is_blocked_leaves_the_kernel_and_comes_back() {
+    let Some(relay) = relay() else { return };
+    let mut call = settled(&relay, "blocked");
+    let other = |command| {
+        let mut body = Dict::new();
+        body.insert("call-id", Value::Bytes(ByteString::from_static("blocked")));
+        ok(relay.ask(Request::Other(OtherRequest { command, body })));
+    };
+    other(OtherCommand::BlockMedia);
+    assert_eq!(relay.snapshot().control.kernel_flows, 0);
+    call.alice
+        .rtp
+        .send_to(&call.alice.packet(500), call.for_alice.0)
+        .unwrap();
+    relay.wait_for("a blocked packet", |now| {
+        let dropped = now.workers.iter().flat_map(|worker| &worker.forward.drops);
+        dropped.map(|(_, count)| count).sum::<u64>() == 1
+    });
+    other(OtherCommand::UnblockMedia);
+    assert_eq!(relay.snapshot().control.kernel_flows, 2);
+    call.talk(20);
+    let report = ok(relay.ask(delete("blocked"))).call.unwrap();
+    assert_eq!(report.totals.rtp.packets, 2 + 1 + 40);
+    relay.wait_until_empty();
+    relay.shut_down();
+}
+
+#[test]
+fn a_call_goes_on_in_user_space_when_the_kernel_path_is_taken_away() {
+    let Some(relay) = relay() else { return };
+    let mut call = settled(&relay, "robbed");
+    call.talk(20);
+    viaduct_kmod_helper::unload(
+        Path::new("/sys/fs/bpf"),
+        &viaduct_kmod_helper::Instance::default(),
+    )
+    .unwrap();
+    // Whoever forwards them, none is missing.
+    call.talk(20);
+    relay.wait_for("the loss to be noticed", |now| now.control.kernel_flows == 0);
+    call.talk(20);
+    let report = ok(relay.ask(delete("robbed"))).call.unwrap();
+    assert_eq!(report.totals.rtp.packets, 122);
+    relay.wait_until_empty();
+    relay.shut_down();
+}
+
+#[test]
+fn a_stranger_is_not_forwarded_by_the_kernel() {
+    let Some(relay) = relay() else { return };
+    let mut call = settled(&relay, "guarded");
+    let mallory = UdpSocket::bind((PHONES, 0)).unwrap();
+    mallory.send_to(&call.alice.packet(7), call.for_alice.0).unwrap();
+    call.talk(20);
+    let quiet = Some(Duration::from_millis(1));
+    call.bob.rtp.set_read_timeout(quiet).unwrap();
+    assert!(
+        call.bob.rtp.recv(&mut [0; 2_048]).is_err(),
+        "Bob hears a stranger"
+    );
+    ok(relay.ask(delete("guarded")));
+    relay.wait_until_empty();
+    relay.shut_down();
+}
