@@ -117,6 +117,7 @@ pub(crate) fn routing_config(
         lost_flow_check: timers.lost_flow_check,
         lost_flow_silence: timers.lost_flow_silence,
         address_patience: timers.next_address,
+        queue_max: limits.queue_time,
     };
     config
 }

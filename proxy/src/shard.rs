@@ -76,6 +76,8 @@ pub(crate) enum ShardInput {
         flow: Flow,
         message: Message,
         turn: Option<Turn>,
+        /// Since when it waits.
+        since: Instant,
     },
     /// Octets came that are no message.
     BadMessage {
@@ -269,14 +271,16 @@ impl ShardThread {
         self.proxy.look_after_flows(Instant::now());
         let mut events = Events::with_capacity(64);
         let mut ready = vec![true; self.listeners.len()];
-        let (mut inbox, mut room) = (Inbox::new(), SendRoom::new());
+        let mut inboxes: Vec<Inbox> = self.listeners.iter().map(|_| Inbox::new()).collect();
+        let mut room = SendRoom::new();
         // Without it rests are longer than they should be, and nothing else is different.
         let _ = nix::sys::prctl::set_timerslack(pace::SLACK.as_nanos() as u64);
-        let mut pace = Pace::new(Instant::now());
+        let mut now = Instant::now();
+        let mut pace = Pace::new(now);
         while !self.stopping {
-            let timeout = self.time_to_sleep(&ready);
+            let timeout = self.time_to_sleep(now, &ready);
             if timeout != Some(Duration::ZERO) {
-                let rest = pace.rest(Instant::now());
+                let rest = pace.rest(now);
                 if !rest.is_zero() {
                     std::thread::sleep(rest);
                 }
@@ -300,14 +304,15 @@ impl ShardThread {
             }
             self.take_inputs();
             self.flush(&mut room);
-            for (number, ready) in ready.iter_mut().enumerate() {
+            for (number, (ready, inbox)) in ready.iter_mut().zip(&mut inboxes).enumerate() {
                 if *ready {
-                    *ready = self.take_datagrams(number, &mut inbox);
+                    *ready = self.take_datagrams(number, inbox);
                     self.flush(&mut room);
                 }
             }
-            self.take_relay_replies();
-            self.fire_timers();
+            now = Instant::now();
+            self.take_relay_replies(now);
+            self.fire_timers(now);
             self.flush(&mut room);
             self.tell_left();
         }
@@ -315,7 +320,7 @@ impl ShardThread {
     }
 
     /// No time at all while something is known to wait.
-    fn time_to_sleep(&self, ready: &[bool]) -> Option<Duration> {
+    fn time_to_sleep(&self, now: Instant, ready: &[bool]) -> Option<Duration> {
         if ready.contains(&true) || self.inputs.is_waiting() {
             return Some(Duration::ZERO);
         }
@@ -326,7 +331,7 @@ impl ShardThread {
         ];
         let due = timers.into_iter().filter_map(|(at, slack)| Some(at? + slack));
         let next = due.fold(self.next_expiry, Instant::min);
-        Some(next.saturating_duration_since(Instant::now()))
+        Some(next.saturating_duration_since(now))
     }
 
     fn take_inputs(&mut self) {
@@ -355,7 +360,11 @@ impl ShardThread {
                 flow,
                 message,
                 turn: _turn,
-            } => self.proxy.handle_message(now, flow, &message),
+                since,
+            } => {
+                let waited = now.saturating_duration_since(since);
+                self.proxy.handle_message_after(now, flow, &message, waited);
+            }
             ShardInput::BadMessage {
                 flow,
                 error,
@@ -454,19 +463,19 @@ impl ShardThread {
         };
         // What came together has one time.
         let now = Instant::now();
-        for (origin, octets) in inbox.datagrams() {
+        for (origin, waited, octets) in inbox.datagrams() {
             let flow = Flow {
                 transport: Transport::Udp,
                 local: origin.local,
                 remote: origin.remote,
                 conn: None,
             };
-            self.datagram(now, flow, octets);
+            self.datagram(now, flow, waited, octets);
         }
         may_have_more
     }
 
-    fn datagram(&mut self, now: Instant, flow: Flow, octets: &[u8]) {
+    fn datagram(&mut self, now: Instant, flow: Flow, waited: Duration, octets: &[u8]) {
         match KeepAlive::recognize(octets) {
             Some(KeepAlive::Ping) => {
                 return self.send(&flow.into(), Bytes::from_static(KeepAlive::PONG), None);
@@ -476,12 +485,14 @@ impl ShardThread {
         }
         let input = match Message::parse_datagram(Bytes::copy_from_slice(octets), &self.limits) {
             Ok(message) => {
+                let since = now.checked_sub(waited).unwrap_or(now);
                 let owner = self.shards.index_of(&message);
                 if owner != self.index {
                     let input = ShardInput::Message {
                         flow,
                         message,
                         turn: None,
+                        since,
                     };
                     if !self.shards.at(owner).try_push_aside(input) {
                         self.dropped += 1;
@@ -492,6 +503,7 @@ impl ShardThread {
                     flow,
                     message,
                     turn: None,
+                    since,
                 }
             }
             Err(error) => ShardInput::BadMessage {
@@ -503,8 +515,7 @@ impl ShardThread {
         self.handle(now, input);
     }
 
-    fn take_relay_replies(&mut self) {
-        let now = Instant::now();
+    fn take_relay_replies(&mut self, now: Instant) {
         self.relay.work(now);
         while let Some((ticket, reply)) = self.relay.poll_reply() {
             self.proxy.handle_relay(now, ticket, reply);
@@ -512,8 +523,7 @@ impl ShardThread {
         }
     }
 
-    fn fire_timers(&mut self) {
-        let now = Instant::now();
+    fn fire_timers(&mut self, now: Instant) {
         if self.proxy.poll_timeout().is_some_and(|at| at <= now) {
             self.proxy.handle_timeout(now);
         }

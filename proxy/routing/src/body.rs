@@ -5,6 +5,8 @@ use std::ops::Range;
 use bytes::Bytes;
 use viaduct_sip::Message;
 
+use crate::Refusal;
+
 /// Where the SDP of a message is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SdpPart {
@@ -12,10 +14,13 @@ pub(crate) struct SdpPart {
     range: Range<usize>,
     /// The body has other parts too.
     is_multipart: bool,
+    /// Its octets are signed or encrypted, so that nobody may write it anew (RFC 1847).
+    is_sealed: bool,
 }
 
 impl SdpPart {
-    /// Finds the SDP of a message. `None` when it has none, or an empty one.
+    /// Finds the SDP of a message. `None` when it has none, or an empty one. A body that is sealed has one: what else would
+    /// be secret in a message that can have SDP?
     pub(crate) fn find(message: &Message) -> Option<Self> {
         let body = message.body();
         let kind = message.content_type()?.ok()?;
@@ -23,6 +28,13 @@ impl SdpPart {
             Self {
                 range: 0..body.len(),
                 is_multipart: false,
+                is_sealed: false,
+            }
+        } else if kind.is("multipart", "signed") || kind.is("multipart", "encrypted") {
+            Self {
+                range: 0..body.len(),
+                is_multipart: true,
+                is_sealed: true,
             }
         } else if kind.kind.eq_ignore_ascii_case("multipart") {
             let boundary = kind
@@ -32,6 +44,7 @@ impl SdpPart {
             Self {
                 range: find_part(body, &boundary)?,
                 is_multipart: true,
+                is_sealed: false,
             }
         } else {
             return None;
@@ -42,6 +55,14 @@ impl SdpPart {
     /// The SDP.
     pub(crate) fn of(&self, message: &Message) -> Bytes {
         message.body_bytes().slice(self.range.clone())
+    }
+
+    /// The SDP, if it may be written anew.
+    pub(crate) fn to_rewrite(&self, message: &Message) -> Result<Bytes, Refusal> {
+        if self.is_sealed {
+            return Err(Refusal::SealedBody);
+        }
+        Ok(self.of(message))
     }
 
     /// The whole body with another SDP in it.

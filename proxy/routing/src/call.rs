@@ -104,6 +104,8 @@ pub(crate) struct Side {
     pub(crate) cseq: u32,
     /// Its connection was closed and it has not come back.
     pub(crate) lost: Option<Instant>,
+    /// How it is reached when its connection is gone, which says nothing about it: it may be connected to.
+    pub(crate) way_back: Option<Hop>,
     /// It is a trunk.
     pub(crate) trunk: Option<TrunkSide>,
 }

@@ -165,6 +165,9 @@ pub struct Times {
     /// How long one address of a next hop may be silent before the next one is tried: until any answer to an INVITE, until
     /// the final one to others. The last address has 64·T1. 5 s.
     pub address_patience: Duration,
+    /// How long a call or a subscription may have waited to be handled, and a tenth of how long a registration may; beyond
+    /// 503. 500 ms: after T1 its sender sends it again.
+    pub queue_max: Duration,
 }
 
 impl Default for Times {
@@ -178,6 +181,7 @@ impl Default for Times {
             lost_flow_check: Duration::from_secs(2),
             lost_flow_silence: Duration::from_secs(6),
             address_patience: Duration::from_secs(5),
+            queue_max: Duration::from_millis(500),
         }
     }
 }

@@ -21,6 +21,8 @@ pub struct Counters {
     /// Requests refused because their source sends more than
     /// [`GuardLimits::requests`](crate::GuardLimits::requests).
     pub requests_over_rate: u64,
+    /// Requests refused because they had waited longer than [`Times::queue_max`](crate::Times::queue_max).
+    pub requests_late: u64,
     /// Requests dropped because of [`AuthConfig::dropped_user_agents`](crate::AuthConfig::dropped_user_agents).
     pub requests_of_scanners: u64,
     /// Passwords not looked at because too many before were wrong.
@@ -82,6 +84,7 @@ impl std::ops::Add for Counters {
             auth_failures: self.auth_failures + other.auth_failures,
             refusals: self.refusals + other.refusals,
             requests_over_rate: self.requests_over_rate + other.requests_over_rate,
+            requests_late: self.requests_late + other.requests_late,
             requests_of_scanners: self.requests_of_scanners + other.requests_of_scanners,
             passwords_paused: self.passwords_paused + other.passwords_paused,
             lookups: self.lookups + other.lookups,

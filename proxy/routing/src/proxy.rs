@@ -30,7 +30,7 @@ mod watch;
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -237,9 +237,15 @@ impl Proxy {
 
     /// A message came over a flow.
     pub fn handle_message(&mut self, now: Instant, flow: Flow, message: &Message) {
+        self.handle_message_after(now, flow, message, Duration::ZERO);
+    }
+
+    /// A message came over a flow, and has waited so long to be handled. What would begin something is refused when that is
+    /// more than [`Times::queue_max`](crate::Times::queue_max).
+    pub fn handle_message_after(&mut self, now: Instant, flow: Flow, message: &Message, waited: Duration) {
         self.counters.messages += 1;
         if message.is_request() {
-            self.request_received(now, flow, message);
+            self.request_received(now, flow, message, waited);
         } else {
             self.response_received(now, message);
         }

@@ -54,6 +54,12 @@ pub enum Refusal {
     /// The source sends more than it may.
     #[error("Too Many Requests")]
     TooFast,
+    /// The request has waited too long to be handled: more comes than can be.
+    #[error("Too Busy")]
+    Late {
+        /// Seconds until it may come again; others are told others, so that not all come back at once.
+        seconds: u32,
+    },
     /// The user may not use this transport.
     #[error("{user} may not use {transport}")]
     WrongTransport {
@@ -109,6 +115,9 @@ pub enum Refusal {
     /// The body is no SDP that the relay can read.
     #[error("Bad SDP")]
     BadSdp,
+    /// The body is signed or encrypted, so that the relay cannot stand between the two sides.
+    #[error("Body cannot be rewritten")]
+    SealedBody,
     /// The registrar says no.
     #[error(transparent)]
     Register(#[from] RegisterRefusal),
@@ -167,7 +176,7 @@ impl Refusal {
             Self::NoDialog | Self::NothingToCancel => StatusCode::CALL_DOES_NOT_EXIST,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::BadEvent => StatusCode::BAD_EVENT,
-            Self::NoCommonCodec(_) | Self::BadSdp => StatusCode::NOT_ACCEPTABLE_HERE,
+            Self::NoCommonCodec(_) | Self::BadSdp | Self::SealedBody => StatusCode::NOT_ACCEPTABLE_HERE,
             Self::Register(refusal) => refusal.status(),
             Self::UserBusy | Self::NoTrunk(Unusable::FullForUser | Unusable::UserFull) => {
                 StatusCode::BUSY_HERE
@@ -179,7 +188,8 @@ impl Refusal {
             | Self::UsersUnavailable
             | Self::NoDecision
             | Self::Paused { .. }
-            | Self::TooFast => StatusCode::SERVICE_UNAVAILABLE,
+            | Self::TooFast
+            | Self::Late { .. } => StatusCode::SERVICE_UNAVAILABLE,
             // What is no code of an answer does not pass its reader.
             Self::Decided(rejection) => StatusCode::new(rejection.status).unwrap_or(StatusCode::FORBIDDEN),
             // A 503 would make the caller avoid this proxy, not the one behind it (RFC 3261 section 16.7, step 6).
@@ -205,6 +215,7 @@ impl Refusal {
             | Self::BadHeader(_)
             | Self::Paused { .. }
             | Self::TooFast
+            | Self::Late { .. }
             | Self::RelayDenied
             | Self::TokenForged
             | Self::NoDialog
@@ -227,6 +238,7 @@ impl Refusal {
             Self::Unauthenticated { .. } => "unauthenticated",
             Self::Paused { .. } => "paused",
             Self::TooFast => "too_fast",
+            Self::Late { .. } => "late",
             Self::WrongTransport { .. } => "wrong_transport",
             Self::NotYours { .. } => "not_yours",
             Self::RelayDenied => "relay_denied",
@@ -240,6 +252,7 @@ impl Refusal {
             Self::BadEvent => "bad_event",
             Self::NoCommonCodec(_) => "no_common_codec",
             Self::BadSdp => "bad_sdp",
+            Self::SealedBody => "sealed_body",
             Self::Register(refusal) => refusal.label(),
             Self::UserBusy => "user_busy",
             Self::Overload(_) => "overload",
@@ -262,6 +275,10 @@ impl Refusal {
         match self {
             Self::NoCommonCodec(no_codec) => Some((305, no_codec.to_string())),
             Self::BadSdp => Some((399, "the media relay cannot read this SDP".to_owned())),
+            Self::SealedBody => {
+                let text = "a body that is signed or encrypted cannot be written for the media relay";
+                Some((399, text.to_owned()))
+            }
             _ => None,
         }
     }
@@ -269,7 +286,7 @@ impl Refusal {
     /// Seconds for Retry-After.
     pub fn retry_after_s(&self) -> Option<u32> {
         match self {
-            Self::Paused { seconds } => Some(*seconds),
+            Self::Paused { seconds } | Self::Late { seconds } => Some(*seconds),
             Self::Draining => Some(DRAINING_RETRY_AFTER_S),
             Self::TooFast => Some(1),
             Self::Overload(_)

@@ -39,6 +39,9 @@ pub enum RegisterRefusal {
     /// A Contact that cannot be read, or is no SIP address.
     #[error("Bad Contact")]
     BadContact,
+    /// A flow beside another contact that is not removed: a REGISTER is for one flow (RFC 5626 section 6).
+    #[error("More Than One Contact With reg-id")]
+    FlowAmongContacts,
     /// `*` with other contacts, or without `Expires: 0` (step 6).
     #[error("Bad Use of Contact *")]
     BadWildcard,
@@ -70,7 +73,11 @@ impl RegisterRefusal {
     /// The code to answer with.
     pub fn status(self) -> StatusCode {
         match self {
-            Self::BadContact | Self::BadWildcard | Self::BadPath | Self::TooLarge => StatusCode::BAD_REQUEST,
+            Self::BadContact
+            | Self::FlowAmongContacts
+            | Self::BadWildcard
+            | Self::BadPath
+            | Self::TooLarge => StatusCode::BAD_REQUEST,
             Self::PathUnsupported => StatusCode::BAD_EXTENSION,
             Self::NoOutbound => StatusCode::FIRST_HOP_LACKS_OUTBOUND_SUPPORT,
             Self::TooBrief => StatusCode::INTERVAL_TOO_BRIEF,
@@ -83,6 +90,7 @@ impl RegisterRefusal {
     pub fn label(self) -> &'static str {
         match self {
             Self::BadContact => "bad_contact",
+            Self::FlowAmongContacts => "flow_among_contacts",
             Self::BadWildcard => "bad_wildcard",
             Self::BadPath => "bad_path",
             Self::PathUnsupported => "path_unsupported",
@@ -154,14 +162,18 @@ impl Registrar<'_> {
             (false, true) => return Ok(Wish::Query),
             (false, false) => {}
         }
-        addrs
+        let contacts: Vec<(Binding, u32)> = addrs
             .iter()
             .map(|addr| {
                 let seconds = self.expiry(addr.expires().or(expires))?;
                 Ok((self.binding(addr, origin, seconds)?, seconds))
             })
-            .collect::<Result<_, _>>()
-            .map(Wish::Contacts)
+            .collect::<Result<_, _>>()?;
+        let staying = || contacts.iter().filter(|(_, seconds)| *seconds > 0);
+        if staying().count() > 1 && staying().any(|(binding, _)| binding.reg_id.is_some()) {
+            return Err(RegisterRefusal::FlowAmongContacts);
+        }
+        Ok(Wish::Contacts(contacts))
     }
 
     /// The expiry granted for the one asked for. Never silently longer.

@@ -147,6 +147,7 @@ impl DemoArgs {
              \x20 browser_port: {browser}\n\
              \x20 rtp_ports: {first}-{last}\n\
              \x20 port_rest: 2s\n\
+             \x20 kernel: off\n\
              timers: {{ {timers} }}\n\
              metrics: {{ listen: none }}\n",
             timers = self.timers,
@@ -225,7 +226,7 @@ impl DemoArgs {
              \x20                user 202  password {p202}\n\
              \x20 Dial           100 echo   101 music   201 desk phone   300 first browser, 301 the next …\n\n\
              \x20 Media          browsers UDP {browser}, phones UDP {first}-{last}, on {address}\n\
-             \x20                kernel fast path: off (not part of this version; calls work without)\n\
+             \x20                kernel fast path: off (the demo leaves the network of this machine as it is)\n\
              \x20 State          {state} (certificate, passwords, registrations)\n\n\
              Anybody who can open the page can call as one of its users. Nothing leads from here to the telephone network.\n",
             ready = begun.elapsed().as_secs_f64(),

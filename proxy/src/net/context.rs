@@ -228,6 +228,7 @@ impl Inlet {
             flow: self.flow,
             message,
             turn: Some(turn),
+            since: Instant::now(),
         };
         self.push(shard, input);
     }

@@ -6,6 +6,7 @@
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsRawFd;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use mio::net::UdpSocket;
@@ -14,6 +15,7 @@ use nix::sys::socket::{
     ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, recvmsg,
     sendmmsg, sendmsg, setsockopt, sockopt,
 };
+use nix::sys::time::TimeSpec;
 use smallvec::SmallVec;
 use socket2::{Domain, Protocol, Socket, Type};
 use viaduct_routing::SendId;
@@ -41,15 +43,28 @@ pub(crate) const BATCH: usize = 32;
 /// the rest of the call.
 const FEW: usize = 2;
 
-/// Room for the datagrams that one system call takes. One thread's own: it holds addresses for the kernel.
+/// System calls in a row that have found as many datagrams as they could take before the kernel is asked when each came.
+/// While little waits, nobody needs to know.
+const FULL_UNTIMED_MAX: u32 = 16;
+
+/// Room for the datagrams that one system call takes from one socket. One thread's own: it holds addresses for the kernel. And
+/// one socket's own: the room that the kernel has for what it says about a datagram is as large as what it said last, which
+/// is not the same for all sockets.
 #[derive(Debug)]
 pub(crate) struct Inbox {
     headers: MultiHeaders<SockaddrStorage>,
     buffer: Vec<u8>,
-    taken: Vec<Option<(usize, Origin)>>,
+    taken: Vec<Option<Taken>>,
     /// More than one came last time, so that as many as possible are asked for.
     come_together: bool,
+    /// How many system calls in a row have found as much as they could take.
+    full: u32,
+    /// The kernel says when each datagram came.
+    is_timed: bool,
 }
+
+/// What was taken: so many octets, from somebody, who has waited so long.
+type Taken = (usize, Origin, Duration);
 
 /// What one system call needs to send many datagrams. One thread's own.
 #[derive(Debug)]
@@ -131,11 +146,19 @@ impl UdpListener {
     /// Takes datagrams that wait, [`BATCH`] at most, in one system call: after one that has found less than two, [`FEW`].
     /// True when more may be waiting.
     pub(crate) fn receive(&self, inbox: &mut Inbox) -> io::Result<bool> {
-        if inbox.come_together {
-            self.receive_up_to::<BATCH>(inbox)
-        } else {
-            self.receive_up_to::<FEW>(inbox)
+        if !inbox.come_together {
+            inbox.full = 0;
+            return self.receive_up_to::<FEW>(inbox);
         }
+        let may_have_more = self.receive_up_to::<BATCH>(inbox)?;
+        inbox.full = if may_have_more { inbox.full + 1 } else { 0 };
+        if inbox.full > FULL_UNTIMED_MAX && !inbox.is_timed {
+            // A kernel that does not is as good as one under which nothing waits.
+            inbox.is_timed = setsockopt(&self.socket, sockopt::ReceiveTimestampns, &true).is_ok();
+            // It says more than before, and needs room for it.
+            inbox.headers = Inbox::headers();
+        }
+        Ok(may_have_more)
     }
 
     fn receive_up_to<const COUNT: usize>(&self, inbox: &mut Inbox) -> io::Result<bool> {
@@ -144,6 +167,8 @@ impl UdpListener {
             buffer,
             taken,
             come_together,
+            is_timed,
+            ..
         } = inbox;
         taken.clear();
         *come_together = false;
@@ -156,6 +181,7 @@ impl UdpListener {
             Err(Errno::EWOULDBLOCK) => return Ok(false),
             Err(error) => return Err(error.into()),
         };
+        let now = is_timed.then(SystemTime::now);
         for message in received {
             // A datagram without an address to answer to concerns nobody.
             let origin = message.address.as_ref().and_then(to_std).map(|remote| {
@@ -166,7 +192,12 @@ impl UdpListener {
                 let local = local.map_or(self.bound, |ip| SocketAddr::new(ip, self.bound.port()));
                 Origin { remote, local }
             });
-            taken.push(origin.map(|origin| (message.bytes, origin)));
+            let waited = now.and_then(|now| {
+                let came = message.cmsgs().ok()?.find_map(|message| time_of(&message))?;
+                // Somebody may have set the clock.
+                now.duration_since(came).ok()
+            });
+            taken.push(origin.map(|origin| (message.bytes, origin, waited.unwrap_or_default())));
         }
         *come_together = taken.len() >= FEW;
         Ok(taken.len() == COUNT)
@@ -290,17 +321,27 @@ impl Inbox {
     /// Room for [`BATCH`] datagrams of any size. Pages that no datagram reaches take no memory.
     pub(crate) fn new() -> Self {
         Self {
-            headers: MultiHeaders::preallocate(BATCH, Some(nix::cmsg_space!(nix::libc::in6_pktinfo))),
+            headers: Self::headers(),
             buffer: vec![0; BATCH * DATAGRAM_MAX],
             taken: Vec::with_capacity(BATCH),
             come_together: false,
+            full: 0,
+            is_timed: false,
         }
     }
 
-    /// What was taken last.
-    pub(crate) fn datagrams(&self) -> impl Iterator<Item = (Origin, &[u8])> {
+    fn headers() -> MultiHeaders<SockaddrStorage> {
+        let said = nix::cmsg_space!(nix::libc::in6_pktinfo, TimeSpec);
+        MultiHeaders::preallocate(BATCH, Some(said))
+    }
+
+    /// What was taken last, and how long each has waited, as far as the kernel was asked.
+    pub(crate) fn datagrams(&self) -> impl Iterator<Item = (Origin, Duration, &[u8])> {
         let slots = self.buffer.chunks_exact(DATAGRAM_MAX).zip(&self.taken);
-        slots.filter_map(|(slot, taken)| taken.map(|(octets, origin)| (origin, &slot[..octets])))
+        slots.filter_map(|(slot, taken)| {
+            let (octets, origin, waited) = (*taken)?;
+            Some((origin, waited, &slot[..octets]))
+        })
     }
 }
 
@@ -344,6 +385,14 @@ fn destination(message: &ControlMessageOwned) -> Option<IpAddr> {
         ControlMessageOwned::Ipv6PacketInfo(info) => Some(IpAddr::V6(Ipv6Addr::from(info.ipi6_addr.s6_addr))),
         _ => None,
     }
+}
+
+/// When a datagram came.
+fn time_of(message: &ControlMessageOwned) -> Option<SystemTime> {
+    let ControlMessageOwned::ScmTimestampns(time) = message else {
+        return None;
+    };
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from(*time))
 }
 
 /// What makes the kernel send from this address.
@@ -390,7 +439,7 @@ mod tests {
         let mut inbox = Inbox::new();
         for _ in 0..1_000_000 {
             listener.receive(&mut inbox).unwrap();
-            if let Some((origin, octets)) = inbox.datagrams().next() {
+            if let Some((origin, _, octets)) = inbox.datagrams().next() {
                 return (octets.to_vec(), origin);
             }
             std::thread::yield_now();
@@ -446,7 +495,7 @@ mod tests {
                 let (mut inbox, mut got) = (Inbox::new(), Vec::new());
                 while got.len() < BATCH + 3 {
                     peer.receive(&mut inbox).unwrap();
-                    for (origin, octets) in inbox.datagrams() {
+                    for (origin, _, octets) in inbox.datagrams() {
                         assert_eq!(origin.remote, ours);
                         got.push(String::from_utf8(octets.to_vec()).unwrap());
                     }
@@ -461,10 +510,11 @@ mod tests {
     fn a_few_are_asked_for_until_many_come() {
         let listener = UdpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let peer = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let bound = listener.bound();
         // Loopback has delivered a datagram when it has taken it.
         let send = |count| {
             for _ in 0..count {
-                peer.send_to(b"x", listener.bound()).unwrap();
+                peer.send_to(b"x", bound).unwrap();
             }
         };
         let mut inbox = Inbox::new();
@@ -479,6 +529,49 @@ mod tests {
         assert_eq!(receive(true), BATCH);
         assert_eq!(receive(false), 1);
         assert_eq!(receive(false), 0);
+    }
+
+    #[test]
+    fn how_long_a_datagram_has_waited_is_known_when_many_keep_waiting() {
+        for any in ["0.0.0.0:0", "127.0.0.1:0", "[::]:0"] {
+            let listener = UdpListener::bind(any.parse().unwrap()).unwrap();
+            let (ours, from) = match listener.bound().is_ipv4() {
+                true => ("127.0.0.1", "127.0.0.1:0"),
+                false => ("::1", "[::1]:0"),
+            };
+            let to = SocketAddr::new(ours.parse().unwrap(), listener.bound().port());
+            let peer = std::net::UdpSocket::bind(from).unwrap();
+            let mut inbox = Inbox::new();
+            let mut waited = |listener: &UdpListener, count: usize| {
+                for _ in 0..count {
+                    peer.send_to(b"x", to).unwrap();
+                }
+                listener.receive(&mut inbox).unwrap();
+                let all: Vec<_> = inbox
+                    .datagrams()
+                    .map(|(origin, waited, _)| {
+                        assert_eq!(origin.local, to);
+                        waited
+                    })
+                    .collect();
+                all
+            };
+            waited(&listener, FEW);
+            for _ in 0..=FULL_UNTIMED_MAX {
+                assert_eq!(waited(&listener, BATCH), [Duration::ZERO; BATCH]);
+            }
+            let begun = SystemTime::now();
+            let known = waited(&listener, BATCH);
+            let bound = begun.elapsed().unwrap();
+            assert!(
+                known
+                    .iter()
+                    .all(|&waited| waited > Duration::ZERO && waited <= bound),
+                "{known:?}"
+            );
+            // The first of them has waited longest.
+            assert!(known.is_sorted_by(|one, next| one >= next), "{known:?}");
+        }
     }
 
     #[test]

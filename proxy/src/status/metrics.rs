@@ -130,6 +130,11 @@ impl Moment {
                     counters.requests_over_rate,
                 ),
                 (
+                    "sip_requests_late",
+                    "Requests refused for limits.queue_time",
+                    counters.requests_late,
+                ),
+                (
                     "sip_requests_of_scanners",
                     "Requests dropped for auth.drop_user_agents",
                     counters.requests_of_scanners,

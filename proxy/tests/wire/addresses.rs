@@ -1,10 +1,11 @@
 //! Where a gateway is reached: one address, any address, and IPv6.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use viaduct_sip::{HeaderName, Method, Transport};
 
 use crate::support::echo_call::EchoCall;
+use crate::support::free_port;
 use crate::support::gateway::Setup;
 use crate::support::http::get;
 use crate::support::media::Media;
@@ -25,6 +26,12 @@ fn call_through(mut caller: Phone, mut called: Phone) {
     let [offer, answer] = [&caller, &called].map(|phone| Media::at(phone.wire.local().ip()).sdp());
     let sent = caller.begin(caller.invitation(called.user, &offer));
     let invite = called.request(Method::Invite);
+    for name in [HeaderName::Via, HeaderName::RecordRoute] {
+        for value in invite.values(name).map(String::from_utf8_lossy) {
+            let is_nowhere = value.contains("0.0.0.0") || value.contains("[::]");
+            assert!(!is_nowhere, "nobody is reached at {value}");
+        }
+    }
     called.accept(&invite, &answer);
     let accepted = caller.final_answer(&sent);
     caller.acknowledge(&accepted);
@@ -85,5 +92,42 @@ fn phones_and_browsers_call_over_ipv6() {
     let mut call = EchoCall::of(&gateway, "203");
     call.expect_echo();
     call.hang_up();
+    gateway.finish();
+}
+
+/// RFC 3261 section 16.6: with a socket for each family, and one at a single address beside them, each peer is told the address
+/// that it has spoken to, whoever has spoken before.
+#[test]
+fn sockets_beside_each_other_do_not_mix_up_their_addresses() {
+    let (v4, v6) = (
+        IpAddr::from(Ipv4Addr::LOCALHOST),
+        IpAddr::from(Ipv6Addr::LOCALHOST),
+    );
+    let mut setup = Setup::bound_to(Ipv4Addr::UNSPECIFIED.into(), v4);
+    let single = SocketAddr::new(Ipv4Addr::new(127, 0, 0, 3).into(), free_port(v4));
+    setup.more_listeners = vec![
+        format!("sip+udp://[::]:{}", setup.ports.sip),
+        format!("sip+udp://{single}"),
+    ];
+    let mut gateway = setup.start();
+    let ports = gateway.ports;
+    for _ in 0..3 {
+        let [caller, called, other] = [
+            (v4, ports.sip, "201"),
+            (v6, ports.sip, "202"),
+            (single.ip(), single.port(), "203"),
+        ]
+        .map(|(address, port, user)| {
+            gateway.address = address;
+            gateway.ports.sip = port;
+            Phone::between(Transport::Udp, &gateway, address, user)
+        });
+        let mut other = other;
+        other.register();
+        call_through(caller, called);
+        other.register_for(0);
+    }
+    gateway.address = v4;
+    gateway.ports = ports;
     gateway.finish();
 }

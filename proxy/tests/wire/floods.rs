@@ -17,11 +17,11 @@ use std::time::Duration;
 use viaduct_sip::{HeaderName, Transport};
 
 use crate::support::conversation::Conversation;
-use crate::support::gateway::{DOMAIN, Gateway};
+use crate::support::gateway::{DOMAIN, Gateway, Setup};
 use crate::support::phone::{Phone, expect_status};
 use crate::support::socket::{connect, connect_from, opener};
-use crate::support::strange_address;
 use crate::support::websocket::{BINARY, CONTINUATION, FIN, PING, WebSocket, head};
+use crate::support::{own_address, strange_address};
 
 /// What a crowd may cost the gateway at most, in KiB of memory, whatever it sends.
 const MEMORY_MAX: u64 = 48 << 10;
@@ -165,6 +165,45 @@ fn a_password_that_is_guessed_from_many_addresses_locks_nobody_out() {
     });
     assert!(gateway.refused_for("paused") > 0, "nobody was slowed");
     assert!(gateway.figure("viaduct_auth_paused_total") > 0);
+    gateway.finish();
+}
+
+/// RFC 3261 section 21.5.4: more comes than can be handled, so that a carrier's calls wait. They are refused, each to come back
+/// after a time of its own.
+#[test]
+fn calls_that_have_waited_too_long_are_refused_and_counted() {
+    let at = own_address();
+    let gateway = Setup {
+        limits: "queue_time: 10ms",
+        more: format!(
+            "trunks:\n  carrier: {{ proxy: 'sip:{at}', transport: udp, trust_from: ['{at}/32'], options_ping: never }}\n"
+        ),
+        ..Setup::default()
+    }
+    .start();
+    let carrier = stranger(&gateway, at);
+    carrier.set_nonblocking(true).unwrap();
+    let mut refused = 0;
+    for turn in 0..20_000 {
+        if refused >= 10 {
+            break;
+        }
+        for number in 0..64 {
+            let _ = carrier.send(request("OPTIONS", "", turn << 8 | number).as_bytes());
+        }
+        let _ = carrier.send(request("INVITE", "203", turn << 8).as_bytes());
+        let mut buffer = [0; 2_048];
+        while let Ok(length) = carrier.recv(&mut buffer) {
+            let answer = String::from_utf8_lossy(&buffer[..length]);
+            if answer.starts_with("SIP/2.0 503 ") && answer.contains("CSeq: 1 INVITE") {
+                assert!(answer.contains("\r\nRetry-After: "), "{answer}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused >= 10, "{refused}");
+    assert!(gateway.figure("viaduct_sip_requests_late_total") >= 10);
+    assert!(gateway.refused_for("late") >= 10);
     gateway.finish();
 }
 

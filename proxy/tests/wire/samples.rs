@@ -28,7 +28,7 @@ fn moved_here(text: &str) -> String {
         text = text.replace(other, &address.to_string());
     }
     text = text.replace("127.0.0.1:9100", &format!("{address}:{}", free_port(address)));
-    text = text.replace("- { address: \"fd00::5\" }", "- { address: \"::1\" }");
+    text = text.replace("address: \"fd00::5\"", "address: \"::1\"");
     text = text.replace(
         "browser_port: 3480",
         &format!("browser_port: {}", free_port(address)),

@@ -57,6 +57,10 @@ pub struct Request {
     pub patience: Option<Duration>,
 }
 
+/// How late an answered request may be forgotten where nothing comes meanwhile: nobody waits for it, and to be woken for each
+/// would cost a quiet registrar as much as a busy one. Every request that comes makes the layer forget what is due.
+const FORGET_LATE_MAX: Duration = Duration::from_millis(100);
+
 /// All transactions of one shard. See the [crate documentation](crate) for the contract.
 #[derive(Debug, Default)]
 pub struct Layer {
@@ -100,6 +104,7 @@ impl Layer {
         request: &Message,
         essentials: &Essentials<'_>,
     ) -> Received {
+        self.forget_answered(now);
         let key = self.keys.of_request(request, essentials);
         let method = essentials.cseq.method;
         match (self.requests.get(&key), method) {
@@ -276,9 +281,7 @@ impl Layer {
 
     /// A timer may have fired.
     pub fn handle_timeout(&mut self, now: Instant) {
-        while let Some(key) = self.answered_until.pop(now) {
-            self.requests.remove(&key);
-        }
+        self.forget_answered(now);
         while let Some(Timer { owner, letter }) = self.timers.pop(now) {
             match owner {
                 Owner::Server(server) => {
@@ -293,8 +296,8 @@ impl Layer {
 
     /// When to call [`handle_timeout`](Self::handle_timeout).
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let both = [self.timers.next(), self.answered_until.next()];
-        both.into_iter().flatten().min()
+        let forget = self.answered_until.next().map(|due| due + FORGET_LATE_MAX);
+        [self.timers.next(), forget].into_iter().flatten().min()
     }
 
     /// What to do next. Drain it after every call that takes `now`.
@@ -574,6 +577,13 @@ impl Layer {
         }
         self.outputs
             .push_back(Output::ServerEnded { server, acknowledged });
+    }
+
+    /// Forgets what was answered long enough ago.
+    fn forget_answered(&mut self, now: Instant) {
+        while let Some(key) = self.answered_until.pop(now) {
+            self.requests.remove(&key);
+        }
     }
 
     /// As [`with_server`](Self::with_server), for a client transaction. Tells what its user must know.

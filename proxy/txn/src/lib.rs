@@ -58,4 +58,4 @@ pub use self::output::{ClientId, Output, ServerId};
 pub use self::parts::{Parts, Spread};
 pub use self::room::{make_room, room_for};
 pub use self::timers::Timers;
-pub use self::way_back::way_back;
+pub use self::way_back::{way_back, way_to_sender};

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use viaduct_sip::{Limits, Message, Transport};
+use viaduct_sip::{Limits, Message, Transport, Via};
 
 use crate::{Flow, Hop};
 
@@ -21,7 +21,15 @@ pub fn way_back(flow: &Flow, answer: &Bytes, limits: &Limits) -> Option<Hop> {
     if !answer.status()?.is_final() {
         return None;
     }
-    let via = answer.top_via()?.ok()?;
+    way_to_sender(flow, &answer.top_via()?.ok()?)
+}
+
+/// Where the sender of a request with this Via can be connected to, should the connection of the request be gone: at the
+/// address that it came from and the port that Via names. `None` over transports that nobody connects over, or to.
+pub fn way_to_sender(flow: &Flow, via: &Via<'_>) -> Option<Hop> {
+    if !matches!(flow.transport, Transport::Tcp | Transport::Tls) {
+        return None;
+    }
     let port = via.port().unwrap_or_else(|| flow.transport.default_port());
     let name: Option<Arc<str>> = match flow.transport {
         Transport::Tls => Some(via.host().canonical().into()),

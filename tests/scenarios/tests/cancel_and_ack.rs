@@ -205,3 +205,35 @@ fn cancel_and_ack_go_to_the_address_that_their_invite_went_to() {
         world.clear(caller);
     }
 }
+
+/// RFC 3261 section 14.1: a change of a call that is taken back leaves the call as it was.
+#[test]
+fn a_change_of_a_call_can_be_taken_back() {
+    let (mut world, caller, phone) = behind_routers();
+    world.register(caller);
+    let (mut dialog, _) = world.answered(caller, phone, PHONE_OFFER, PHONE_ANSWER);
+    let reinvite = world.send_in(&mut dialog, Method::Invite, Some(PHONE_OFFER));
+    world.expect(caller, "100");
+    let got = world.expect(phone, "INVITE");
+    world.cancel(caller, &reinvite);
+    world.expect(caller, "200");
+    // Nothing was heard of it yet (section 9.1).
+    world.expect_nothing(phone);
+    world.respond(phone, &got, 180, None);
+    world.expect(caller, "180");
+    let cancel = world.expect(phone, "CANCEL");
+    assert_eq!(
+        values(&cancel, HeaderName::Via)[..],
+        values(&got, HeaderName::Via)[..1]
+    );
+    world.respond(phone, &cancel, 200, None);
+    world.respond(phone, &got, 487, None);
+    world.expect(phone, "ACK");
+    let refusal = world.expect(caller, "487");
+    world.ack_refusal(caller, &reinvite, &refusal);
+    assert_eq!(world.relay.sessions().len(), 1, "they talk on");
+    world.send_in(&mut dialog, Method::Bye, None);
+    let bye = world.expect(phone, "BYE");
+    world.respond(phone, &bye, 200, None);
+    world.expect_clean();
+}

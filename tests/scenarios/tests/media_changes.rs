@@ -190,6 +190,49 @@ fn other_parts_of_a_body_stay_as_they_are() {
     assert_eq!(length, invite.body().len());
 }
 
+/// RFC 1847, RFC 3261 section 23: what is signed or encrypted is never written anew, whoever sends it. With a relay between the
+/// two sides that is no call; without one it passes.
+#[test]
+fn a_signed_body_is_never_rewritten() {
+    let body = format!(
+        "--b\r\nContent-Type: application/sdp\r\n\r\n{PHONE_OFFER}\r\n--b\r\nContent-Type: \
+         application/pkcs7-signature\r\n\r\nsigned\r\n--b--\r\n"
+    );
+    for kind in ["multipart/signed;boundary=b", "Multipart/Encrypted;boundary=b"] {
+        let (mut world, browser, phone) = pair();
+        let request = world
+            .request(phone, Method::Invite, "300")
+            .body(kind, body.clone());
+        let invite = world.send_with_password(phone, request);
+        world.expect(phone, "100");
+        let refusal = world.expect(phone, "488");
+        assert!(refusal.text(HeaderName::Warning).unwrap().starts_with("399 "));
+        world.ack_refusal(phone, &invite, &refusal);
+        world.expect_nothing(browser);
+        world.expect_clean();
+        // In an answer, too: who gave it is told that there is no call.
+        let invite = world.call(browser, "201", Some(BROWSER_OFFER));
+        let got = world.expect(phone, "INVITE");
+        let answer = world.response(phone, &got, 200, None);
+        let text = String::from_utf8(answer.to_vec()).unwrap();
+        let length = format!("Content-Type: {kind}\r\nContent-Length: {}", body.len());
+        let signed = text.replacen("Content-Length: 0", &length, 1) + &body;
+        world.send(phone, signed);
+        world.expect(phone, "ACK");
+        let bye = world.expect(phone, "BYE");
+        world.respond(phone, &bye, 200, None);
+        let refusal = world.expect(browser, "488");
+        world.ack_refusal(browser, &invite, &refusal);
+        world.expect_clean();
+    }
+    let mut world = World::with(|config, _| config.media.relayed = false);
+    let (caller, callee) = (world.phone("200"), world.phone("201"));
+    world.register(callee);
+    let request = world.request(caller, Method::Invite, "201");
+    world.send_with_password(caller, request.body("multipart/signed;boundary=b", body.clone()));
+    assert_eq!(world.expect(callee, "INVITE").body(), body.as_bytes());
+}
+
 /// INFO with trickled candidates, or any body that is no SDP, is not an offer.
 #[test]
 fn bodies_that_are_no_sdp_are_none_of_the_relays_business() {

@@ -299,6 +299,8 @@ fn what_cannot_pass_is_answered_with_the_reason() {
         world.send_with_password(phone, request);
         let answer = world.take(phone);
         assert_eq!(status(&answer), code, "{method:?} {to}");
+        // RFC 6665 section 8.2.2: a 489 says which events there are.
+        assert_eq!(answer.has(HeaderName::AllowEvents), code == 489);
     }
     let request = world.request_to(phone, Method::Message, "sip:example.com");
     world.send_with_password(phone, request);

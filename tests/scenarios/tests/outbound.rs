@@ -138,6 +138,37 @@ fn a_first_hop_without_flows_is_named() {
     }
 }
 
+/// RFC 5626 section 6: one REGISTER is for one flow, and may sign off other contacts beside it.
+#[test]
+fn a_flow_is_registered_alone() {
+    let mut world = World::new();
+    let phone = world.phone("201");
+    let flow = format!("<sip:201@10.0.0.1:5001>;+sip.instance=\"<{INSTANCE}>\";reg-id=1");
+    for (other, status) in [
+        ("<sip:201@10.0.0.1:5002>", "400"),
+        ("<sip:201@10.0.0.1:5002>;expires=0", "200"),
+    ] {
+        let request = world
+            .register_request_bare(phone)
+            .header(HeaderName::Supported, "path, outbound")
+            .header(HeaderName::Contact, &*flow)
+            .header(HeaderName::Contact, other);
+        world.send_with_password(phone, request);
+        let answer = world.expect(phone, status);
+        assert_eq!(
+            answer.values(HeaderName::Contact).count(),
+            usize::from(status == "200")
+        );
+    }
+    // Without the extension it is two contacts as any others.
+    let request = world
+        .register_request_bare(phone)
+        .header(HeaderName::Contact, &*flow)
+        .header(HeaderName::Contact, "<sip:201@10.0.0.1:5002>");
+    world.send_with_password(phone, request);
+    assert_eq!(world.expect(phone, "200").values(HeaderName::Contact).count(), 2);
+}
+
 /// RFC 5626 section 7: two flows of one device never ring at the same time; a dead one gives way to the other.
 #[test]
 fn flows_of_one_device_are_tried_one_after_the_other() {

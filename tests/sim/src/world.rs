@@ -66,6 +66,8 @@ pub struct World {
     events: Vec<Event>,
     /// Whether the store can be written.
     pub store_works: bool,
+    /// How long what ends send waits for the proxy to take it up.
+    pub queue: Duration,
     branches: u32,
 }
 
@@ -142,6 +144,7 @@ impl World {
             unanswered: VecDeque::new(),
             events: Vec::new(),
             store_works: true,
+            queue: Duration::ZERO,
             branches: 0,
         }
     }
@@ -255,7 +258,9 @@ impl World {
             _ => Message::parse_frame,
         };
         match parse(octets.into(), &Limits::default()) {
-            Ok(message) => self.proxy.handle_message(self.now, flow, &message),
+            Ok(message) => self
+                .proxy
+                .handle_message_after(self.now, flow, &message, self.queue),
             Err(error) => self.proxy.handle_bad_message(self.now, flow, &error),
         }
         self.settle();

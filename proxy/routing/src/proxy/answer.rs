@@ -12,6 +12,10 @@ use crate::{Event, Output, Refusal};
 pub(super) const ALLOW: &str =
     "INVITE, ACK, CANCEL, BYE, REGISTER, OPTIONS, PRACK, UPDATE, INFO, MESSAGE, REFER, SUBSCRIBE, NOTIFY";
 
+/// The events of 489, which must name some (RFC 6665 section 8.2.2): nobody here notifies of anything, but what a REFER
+/// brings about passes.
+const ALLOW_EVENTS: &str = "refer";
+
 impl Proxy {
     /// Answers a request with a refusal, and says so.
     pub(super) fn refuse(&mut self, now: Instant, server: ServerId, flow: Flow, refusal: &Refusal) {
@@ -68,6 +72,7 @@ impl Proxy {
                     answer = answer.reason(reason);
                 }
             }
+            Refusal::BadEvent => answer = answer.header(HeaderName::AllowEvents, ALLOW_EVENTS),
             Refusal::MethodNotAllowed => answer = answer.header(HeaderName::Allow, ALLOW),
             Refusal::Register(crate::RegisterRefusal::TooBrief) => {
                 let least = self.config.registrar.expires_min_s.to_string();

@@ -4,9 +4,11 @@ use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::iter;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rand::RngExt;
 use viaduct_sip::HeaderName;
 use viaduct_sip::token::token;
 use viaduct_sip::{
@@ -29,6 +31,12 @@ use crate::{Event, Refusal, User};
 /// Octets of a User-Agent in which a program's name is looked for.
 const USER_AGENT_READ: usize = 256;
 
+/// Seconds for Retry-After of what has waited too long. Who is told a number at random comes back when others do not.
+const LATE_RETRY_AFTER_S: RangeInclusive<u32> = 2..=10;
+
+/// How many times as long as a call a registration may have waited.
+const LATE_REGISTER_FACTOR: u32 = 10;
+
 /// A request that begins a transaction.
 pub(super) struct Arrival<'m> {
     pub(super) server: ServerId,
@@ -37,10 +45,12 @@ pub(super) struct Arrival<'m> {
     pub(super) essentials: Essentials<'m>,
     /// It was here before, and waited until its sender was looked up.
     pub(super) has_waited: bool,
+    /// How long it waited to be handled.
+    pub(super) waited: Duration,
 }
 
 impl Proxy {
-    pub(super) fn request_received(&mut self, now: Instant, flow: Flow, request: &Message) {
+    pub(super) fn request_received(&mut self, now: Instant, flow: Flow, request: &Message, waited: Duration) {
         if self.is_of_scanner(request) {
             self.counters.requests_of_scanners += 1;
             return;
@@ -72,6 +82,7 @@ impl Proxy {
                     request,
                     essentials,
                     has_waited: false,
+                    waited,
                 };
                 if let Err(refusal) = self.admit(now, &arrival) {
                     self.refuse(now, server, flow, &refusal);
@@ -148,6 +159,11 @@ impl Proxy {
             self.counters.refused_draining += 1;
             return Err(Refusal::Draining);
         }
+        if self.is_late(now, arrival, &uri) {
+            self.counters.requests_late += 1;
+            let seconds = self.rng.random_range(LATE_RETRY_AFTER_S);
+            return Err(Refusal::Late { seconds });
+        }
         if trunk.is_none() && !arrival.has_waited && self.waits_for_sender(now, arrival)? {
             return Ok(());
         }
@@ -177,6 +193,35 @@ impl Proxy {
                 Some(Method::Options) => is_to_us,
                 _ => false,
             }
+    }
+
+    /// Whether a request that would make work has waited too long for it: its sender has sent it again by then, and others
+    /// wait meanwhile. Registrations are refused last, because nobody is called without them. Who has not shown a nonce of
+    /// ours is asked for a password as always: that is no more work, and a crowd of strangers keeps no user out by it.
+    fn is_late(&self, now: Instant, arrival: &Arrival<'_>, uri: &Uri<'_>) -> bool {
+        let longest = self.config.times.queue_max;
+        if arrival.waited <= longest {
+            return false;
+        }
+        let Arrival { request, flow, .. } = arrival;
+        let is_emergency = || {
+            let dialled = viaduct_trunk::dialled(uri);
+            dialled.is_some_and(|number| self.config.numbers.is_emergency(&number))
+        };
+        let asking = match arrival.essentials.cseq.method {
+            Method::Register if arrival.waited > longest * LATE_REGISTER_FACTOR => Asking::AsRegistrar,
+            Method::Invite if !is_emergency() && !self.may_replace_a_call(request) => Asking::AsProxy,
+            Method::Subscribe => Asking::AsProxy,
+            _ => return false,
+        };
+        let unix = self.shard.clock.unix(now);
+        let realm = &self.config.domain;
+        self.trunk_at(*flow).is_some()
+            || self.config.auth.trusts(flow.remote.ip())
+            || self
+                .auth
+                .claimed_with_own_nonce(request, asking, realm, unix)
+                .is_some()
     }
 
     /// True for the last step of a transfer, which continues a call rather than begins one (RFC 3891 section 3). The call

@@ -14,7 +14,7 @@ use super::arrival::Arrival;
 use super::forward::{Forward, new_branch, put_path};
 use super::relay::{RelayUse, Rewriting};
 use crate::body::SdpPart;
-use crate::call::LegId;
+use crate::call::{LegId, Side};
 use crate::calls::CallKey;
 use crate::carried::{Carrier, Mask};
 use crate::context::{CommonEdits, Media, Target, Way};
@@ -64,6 +64,7 @@ impl Proxy {
         let media = match found {
             Some((call, leg, sender)) => {
                 self.heard_from(call, leg, sender, *flow, request, essentials);
+                self.find_again(now, call, leg, sender.other());
                 if self.take_candidates(now, arrival, (call, leg, sender)) {
                     return Ok(());
                 }
@@ -121,6 +122,9 @@ impl Proxy {
             return;
         }
         let found = self.find_call(essentials);
+        if let Some((call, leg, from)) = found {
+            self.find_again(now, call, leg, from.other());
+        }
         let (uri, to) = self.dialog_target(now, (request, &flow), &routing, to, found);
         let mut ack = PendingAck {
             request: request.clone(),
@@ -142,7 +146,7 @@ impl Proxy {
         if !self.config.media.relayed {
             return self.send_ack(&ack, None);
         }
-        let sdp = SdpPart::find(request).map(|part| part.of(request));
+        let sdp = SdpPart::find(request).and_then(|part| part.to_rewrite(request).ok());
         let Some(entry) = self.calls.get_mut(call).and_then(|call| call.leg_mut(leg)) else {
             return;
         };
@@ -296,8 +300,20 @@ impl Proxy {
         }
     }
 
+    /// True for a side of a call that is a user of ours: no trunk, and nobody of another domain.
+    fn is_user(&self, call: CallKey, leg: LegId, party: Party) -> bool {
+        let Some(call) = self.calls.get(call) else {
+            return false;
+        };
+        let is_named = match party {
+            Party::Caller => call.caller_user.is_some(),
+            Party::Callee => call.leg(leg).is_some_and(|leg| leg.callee_user.is_some()),
+        };
+        is_named && call.side(leg, party).is_some_and(|side| side.trunk.is_none())
+    }
+
     /// Request-URI and hop of a request inside a dialog. A GRUU stands for the contact of its device, which may have
-    /// come back over another flow since (RFC 5627 section 6.1).
+    /// come back over another flow since (RFC 5627 section 6.1). So may a side without one: it is where it spoke last.
     fn dialog_target(
         &self,
         now: Instant,
@@ -320,9 +336,23 @@ impl Proxy {
         let is_known = inside.is_some() || receiver.is_some_and(|side| side.contact.as_deref() == Some(uri));
         match self.contact_of_gruu(now, uri, flow.local, (&hop, is_known)) {
             Some(binding) => (binding.request_uri(), binding.flow.into()),
-            None => (uri.into(), hop),
+            None => {
+                let is_user =
+                    found.is_some_and(|(call, leg, sender)| self.is_user(call, leg, sender.other()));
+                let moved = receiver.and_then(|side| moved_to(&hop, side, is_user));
+                (uri.into(), moved.unwrap_or(hop))
+            }
         }
     }
+}
+
+/// How a side is reached when that is not what its token `named` any more: a user who has spoken from somewhere else since, or
+/// a peer that is connected to because its connection is gone. A server that speaks from several addresses may listen at one.
+fn moved_to(named: &Hop, side: &Side, is_user: bool) -> Option<Hop> {
+    let is_heard_there = is_user && matches!(side.hop, Hop::Flow(_));
+    let is_connected_to = named.conn().is_some() && side.hop.transport().is_reliable();
+    let has_moved = (is_heard_there || is_connected_to) && *named != side.hop;
+    has_moved.then(|| side.hop.clone())
 }
 
 fn in_dialog_edits(routing: &Routing, request: &Message) -> CommonEdits {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use rand::Rng;
 use viaduct_sip::{Edit, EditError, HeaderName, Message, StatusCode, Via};
 use viaduct_trunk::{Channel, Line};
-use viaduct_txn::{Flow, Hop, Request, ServerId};
+use viaduct_txn::{Flow, Hop, Request, ServerId, way_to_sender};
 
 use super::arrival::loop_mark;
 use super::hops::attempt_on_hop;
@@ -91,6 +91,14 @@ impl Proxy {
             routes: route_set(request, &[]),
             cseq: request.cseq().and_then(Result::ok).map_or(0, |cseq| cseq.number),
             lost: None,
+            way_back: match &caller {
+                // A page or a phone that loses its connection has mostly gone itself, or is behind a NAT.
+                Calling::User(_) => None,
+                Calling::Trunk(line) => request
+                    .top_via()
+                    .and_then(Result::ok)
+                    .and_then(|via| way_to_trunk(&forward.flow, &via, line)),
+            },
             trunk: match &caller {
                 Calling::User(_) => None,
                 Calling::Trunk(line) => {
@@ -418,6 +426,16 @@ pub(super) fn new_branch(rng: &mut impl Rng, loop_key: u64, request: &Message) -
     branch.into()
 }
 
+/// Where a trunk that has sent a request with this Via may be connected to. Over TLS it has to be who we take it for when we
+/// call it: what it writes into Via may be an address.
+fn way_to_trunk(flow: &Flow, via: &Via<'_>, line: &Line) -> Option<Hop> {
+    let mut way = way_to_sender(flow, via)?;
+    if let Hop::Connect { name: Some(name), .. } = &mut way {
+        *name = line.trunk().host.as_str().into();
+    }
+    Some(way)
+}
+
 /// What the caller speaks: what its account says, else what it offers, else what it came over.
 fn caller_profile(forward: &Forward, caller: &Calling) -> Profile {
     let offered = || {
@@ -430,4 +448,39 @@ fn caller_profile(forward: &Forward, caller: &Calling) -> Profile {
         Profile::Phone
     };
     caller.profile().or_else(offered).unwrap_or(by_flow)
+}
+
+#[cfg(test)]
+mod tests {
+    use viaduct_sip::Transport;
+    use viaduct_trunk::{Trunk, Trunks};
+
+    use super::*;
+
+    /// RFC 5922 section 7: the name that a certificate must carry is the one of the domain that is meant.
+    #[test]
+    fn a_trunk_that_is_connected_to_again_must_be_who_it_is_in_the_configuration() {
+        let trunks = Trunks::new(vec![Trunk::new("a", "sbc.carrier.example")], None);
+        let line = trunks.get("a").unwrap();
+        let via = Via::parse(b"SIP/2.0/TLS 198.51.100.1:5071;branch=z9hG4bK1").unwrap();
+        let flow = |transport| Flow {
+            transport,
+            local: ([192, 0, 2, 1], 5061).into(),
+            remote: ([198, 51, 100, 1], 41_234).into(),
+            conn: None,
+        };
+        for (transport, name) in [
+            (Transport::Tls, Some("sbc.carrier.example".into())),
+            (Transport::Tcp, None),
+        ] {
+            let way = Hop::Connect {
+                transport,
+                local: ([192, 0, 2, 1], 5061).into(),
+                remote: ([198, 51, 100, 1], 5071).into(),
+                name,
+            };
+            assert_eq!(way_to_trunk(&flow(transport), &via, line), Some(way));
+        }
+        assert_eq!(way_to_trunk(&flow(Transport::Udp), &via, line), None);
+    }
 }

@@ -103,6 +103,7 @@ impl Proxy {
 
     /// Sends a BYE to one side, in the name of the other.
     fn send_bye(&mut self, now: Instant, key: CallKey, leg: LegId, to: Party, why: ProxyEnd) {
+        self.find_again(now, key, leg, to);
         let Some(call) = self.calls.get_mut(key) else {
             return;
         };

@@ -4,7 +4,7 @@
 //! stands in the [`Directory`](crate::Directory), so a request that waited goes on where it stopped. Nobody can make us
 //! ask who has not shown a nonce of ours: the sender's address of a datagram may be forged.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use viaduct_sip::{Essentials, Method, ResponseBuilder, StatusCode};
 use viaduct_txn::{Flow, ServerId};
@@ -198,6 +198,7 @@ impl Proxy {
             request: &request,
             essentials,
             has_waited: true,
+            waited: Duration::ZERO,
         };
         self.admit(now, &arrival)
     }

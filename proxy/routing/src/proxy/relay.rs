@@ -95,7 +95,7 @@ impl Proxy {
         let Some(entry) = self.contexts.get(context) else {
             return Ok(None);
         };
-        let sdp = SdpPart::find(&entry.request).map(|part| part.of(&entry.request));
+        let sdp = SdpPart::find(&entry.request).map(|part| part.to_rewrite(&entry.request));
         let Some(method) = entry.request.method() else {
             return Ok(None);
         };
@@ -106,6 +106,7 @@ impl Proxy {
         let (Some(operation), Some(sdp)) = (operation, sdp) else {
             return Ok(None);
         };
+        let sdp = sdp?;
         if operation == Operation::Offer {
             self.check_offer(call, leg, from, &sdp)?;
         }
@@ -355,6 +356,7 @@ impl Proxy {
             routes: Vec::new(),
             cseq: 0,
             lost: None,
+            way_back: None,
             trunk: None,
         };
         let user = match (&target.user, target.service) {

@@ -344,6 +344,13 @@ impl Proxy {
                 self.send_received_refusal(now, id, &response);
             }
             Best::Local(refusal) => {
+                // Only 481 and 408 make sure that whoever says BYE is done with the dialog (RFC 3261 section 15.1.1).
+                let is_bye = request.method() == Some(Method::Bye);
+                let refusal = if is_bye && refusal == Refusal::FlowGone {
+                    Refusal::NoDialog
+                } else {
+                    refusal
+                };
                 reason = refusal.to_string();
                 self.refuse(now, server, flow, &refusal);
             }
@@ -558,7 +565,7 @@ impl Proxy {
         let Some((call, leg, from)) = self.leg_of(context.media, &context.branches[index].via_branch) else {
             return Ok(Sdp::AsItIs);
         };
-        let received = part.of(response);
+        let received = part.to_rewrite(response)?;
         let Some(entry) = self.calls.get_mut(call).and_then(|call| call.leg_mut(leg)) else {
             return Ok(Sdp::AsItIs);
         };

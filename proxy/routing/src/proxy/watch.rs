@@ -11,7 +11,7 @@ use viaduct_txn::ConnId;
 
 use super::relay::RelayUse;
 use super::{Alarm, Proxy};
-use crate::call::CallState;
+use crate::call::{CallState, LegId};
 use crate::calls::CallKey;
 use crate::context::{Best, ContextId, Media};
 use crate::media::Party;
@@ -23,14 +23,15 @@ impl Proxy {
         self.fail_branches_to(now, conn);
         self.cancel_requests_from(now, conn);
         let mut lost = Vec::new();
-        for (key, call) in self
-            .calls
-            .iter_mut()
-            .filter(|(_, call)| call.state == CallState::Answered)
-        {
-            for side in call.sides_mut().filter(|(_, side)| side.hop.conn() == Some(conn)) {
-                side.1.lost = Some(now);
-                lost.push((key, side.0));
+        for (key, call) in self.calls.iter_mut() {
+            let is_answered = call.state == CallState::Answered;
+            for (party, side) in call.sides_mut().filter(|(_, side)| side.hop.conn() == Some(conn)) {
+                if let Some(way_back) = &side.way_back {
+                    side.hop = way_back.clone();
+                } else if is_answered {
+                    side.lost = Some(now);
+                    lost.push((key, party));
+                }
             }
         }
         for (call, party) in lost {
@@ -69,10 +70,12 @@ impl Proxy {
         }
     }
 
-    /// Nobody is there to take the answer of these requests.
+    /// Nobody is there to take the answer of these requests. A trunk takes it over another connection (RFC 3261 section
+    /// 18.2.2).
     fn cancel_requests_from(&mut self, now: Instant, conn: ConnId) {
         let gone = |context: &crate::context::Context| {
-            context.flow.conn == Some(conn) && context.is_invite && matches!(context.media, Media::Begins(_))
+            let is_call = context.is_invite && matches!(context.media, Media::Begins(_));
+            context.flow.conn == Some(conn) && is_call && context.from_trunk.is_none()
         };
         let ids: Vec<ContextId> = self
             .contexts
@@ -85,8 +88,37 @@ impl Proxy {
         }
     }
 
+    /// Finds a side whose connection has gone at the one that its device has registered its contact over again. Pages that
+    /// come back do so before they say anything in their calls.
+    pub(super) fn find_again(&mut self, now: Instant, key: CallKey, leg: LegId, party: Party) {
+        let Some(call) = self.calls.get(key) else { return };
+        let side = call.side(leg, party).filter(|side| side.lost.is_some());
+        let Some(contact) = side.and_then(|side| side.contact.as_deref()) else {
+            return;
+        };
+        let user = match party {
+            Party::Caller => call.caller_user.as_deref(),
+            Party::Callee => call.leg(leg).and_then(|leg| leg.callee_user.as_deref()),
+        };
+        let Some(aor) = user.and_then(|user| self.aor_of(user)) else {
+            return;
+        };
+        let bindings = self.location.lookup(&aor, now);
+        let again = bindings.iter().find(|binding| binding.is_same_uri(contact));
+        let Some(flow) = again.map(|binding| binding.flow) else {
+            return;
+        };
+        if let Some(side) = self.calls.get_mut(key).and_then(|call| call.side_mut(leg, party)) {
+            side.hop = flow.into();
+            side.lost = None;
+        }
+    }
+
     /// Asks the relay when a lost side was last heard.
     pub(super) fn check_lost_flow(&mut self, now: Instant, key: CallKey, party: Party) {
+        if let Some(leg) = self.calls.get(key).and_then(|call| call.taken_by) {
+            self.find_again(now, key, leg, party);
+        }
         let Some(call) = self
             .calls
             .get(key)

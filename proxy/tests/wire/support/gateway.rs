@@ -51,6 +51,8 @@ pub(crate) struct Setup {
     pub(crate) address: IpAddr,
     /// What its listeners are bound to.
     pub(crate) bound: IpAddr,
+    /// Further listeners, a URL each.
+    pub(crate) more_listeners: Vec<String>,
     pub(crate) ports: Ports,
 }
 
@@ -79,6 +81,7 @@ impl Setup {
             timers: "",
             address,
             bound,
+            more_listeners: Vec::new(),
             ports: Ports {
                 sip: port(),
                 sips: port(),
@@ -103,6 +106,7 @@ impl Setup {
             timers,
             address,
             bound,
+            more_listeners,
             ports,
             ..
         } = self;
@@ -116,8 +120,11 @@ impl Setup {
             ("http", ports.http),
             ("https", ports.https),
         ]
-        .map(|(scheme, port)| format!("  - \"{scheme}://{}\"\n", SocketAddr::new(*bound, port)))
-        .concat();
+        .map(|(scheme, port)| format!("{scheme}://{}", SocketAddr::new(*bound, port)))
+        .iter()
+        .chain(more_listeners)
+        .map(|url| format!("  - \"{url}\"\n"))
+        .collect();
         let metrics = SocketAddr::new(*address, metrics);
         let users: String = USERS
             .iter()

@@ -183,7 +183,7 @@ fn the_repeat_of_a_marked_request_is_its_users_to_answer_again() {
     );
     assert_eq!(bench.did(), ["200"]);
     assert_eq!(bench.layer.counters().request_repeats, 1);
-    bench.pass(32.0);
+    bench.pass(32.1);
     assert!(bench.layer.is_empty());
 
     let server = bench.begin(Transport::Tcp, &register);
@@ -371,9 +371,28 @@ fn a_request_left_unanswered_is_absorbed_without_a_word() {
     assert_eq!(bench.did(), ["server ended"]);
     let repeat = bench.receive(Transport::Udp, &request("MESSAGE", "z9hG4bK1"));
     assert_eq!((repeat, bench.did()), (Received::Absorbed, vec![]));
-    bench.pass(32.0);
+    bench.pass(32.1);
     assert!(bench.layer.is_empty());
     bench.begin(Transport::Udp, &request("MESSAGE", "z9hG4bK1"));
+}
+
+/// Timer J: many that were answered are forgotten together, so that a thread with nothing else to do sleeps; a request
+/// that comes meanwhile finds only those that are not over.
+#[test]
+fn what_was_answered_is_forgotten_in_time_without_waking_for_each() {
+    let mut bench = Bench::new();
+    for number in 0..40 {
+        let server = bench.begin(Transport::Udp, &request("MESSAGE", &format!("z9hG4bK{number}")));
+        bench.layer.leave_unanswered(bench.now(), server);
+        bench.pass(0.002);
+    }
+    let first = bench.layer.poll_timeout().unwrap();
+    bench.pass(31.92 + 0.04);
+    assert_eq!(bench.layer.len().0, 40, "nobody was woken");
+    bench.begin(Transport::Udp, &request("MESSAGE", "z9hG4bK0"));
+    assert_eq!(bench.layer.len().0, 20, "those of the first 40 ms are over");
+    bench.layer.handle_timeout(first);
+    assert_eq!(bench.layer.len().0, 1, "one wake-up forgets all");
 }
 
 #[test]
