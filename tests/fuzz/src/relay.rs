@@ -103,7 +103,13 @@ fn engines() -> Engines {
             certificate: made.certificate,
             private_key: made.private_key,
         };
-        let both = BothEngines::new(certificate.clone(), 1_200, DtlsVersion::V1_2).unwrap();
+        let both = BothEngines::new(
+            certificate.clone(),
+            1_200,
+            DtlsVersion::V1_2,
+            &viaduct_session::DtlsLimits::default(),
+        )
+        .unwrap();
         Engines {
             certificate,
             both: Arc::new(both),
@@ -125,7 +131,7 @@ impl World {
         };
         let mut address = InterfaceAddress::new(ADDRESS);
         address.browser_port = Some(SHARED_PORT);
-        address.ports = 30_000..=30_063;
+        address.ports = (30_000..=30_063).into();
         let interface = Interface {
             name: "default".to_owned(),
             addresses: vec![address],

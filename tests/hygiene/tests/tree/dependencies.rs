@@ -9,7 +9,7 @@ use viaduct_hygiene::workspace::Kind;
 use crate::{WORKSPACE, none, text_of, toml_of};
 
 /// From the top down. Crates of one layer know nothing of each other.
-const LAYERS: [Layer<'static>; 8] = [
+const LAYERS: [Layer<'static>; 9] = [
     Layer {
         what: "tests of the whole",
         crates: &[
@@ -28,8 +28,12 @@ const LAYERS: [Layer<'static>; 8] = [
         crates: &["viaduct-proxy"],
     },
     Layer {
-        what: "shells that stand alone",
-        crates: &["viaduct-mediarelay", "viaduct-kmod-helper"],
+        what: "the relay's shell",
+        crates: &["viaduct-mediarelay"],
+    },
+    Layer {
+        what: "the way into the kernel",
+        crates: &["viaduct-kmod-helper"],
     },
     Layer {
         what: "cores that decide",
