@@ -8,8 +8,8 @@ use crate::words::{Word, WordSet};
 
 /// Writes a flag string that [`parse_opensips`](super::parse_opensips) reads as `flags`: transport first, then
 /// ICE and encryption, then the rest. In codecs, header extensions and SDP attributes `=` and space are written
-/// `--` and `..`. Other texts are written as they are: one with a space or a bracket in it cannot be said in a
-/// flag string.
+/// `--` and `..`. Other texts are written as they are: one with a space or a bracket in it, or a list whose first text
+/// has `-=` in it, cannot be said in a flag string.
 pub fn print(flags: &ModuleFlags) -> String {
     let mut out = Words(Vec::new());
     let options = &flags.options;
@@ -18,10 +18,7 @@ pub fn print(flags: &ModuleFlags) -> String {
     out.twins("rtcp-mux", options.rtcp_mux);
     out.twins("BUNDLE", options.bundle);
     out.twins("replace", options.replace);
-    for (name, list) in options.codec.lists() {
-        list.iter()
-            .for_each(|codec| out.word(format!("codec-{name}-{}", escape(codec))));
-    }
+    out.codecs(options);
     out.addresses(options);
     out.rewriting(options);
     for flag in options.flags.iter() {
@@ -87,6 +84,18 @@ impl Words {
             .into_iter()
             .for_each(|member| self.word(format!("SDES-{member}")));
         self.twins("OSRTP", options.osrtp);
+    }
+
+    /// Each codec is a word, but in lists where one has an `=` that only a bracket protects.
+    fn codecs(&mut self, options: &Options) {
+        for (name, list) in options.codec.lists() {
+            if list.iter().any(|codec| codec.contains("-=")) {
+                self.word(format!("codec=[{name}={}]", bracketed(list)));
+            } else {
+                list.iter()
+                    .for_each(|codec| self.word(format!("codec-{name}-{}", escape(codec))));
+            }
+        }
     }
 
     fn addresses(&mut self, options: &Options) {

@@ -573,6 +573,8 @@ mod printing {
             "flags=to-tag",
             "TOS=0",
             "",
+            "sdp-attr=[audio=[add=[x a---b a-=b]]]",
+            "codec=[offer=[x fmtp-=1]]",
         ] {
             prints(&clean(parse_opensips(text)), text);
         }

@@ -88,7 +88,17 @@ pub(crate) fn unescape(text: &str) -> String {
     text
 }
 
-/// The reverse of [`unescape`], for flag strings.
+/// The reverse of [`unescape`], for flag strings. An `=` after `-` stays: of three dashes the first two would be the `=`.
 pub(crate) fn escape(text: &str) -> String {
-    text.replace('=', "--").replace(' ', "..")
+    let mut escaped = String::with_capacity(text.len());
+    let mut before = None;
+    for character in text.chars() {
+        match character {
+            '=' if before != Some('-') => escaped.push_str("--"),
+            ' ' => escaped.push_str(".."),
+            other => escaped.push(other),
+        }
+        before = Some(character);
+    }
+    escaped
 }
