@@ -27,12 +27,21 @@ const ENGINE_TIMEOUT: Duration = Duration::from_micros(1);
 /// How long the engine lets a handshake take by its own clock: the longest that it takes as a setting.
 const NEVER: Duration = Duration::from_secs(3_650 * 24 * 3_600);
 
-/// When a server sends its last flight again unasked, after the end of a handshake in which something was lost.
-const LAST_FLIGHT_REPEATS: [Duration; 3] = [
+/// When a server sends its last flight again unasked, where something was lost: up to the longest wait of a client that has
+/// doubled its own since the beginning of the usual time for a handshake.
+const LAST_FLIGHT_REPEATS: [Duration; 8] = [
     Duration::from_millis(100),
     Duration::from_millis(300),
     Duration::from_millis(700),
+    Duration::from_millis(1_500),
+    Duration::from_secs(3),
+    Duration::from_secs(6),
+    Duration::from_secs(12),
+    Duration::from_secs(24),
 ];
+
+/// The type of a record that holds an alert (RFC 5246 section 6.2.1).
+const ALERT: u8 = 21;
 
 /// Why there are no DTLS engines.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -168,7 +177,7 @@ struct DimplEngine {
     /// When the handshake has taken too long; `None` once it is over.
     deadline: Option<Instant>,
     outputs: VecDeque<DtlsOutput>,
-    /// How often a wait of the handshake was over in vain.
+    /// How often a wait of the handshake was over in vain, or the peer's, when ours was over.
     repeats: u32,
     /// A server's last flight. The client waits for it, and only what the client repeats makes the engine repeat it; the
     /// client may have doubled its wait often by then. The same datagram once more is what networks do as well.
@@ -217,14 +226,19 @@ impl DimplEngine {
         }
     }
 
-    /// The handshake is over. What was sent since `first` may be sent again, if this one had need of that.
+    /// What was sent since `first`, at the end of a handshake or after it, may be sent again if there was need of that: the
+    /// engine repeats its last flight only where it was not received.
     fn keep_last_flight(&mut self, now: Instant, first: usize) {
-        if self.role == DtlsRole::Server && self.repeats > 0 {
-            let sent = self.outputs.range(first..).filter_map(|output| match output {
-                DtlsOutput::Send(datagram) => Some(datagram.clone()),
-                _ => None,
-            });
-            self.last_flight = sent.collect();
+        if self.role == DtlsRole::Client || self.repeats == 0 {
+            return;
+        }
+        let sent = self.outputs.range(first..).filter_map(|output| match output {
+            DtlsOutput::Send(datagram) if datagram.first() != Some(&ALERT) => Some(datagram.clone()),
+            _ => None,
+        });
+        let sent: Vec<_> = sent.collect();
+        if !sent.is_empty() {
+            self.last_flight = sent;
             self.last_flight_due = LAST_FLIGHT_REPEATS.iter().map(|after| now + *after).collect();
         }
     }
@@ -243,9 +257,14 @@ impl DimplEngine {
 impl DtlsEngine for DimplEngine {
     fn handle_datagram(&mut self, now: Instant, datagram: &[u8]) -> Result<(), DtlsFailure> {
         self.handle_timeout(now)?;
+        let (over, first) = (self.deadline.is_none(), self.outputs.len());
         let result = self.dtls.handle_packet(datagram);
         // A fatal alert may be waiting to be sent.
         self.drain(now)?;
+        if over && self.outputs.len() > first {
+            self.repeats += 1;
+            self.keep_last_flight(now, first);
+        }
         result.map_err(|error| failure(&error))
     }
 
@@ -287,5 +306,77 @@ fn srtp_profile(profile: dimpl::SrtpProfile) -> Option<SrtpProfile> {
         dimpl::SrtpProfile::AEAD_AES_128_GCM => Some(SrtpProfile::AeadAes128Gcm),
         dimpl::SrtpProfile::AEAD_AES_256_GCM => Some(SrtpProfile::AeadAes256Gcm),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn engines(now: Instant) -> [Box<dyn DtlsEngine>; 2] {
+        [DtlsRole::Client, DtlsRole::Server].map(|role| {
+            let made = dimpl::certificate::generate_self_signed_certificate().unwrap();
+            let certificate = Certificate {
+                certificate: made.certificate,
+                private_key: made.private_key,
+            };
+            let engines = DimplEngines::new(certificate, 1_200, DtlsVersion::V1_2, &Limits::default());
+            engines.unwrap().start(role, PeerCertificates::Any, now)
+        })
+    }
+
+    /// What it sends, and whether it says that it is connected.
+    fn outputs(engine: &mut dyn DtlsEngine) -> (Vec<Vec<u8>>, bool) {
+        let outputs: Vec<_> = std::iter::from_fn(|| engine.poll_output()).collect();
+        let connected = outputs.contains(&DtlsOutput::Connected);
+        let sent = outputs.into_iter().filter_map(|output| match output {
+            DtlsOutput::Send(datagram) => Some(datagram),
+            _ => None,
+        });
+        (sent.collect(), connected)
+    }
+
+    /// One whose client doubles its waits is asked seldom, and each of its answers may be lost.
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test's base instant")]
+    fn a_server_that_was_asked_after_the_end_repeats_its_last_flight_unasked() {
+        let now = Instant::now();
+        let [mut client, mut server] = engines(now);
+        client.handle_timeout(now).unwrap();
+        loop {
+            for datagram in outputs(&mut *client).0 {
+                server.handle_datagram(now, &datagram).unwrap();
+            }
+            let (answer, connected) = outputs(&mut *server);
+            if connected {
+                break;
+            }
+            for datagram in answer {
+                client.handle_datagram(now, &datagram).unwrap();
+            }
+        }
+        assert!(
+            server
+                .poll_timeout()
+                .is_none_or(|at| at > now + Duration::from_secs(3_600))
+        );
+
+        // The end was lost: the client asks again, and the answer to that is lost as well.
+        let now = client.poll_timeout().unwrap();
+        client.handle_timeout(now).unwrap();
+        for datagram in outputs(&mut *client).0 {
+            server.handle_datagram(now, &datagram).unwrap();
+        }
+        assert!(!outputs(&mut *server).0.is_empty());
+        let mut last = Vec::new();
+        for after in LAST_FLIGHT_REPEATS {
+            server.handle_timeout(now + after).unwrap();
+            last = outputs(&mut *server).0;
+            assert!(!last.is_empty(), "after {after:?}");
+        }
+        for datagram in &last {
+            client.handle_datagram(now, datagram).unwrap();
+        }
+        assert!(outputs(&mut *client).1);
     }
 }
