@@ -5,7 +5,7 @@ use std::fmt;
 use crate::address::{CryptoId, FlowId, FlowKey, LegId, LocalAddr, Out};
 
 /// One flow: what may come from one peer address, and where it goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct FlowRule {
     /// Its name. Installing a rule under a known name replaces the rule and keeps counters, SSRCs and crypto state.
     pub flow: FlowId,
@@ -71,7 +71,7 @@ impl FlowRule {
 }
 
 /// Which protocols a flow takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Accept {
     /// RTP.
     pub rtp: bool,
@@ -114,7 +114,7 @@ impl Accept {
 }
 
 /// The clock of a payload type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ClockRate {
     /// 0 to 127.
     pub payload_type: u8,
@@ -123,7 +123,7 @@ pub struct ClockRate {
 }
 
 /// Where the packets that a selector picks go.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Route {
     /// Which packets.
     pub select: Select,
@@ -146,7 +146,7 @@ pub struct Route {
 }
 
 /// Which elements of header extensions go on, by the identifiers of `a=extmap`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Extensions {
     /// These and no others.
     Only(Vec<u8>),
@@ -155,7 +155,7 @@ pub enum Extensions {
 }
 
 /// Somebody who hears what goes by a route, and is heard by nobody: a recorder (NG `subscribe request`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Listener {
     /// Where RTP goes.
     pub rtp_out: Option<Out>,
@@ -198,7 +198,7 @@ impl Route {
 ///
 /// RTCP goes where its sender's SSRC was found to belong, else to the route towards a flow of this worker from which
 /// one of the sources it reports on comes, else to the first route; routes without `rtcp_out` are passed over.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Select {
     /// Payload types, 0 to 127.
     pub payload_types: Vec<u8>,
@@ -209,7 +209,7 @@ pub struct Select {
 }
 
 /// An m-line of a bundle.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct MidSelector {
     /// The identifier that `a=extmap` gives to `urn:ietf:params:rtp-hdrext:sdes:mid`; 1 to 255.
     pub extension_id: u8,

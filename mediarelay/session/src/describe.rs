@@ -74,8 +74,8 @@ pub(crate) struct RemoteMedia {
     pub(crate) mux: bool,
     /// It takes RTCP feedback (RFC 4585): its profile or some `a=rtcp-fb` says so.
     pub(crate) feedback: bool,
-    pub(crate) ice: Option<RemoteIce>,
-    pub(crate) dtls: Option<RemoteDtls>,
+    pub(crate) ice: Option<Box<RemoteIce>>,
+    pub(crate) dtls: Option<Box<RemoteDtls>>,
     pub(crate) cryptos: Vec<Theirs>,
     pub(crate) mid: Option<String>,
     /// The identifiers of header extensions.
@@ -259,7 +259,7 @@ impl Description {
         });
     }
 
-    fn read_ice(&mut self, media: Media<'_>, candidates_max: usize) -> Option<RemoteIce> {
+    fn read_ice(&mut self, media: Media<'_>, candidates_max: usize) -> Option<Box<RemoteIce>> {
         if !media.protocol().is_rtp() {
             return None;
         }
@@ -280,7 +280,7 @@ impl Description {
                 None => self.candidates_unreachable += 1,
             }
         }
-        Some(ice)
+        Some(Box::new(ice))
     }
 }
 
@@ -330,16 +330,16 @@ fn addresses(
     (Some(rtp), rtcp)
 }
 
-fn read_dtls(media: Media<'_>) -> Option<RemoteDtls> {
+fn read_dtls(media: Media<'_>) -> Option<Box<RemoteDtls>> {
     let fingerprints = media.effective_fingerprints();
     if fingerprints.is_empty() {
         return None;
     }
-    Some(RemoteDtls {
+    Some(Box::new(RemoteDtls {
         setup: media.effective_setup().ok().flatten(),
         fingerprints,
         tls_id: media.effective_tls_id().ok().flatten().map(|tls_id| tls_id.0),
-    })
+    }))
 }
 
 fn mid_extension(media: Media<'_>) -> Option<u8> {

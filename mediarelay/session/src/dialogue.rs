@@ -125,6 +125,7 @@ impl Dialogue {
 
     /// Joins an m-line of `party` with one of the other end.
     pub(crate) fn join(&mut self, party: PartyId, position: usize, opposite: usize) {
+        self.pairs.reserve_exact(1);
         self.pairs.push(if party == self.a {
             (position, opposite)
         } else {

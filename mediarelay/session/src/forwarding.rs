@@ -7,11 +7,12 @@
 mod rules;
 
 use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use litemap::LiteMap;
 use viaduct_forward::{
     BlockReason, Command, CryptoCommand, CryptoDirection, CryptoId, FlowId, FlowKey, FlowRule, IceRule,
-    LegId, LocalAddr, PortRule, SrtpKeyMaterial,
+    LegId, LocalAddr, PortRule, Route, SrtpKeyMaterial,
 };
 
 use crate::core::Core;
@@ -19,7 +20,7 @@ use crate::output::Output;
 use crate::state::key_name;
 
 /// Everything that the workers know of one call.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(crate) struct Tables {
     pub(crate) crypto: LiteMap<CryptoId, (CryptoDirection, SrtpKeyMaterial)>,
     pub(crate) ports: LiteMap<LocalAddr, PortRule>,
@@ -28,25 +29,76 @@ pub(crate) struct Tables {
     pub(crate) dtls: LiteMap<FlowKey, LegId>,
     /// Of legs with a lite agent.
     pub(crate) selected: LiteMap<LegId, FlowKey>,
-    pub(crate) flows: LiteMap<FlowId, FlowRule>,
+    pub(crate) flows: LiteMap<FlowId, InstalledFlow>,
     pub(crate) marks: LiteMap<LocalAddr, u8>,
+}
+
+/// What is kept of a flow's rule: enough to know whether another one differs. The rule itself is with the workers, and many
+/// times larger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct InstalledFlow {
+    /// A hash of the rule, but for `confirm`.
+    digest: u64,
+    confirm: bool,
+    /// RTP goes on to somebody.
+    has_output: bool,
+    /// The first route takes out blocked DTMF.
+    takes_dtmf_out: bool,
+    routes: u16,
+}
+
+impl InstalledFlow {
+    fn of(rule: &FlowRule) -> Self {
+        Self {
+            digest: digest(rule),
+            confirm: rule.confirm,
+            has_output: has_output(rule),
+            takes_dtmf_out: rule.routes.first().is_some_and(is_dtmf_out),
+            // There are as many as m-lines, which are limited.
+            routes: u16::try_from(rule.routes.len()).unwrap_or(u16::MAX),
+        }
+    }
+}
+
+/// What the workers are to know of one call, and the rules that say so.
+#[derive(Debug, Default)]
+pub(crate) struct Wanted {
+    pub(crate) tables: Tables,
+    /// Those of flows, as far as the workers have others or none.
+    flows: Vec<FlowRule>,
+}
+
+impl Wanted {
+    /// One more flow. `installed` is what the workers know.
+    fn add_flow(&mut self, rule: FlowRule, installed: &Tables) {
+        let flow = InstalledFlow::of(&rule);
+        self.tables.flows.insert(rule.flow, flow);
+        if installed.flows.get(&rule.flow) != Some(&flow) {
+            self.flows.push(rule);
+        }
+    }
 }
 
 impl Tables {
     /// Whether media that a flow brings goes on to somebody.
     pub(crate) fn has_output(&self, flow: FlowId) -> bool {
-        self.flows.get(&flow).is_some_and(has_output)
+        self.flows.get(&flow).is_some_and(|flow| flow.has_output)
     }
 
     /// A worker has reported the first packet of a flow, as its rule asked for, and will not do so again.
     pub(crate) fn confirmed(&mut self, flow: FlowId) {
-        if let Some(rule) = self.flows.get_mut(&flow) {
-            rule.confirm = false;
+        if let Some(flow) = self.flows.get_mut(&flow) {
+            flow.confirm = false;
         }
     }
 
     /// Emits what turns these tables into `wanted`, in an order in which no rule names what is not there.
-    pub(crate) fn become_(&mut self, wanted: Self, core: &mut Core) {
+    pub(crate) fn become_(&mut self, wanted: Wanted, core: &mut Core) {
+        let Wanted {
+            tables: wanted,
+            flows: mut rules,
+        } = wanted;
+        rules.sort_by_key(|rule| rule.flow);
         self.add_crypto(&wanted, core);
         for flow in gone(&self.flows, &wanted.flows) {
             core.forward(Command::RemoveFlow { flow });
@@ -63,8 +115,8 @@ impl Tables {
             });
         }
         self.change_dtls(&wanted, core);
-        for (_, rule) in changed(&self.flows, &wanted.flows) {
-            core.forward(Command::InstallFlow(rule.clone()));
+        for rule in rules {
+            core.forward(Command::InstallFlow(rule));
         }
         for local in gone(&self.ports, &wanted.ports) {
             core.forward(Command::ClearPort { local });
@@ -127,6 +179,35 @@ impl Tables {
             });
         }
     }
+}
+
+/// A hash of a rule, whether or not its first packet is to be reported. Nobody gains anything from two rules of one flow with
+/// the same: they would be rules of a call of their own.
+fn digest(rule: &FlowRule) -> u64 {
+    let FlowRule {
+        flow,
+        key,
+        leg,
+        unprotect,
+        accept,
+        routes,
+        confirm: _,
+        rtp_flow,
+        clock_rates,
+        events,
+        may_loop,
+        ambiguous_to_first,
+        beside,
+    } = rule;
+    let mut hasher = DefaultHasher::new();
+    (flow, key, leg, unprotect, accept, routes, rtp_flow).hash(&mut hasher);
+    (clock_rates, events, may_loop, ambiguous_to_first, beside).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Whether a route takes blocked DTMF out of those behind it.
+fn is_dtmf_out(route: &Route) -> bool {
+    route.block == Some(BlockReason::Dtmf)
 }
 
 /// Whether RTP of a rule goes anywhere.

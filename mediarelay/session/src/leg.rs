@@ -76,13 +76,13 @@ pub(crate) struct Leg {
     pub(crate) mux: bool,
     /// Media is SRTP: nothing passes without keys.
     pub(crate) secure: bool,
-    pub(crate) ice: Option<Ice>,
-    /// In a box, since most legs of phones have none.
+    /// In boxes, as keys are, since most legs of phones have none.
+    pub(crate) ice: Option<Box<Ice>>,
     pub(crate) dtls: Option<Box<Dtls>>,
     /// Where the last DTLS datagram came from, per component: answers go back there.
-    dtls_from: [Option<FlowKey>; 2],
+    dtls_from: Option<Box<[Option<FlowKey>; 2]>>,
     pub(crate) sdes: Sdes,
-    keys: [Option<Keys>; 2],
+    keys: [Option<Box<Keys>>; 2],
     pub(crate) paths: Paths,
     learning: [Option<Learning>; 2],
     /// What the peer's SDP says.
@@ -115,7 +115,7 @@ impl Leg {
             secure: false,
             ice: None,
             dtls: None,
-            dtls_from: [None; 2],
+            dtls_from: None,
             sdes: Sdes::default(),
             keys: [None, None],
             paths: Paths::default(),
@@ -170,7 +170,7 @@ impl Leg {
 
     /// The keys of a component, where there are any.
     pub(crate) fn keys(&self, component: Component) -> Option<&Keys> {
-        self.keys[self.carrier(component).index()].as_ref()
+        self.keys[self.carrier(component).index()].as_deref()
     }
 
     /// The SRTP contexts of the leg, each once.
@@ -248,7 +248,7 @@ impl Leg {
             .flatten()
             .filter_map(|learning| learning.poll_timeout(now))
             .min();
-        let ice = self.ice.as_mut().and_then(Ice::poll_timeout);
+        let ice = self.ice.as_deref_mut().and_then(Ice::poll_timeout);
         let dtls = self.dtls.as_deref().and_then(Dtls::poll_timeout);
         let departure = self.paths.next_departure();
         let piercing = self.piercing.as_ref().map(Piercing::next);

@@ -1,5 +1,6 @@
 //! A party: one endpoint of a call, and what was agreed with it.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use viaduct_forward::LegId;
@@ -45,7 +46,7 @@ pub(crate) struct Wishes {
     pub(crate) ice: Option<IceMode>,
     /// We are ICE-lite toward it.
     pub(crate) ice_lite: Option<bool>,
-    pub(crate) sdes: Option<Sdes>,
+    pub(crate) sdes: Option<Box<Sdes>>,
     pub(crate) dtls_off: Option<bool>,
     pub(crate) fingerprint: Option<HashFunction>,
     /// Its bundles are understood.
@@ -81,8 +82,8 @@ pub(crate) struct Offered {
 /// One m-line of a party.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Media {
-    /// What its own SDP said last; `None` before its first.
-    pub(crate) remote: Option<RemoteMedia>,
+    /// What its own SDP said last; `None` before its first. It is never changed without need, so copies of a party share it.
+    pub(crate) remote: Option<Arc<RemoteMedia>>,
     /// The transport; `None` where nothing is relayed.
     pub(crate) leg: Option<LegId>,
     /// What was told or heard in `a=mid`.
@@ -130,8 +131,8 @@ pub(crate) struct Party {
     /// Whom it hears and talks to: of several forks the one that answered last.
     pub(crate) peer: Option<PartyId>,
     pub(crate) wishes: Wishes,
-    /// What its last offer asked for of SDES, in both directions.
-    pub(crate) offer_sdes: Sdes,
+    /// What its last offer asked for of SDES, in both directions, where it did.
+    pub(crate) offer_sdes: Option<Box<Sdes>>,
     pub(crate) written: Written,
     /// We have said `a=ice-lite`, or have not.
     pub(crate) ice_lite: bool,
@@ -171,7 +172,7 @@ impl Party {
             medias: Vec::new(),
             peer: None,
             wishes: Wishes::default(),
-            offer_sdes: Sdes::default(),
+            offer_sdes: None,
             written: Written::default(),
             ice_lite: false,
             bundles: false,

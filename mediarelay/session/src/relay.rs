@@ -49,7 +49,8 @@ pub struct Parts {
 #[derive(Debug)]
 pub struct Relay {
     core: Core,
-    calls: BTreeMap<CallKey, Call>,
+    /// In boxes, since a tree keeps room for eleven in each of its nodes.
+    calls: BTreeMap<CallKey, Box<Call>>,
     by_id: BTreeMap<ByteString, CallKey>,
     /// When each call wants to be looked at.
     timers: BTreeSet<(Instant, CallKey)>,

@@ -60,7 +60,7 @@ pub(crate) struct Sdes {
     /// What we have told the peer: the lines of our offer, or the one of our answer.
     own: Vec<Own>,
     /// The tag of our line and the peer's key, once both sides have spoken.
-    agreed: Option<(u32, SrtpKeyMaterial)>,
+    agreed: Option<Box<(u32, SrtpKeyMaterial)>>,
 }
 
 impl Sdes {
@@ -75,7 +75,7 @@ impl Sdes {
 
     /// The suite in use.
     pub(crate) fn profile(&self) -> Option<SrtpProfile> {
-        self.agreed.as_ref().map(|(_, key)| key.profile())
+        self.peer_key().map(SrtpKeyMaterial::profile)
     }
 
     /// Whether we send under a key of another party's by a suite with AES-GCM. What we pass on must be what that party has
@@ -83,14 +83,14 @@ impl Sdes {
     pub(crate) fn passes_on_gcm(&self) -> bool {
         let own = self
             .agreed
-            .as_ref()
+            .as_deref()
             .and_then(|(tag, _)| self.own.iter().find(|own| own.tag == *tag));
         own.is_some_and(|own| own.key.is_shared() && own.key.profile().is_aead())
     }
 
     /// The peer's key, once both sides have spoken.
     pub(crate) fn peer_key(&self) -> Option<&SrtpKeyMaterial> {
-        self.agreed.as_ref().map(|(_, key)| key)
+        self.agreed.as_deref().map(|(_, key)| key)
     }
 
     /// The lines of an offer. `sender` has the lines of the other side's SDP: its suites come first and keep their
@@ -145,7 +145,7 @@ impl Sdes {
             let own = self.own.iter().find(|own| own.tag == theirs.tag)?;
             (own.key.profile() == theirs.profile()).then_some((own, theirs))
         })?;
-        self.agreed = Some((own.tag, theirs.key.clone()));
+        self.agreed = Some(Box::new((own.tag, theirs.key.clone())));
         Some(SrtpKeyPair {
             send: own.key.clone(),
             receive: theirs.key.clone(),
@@ -188,14 +188,14 @@ impl Sdes {
             send: own.key.clone(),
             receive: theirs.key.clone(),
         };
-        self.agreed = Some((own.tag, theirs.key.clone()));
+        self.agreed = Some(Box::new((own.tag, theirs.key.clone())));
         self.own = vec![own];
         Some(pair)
     }
 
     /// The line of our answer.
     pub(crate) fn answer(&self, wishes: &Wishes) -> Option<Crypto> {
-        let (tag, _) = self.agreed.as_ref()?;
+        let (tag, _) = self.agreed.as_deref()?;
         self.own
             .iter()
             .find(|own| own.tag == *tag)

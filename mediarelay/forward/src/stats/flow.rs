@@ -197,7 +197,8 @@ pub struct FlowStats {
     pub(crate) untracked: Gauge,
     pub(crate) routes: Places<RouteStats>,
     pub(crate) ssrcs: Places<SsrcStats>,
-    drops: [SmallGauge; DropReason::COUNT],
+    /// Made with the first drop: most flows have none.
+    drops: OnceLock<Box<[SmallGauge; DropReason::COUNT]>>,
     /// Written by control, which hears of it from the kernel. Few flows of few relays have it.
     beside: OnceLock<Box<Mutex<Beside>>>,
 }
@@ -213,7 +214,7 @@ impl FlowStats {
             untracked: Gauge::default(),
             routes: Places::new(limits.routes_per_flow),
             ssrcs: Places::new(limits.ssrcs_per_flow),
-            drops: std::array::from_fn(|_| SmallGauge::default()),
+            drops: OnceLock::new(),
             beside: OnceLock::new(),
         }
     }
@@ -230,7 +231,8 @@ impl FlowStats {
     }
 
     pub(crate) fn count_drop(&self, reason: DropReason) {
-        self.drops[reason.index()].add(1);
+        let none = || Box::new(std::array::from_fn(|_| SmallGauge::default()));
+        self.drops.get_or_init(none)[reason.index()].add(1);
     }
 
     /// When the last good packet came: cheap enough to ask every second for every flow.
@@ -249,11 +251,12 @@ impl FlowStats {
     /// All figures at this moment.
     #[must_use]
     pub fn snapshot(&self) -> FlowSnapshot {
-        let drops: Vec<_> = DropReason::ALL
-            .iter()
-            .map(|reason| (*reason, u64::from(self.drops[reason.index()].get())))
-            .filter(|(_, count)| *count > 0)
-            .collect();
+        let counted = |drops: &[SmallGauge; DropReason::COUNT]| {
+            let counts = DropReason::ALL.iter();
+            let counts = counts.map(|reason| (*reason, u64::from(drops[reason.index()].get())));
+            counts.filter(|(_, count)| *count > 0).collect()
+        };
+        let drops: Vec<(DropReason, u64)> = self.drops.get().map(|drops| counted(drops)).unwrap_or_default();
         let errors: u64 = drops.iter().map(|(_, count)| count).sum();
         let mut snapshot = FlowSnapshot {
             rtp: self.rtp.snapshot(),

@@ -53,7 +53,7 @@ impl Worker {
             accept: rule.accept,
             confirm: rule.confirm,
             unprotect,
-            routes,
+            routes: routes.into(),
             sections,
             ssrcs,
             rtp_flow: rule.rtp_flow,
@@ -111,7 +111,7 @@ impl Worker {
                 rtp: route.rtp_out.map(|out| self.target(out)).transpose()?,
                 rtcp: route.rtcp_out.map(|out| self.target(out)).transpose()?,
                 protect,
-                extensions: route.extensions.as_ref().map(Identifiers::of),
+                extensions: route.extensions.as_ref().map(Identifiers::of).map(Box::new),
                 mid: route
                     .mid
                     .as_ref()

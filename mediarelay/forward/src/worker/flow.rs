@@ -26,7 +26,7 @@ pub(super) struct Flow {
     /// A report of the first good packet is due.
     pub(super) confirm: bool,
     pub(super) unprotect: Option<SharedReceive>,
-    pub(super) routes: Vec<CompiledRoute>,
+    pub(super) routes: Box<[CompiledRoute]>,
     pub(super) sections: Sections,
     pub(super) ssrcs: Ssrcs,
     pub(super) rtp_flow: Option<FlowId>,
@@ -47,7 +47,7 @@ pub(super) struct CompiledRoute {
     pub(super) rtcp: Option<Target>,
     pub(super) protect: Option<SharedSend>,
     /// Identifiers of header extensions that go on; `None`: all.
-    pub(super) extensions: Option<Identifiers>,
+    pub(super) extensions: Option<Box<Identifiers>>,
     /// Identifier and value of the header extension that names the m-line to the receiver.
     pub(super) mid: Option<(u8, Box<[u8]>)>,
     pub(super) feedback: bool,

@@ -30,11 +30,13 @@ pub(super) struct Flows {
 impl Flows {
     pub(super) fn new(limits: &Limits, seed: Seed) -> Self {
         Self {
-            // Reserved, not touched: growing would move all flows in the middle of a batch.
+            // Reserved, and touched from the front as flows come: growing would move all flows in the middle of a batch.
             slots: Vec::with_capacity(limits.flows),
             free: Vec::with_capacity(limits.flows),
             by_id: BTreeMap::new(),
-            by_tuple: HashMap::with_capacity_and_hasher(limits.flows, seed),
+            // Grows instead: entries lie about at random, so a few would touch all of its memory. They are small and quickly
+            // moved.
+            by_tuple: HashMap::with_hasher(seed),
             by_socket: BTreeSet::new(),
             max: limits.flows,
         }

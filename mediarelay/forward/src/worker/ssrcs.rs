@@ -22,7 +22,7 @@ pub(super) struct Ssrc {
     pub(super) round_trip: RttEstimator,
 }
 
-/// Up to so many SSRCs. There is room for one from the beginning, since most flows have one; room for all is made when
+/// Up to so many SSRCs. Room for one is made with the first, since most flows have one and some have none; room for all when
 /// the second shows itself.
 #[derive(Debug)]
 pub(super) struct Ssrcs {
@@ -47,7 +47,7 @@ pub(super) enum Entry {
 impl Ssrcs {
     pub(super) fn new(max: usize) -> Self {
         Self {
-            entries: Vec::with_capacity(max.min(1)),
+            entries: Vec::new(),
             max,
             recent: 0,
             beside: false,
@@ -127,7 +127,12 @@ impl Ssrcs {
         };
         if self.entries.len() < self.max {
             if self.entries.len() == self.entries.capacity() {
-                self.entries.reserve_exact(self.max - self.entries.len());
+                let further = if self.entries.is_empty() {
+                    1
+                } else {
+                    self.max - self.entries.len()
+                };
+                self.entries.reserve_exact(further);
             }
             self.entries.push(entry);
             self.recent = self.entries.len() - 1;

@@ -13,10 +13,14 @@ const REMEMBERED: usize = 4;
 /// keeps a 32-bit NTP fraction from being mistaken after its 18 hours.
 const ROUND_TRIP_MAX: Duration = Duration::from_secs(30);
 
+/// The middle of the NTP timestamps of sender reports, and when they passed.
+type Passed = [Option<(u32, Tick)>; REMEMBERED];
+
 /// Remembers when the sender reports of one source passed, and computes round trips from the answers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RttEstimator {
-    passed: [Option<(u32, Tick)>; REMEMBERED],
+    /// Made with the first report: many sources send none.
+    passed: Option<Box<Passed>>,
     next: usize,
     last: Option<Duration>,
 }
@@ -24,7 +28,7 @@ pub struct RttEstimator {
 impl RttEstimator {
     /// A sender report of the source passes towards the endpoint.
     pub fn on_sender_report(&mut self, now: Tick, info: &SenderInfo) {
-        self.passed[self.next] = Some((info.ntp_middle(), now));
+        self.passed.get_or_insert_default()[self.next] = Some((info.ntp_middle(), now));
         self.next = (self.next + 1) % REMEMBERED;
     }
 
@@ -37,6 +41,7 @@ impl RttEstimator {
         }
         let (_, passed) = self
             .passed
+            .as_deref()?
             .iter()
             .flatten()
             .find(|(middle, _)| *middle == block.last_sr)?;

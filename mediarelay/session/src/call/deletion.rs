@@ -7,7 +7,7 @@ use viaduct_ng::{ByteString, Delete, Flag};
 use super::Call;
 use crate::core::Core;
 use crate::event::{DeleteReason, What};
-use crate::forwarding::Tables;
+use crate::forwarding::Wanted;
 use crate::leg::LegTotals;
 use crate::party::PartyId;
 
@@ -120,8 +120,7 @@ impl Call {
         let (totals, senders) = (self.totals(), self.senders());
         let lasted = now.saturating_duration_since(self.created);
         self.count_end(core, reason, &totals, senders, lasted);
-        let mut installed = std::mem::take(&mut self.installed);
-        installed.become_(Tables::default(), core);
+        self.installed.become_(Wanted::default(), core);
         for leg in std::mem::take(&mut self.legs).into_values() {
             leg.close(now, core);
         }

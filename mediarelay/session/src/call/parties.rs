@@ -191,6 +191,8 @@ impl Call {
     /// The dialogue of two parties, made where there is none.
     pub(crate) fn ensure_dialogue(&mut self, sender: PartyId, reader: PartyId) -> usize {
         self.dialogue_of(sender, reader).unwrap_or_else(|| {
+            // Most calls have one, and a vector begins with room for four.
+            self.dialogues.reserve_exact(1);
             self.dialogues.reserve_exact(1);
             self.dialogues.push(Dialogue::new(sender, reader));
             self.dialogues.len() - 1

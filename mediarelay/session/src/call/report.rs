@@ -190,7 +190,7 @@ impl Call {
             return FlagList::default();
         };
         let direction = media.direction();
-        let ice = leg.ice.as_ref();
+        let ice = leg.ice.as_deref();
         let full = ice.and_then(Ice::full);
         let dtls = leg.dtls.as_deref().filter(|_| leg.secure);
         let role = dtls.and_then(Dtls::role);

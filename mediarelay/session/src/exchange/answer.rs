@@ -1,5 +1,7 @@
 //! An answer: what was offered to its sender is settled, and what its reader offered is concluded.
 
+use std::sync::Arc;
+
 use viaduct_forward::LegId;
 use viaduct_ng::{DtlsRequest, IceMode, Osrtp};
 use viaduct_rtp::srtp::SrtpKeyPair;
@@ -36,7 +38,8 @@ impl Call {
             if remote.rejected {
                 media.leg = None;
             }
-            media.remote = Some(remote.clone());
+            let remote = Arc::new(remote);
+            media.remote = Some(Arc::clone(&remote));
             // In a bundle the first m-line speaks for all.
             let speaks = media
                 .leg
@@ -50,7 +53,7 @@ impl Call {
             media.leg = None;
             media.offered = None;
             if let Some(remote) = &mut media.remote {
-                remote.rejected = true;
+                Arc::make_mut(remote).rejected = true;
             }
         }
         self.refuse_unanswered(exchange, count);
@@ -97,9 +100,9 @@ impl Call {
             }
             let opposite = self.dialogues[exchange.dialogue].opposite(exchange.sender, position);
             let like = opposite.and_then(|at| self.party(exchange.reader).medias[at].remote.clone());
-            self.party_mut(exchange.sender).medias[position].remote = like.map(|like| RemoteMedia {
-                rejected: true,
-                ..like
+            self.party_mut(exchange.sender).medias[position].remote = like.map(|mut like| {
+                Arc::make_mut(&mut like).rejected = true;
+                like
             });
         }
     }
@@ -127,10 +130,10 @@ impl Call {
     }
 
     /// Those m-lines of a party that are live and the first on their legs, with what the party says of them.
-    pub(super) fn live_leaders(&self, party: PartyId) -> Vec<(usize, RemoteMedia)> {
+    pub(super) fn live_leaders(&self, party: PartyId) -> Vec<(usize, Arc<RemoteMedia>)> {
         let of = self.party(party);
         let live = of.medias.iter().enumerate().filter_map(|(position, media)| {
-            let remote = media.remote.clone().filter(RemoteMedia::is_live)?;
+            let remote = media.remote.clone().filter(|remote| remote.is_live())?;
             (of.first_media_on(media.leg?) == Some(position)).then_some((position, remote))
         });
         live.collect()
@@ -156,11 +159,12 @@ impl Call {
         let toward = self.dialogues[exchange.dialogue].toward_offerer;
         let reader = self.party(exchange.reader);
         let lite = reader.ice_lite && !remote.ice.as_ref().is_some_and(|ice| ice.lite);
-        let mut sdes = reader.wishes.sdes.clone().unwrap_or_default();
-        sdes.no.extend_from_slice(&reader.offer_sdes.no);
-        sdes.only.extend_from_slice(&reader.offer_sdes.only);
-        sdes.offerer_pref
-            .extend_from_slice(&reader.offer_sdes.offerer_pref);
+        let mut sdes = reader.wishes.sdes.as_deref().cloned().unwrap_or_default();
+        if let Some(offer) = &reader.offer_sdes {
+            sdes.no.extend_from_slice(&offer.no);
+            sdes.only.extend_from_slice(&offer.only);
+            sdes.offerer_pref.extend_from_slice(&offer.offerer_pref);
+        }
         let rules = toward.learning.unwrap_or_else(|| LearningRules::of(&core.config));
         let Some(leg) = self.leg_of_mut(exchange.reader, position) else {
             return;
@@ -215,7 +219,7 @@ fn conclude_ice(
     remote: &RemoteMedia,
 ) -> bool {
     let refused = toward.reject_ice || exchange.options.ice.mode == Some(IceMode::Remove);
-    let Some(ice) = remote.ice.clone().filter(|_| !refused) else {
+    let Some(ice) = remote.ice.as_deref().cloned().filter(|_| !refused) else {
         return false;
     };
     let role = IceRole::toward_offerer(lite, ice.lite);
@@ -245,7 +249,12 @@ fn conclude_keys(
     }
     let no_dtls = toward.prefer_sdes || exchange.options.dtls_wish() == Some(DtlsRequest::Off);
     let use_sdes = !remote.cryptos.is_empty() && (remote.dtls.is_none() || no_dtls);
-    if let Some(dtls) = remote.dtls.clone().filter(|_| !use_sdes && !opportunistic) {
+    if let Some(dtls) = remote
+        .dtls
+        .as_deref()
+        .cloned()
+        .filter(|_| !use_sdes && !opportunistic)
+    {
         leg.is_no_browser = !remote.protocol.has_feedback();
         leg.set_remote_dtls(core, dtls);
         let wish = passive(exchange.options.dtls_wish()).or(toward.dtls_passive);
@@ -273,7 +282,7 @@ fn settle_answerer(
         return;
     }
     leg.mux |= remote.mux && offered.is_some_and(|offered| offered.mux);
-    match remote.ice.clone() {
+    match remote.ice.as_deref().cloned() {
         Some(ice) if leg.ice.is_some() => leg.set_remote_ice(exchange.now, core, ice),
         _ => {
             leg.end_ice(exchange.now, core);
@@ -294,7 +303,7 @@ fn settle_answerer(
         leg.forget_keys(core);
         return;
     }
-    if let Some(dtls) = remote.dtls.clone().filter(|_| may_dtls) {
+    if let Some(dtls) = remote.dtls.as_deref().cloned().filter(|_| may_dtls) {
         leg.is_no_browser = !remote.protocol.has_feedback();
         leg.set_remote_dtls(core, dtls);
         leg.ensure_dtls(core).fix_role_to_answerer();

@@ -39,14 +39,14 @@ fn begin(
     if leg.ice.is_some() || leg.dtls.is_some() || leg.sdes.is_agreed() {
         return;
     }
-    if let Some(ice) = remote.ice.clone().filter(|_| !toward.reject_ice) {
+    if let Some(ice) = remote.ice.as_deref().cloned().filter(|_| !toward.reject_ice) {
         let role = IceRole::toward_offerer(lite, ice.lite);
         leg.ensure_ice(core, role);
         leg.set_remote_ice(exchange.now, core, ice);
         leg.begun_early = Some(exchange.now);
     }
     let by_dtls = remote.protocol.is_secure() && (remote.cryptos.is_empty() || !toward.prefer_sdes);
-    if let Some(dtls) = remote.dtls.clone().filter(|_| by_dtls) {
+    if let Some(dtls) = remote.dtls.as_deref().cloned().filter(|_| by_dtls) {
         leg.is_no_browser = !remote.protocol.has_feedback();
         leg.set_remote_dtls(core, dtls);
         let passive = toward.dtls_passive.unwrap_or(core.config.dtls_passive);

@@ -1,5 +1,7 @@
 //! An offer: what its sender says is noted, and the reader's side is made ready to be told.
 
+use std::sync::Arc;
+
 use viaduct_ng::{DtlsRequest, Flag, Osrtp, RtcpMux, TransportProtocol};
 use viaduct_sdp::Protocol;
 
@@ -33,7 +35,7 @@ impl Call {
             let is_raw = !remote.is_rtp();
             let is_first = media.remote.is_none();
             let secure = remote.protocol.is_secure();
-            media.remote = Some(remote);
+            media.remote = Some(Arc::new(remote));
             // In a bundle the first m-line speaks for all.
             let leg = media.leg;
             let sender = self.party(exchange.sender);
@@ -52,7 +54,7 @@ impl Call {
         for media in self.party_mut(exchange.sender).medias.iter_mut().skip(count) {
             media.leg = None;
             if let Some(remote) = &mut media.remote {
-                remote.rejected = true;
+                Arc::make_mut(remote).rejected = true;
             }
         }
         self.close_rejected(exchange);
@@ -190,7 +192,11 @@ impl Call {
         let agreed = leg.is_some_and(|leg| leg.sdes.is_agreed());
         let dtls_off =
             reader.wishes.dtls_off.unwrap_or(false) || exchange.options.dtls == Some(DtlsRequest::Off);
-        let sdes_off = reader.wishes.sdes.as_ref().is_some_and(viaduct_ng::Sdes::is_off);
+        let sdes_off = reader
+            .wishes
+            .sdes
+            .as_deref()
+            .is_some_and(viaduct_ng::Sdes::is_off);
         let beside = core.config.sdes == SdesMode::Rtpengine;
         // Whoever has settled on keys in the SDP is not asked again.
         let dtls_fits =

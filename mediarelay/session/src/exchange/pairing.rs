@@ -76,7 +76,8 @@ impl Call {
         if exchange.kind == Kind::Offer {
             self.dialogues[exchange.dialogue].toward_offerer = TowardOfferer::read(options);
             let sender = self.party_mut(exchange.sender);
-            sender.offer_sdes = options.sdes.clone();
+            let asks = !options.sdes.is_empty();
+            sender.offer_sdes = asks.then(|| Box::new(options.sdes.clone()));
             sender.wishes.interface = from.or(sender.wishes.interface);
             sender.wishes.family = families[0].or(sender.wishes.family);
             let word = |word| options.bundle.contains(word);
@@ -126,7 +127,7 @@ impl Call {
         wishes.ice = options.ice.mode.or(wishes.ice);
         wishes.fingerprint = options.dtls_fingerprint.map(hash).or(wishes.fingerprint);
         if !options.sdes.is_empty() {
-            wishes.sdes = Some(options.sdes.clone());
+            wishes.sdes = Some(Box::new(options.sdes.clone()));
         }
         if let Some(wish) = options.dtls {
             wishes.dtls_off = Some(wish == DtlsRequest::Off);

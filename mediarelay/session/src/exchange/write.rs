@@ -9,7 +9,6 @@ use viaduct_sdp::{AttributeEdits, Group, MediaOut, SessionOut};
 use super::{Exchange, Kind};
 use crate::call::Call;
 use crate::core::Core;
-use crate::ice::Ice;
 
 impl Call {
     /// Writes what the sender said, with the reader's leg in the place of the sender's addresses.
@@ -35,7 +34,8 @@ impl Call {
     fn tells_lite(&self, exchange: &Exchange<'_>, out: &SessionOut) -> bool {
         let lite = |at: usize| {
             let leg = self.leg_of(exchange.reader, at);
-            leg.and_then(|leg| leg.ice.as_ref()).is_some_and(Ice::is_lite)
+            leg.and_then(|leg| leg.ice.as_ref())
+                .is_some_and(|ice| ice.is_lite())
         };
         out.medias
             .iter()

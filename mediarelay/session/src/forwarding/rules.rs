@@ -8,7 +8,7 @@ use viaduct_forward::{
     LegId, MidSelector, PortRule, Route, Select,
 };
 
-use super::{Tables, has_output};
+use super::{Tables, Wanted, has_output};
 use crate::call::Call;
 use crate::config::{Config, UnnamedMedia};
 use crate::core::Core;
@@ -20,12 +20,8 @@ impl Call {
     /// Brings the workers up to date.
     pub(crate) fn sync(&mut self, now: Instant, core: &mut Core) {
         self.find_counters(core);
-        let wanted = self.tables(now, &core.config);
-        if wanted != self.installed {
-            let mut installed = std::mem::take(&mut self.installed);
-            installed.become_(wanted, core);
-            self.installed = installed;
-        }
+        let wanted = self.wanted(now, &core.config);
+        self.installed.become_(wanted, core);
     }
 
     /// Keeps hold of the counters of flows, which the workers make when they are told of the flow.
@@ -44,10 +40,10 @@ impl Call {
         stats.filter(|beside| beside.is_active).count()
     }
 
-    fn tables(&self, now: Instant, config: &Config) -> Tables {
-        let mut tables = Tables::default();
+    fn wanted(&self, now: Instant, config: &Config) -> Wanted {
+        let mut wanted = Wanted::default();
         for leg in self.legs.values() {
-            self.add_leg(now, leg, &mut tables);
+            self.add_leg(now, leg, &mut wanted.tables);
             for path in leg
                 .paths
                 .iter()
@@ -55,11 +51,11 @@ impl Call {
             {
                 if let Some(mut rule) = self.flow(leg, path) {
                     rule.ambiguous_to_first = config.unnamed_media == UnnamedMedia::First;
-                    tables.flows.insert(path.flow, rule);
+                    wanted.add_flow(rule, &self.installed);
                 }
             }
         }
-        tables
+        wanted
     }
 
     fn add_leg(&self, now: Instant, leg: &Leg, tables: &mut Tables) {
@@ -359,7 +355,7 @@ impl Call {
 
     /// The m-lines that media of a flow goes to, in the order of the flow's routes.
     pub(crate) fn targets(&self, flow: FlowId, leg: LegId) -> Vec<Option<(PartyId, usize)>> {
-        let Some((of, rule)) = self.legs.get(&leg).zip(self.installed.flows.get(&flow)) else {
+        let Some((of, flow)) = self.legs.get(&leg).zip(self.installed.flows.get(&flow)) else {
             return Vec::new();
         };
         let on_leg: Vec<usize> = match self.parties.get(&of.party) {
@@ -369,13 +365,9 @@ impl Call {
             None => Vec::new(),
         };
         // Routes stand in the order of the m-lines; one before them may take DTMF out.
-        let mut medias = on_leg.iter();
-        let is_own = |route: &Route| route.block != Some(BlockReason::Dtmf);
-        let target = |media: &usize| self.target(of.party, *media);
-        rule.routes
-            .iter()
-            .map(|route| is_own(route).then(|| medias.next().and_then(target)).flatten())
-            .collect()
+        let before = usize::from(flow.takes_dtmf_out);
+        let target = |route: usize| self.target(of.party, *on_leg.get(route.checked_sub(before)?)?);
+        (0..usize::from(flow.routes)).map(target).collect()
     }
 }
 

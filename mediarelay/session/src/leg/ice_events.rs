@@ -67,7 +67,7 @@ impl Leg {
                 ))
             }
         };
-        self.ice = Some(Ice::new(local, agent));
+        self.ice = Some(Box::new(Ice::new(local, agent)));
     }
 
     /// ICE is over: the peer does not do it.
@@ -134,7 +134,7 @@ impl Leg {
         }
         let late = now.saturating_duration_since(began) > FRESH;
         for component in Component::BOTH {
-            let is_silent = self.dtls_from[component.index()].is_none();
+            let is_silent = self.last_dtls_from(component).is_none();
             if let Some(dtls) = self.dtls.as_mut().filter(|_| late && is_silent) {
                 core.dtls_live -= usize::from(dtls.forget(component));
             }
@@ -231,7 +231,7 @@ impl Leg {
     ) {
         let component = self.component_of(local);
         let waits = self.ice.as_ref().is_some_and(|ice| ice.remote.is_none());
-        let agent = self.ice.as_mut().and_then(Ice::full_mut);
+        let agent = self.ice.as_deref_mut().and_then(Ice::full_mut);
         let (Some(component), Some(agent)) = (component, agent) else {
             core.counters.stale += 1;
             return;
@@ -268,7 +268,7 @@ impl Leg {
         for component in Component::BOTH {
             while let Some(event) = self
                 .ice
-                .as_mut()
+                .as_deref_mut()
                 .and_then(Ice::full_mut)
                 .and_then(|agent| agent.poll(component))
             {

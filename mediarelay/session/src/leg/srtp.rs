@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use viaduct_forward::LocalAddr;
+use viaduct_forward::{FlowKey, LocalAddr};
 use viaduct_rtp::srtp::SrtpKeyPair;
 
 use super::{Component, Keys, Leg, LegEvent, tuple};
@@ -29,7 +29,7 @@ impl Leg {
         }
         if restarted || self.sdes.is_agreed() {
             self.keys = [None, None];
-            self.dtls_from = [None; 2];
+            self.dtls_from = None;
         }
         self.sdes.clear();
     }
@@ -39,8 +39,13 @@ impl Leg {
         // Before DTLS ends, which may have been offered beside them: keys in use stay what they are.
         let known = self.keys[0].take();
         self.end_dtls(core);
-        let keys = Keys::name(pair, known.as_ref(), core);
+        let keys = Box::new(Keys::name(pair, known.as_deref(), core));
         self.keys = [Some(keys.clone()), Some(keys)];
+    }
+
+    /// Where the last DTLS datagram of a component came from.
+    pub(super) fn last_dtls_from(&self, component: Component) -> Option<FlowKey> {
+        self.dtls_from.as_ref()?[component.index()]
     }
 
     /// Keying of this leg is over, whichever kind.
@@ -78,7 +83,7 @@ impl Leg {
             return;
         }
         core.dtls_live += usize::from(is_new);
-        self.dtls_from[component.index()] = Some(at);
+        self.dtls_from.get_or_insert_default()[component.index()] = Some(at);
         dtls.handle_datagram(now, component, data, peer, &*core.engines);
     }
 
@@ -137,7 +142,7 @@ impl Leg {
             }
             Progress::Verified(profile) => {
                 let pair = self.dtls.as_ref().and_then(|dtls| dtls.keys(component)).cloned();
-                self.keys[component.index()] = pair.map(|pair| Keys::name(&pair, None, core));
+                self.keys[component.index()] = pair.map(|pair| Box::new(Keys::name(&pair, None, core)));
                 core.counters.dtls_connected += 1;
                 if component == Component::Rtp {
                     self.events.push_back(LegEvent::DtlsConnected(profile));
@@ -164,7 +169,9 @@ impl Leg {
 
     /// Where DTLS goes: back where it last came from, else where media goes, else by any path that there is.
     fn dtls_path(&self, component: Component) -> Option<(LocalAddr, SocketAddr)> {
-        let last = self.dtls_from[component.index()].and_then(|at| self.paths.by_tuple(at));
+        let last = self
+            .last_dtls_from(component)
+            .and_then(|at| self.paths.by_tuple(at));
         let any = || self.paths.iter().find(|path| path.component == component);
         let path = last.or_else(|| self.paths.selected(component)).or_else(any)?;
         Some((path.tuple.local, path.tuple.remote))
@@ -175,6 +182,6 @@ impl Leg {
             core.dtls_live -= dtls.live();
             self.keys = [None, None];
         }
-        self.dtls_from = [None; 2];
+        self.dtls_from = None;
     }
 }

@@ -115,7 +115,7 @@ impl Relay {
         let key = call.key;
         self.core.counters.calls += 1;
         self.core.event(call_id, What::Created);
-        self.calls.insert(key, call);
+        self.calls.insert(key, Box::new(call));
         self.by_id.insert(call_id.clone(), key);
         key
     }

@@ -166,7 +166,6 @@ impl Relay {
     /// The ports of a call are open: it goes on.
     pub fn go_on(&mut self, now: Instant, rebuilt: Rebuilt) {
         let Rebuilt { call, media } = rebuilt;
-        let call = *call;
         let key = call.key;
         let run = self.core.state.as_ref().map_or(1, |state| state.run);
         self.core.resuming = Some(resuming(&media, run));

@@ -9,7 +9,6 @@ use viaduct_ng::{
 };
 
 use super::Relay;
-use crate::call::Call;
 use crate::counters::{ClientCounters, Counters};
 
 impl Relay {
@@ -44,7 +43,7 @@ impl Relay {
             sum
         });
         let streams: usize = self.calls.values().map(|call| call.installed.flows.len()).sum();
-        let beside: usize = self.calls.values().map(Call::flows_beside).sum();
+        let beside: usize = self.calls.values().map(|call| call.flows_beside()).sum();
         CurrentStatistics {
             sessions_own: calls,
             sessions_total: calls,

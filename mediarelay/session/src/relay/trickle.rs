@@ -1,6 +1,7 @@
 //! Trickle ICE (RFC 8838, RFC 8840): candidates that come after the offer, or before it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use viaduct_ng::{ByteString, ErrorReason, Offer, Reply};
@@ -154,7 +155,7 @@ impl Call {
         ufrag: Option<&str>,
     ) -> Vec<RemoteCandidate> {
         let remote = self.party_mut(party).medias[media].remote.as_mut();
-        let Some(ice) = remote.and_then(|remote| remote.ice.as_mut()) else {
+        let Some(ice) = remote.and_then(|remote| Arc::make_mut(remote).ice.as_mut()) else {
             return Vec::new();
         };
         if ufrag.is_some_and(|ufrag| ufrag != ice.credentials.ufrag) {

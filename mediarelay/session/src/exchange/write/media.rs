@@ -84,7 +84,7 @@ impl Call {
         let offered = reader.offered;
         let own_offer = reader.remote.clone();
         let mut out = MediaOut::from_sender(sender);
-        out.protocol = protocol_text(exchange, offered, own_offer.as_ref(), &theirs);
+        out.protocol = protocol_text(exchange, offered, own_offer.as_deref(), &theirs);
         if theirs.is_rtp() && !edit_codecs(exchange, &mut out) {
             return None;
         }
@@ -94,7 +94,7 @@ impl Call {
         let bundled = self.party(exchange.reader).tells_apart(position);
         let bundles = (bundled, self.party(exchange.sender).bundles);
         self.mask_extensions(exchange, position, sender.index(), &mut out);
-        edit_extensions(exchange, own_offer.as_ref(), bundles, &mut out);
+        edit_extensions(exchange, own_offer.as_deref(), bundles, &mut out);
         self.agree_on_extensions(exchange, position, sender.index(), &theirs, &out);
         if exchange.has(Flag::OriginalSendrecv) {
             out.direction = sender
@@ -105,11 +105,11 @@ impl Call {
             out.direction =
                 Some(theirs.direction).filter(|_| theirs.is_rtp() || theirs.direction != Direction::SendRecv);
         }
-        self.write_packet_times(exchange, own_offer.as_ref(), &mut out);
+        self.write_packet_times(exchange, own_offer.as_deref(), &mut out);
         let wishes = self.party(exchange.reader).wishes.clone();
         let bundle_only = self.is_bundle_only(exchange, position, leg);
         let leg = self.legs.get_mut(&leg)?;
-        let told = Told::of(exchange, leg, offered, own_offer.as_ref());
+        let told = Told::of(exchange, leg, offered, own_offer.as_deref());
         write_address(exchange, leg, &told, &theirs, &mut out);
         if let Some(word) = bundle_only {
             out.bundle_only = true;
@@ -118,7 +118,7 @@ impl Call {
         if theirs.is_rtp() {
             write_rtcp(exchange, leg, &told, &mut out);
             write_ice(core, exchange, leg, &told, &mut out);
-            let sdes = wishes.sdes.clone().unwrap_or_default();
+            let sdes = wishes.sdes.as_deref().cloned().unwrap_or_default();
             if told.sdes {
                 out.cryptos = match exchange.kind {
                     Kind::Offer => {

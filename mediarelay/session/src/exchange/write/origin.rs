@@ -64,6 +64,8 @@ impl Call {
         };
         written.document = Some(digest);
         written.version = Some(version.clone());
+        // In no more room than it needs: it is kept.
+        document.reserve_exact(version.len());
         document.splice(place..place, version.into_bytes());
         document
     }
