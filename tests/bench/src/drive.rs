@@ -14,7 +14,7 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use socket2::{Domain, Protocol, Socket, Type};
 
 pub use self::commands::Commander;
-pub use self::packets::Phones;
+pub use self::packets::{Phones, Unheard};
 pub use self::signalling::{Signalling, Traffic};
 pub use self::web::{WebPhones, WebTally, web_address};
 
@@ -29,10 +29,15 @@ pub const RECEIVE_BUFFER: usize = 4 << 20;
 
 /// A socket that never waits, at a port of the kernel's choice if `port` is 0.
 fn bind(port: u16) -> io::Result<UdpSocket> {
+    bind_at(ADDRESS, port)
+}
+
+/// The same, at another address of this network namespace.
+fn bind_at(address: Ipv4Addr, port: u16) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
     socket.set_nonblocking(true)?;
-    socket.bind(&SocketAddr::from((ADDRESS, port)).into())?;
+    socket.bind(&SocketAddr::from((address, port)).into())?;
     Ok(socket.into())
 }
 

@@ -1,4 +1,4 @@
-//! What our gateway says about itself in `/metrics`.
+//! What our programs say about themselves in `/metrics`.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -43,15 +43,7 @@ impl Gauges {
     /// # Errors
     /// It cannot be asked, or says nothing of one of them.
     pub fn read(from: SocketAddr) -> anyhow::Result<Self> {
-        let mut socket = TcpStream::connect_timeout(&from, ANSWER_MAX).context("asking for metrics")?;
-        socket.set_read_timeout(Some(ANSWER_MAX))?;
-        write!(
-            socket,
-            "GET /metrics HTTP/1.1\r\nHost: {from}\r\nConnection: close\r\n\r\n"
-        )?;
-        let mut text = String::new();
-        socket.read_to_string(&mut text)?;
-        Self::of(&text).context("a gauge is missing in /metrics")
+        Self::of(&metrics(from)?).context("a gauge is missing in /metrics")
     }
 
     fn of(text: &str) -> Option<Self> {
@@ -66,6 +58,35 @@ impl Gauges {
             connections: value("viaduct_sip_connections")?,
         })
     }
+}
+
+/// The page `/metrics` of one of our programs.
+///
+/// # Errors
+/// It cannot be had.
+pub fn metrics(from: SocketAddr) -> anyhow::Result<String> {
+    let mut socket = TcpStream::connect_timeout(&from, ANSWER_MAX).context("asking for metrics")?;
+    socket.set_read_timeout(Some(ANSWER_MAX))?;
+    write!(
+        socket,
+        "GET /metrics HTTP/1.1\r\nHost: {from}\r\nConnection: close\r\n\r\n"
+    )?;
+    let mut text = String::new();
+    socket.read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// The sum of a figure of that page over all its labels.
+#[must_use]
+pub fn sum(text: &str, name: &str) -> u64 {
+    let values = text.lines().filter_map(|line| {
+        let (_, value) = line
+            .strip_prefix(name)
+            .filter(|rest| rest.starts_with([' ', '{']))?
+            .rsplit_once(' ')?;
+        value.parse::<u64>().ok()
+    });
+    values.sum()
 }
 
 /// Waits until the gateway has no transactions left and its memory stands still, then says how much that is, in octets.
@@ -116,5 +137,11 @@ mod tests {
         };
         assert_eq!(Gauges::of(text), Some(gauges));
         assert_eq!(Gauges::of("viaduct_registrations 7\n"), None);
+    }
+
+    #[test]
+    fn figures_of_all_threads_are_summed_up() {
+        let text = "a{worker=\"0\"} 3\na{worker=\"1\"} 4\na_total 9\nb 5\n";
+        assert_eq!((sum(text, "a"), sum(text, "b"), sum(text, "c")), (7, 5, 0));
     }
 }

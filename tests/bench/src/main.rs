@@ -2,13 +2,14 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Context;
 use clap::{Parser, ValueEnum};
 use viaduct_bench::disk::sync_time;
 use viaduct_bench::peers::{Places, ProxyPeer, RelayPeer};
+use viaduct_bench::picture;
 use viaduct_bench::plan::Plan;
 use viaduct_bench::report::Report;
 use viaduct_bench::results::Work;
@@ -33,6 +34,12 @@ struct Args {
     /// Do only this, several with commas between them.
     #[arg(long, value_delimiter = ',')]
     only: Vec<Work>,
+    /// Calls at a time for media; several numbers with commas between them are measured one after the other.
+    #[arg(long, value_delimiter = ',')]
+    calls: Vec<usize>,
+    /// Draw what a packet costs, over the numbers of calls, into this file (SVG).
+    #[arg(long)]
+    picture: Option<PathBuf>,
     /// The folder with our programs.
     #[arg(long)]
     programs: PathBuf,
@@ -55,6 +62,7 @@ fn main() -> anyhow::Result<()> {
     let (kamailio, rtpengine) = (version("kamailio", "-v"), version("rtpengine", "--version"));
     let valgrind = version("valgrind", "--version");
     let has_valgrind = valgrind.is_some();
+    let kernel_path = kernel_path(&args.programs);
     let sync_time = sync_time(&args.work, SYNCS).context("writing to the work folder")?;
     let about = vec![
         ("processor", processor_model()),
@@ -68,45 +76,79 @@ fn main() -> anyhow::Result<()> {
         ("kamailio", kamailio.clone().unwrap_or_else(missing)),
         ("rtpengine", rtpengine.clone().unwrap_or_else(missing)),
         (
+            "media in the kernel",
+            kernel_path.as_ref().map_or_else(Clone::clone, Clone::clone),
+        ),
+        (
             "valgrind",
             valgrind.unwrap_or_else(|| {
                 "not installed, so no instructions are counted (Debian: apt-get install valgrind)".to_owned()
             }),
         ),
     ];
-    let suite = Suite {
-        proxies: proxies(kamailio.is_some()),
-        relays: relays(rtpengine.is_some()),
-        plan,
-        works: works(&args, has_valgrind),
-        places,
-        processor: args.processor,
-    };
-    let report = Report {
-        results: suite.run()?,
-        plan,
-        about,
-        sync_time,
-        is_pinned: args.processor.is_some(),
-    };
-    let text = if args.json {
-        format!("{:#}\n", report.json())
+    let plans = if args.calls.is_empty() {
+        vec![plan]
     } else {
-        report.text()
+        args.calls.iter().map(|&calls| plan.with_calls(calls)).collect()
     };
-    std::io::stdout().write_all(text.as_bytes())?;
+    let mut grown = Vec::new();
+    for plan in plans {
+        let suite = Suite {
+            proxies: proxies(kamailio.is_some()),
+            relays: relays(rtpengine.is_some()),
+            plan,
+            works: works(&args, has_valgrind, kernel_path.is_ok()),
+            places: places.clone(),
+            processor: args.processor,
+        };
+        let report = Report {
+            results: suite.run()?,
+            plan,
+            about: about.clone(),
+            sync_time,
+            is_pinned: args.processor.is_some(),
+        };
+        let text = if args.json {
+            format!("{:#}\n", report.json())
+        } else {
+            report.text()
+        };
+        std::io::stdout().write_all(text.as_bytes())?;
+        grown.push((plan.street.calls, report.results));
+    }
+    if let Some(file) = args.picture {
+        fs::write(&file, picture::draw(&grown)).with_context(|| format!("writing {}", file.display()))?;
+    }
     Ok(())
 }
 
 /// What is asked for, or everything; in either case what can be done.
-fn works(args: &Args, has_valgrind: bool) -> Vec<Work> {
+fn works(args: &Args, has_valgrind: bool, has_kernel_path: bool) -> Vec<Work> {
     let mut works = if args.only.is_empty() {
         Work::value_variants().to_vec()
     } else {
         args.only.clone()
     };
     works.retain(|&work| work != Work::Instructions || has_valgrind);
+    works.retain(|&work| work != Work::Kernel || has_kernel_path);
     works
+}
+
+/// Whether the kernel forwards media here, or what is missing.
+fn kernel_path(programs: &Path) -> Result<String, String> {
+    let checked = Command::new(programs.join("viaduct-kmod")).arg("check").output();
+    let output = checked.map_err(|error| format!("not measured: viaduct-kmod: {error}"))?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let missing: Vec<&str> = said
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("missing"))
+        .map(str::trim)
+        .collect();
+    if output.status.success() {
+        Ok("possible".to_owned())
+    } else {
+        Err(format!("not measured, for want of: {}", missing.join("; ")))
+    }
 }
 
 fn proxies(has_kamailio: bool) -> Vec<ProxyPeer> {

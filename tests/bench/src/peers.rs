@@ -5,7 +5,7 @@ mod relays;
 mod viaduct;
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub const NG_PORT: u16 = 2_223;
 /// Where our gateway listens for SIP over WebSocket, without TLS and with it.
 pub const WEB_PORTS: [u16; 2] = [8_080, 8_443];
 
-/// Where our gateway serves its metrics, where they are asked for.
+/// Where our programs serve their metrics, where they are asked for.
 pub const METRICS_PORT: u16 = 9_100;
 
 /// The ports that relays give to calls.
@@ -74,6 +74,23 @@ impl From<Proof> for Setup {
     fn from(proof: Proof) -> Self {
         Self { proof, t1: None }
     }
+}
+
+/// What a relay is configured for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RelaySetup {
+    /// Its address for media.
+    pub media: Ipv4Addr,
+    /// Whether the kernel may forward; our relay's only.
+    pub in_kernel: bool,
+}
+
+impl RelaySetup {
+    /// Everything by its own threads, on this machine.
+    pub const USER_SPACE: Self = Self {
+        media: ADDRESS,
+        in_kernel: false,
+    };
 }
 
 /// What is measured as a media relay.
@@ -151,10 +168,10 @@ impl RelayPeer {
 
     /// How it is started.
     #[must_use]
-    pub fn prepare(self, places: &Places) -> Launch {
+    pub fn prepare(self, places: &Places, setup: RelaySetup) -> Launch {
         let (program, args) = match self {
-            Self::Viaduct => (places.programs.join("viaduct-relay"), relays::viaduct_args()),
-            Self::Rtpengine => ("rtpengine".into(), relays::rtpengine_args()),
+            Self::Viaduct => (places.programs.join("viaduct-relay"), relays::viaduct_args(setup)),
+            Self::Rtpengine => ("rtpengine".into(), relays::rtpengine_args(setup)),
         };
         Launch {
             name: self.name().to_owned(),
@@ -170,7 +187,7 @@ pub fn sip_address() -> SocketAddr {
     (ADDRESS, SIP_PORT).into()
 }
 
-/// Where our gateway serves its metrics.
+/// Where our programs serve their metrics.
 #[must_use]
 pub fn metrics_address() -> SocketAddr {
     (ADDRESS, METRICS_PORT).into()

@@ -51,6 +51,21 @@ pub struct MemoryPlan {
     pub calls_per_second: f64,
 }
 
+/// Relays between phones on links of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreetPlan {
+    /// Calls at the same time.
+    pub calls: usize,
+    /// How long they talk while it is measured what they hear.
+    pub heard: Duration,
+    /// How long they talk while it is measured what that takes, and as long again without the relay.
+    pub unheard: Duration,
+    /// Calls of which each is changed in several ways.
+    pub changed: usize,
+    /// Time between the changes of two calls.
+    pub change_every: Duration,
+}
+
 /// Phones over WebSocket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WebPlan {
@@ -87,10 +102,12 @@ pub struct Plan {
     pub media_warm_up: Duration,
     /// How long they talk then.
     pub media: Duration,
+    /// The same with phones on links of their own.
+    pub street: StreetPlan,
 }
 
 impl Plan {
-    /// Figures to quote. Takes less than a quarter of an hour.
+    /// Figures to quote. Takes about a quarter of an hour.
     #[must_use]
     pub fn full() -> Self {
         let load = |paced_per_second| LoadPlan {
@@ -130,6 +147,13 @@ impl Plan {
             media_calls: 100,
             media_warm_up: Duration::from_secs(1),
             media: Duration::from_secs(3),
+            street: StreetPlan {
+                calls: 1_000,
+                heard: Duration::from_secs(3),
+                unheard: Duration::from_secs(3),
+                changed: 100,
+                change_every: Duration::from_millis(10),
+            },
         }
     }
 
@@ -167,7 +191,29 @@ impl Plan {
             instruction_times: 200,
             media_warm_up: Duration::from_millis(500),
             media: Duration::from_millis(1_500),
+            street: StreetPlan {
+                calls: 200,
+                heard: Duration::from_secs(1),
+                unheard: Duration::from_secs(1),
+                changed: 20,
+                ..full.street
+            },
             ..full
+        }
+    }
+
+    /// The same with so many calls at relays.
+    #[must_use]
+    pub fn with_calls(self, calls: usize) -> Self {
+        let calls = calls.max(1);
+        Self {
+            media_calls: calls,
+            street: StreetPlan {
+                calls,
+                changed: self.street.changed.min(calls),
+                ..self.street
+            },
+            ..self
         }
     }
 
@@ -178,7 +224,9 @@ impl Plan {
         let load = |load: LoadPlan| load.paced + load.saturated + load.half;
         let times = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let proxy = 2 * load(self.register) + load(self.call);
-        let relay = 2 * (self.media_warm_up + self.media);
+        let change = self.street.change_every * times(self.street.changed);
+        let street = self.street.heard + 2 * self.street.unheard + 3 * change;
+        let relay = 3 * self.media_warm_up + 2 * self.media + street;
         let each = proxies * proxy + proxies_on_disk * load(self.register) + relays * relay;
         times(self.runs) * each + times(self.rate.runs) * proxies * self.rate.duration_max()
     }
@@ -199,7 +247,7 @@ mod tests {
     #[test]
     fn plans_keep_their_promise_of_time() {
         // Each start and end, with what is set up in between, takes a second or two.
-        assert!(Plan::full().duration(3, 1, 2) < Duration::from_secs(520));
+        assert!(Plan::full().duration(3, 1, 2) < Duration::from_secs(680));
         assert!(Plan::quick().duration(3, 1, 2) < Duration::from_secs(120));
     }
 }

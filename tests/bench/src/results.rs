@@ -27,6 +27,8 @@ pub enum Work {
     Plain,
     /// Media, SRTP on one side and RTP on the other.
     Sdes,
+    /// Media, RTP on both sides, between phones on links of their own: our relay has the kernel forward it.
+    Kernel,
 }
 
 /// What was measured.
@@ -116,6 +118,24 @@ pub enum Figure {
     Others,
     /// The same at full load.
     FullOthers,
+    /// Processor time of the program's own threads for one packet, in microseconds.
+    OwnProcessor,
+    /// Processor time of interrupts for one packet, in microseconds.
+    Interrupts,
+    /// Packets that did not come while processor time was measured, in percent.
+    UnheardLost,
+    /// Packets that the kernel forwarded, in percent.
+    InKernel,
+    /// Delay that 999 of 1000 packets do not exceed, in microseconds.
+    NearlyAllWithin,
+    /// Delay of the slowest packet while calls were offered again, in microseconds.
+    OfferedAgain,
+    /// The same while recorders came.
+    RecorderCame,
+    /// The same while recorders went.
+    RecorderWent,
+    /// Packets that did not come, came twice, or were damaged meanwhile.
+    ChangedWrong,
     /// Resident memory for one call, in KiB.
     Memory,
     /// Processor time for setting up one call, in microseconds.
@@ -136,6 +156,7 @@ impl Figure {
                 | Self::Busy
                 | Self::PhonesBusy
                 | Self::Others
+                | Self::InKernel
                 | Self::FullOthers
                 | Self::MidOthers
                 | Self::MidWaited

@@ -1,6 +1,8 @@
 //! Runs everything in turn.
 
+mod changes;
 mod instructions;
+mod kernel;
 mod memory;
 mod proxy;
 mod rate;
@@ -80,6 +82,15 @@ impl Suite {
                     self.say(run, peer.name(), text);
                     let measured = self.in_folder(peer.name(), run, |folder| {
                         relay::measure(self, peer, (mode, work), folder, &mut results)
+                    });
+                    measured.with_context(|| format!("measuring {}", peer.name()))?;
+                }
+            }
+            for _ in self.chosen([Work::Kernel]) {
+                for &peer in &self.relays {
+                    self.say(run, peer.name(), "RTP to RTP between links");
+                    let measured = self.in_folder(peer.name(), run, |folder| {
+                        kernel::measure(self, peer, folder, &mut results)
                     });
                     measured.with_context(|| format!("measuring {}", peer.name()))?;
                 }

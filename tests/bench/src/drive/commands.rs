@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use viaduct_ng::{Encoding, Limits, Packet, Reply, Request, encode_packet};
 
-use super::{ADDRESS, DATAGRAM_MAX};
+use super::{ADDRESS, DATAGRAM_MAX, received};
 use crate::sample::Latencies;
 
 /// How long an answer is waited for.
@@ -74,27 +74,58 @@ impl Commander {
         }
     }
 
-    fn ask(&mut self, request: &Request, patience: Duration) -> anyhow::Result<Reply> {
+    /// Gives a command and does not wait for the answer, which [`poll`](Self::poll) has when it is there.
+    ///
+    /// # Errors
+    /// The socket cannot be used.
+    pub fn begin(&mut self, request: &Request) -> anyhow::Result<()> {
         self.commands += 1;
-        let cookie = format!("bench{}_{}", std::process::id(), self.commands);
-        self.socket.set_read_timeout(Some(patience))?;
+        let cookie = self.cookie();
         self.socket.send(&encode_packet(
             cookie.as_bytes(),
             Encoding::Bencode,
             &request.to_value(),
         ))?;
+        Ok(())
+    }
+
+    /// The answer to the last command that was begun, if it is there.
+    ///
+    /// # Errors
+    /// The socket cannot be used, or the answer is none.
+    pub fn poll(&mut self) -> anyhow::Result<Option<Reply>> {
+        self.socket.set_nonblocking(true)?;
+        let heard = received(self.socket.recv(&mut self.buffer));
+        self.socket.set_nonblocking(false)?;
+        let len = heard.context("the relay does not answer")?;
+        len.map_or(Ok(None), |len| self.reply(len))
+    }
+
+    fn ask(&mut self, request: &Request, patience: Duration) -> anyhow::Result<Reply> {
+        self.socket.set_read_timeout(Some(patience))?;
+        self.begin(request)?;
         loop {
-            let len = self
-                .socket
-                .recv(&mut self.buffer)
-                .context("the relay does not answer")?;
-            let packet = Packet::split(&self.buffer[..len], &self.limits)
-                .map_err(|error| anyhow::anyhow!("an answer that is none: {error}"))?;
-            if packet.cookie == cookie.as_bytes() {
-                let value = packet.encoding.decode(packet.body, &self.limits)?;
-                return Ok(Reply::from_value(&value)?);
+            let heard = self.socket.recv(&mut self.buffer);
+            let len = heard.context("the relay does not answer")?;
+            if let Some(reply) = self.reply(len)? {
+                return Ok(reply);
             }
-            // Anything else answers a ping that was given up.
         }
+    }
+
+    /// The reply in so many octets of the buffer. `None` when it answers a ping that was given up.
+    fn reply(&self, len: usize) -> anyhow::Result<Option<Reply>> {
+        let packet = Packet::split(&self.buffer[..len], &self.limits)
+            .map_err(|error| anyhow::anyhow!("an answer that is none: {error}"))?;
+        if packet.cookie != self.cookie().as_bytes() {
+            return Ok(None);
+        }
+        let value = packet.encoding.decode(packet.body, &self.limits)?;
+        Ok(Some(Reply::from_value(&value)?))
+    }
+
+    /// That of the last command.
+    fn cookie(&self) -> String {
+        format!("bench{}_{}", std::process::id(), self.commands)
     }
 }

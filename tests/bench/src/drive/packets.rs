@@ -2,20 +2,35 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token};
+use nix::time::ClockId;
 
-use super::{DATAGRAM_MAX, bind, received};
+use super::{DATAGRAM_MAX, bind, bind_at, received};
 use crate::media::{Crypto, Leg, PacketTally, Rotation};
+use crate::street::{PHONES, Street};
 
 /// How long packets that are on their way are waited for at the end.
 const LAST_PACKETS: Duration = Duration::from_millis(100);
 
 /// Sockets that may be told of at once.
 const EVENTS: usize = 1_024;
+
+/// How often packets that nobody hears are sent.
+const TICK: Duration = Duration::from_micros(500);
+
+/// What came of sending while nobody listened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unheard {
+    /// Packets sent.
+    pub sent: u64,
+    /// Processor time that this took, with that of the interrupts in which the kernel passes packets on: veth has no other.
+    pub used: Duration,
+}
 
 /// The phones of all calls, each with a socket of its own.
 #[derive(Debug)]
@@ -24,6 +39,8 @@ pub struct Phones {
     /// The two sockets of each call that is not yet set up.
     waiting: Vec<[UdpSocket; 2]>,
     calls: Vec<Call>,
+    /// Packets of the first so many calls are counted.
+    counted: usize,
     buffer: Vec<u8>,
 }
 
@@ -39,10 +56,30 @@ impl Phones {
     /// # Errors
     /// There are not so many to be had.
     pub fn open(calls: usize) -> io::Result<Self> {
+        let sockets = || (0..calls).map(|_| bind(0)).collect::<io::Result<_>>();
+        Self::of([sockets()?, sockets()?])
+    }
+
+    /// The same, each side at its end of a street.
+    ///
+    /// # Errors
+    /// There are not so many to be had.
+    pub fn open_at(street: &Street, calls: usize) -> anyhow::Result<Self> {
+        let sockets = |side: usize| {
+            street.at(side, || {
+                let each = (0..calls).map(|_| bind_at(PHONES[side], 0));
+                Ok(each.collect::<io::Result<Vec<_>>>()?)
+            })
+        };
+        Ok(Self::of([sockets(0)?, sockets(1)?])?)
+    }
+
+    /// With these sockets of callers and callees.
+    fn of([callers, callees]: [Vec<std::net::UdpSocket>; 2]) -> io::Result<Self> {
         let poll = Poll::new()?;
         let mut waiting = Vec::new();
-        for call in 0..calls {
-            let mut sockets = [UdpSocket::from_std(bind(0)?), UdpSocket::from_std(bind(0)?)];
+        for (call, pair) in callers.into_iter().zip(callees).enumerate() {
+            let mut sockets = <[_; 2]>::from(pair).map(UdpSocket::from_std);
             for (side, socket) in sockets.iter_mut().enumerate() {
                 poll.registry()
                     .register(socket, Token(2 * call + side), Interest::READABLE)?;
@@ -55,6 +92,7 @@ impl Phones {
             poll,
             waiting,
             calls: Vec::new(),
+            counted: usize::MAX,
             buffer: vec![0; DATAGRAM_MAX],
         })
     }
@@ -87,9 +125,24 @@ impl Phones {
     ///
     /// # Errors
     /// A socket fails: the relay is gone.
-    pub fn run(&mut self, duration: Duration) -> io::Result<PacketTally> {
+    pub fn run(&mut self, duration: Duration) -> anyhow::Result<PacketTally> {
+        self.run_beside(duration, usize::MAX, || Ok(false))
+    }
+
+    /// The same while something else is done, a little at a time, and until `beside` says that it has nothing more to do;
+    /// only packets of the first so many calls are counted.
+    ///
+    /// # Errors
+    /// The same, and those of `beside`.
+    pub fn run_beside(
+        &mut self,
+        duration: Duration,
+        counted: usize,
+        mut beside: impl FnMut() -> anyhow::Result<bool>,
+    ) -> anyhow::Result<PacketTally> {
+        self.counted = counted;
         let start = Instant::now();
-        let (stop, end) = (start + duration, start + duration + LAST_PACKETS);
+        let mut stop = start + duration;
         for leg in self.calls.iter_mut().flat_map(|call| &mut call.legs) {
             leg.forget_sent();
         }
@@ -98,7 +151,10 @@ impl Phones {
         let mut tally = PacketTally::default();
         loop {
             let now = Instant::now();
-            if now > end {
+            if beside()? {
+                stop = stop.max(now + duration);
+            }
+            if now > stop + LAST_PACKETS {
                 return Ok(tally);
             }
             while now < stop
@@ -113,12 +169,38 @@ impl Phones {
         }
     }
 
+    /// Lets all phones talk for `duration` without listening, and sleep in between, so that what they use is what sending
+    /// takes. For phones that hear nothing anyway.
+    ///
+    /// # Errors
+    /// A socket fails.
+    pub fn talk_unheard(&mut self, duration: Duration) -> anyhow::Result<Unheard> {
+        let clock = ClockId::CLOCK_THREAD_CPUTIME_ID;
+        let mut tally = PacketTally::default();
+        let (start, before) = (Instant::now(), Duration::from(clock.now()?));
+        let mut rotation = Rotation::new(2 * self.calls.len(), start);
+        for tick in 1.. {
+            let now = Instant::now();
+            if now > start + duration {
+                break;
+            }
+            while let Some(stream) = rotation.take_due(now) {
+                self.send(stream, &mut tally)?;
+            }
+            thread::sleep((start + tick * TICK).saturating_duration_since(Instant::now()));
+        }
+        Ok(Unheard {
+            sent: tally.sent,
+            used: Duration::from(clock.now()?).saturating_sub(before),
+        })
+    }
+
     fn send(&mut self, stream: usize, tally: &mut PacketTally) -> io::Result<()> {
         let call = &mut self.calls[stream / 2];
         let side = stream % 2;
         if let Some(packet) = call.legs[side].packet(Instant::now()) {
             call.sockets[side].send(packet)?;
-            tally.sent += 1;
+            tally.sent += u64::from(stream / 2 < self.counted);
         }
         Ok(())
     }
@@ -137,7 +219,10 @@ impl Phones {
         };
         let socket = &call.sockets[stream % 2];
         while let Some(len) = received(socket.recv(&mut self.buffer))? {
-            tally.count(own.hear(Instant::now(), &mut self.buffer[..len], other));
+            let heard = own.hear(Instant::now(), &mut self.buffer[..len], other);
+            if stream / 2 < self.counted {
+                tally.count(heard);
+            }
         }
         Ok(())
     }

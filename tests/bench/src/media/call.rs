@@ -3,7 +3,10 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context, bail, ensure};
-use viaduct_ng::{Answer, IceMode, Offer, Options, Replace, Request, TransportProtocol};
+use viaduct_ng::{
+    Answer, ByteString, IceMode, Offer, Options, Replace, Request, SubscribeAnswer, SubscribeRequest,
+    TransportProtocol, Unsubscribe,
+};
 use viaduct_rtp::srtp::{SrtpKeyMaterial, SrtpProfile};
 use viaduct_sdp::{Crypto, CryptoSuite, Host, MasterKey, Session};
 
@@ -85,6 +88,49 @@ impl CallPlan {
             via_branch: None,
             options: options(toward_caller),
         }))
+    }
+
+    /// `offer` again, within the dialog: nothing has changed.
+    ///
+    /// # Errors
+    /// As [`caller_key`](Self::caller_key).
+    pub fn offer_again(&self) -> anyhow::Result<Request> {
+        let mut request = self.offer()?;
+        if let Request::Offer(offer) = &mut request {
+            offer.to_tag = Some("callee".into());
+        }
+        Ok(request)
+    }
+
+    /// `subscribe request`, for somebody who is to hear the caller.
+    #[must_use]
+    pub fn subscribe(&self) -> Request {
+        Request::SubscribeRequest(Box::new(SubscribeRequest {
+            call_id: self.call_id().into(),
+            from_tags: vec!["caller".into()],
+            to_tag: None,
+            options: Options::default(),
+        }))
+    }
+
+    /// `subscribe answer`, for a listener at this address that was given this name.
+    #[must_use]
+    pub fn listen(&self, at: SocketAddr, to_tag: &ByteString) -> Request {
+        Request::SubscribeAnswer(Box::new(SubscribeAnswer {
+            sdp: sdp(at, "RTP/AVP", None).replace("sendrecv", "recvonly").into(),
+            call_id: self.call_id().into(),
+            to_tag: to_tag.clone(),
+            options: Options::default(),
+        }))
+    }
+
+    /// `unsubscribe`.
+    #[must_use]
+    pub fn unsubscribe(&self, to_tag: &ByteString) -> Request {
+        Request::Unsubscribe(Unsubscribe {
+            call_id: self.call_id().into(),
+            to_tag: to_tag.clone(),
+        })
     }
 
     fn call_id(&self) -> String {

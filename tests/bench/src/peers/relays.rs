@@ -1,24 +1,29 @@
 //! The options of the relays. Both take the same.
 
-use super::{MEDIA_PORTS, NG_PORT};
+use super::{MEDIA_PORTS, NG_PORT, RelaySetup, metrics_address};
 use crate::drive::ADDRESS;
 
-fn common() -> Vec<String> {
+fn common(setup: RelaySetup) -> Vec<String> {
     let [first, last] = MEDIA_PORTS;
     vec![
-        format!("--interface={ADDRESS}"),
+        format!("--interface={}", setup.media),
         format!("--listen-ng={ADDRESS}:{NG_PORT}"),
         format!("--port-min={first}"),
         format!("--port-max={last}"),
     ]
 }
 
-pub(super) fn viaduct_args() -> Vec<String> {
-    common()
+pub(super) fn viaduct_args(setup: RelaySetup) -> Vec<String> {
+    let mut args = common(setup);
+    args.push(format!("--listen-http={}", metrics_address()));
+    if !setup.in_kernel {
+        args.push("--table=-1".to_owned());
+    }
+    args
 }
 
 /// In the foreground, without its kernel module.
-pub(super) fn rtpengine_args() -> Vec<String> {
+pub(super) fn rtpengine_args(setup: RelaySetup) -> Vec<String> {
     let own = [
         "--foreground",
         "--log-stderr",
@@ -26,5 +31,5 @@ pub(super) fn rtpengine_args() -> Vec<String> {
         "--pidfile=/dev/null",
         "--config-file=none",
     ];
-    own.map(str::to_owned).into_iter().chain(common()).collect()
+    own.map(str::to_owned).into_iter().chain(common(setup)).collect()
 }

@@ -9,7 +9,7 @@ use super::{START_MAX, Suite, add_latencies, micros};
 use crate::daemon::Daemon;
 use crate::drive::{Commander, Phones};
 use crate::media::{CallPlan, Crypto, MediaMode, PacketTally, relay_address, relay_keys};
-use crate::peers::{RelayPeer, ng_address};
+use crate::peers::{RelayPeer, RelaySetup, ng_address};
 use crate::results::{Figure, Results, Work};
 use crate::usage::{Usage, resident};
 
@@ -23,7 +23,8 @@ pub(super) fn measure(
     let calls = suite.plan.media_calls;
     let mut phones = Phones::open(calls)?;
     let mut commander = Commander::open(ng_address())?;
-    let mut daemon = Daemon::start(&peer.prepare(&suite.places), suite.processor, folder)?;
+    let launch = peer.prepare(&suite.places, RelaySetup::USER_SPACE);
+    let mut daemon = Daemon::start(&launch, suite.processor, folder)?;
     daemon.wait_until(START_MAX, || commander.probe())?;
 
     let resident_before = resident(daemon.pid())?;
@@ -54,12 +55,12 @@ pub(super) fn measure(
 }
 
 /// Gives the commands for one call.
-fn set_up(
+pub(super) fn set_up(
     commander: &mut Commander,
     phones: &mut Phones,
     number: u32,
     mode: MediaMode,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<CallPlan> {
     let [caller, callee] = phones.next_addresses()?;
     let plan = CallPlan::new(number, mode, caller, callee);
     let toward_callee = commander.sdp(&plan.offer()?)?;
@@ -71,7 +72,8 @@ fn set_up(
     phones.connect(
         [relay_address(&toward_caller)?, relay_address(&toward_callee)?],
         [crypto, None],
-    )
+    )?;
+    Ok(plan)
 }
 
 fn add_packets(tally: &PacketTally, seen: Seen, add: &mut impl FnMut(Figure, f64)) {
