@@ -3,10 +3,11 @@
 //! `check` only looks. `load` and `unload` put the program there and take it away, which a relay does for itself too; `status`
 //! and `explain` read what is there.
 
-use std::io::Write;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::{Args as ClapArgs, Parser, Subcommand};
@@ -14,6 +15,12 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 use viaduct_kmod_helper::{
     BPFFS, Config, Explanation, Facts, Fast, Findings, Instance, Limits, Standing, Status, unload,
 };
+
+/// How long a relay may take to connect, to listen and to answer.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
+
+/// Octets of an answer that are read.
+const ANSWER_OCTETS_MAX: u64 = 1 << 20;
 
 /// The kernel path of Viaduct's relays.
 #[derive(Parser)]
@@ -68,10 +75,13 @@ enum Verb {
         #[arg(long, default_value = BPFFS)]
         bpffs: PathBuf,
     },
-    /// Say which flows of a call are in the kernel, and how they do.
+    /// Say which flows of a call are in the kernel, how they do, and, if the relay is asked, why others are not.
     Explain {
         /// Its Call-ID, or an address of its media, with or without port.
         call: String,
+        /// Ask the relay that takes text commands there (`listen: cli://…`, `--listen-cli`). Needs a Call-ID.
+        #[arg(long, value_name = "ADDR:PORT")]
+        relay: Option<SocketAddr>,
         #[command(flatten)]
         place: Place,
     },
@@ -104,12 +114,32 @@ fn run(verb: Verb) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Verb::Status { json, bpffs } => status(json, &bpffs),
-        Verb::Explain { call, place } => {
-            let explanation = Explanation::of(&place.bpffs, &place.instance, &call)?;
-            print(&explanation.to_string())?;
-            Ok(ExitCode::SUCCESS)
-        }
+        Verb::Explain { call, relay, place } => explain(&call, relay, &place),
     }
+}
+
+fn explain(call: &str, relay: Option<SocketAddr>, place: &Place) -> anyhow::Result<ExitCode> {
+    let of_kernel = Explanation::of(&place.bpffs, &place.instance, call);
+    let Some(relay) = relay else {
+        print(&of_kernel?.to_string())?;
+        print("Why others are not, the relay knows: ask it with --relay ADDR:PORT.")?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    // Where nothing is in the kernel the relay says why.
+    print(&of_kernel.map_or_else(|error| error.to_string(), |told| told.to_string()))?;
+    print(&ask(relay, call).with_context(|| format!("asking the relay at {relay}"))?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What the relay says of a call, by its text interface: a line there, a text back until it closes.
+fn ask(relay: SocketAddr, call: &str) -> io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&relay, ANSWER_MAX)?;
+    stream.set_read_timeout(Some(ANSWER_MAX))?;
+    stream.set_write_timeout(Some(ANSWER_MAX))?;
+    writeln!(stream, "list kernel {call}")?;
+    let mut text = String::new();
+    stream.take(ANSWER_OCTETS_MAX).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 fn check(json: bool) -> anyhow::Result<ExitCode> {

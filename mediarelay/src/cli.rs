@@ -48,6 +48,7 @@ impl Cli {
             Command::Refused(text) => Ok(text),
             Command::ListTotals => self.totals().await,
             Command::ListJsonStats => self.json_stats().await,
+            Command::ListKernel(which) => self.kernel(which).await,
             Command::ListNumSessions => self.num_sessions().await,
             Command::ListSessions(which) => self.sessions(which).await,
             Command::ListInterfaces => self.interfaces().await,

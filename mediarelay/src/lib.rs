@@ -51,7 +51,7 @@ mod watch;
 mod worker;
 
 pub use config::RelayConfig;
-pub use control::ControlSnapshot;
+pub use control::{ControlSnapshot, Outside};
 pub use handle::{Events, RelayHandle, StillRunning};
 pub use interfaces::{MediaAddress, MediaInterface};
 pub use limits::{RelayLimits, ShellLimits};

@@ -1,5 +1,7 @@
 //! `viaduct-kmod` as an operator uses it.
 
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::process::{Command, Output};
 use std::time::Instant;
 
@@ -79,6 +81,25 @@ fn an_operator_loads_looks_and_unloads() {
         code == Some(1) && text.contains("another process has the instance `edge`"),
         "{text}"
     );
+
+    let relay = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = relay.local_addr().unwrap();
+    let answering = std::thread::spawn(move || {
+        let (mut stream, _) = relay.accept().unwrap();
+        let mut line = String::new();
+        BufReader::new(&stream).read_line(&mut line).unwrap();
+        stream.write_all(b"it is on hold\n").unwrap();
+        line
+    });
+    let (code, text) = kmod(
+        &host,
+        &format!("explain a84b4c76e66710 --instance edge --relay {address}"),
+    );
+    assert!(
+        code == Some(0) && text.contains("forwarded by the kernel") && text.ends_with("it is on hold\n"),
+        "{text}"
+    );
+    assert_eq!(answering.join().unwrap(), "list kernel a84b4c76e66710\n");
 
     assert_eq!(kmod(&host, "unload --instance edge").0, Some(0));
     assert_eq!(kmod(&host, "explain another --instance edge").0, Some(1));

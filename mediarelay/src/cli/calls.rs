@@ -35,6 +35,28 @@ impl Cli {
         })
     }
 
+    /// Where flows are: those of one call each, those of all calls counted.
+    pub(super) async fn kernel(&self, which: Which<'_>) -> Result<String, Unavailable> {
+        let call_id = match which {
+            Which::All => {
+                let counts = self.line.visit(|office| office.counts()).await?;
+                return Ok(print::kernel(&counts));
+            }
+            Which::Foreign => return Ok(print::NO_SESSIONS.to_owned()),
+            Which::One(call_id) => ByteString::from(call_id),
+        };
+        let wanted = call_id.clone();
+        let look = move |office: &mut Office| {
+            let is_known = office.relay.calls().any(|call| call.call_id == wanted);
+            is_known.then(|| office.in_kernel(Instant::now(), wanted.as_bytes()))
+        };
+        Ok(match self.line.visit(look).await? {
+            Some(Some(flows)) => print::flows(&flows),
+            Some(None) => print::NO_KERNEL_PATH.to_owned(),
+            None => print::unknown(&call_id),
+        })
+    }
+
     pub(super) async fn terminate(&self, which: Which<'_>) -> Result<String, Unavailable> {
         let call_ids: Vec<ByteString> = match which {
             Which::All => {

@@ -6,6 +6,8 @@ pub(super) enum Command<'a> {
     Help(&'static str),
     ListInterfaces,
     ListJsonStats,
+    /// Ours alone: where the flows of calls are.
+    ListKernel(Which<'a>),
     ListMaxSessions,
     ListNumSessions,
     ListSessions(Which<'a>),
@@ -39,7 +41,7 @@ pub(super) enum Timeout {
 const COMMANDS: &str = "Available sub-commands at this level:\n\tlist\n\tset\n\tterminate\n\thelp\n";
 
 const LIST_COMMANDS: &str = "Available sub-commands at this level:\n\tnumsessions\n\tsessions\n\ttotals\n\t\
-     jsonstats\n\tinterfaces\n\tmaxsessions\n\ttimeout\n\tsilenttimeout\n\toffertimeout\n\tfinaltimeout\n";
+     jsonstats\n\tkernel\n\tinterfaces\n\tmaxsessions\n\ttimeout\n\tsilenttimeout\n\toffertimeout\n\tfinaltimeout\n";
 
 const SET_COMMANDS: &str = "Available sub-commands at this level:\n\tmaxsessions <number, -1 for no limit>\n";
 
@@ -70,6 +72,7 @@ impl<'a> Command<'a> {
             "help" => Self::Help(LIST_COMMANDS),
             "interfaces" => Self::ListInterfaces,
             "jsonstats" => Self::ListJsonStats,
+            "kernel" => Which::parse(rest).map_or_else(Self::incomplete, Self::ListKernel),
             "maxsessions" => Self::ListMaxSessions,
             "numsessions" => Self::ListNumSessions,
             "sessions" => Which::parse(rest).map_or_else(Self::incomplete, Self::ListSessions),
@@ -140,6 +143,8 @@ mod tests {
                 Command::ListSessions(Which::One("a b@c;d")),
             ),
             ("list interfaces", Command::ListInterfaces),
+            ("list kernel all", Command::ListKernel(Which::All)),
+            ("list kernel a@b", Command::ListKernel(Which::One("a@b"))),
             ("list jsonstats", Command::ListJsonStats),
             ("list offer_timeout", Command::ListTimeout(Timeout::Offer)),
             ("set maxsessions 0", Command::SetMaxSessions(Some(0))),
@@ -158,6 +163,7 @@ mod tests {
         for (line, text) in [
             ("list", "More parameters required.\n"),
             ("list sessions", "More parameters required.\n"),
+            ("list kernel", "More parameters required.\n"),
             ("terminate", "More parameters required.\n"),
             ("set maxsessions", "More parameters required.\n"),
             ("set maxsessions -7", "Not a number of sessions: -7\n"),

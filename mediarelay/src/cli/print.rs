@@ -8,6 +8,8 @@ use viaduct_ng::{
 };
 use viaduct_session::{CallSummary, Gauges, PortUsage};
 
+use crate::control::{ControlSnapshot, Outside, Told};
+
 /// What runs, and what has been since the start.
 pub(super) fn totals(statistics: &Statistics) -> String {
     let now = &statistics.current;
@@ -217,6 +219,45 @@ fn proxy(call: &CallSummary) -> String {
 /// A call that is not there.
 pub(super) fn unknown(call_id: &ByteString) -> String {
     format!("\nCall Id not found ({}).\n\n", shown(call_id))
+}
+
+/// The kernel forwards nothing here; the line of the start, or that of the loss, says why.
+pub(super) const NO_KERNEL_PATH: &str = "There is no kernel path: workers forward everything.\n";
+
+/// Where the flows of all calls are.
+pub(super) fn kernel(counts: &ControlSnapshot) -> String {
+    if counts.kernel_path == 0 {
+        return NO_KERNEL_PATH.to_owned();
+    }
+    let mut text = format!("In the kernel: {} flows\n", counts.kernel_flows);
+    for (why, count) in Outside::ALL.iter().zip(counts.kernel_outside) {
+        if count > 0 {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "In user space: {count} flows, since {}", why.text());
+        }
+    }
+    text
+}
+
+/// Where the flows of one call are.
+pub(super) fn flows(flows: &[Told]) -> String {
+    let mut text = String::new();
+    for Told {
+        key,
+        outside,
+        counters,
+    } in flows
+    {
+        // Writing to a String cannot fail.
+        let _ = match outside {
+            None => writeln!(text, "{key}: in the kernel, {} RTP packets", counters.rtp_packets),
+            Some(why) => writeln!(text, "{key}: in user space, since {}", why.text()),
+        };
+    }
+    if flows.is_empty() {
+        text.push_str("No media flows yet.\n");
+    }
+    text
 }
 
 /// So many calls were ended.

@@ -4,16 +4,18 @@
 //! heard, is given to the kernel as well; the workers keep it, for what the kernel passes up and for the time after. So media
 //! never waits for either: whatever the kernel does not forward, a worker does.
 
+mod outside;
+
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use viaduct_forward::{
-    Beside, BesideSource, Command, Epoch, FlowId, FlowRule, LegId, LocalAddr, Out, StatsTable,
-};
+use viaduct_forward::{Beside, BesideSource, Command, Epoch, FlowId, FlowRule, LegId, LocalAddr, StatsTable};
 use viaduct_kmod_helper::{Counters, Fast, Flow, InstallError, Instance, Key, unload};
 
+pub use self::outside::Outside;
+use self::outside::plain;
 use super::stats::ControlStats;
 
 /// How often the kernel is told that the relay lives, and asked what it forwarded. Half a turn of the relay's own clocks
@@ -38,8 +40,20 @@ pub(super) struct Kernel {
     plan: KernelPlan,
     /// Rules that the kernel has or may have.
     flows: HashMap<FlowId, Held>,
+    /// Flows that it has not, and why. Without those of RTCP, which it never has.
+    outside: HashMap<FlowId, (Key, Outside)>,
     marks: HashMap<LocalAddr, u8>,
     next_look: Instant,
+}
+
+/// A flow, for those who ask where it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Told {
+    pub(crate) key: Key,
+    /// Why workers forward it; `None`: the kernel does.
+    pub(crate) outside: Option<Outside>,
+    /// What the kernel has forwarded of it.
+    pub(crate) counters: Counters,
 }
 
 #[derive(Debug)]
@@ -65,32 +79,13 @@ impl Held {
     }
 }
 
-/// Why a rule is for the workers alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Why {
-    /// RTCP, T.38, or whatever comes.
-    NotRtp,
-    /// There are keys.
-    Secure,
-    /// Several m-lines share the port.
-    Bundle,
-    /// It goes nowhere: on hold, blocked.
-    NoOutput,
-    /// Somebody listens.
-    Listener,
-    /// Header extensions are changed.
-    Extensions,
-    /// It goes back to where it comes from.
-    Echo,
-    /// It may come back, and is to be watched for that.
-    Loop,
-}
-
 impl Kernel {
     pub(super) fn new(now: Instant, plan: KernelPlan) -> Self {
+        plan.counts.kernel_path.set(1);
         Self {
             plan,
             flows: HashMap::new(),
+            outside: HashMap::new(),
             marks: HashMap::new(),
             next_look: now,
         }
@@ -103,19 +98,20 @@ impl Kernel {
             Command::RemoveFlow { flow } => {
                 self.leave(now, *flow);
                 self.flows.remove(flow);
+                self.note(*flow, None);
             }
             _ => {}
         }
     }
 
     fn on_rule(&mut self, now: Instant, rule: &mut FlowRule, tag: impl FnOnce(LegId) -> u64) {
-        let is_plain = match plain(rule) {
-            Ok(_) => true,
-            Err(why) => {
-                tracing::debug!("{} is for user space: {why:?}", key_of(rule));
-                false
-            }
-        };
+        let outside = plain(rule).err().or(rule.confirm.then_some(Outside::Unheard));
+        let is_plain = matches!(outside, None | Some(Outside::Unheard));
+        let is_told = rule.accept.rtp || rule.accept.raw;
+        self.note(
+            rule.flow,
+            outside.filter(|_| is_told).map(|why| (key_of(rule), why)),
+        );
         let moves = |held: &Held| key_of(&held.rule) != key_of(rule);
         // Its first packet is to be seen by a worker.
         if !is_plain || rule.confirm || self.flows.get(&rule.flow).is_some_and(moves) {
@@ -198,16 +194,20 @@ impl Kernel {
             };
             let key = key_of(&held.rule);
             if let Some((_, counters)) = lost.iter().find(|(lost, _)| *lost == key) {
-                tracing::debug!("{key} is for user space: its receiver is not reached as before");
                 held.is_in = false;
                 held.take(counters.since(held.before), &self.plan.counts);
                 held.before = held.total;
                 self.plan.counts.kernel_left.add(1);
                 commands.push(Command::InstallFlow(held.rule.clone()));
+                self.note(flow, Some((key, Outside::Unreached)));
             }
             self.count(now, flow);
         }
         self.publish_figures();
+        let ups = self.plan.fast.ups().map_err(|error| error.to_string())?;
+        for (up, count) in ups {
+            self.plan.counts.kernel_ups[up as usize].set(count);
+        }
         Ok(commands)
     }
 
@@ -233,6 +233,20 @@ impl Kernel {
         self.publish(now, flow, is_in, total);
     }
 
+    /// Where a flow is. `None` for one that never is in the kernel: RTCP.
+    pub(super) fn tell(&self, flow: FlowId) -> Option<Told> {
+        let counters = self.flows.get(&flow).map(|held| held.total).unwrap_or_default();
+        let (key, outside) = match self.outside.get(&flow) {
+            Some((key, why)) => (*key, Some(*why)),
+            None => (key_of(&self.flows.get(&flow)?.rule), None),
+        };
+        Some(Told {
+            key,
+            outside,
+            counters,
+        })
+    }
+
     /// Leaves to the workers what a relay before this one had in the kernel and this one does not.
     pub(super) fn drop_unclaimed(&mut self, now: Instant) {
         for key in self.plan.fast.unclaimed() {
@@ -242,10 +256,15 @@ impl Kernel {
 
     /// The rules that workers must have alone when there is no kernel path any more.
     pub(super) fn surrender(mut self, now: Instant) -> Vec<Command> {
+        self.plan.counts.kernel_path.set(0);
         let inside = self.flows.iter().filter(|(_, held)| held.is_in);
         let inside: Vec<_> = inside.map(|(flow, held)| (*flow, held.rule.clone())).collect();
         for (flow, _) in &inside {
             self.leave(now, *flow);
+        }
+        let outside: Vec<FlowId> = self.outside.keys().copied().collect();
+        for flow in outside {
+            self.note(flow, None);
         }
         inside
             .into_iter()
@@ -282,9 +301,11 @@ impl Kernel {
         let installed = self.plan.fast.install(now, &wanted);
         let is_in = installed.is_ok();
         let counts = &self.plan.counts;
-        match installed {
-            Ok(()) if !was_in => counts.kernel_entered.add(1),
-            Ok(()) => {}
+        let outside = match installed {
+            Ok(()) => {
+                counts.kernel_entered.add(u64::from(!was_in));
+                None
+            }
             Err(error) => {
                 counts.kernel_left.add(u64::from(was_in));
                 match &error {
@@ -292,8 +313,10 @@ impl Kernel {
                     _ => counts.kernel_refused.add(1),
                 }
                 tracing::debug!("{} is for user space: {error}", wanted.key);
+                Some((wanted.key, Outside::from(&error)))
             }
-        }
+        };
+        self.note(flow, outside);
         if let Some(held) = self.flows.get_mut(&flow) {
             held.is_in = is_in;
             if was_in && !is_in {
@@ -318,6 +341,22 @@ impl Kernel {
         self.plan.counts.kernel_left.add(1);
         self.publish_figures();
         self.count(now, flow);
+    }
+
+    /// Takes note of why workers have a flow; `None`: the kernel has it, or nobody.
+    fn note(&mut self, flow: FlowId, outside: Option<(Key, Outside)>) {
+        let before = match outside {
+            Some(outside) => self.outside.insert(flow, outside),
+            None => self.outside.remove(&flow),
+        };
+        let tally = |why: Outside| &self.plan.counts.kernel_outside[why as usize];
+        if let Some((_, why)) = before {
+            tally(why).set(tally(why).get().saturating_sub(1));
+        }
+        if let Some((key, why)) = outside {
+            tally(why).add(1);
+            tracing::debug!("{key} is for user space: {}", why.text());
+        }
     }
 
     /// Workers make the counters of a flow when they hear of it, which is before the kernel does.
@@ -367,39 +406,6 @@ fn key_of(rule: &FlowRule) -> Key {
     }
 }
 
-/// Where the RTP of a rule goes that asks for nothing else.
-fn plain(rule: &FlowRule) -> Result<Out, Why> {
-    if !rule.accept.rtp || rule.accept.raw {
-        return Err(Why::NotRtp);
-    }
-    let [route] = &rule.routes[..] else {
-        return Err(Why::Bundle);
-    };
-    if rule.may_loop {
-        return Err(Why::Loop);
-    }
-    if rule.unprotect.is_some() || route.protect.is_some() {
-        return Err(Why::Secure);
-    }
-    if route.select != viaduct_forward::Select::default() {
-        return Err(Why::Bundle);
-    }
-    if !route.listeners.is_empty() {
-        return Err(Why::Listener);
-    }
-    if route.extensions.is_some() || route.mid.is_some() {
-        return Err(Why::Extensions);
-    }
-    let out = route
-        .rtp_out
-        .filter(|_| route.block.is_none())
-        .ok_or(Why::NoOutput)?;
-    if out.remote == rule.key.remote {
-        return Err(Why::Echo);
-    }
-    Ok(out)
-}
-
 /// A set of payload types, as the kernel has it.
 fn payload_types(list: &[u8]) -> u128 {
     let listed = list.iter().filter(|of| **of < 128);
@@ -408,87 +414,10 @@ fn payload_types(list: &[u8]) -> u128 {
 
 #[cfg(test)]
 mod tests {
-    use std::net::SocketAddr;
-
-    use viaduct_forward::{Accept, BlockReason, CryptoId, FlowKey, Listener, MidSelector, Route};
-
     use super::*;
 
-    fn rule() -> FlowRule {
-        let [local, remote, source, receiver] =
-            [1, 2, 3, 4].map(|port| SocketAddr::from(([192, 0, 2, 1], port)));
-        let out = Out {
-            local: source,
-            remote: receiver,
-        };
-        FlowRule::new(
-            FlowId(1),
-            FlowKey { local, remote },
-            LegId(1),
-            vec![Route::to(out)],
-        )
-    }
-
-    fn changed(change: impl FnOnce(&mut FlowRule)) -> Result<Out, Why> {
-        let mut rule = rule();
-        change(&mut rule);
-        plain(&rule)
-    }
-
     #[test]
-    fn what_asks_for_new_addresses_alone_is_plain() {
-        assert!(changed(|_| ()).is_ok());
-        assert!(changed(|rule| rule.events = vec![101]).is_ok());
-        assert_eq!(!payload_types(&[101, 200]) >> 101 & 1, 0);
-    }
-
-    #[test]
-    fn what_needs_a_worker_stays_with_it() {
-        let mid = MidSelector {
-            extension_id: 1,
-            mid: "0".to_owned(),
-        };
-        let listener = Listener {
-            rtp_out: None,
-            rtcp_out: None,
-            protect: None,
-        };
-        assert_eq!(changed(|rule| rule.accept = Accept::RTCP), Err(Why::NotRtp));
-        assert_eq!(changed(|rule| rule.accept = Accept::RAW), Err(Why::NotRtp));
-        assert_eq!(
-            changed(|rule| rule.unprotect = Some(CryptoId(1))),
-            Err(Why::Secure)
-        );
-        assert_eq!(
-            changed(|rule| rule.routes[0].protect = Some(CryptoId(1))),
-            Err(Why::Secure)
-        );
-        assert_eq!(
-            changed(|rule| rule.routes.push(rule.routes[0].clone())),
-            Err(Why::Bundle)
-        );
-        assert_eq!(
-            changed(|rule| rule.routes[0].select.ssrcs = vec![7]),
-            Err(Why::Bundle)
-        );
-        assert_eq!(
-            changed(|rule| rule.routes[0].listeners = vec![listener]),
-            Err(Why::Listener)
-        );
-        assert_eq!(
-            changed(|rule| rule.routes[0].mid = Some(mid)),
-            Err(Why::Extensions)
-        );
-        assert_eq!(changed(|rule| rule.routes[0].rtp_out = None), Err(Why::NoOutput));
-        let hold = Some(BlockReason::Direction);
-        assert_eq!(changed(|rule| rule.routes[0].block = hold), Err(Why::NoOutput));
-        assert_eq!(changed(|rule| rule.may_loop = true), Err(Why::Loop));
-        let echo = |rule: &mut FlowRule| {
-            rule.routes[0].rtp_out = Some(Out {
-                local: rule.key.local,
-                remote: rule.key.remote,
-            });
-        };
-        assert_eq!(changed(echo), Err(Why::Echo));
+    fn payload_types_that_are_told_are_not_the_kernels() {
+        assert_eq!(!payload_types(&[101, 200]), !(1 << 101));
     }
 }

@@ -18,10 +18,10 @@ use super::crew::Crew;
 use super::digits::DigitLog;
 use super::dispatch::Dispatch;
 use super::events;
-use super::kernel::Kernel;
+use super::kernel::{Kernel, Told};
 use super::patient_log::PatientLog;
 use super::sockets::{NoSocket, Sockets};
-use super::stats::ControlStats;
+use super::stats::{ControlSnapshot, ControlStats};
 use crate::limits::ShellLimits;
 use crate::worker::{Notice, Order};
 
@@ -314,6 +314,19 @@ impl Office {
                 .flows_of(call_id)
                 .for_each(|flow| kernel.count(now, flow));
         }
+    }
+
+    /// Where the flows of a call are, but those of RTCP. `None` without a kernel path.
+    pub(crate) fn in_kernel(&mut self, now: Instant, call_id: &[u8]) -> Option<Vec<Told>> {
+        self.count_in_kernel(now, call_id);
+        let kernel = self.kernel.as_ref()?;
+        let flows = self.relay.flows_of(call_id);
+        Some(flows.filter_map(|flow| kernel.tell(flow)).collect())
+    }
+
+    /// What control has and has done.
+    pub(crate) fn counts(&self) -> ControlSnapshot {
+        self.stats.snapshot()
     }
 
     /// Leaves to the workers what an earlier relay had in the kernel and this one does not.

@@ -2,6 +2,9 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use viaduct_kmod_helper::Up;
+
+use super::kernel::Outside;
 use crate::counter::{SharedTally, Tally};
 
 /// Live counters; the control thread writes, except where another hand is named, and anybody reads.
@@ -27,12 +30,15 @@ pub(crate) struct ControlStats {
     pub(super) events: Tally,
     pub(super) digits_lost: Tally,
     pub(super) state_waiting: Tally,
+    pub(super) kernel_path: Tally,
     pub(super) kernel_flows: Tally,
     pub(super) kernel_entered: Tally,
     pub(super) kernel_left: Tally,
     pub(super) kernel_refused: Tally,
     pub(super) kernel_full: Tally,
     pub(super) kernel_packets: Tally,
+    pub(super) kernel_outside: [Tally; Outside::COUNT],
+    pub(super) kernel_ups: [Tally; Up::COUNT],
     /// Added to by the thread that writes.
     pub(crate) state_written: SharedTally,
     /// Added to by the thread that writes.
@@ -77,12 +83,15 @@ impl ControlStats {
             digits_lost: self.digits_lost.get(),
             events_missed: self.events_missed.get(),
             state_waiting: self.state_waiting.get(),
+            kernel_path: self.kernel_path.get(),
             kernel_flows: self.kernel_flows.get(),
             kernel_entered: self.kernel_entered.get(),
             kernel_left: self.kernel_left.get(),
             kernel_refused: self.kernel_refused.get(),
             kernel_full: self.kernel_full.get(),
             kernel_packets: self.kernel_packets.get(),
+            kernel_outside: self.kernel_outside.each_ref().map(Tally::get),
+            kernel_ups: self.kernel_ups.each_ref().map(Tally::get),
             state_written: self.state_written.get(),
             state_failures: self.state_failures.get(),
         }
@@ -130,6 +139,8 @@ pub struct ControlSnapshot {
     pub events_missed: u64,
     /// Changes of calls that wait for the state file.
     pub state_waiting: u64,
+    /// 1 while there is a kernel path, 0 otherwise.
+    pub kernel_path: u64,
     /// Flows that the kernel forwards.
     pub kernel_flows: u64,
     /// Flows that it was given.
@@ -142,6 +153,10 @@ pub struct ControlSnapshot {
     pub kernel_full: u64,
     /// RTP packets that it forwarded.
     pub kernel_packets: u64,
+    /// Flows that it has not, for each reason; without RTCP.
+    pub kernel_outside: [u64; Outside::COUNT],
+    /// Packets of its flows that it passed up, for each reason.
+    pub kernel_ups: [u64; Up::COUNT],
     /// Changes of calls written to the state file.
     pub state_written: u64,
     /// Writes to the state file that failed.

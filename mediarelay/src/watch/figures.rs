@@ -146,6 +146,7 @@ pub(super) const CONTROL: &[Figure<ControlSnapshot>] = figures! { ControlSnapsho
 pub(super) const CONTROL_GAUGES: &[Figure<ControlSnapshot>] = figures! { ControlSnapshot, "viaduct_relay_control_":
     "orders_held", "Orders that wait for workers", orders_held;
     "flows", "Flows that workers were told to have", flows;
+    "kernel_path", "1 while there is a kernel path, 0 otherwise", kernel_path;
     "kernel_flows", "Flows that the kernel forwards", kernel_flows;
     "sockets", "Media sockets that are open", sockets;
     "state_waiting", "Changes of calls that wait for the state file", state_waiting;

@@ -2,6 +2,7 @@
 
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
+use viaduct_kmod_helper::Up;
 use viaduct_session::PortUsage;
 
 use super::figures::{
@@ -9,6 +10,7 @@ use super::figures::{
     WORKER_GAUGES,
 };
 use super::{ConnectionFigures, NamedPorts, Snapshot, WorkerFigures};
+use crate::control::Outside;
 
 /// As [`Snapshot::to_json`].
 impl Serialize for Snapshot {
@@ -25,7 +27,12 @@ impl Snapshot {
         let mut top = Map::new();
         top.insert("version".to_owned(), env!("CARGO_PKG_VERSION").into());
         top.insert("uptime_seconds".to_owned(), self.uptime.as_secs().into());
-        top.insert("fast_path".to_owned(), "off".into());
+        let fast_path = if self.control.kernel_path > 0 {
+            "kernel"
+        } else {
+            "off"
+        };
+        top.insert("fast_path".to_owned(), fast_path.into());
         top.extend(entries(GAUGES, &self.gauges));
         let mut since_start: Map<_, _> = entries(COUNTERS, &self.counters).collect();
         since_start.insert("calls_ended".to_owned(), object(entries(ENDS, &self.counters)));
@@ -37,6 +44,12 @@ impl Snapshot {
             "ports_failed".to_owned(),
             object(entries(PORTS_FAILED, &self.control)),
         );
+        let outside = Outside::ALL.iter().zip(self.control.kernel_outside);
+        let outside = outside.map(|(why, count)| (why.name().to_owned(), count.into()));
+        control.insert("kernel_outside".to_owned(), object(outside));
+        let ups = Up::ALL.iter().zip(self.control.kernel_ups);
+        let ups = ups.map(|(up, count)| (up.name().to_owned(), count.into()));
+        control.insert("kernel_up".to_owned(), object(ups));
         control.insert("cpu_seconds".to_owned(), self.control_cpu.as_secs_f64().into());
         for (key, value) in [
             ("since_start", Value::Object(since_start)),

@@ -8,6 +8,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::registry::Registry;
 use viaduct_forward::DropReason;
+use viaduct_kmod_helper::Up;
 use viaduct_session::{ClientCounters, PortUsage};
 
 use self::writer::Metrics;
@@ -16,6 +17,7 @@ use super::figures::{
     WORKER, WORKER_GAUGES,
 };
 use super::{NamedPorts, Snapshot, WorkerFigures};
+use crate::control::{ControlSnapshot, Outside};
 use crate::worker::SendFault;
 
 impl Snapshot {
@@ -74,7 +76,23 @@ fn relay(now: &Snapshot, metrics: &mut Metrics<'_>) -> fmt::Result {
         now.requests_timed_out,
     )?;
     metrics.all_counters(CONTROL, &now.control)?;
-    metrics.all_gauges(CONTROL_GAUGES, &now.control)
+    metrics.all_gauges(CONTROL_GAUGES, &now.control)?;
+    kernel(&now.control, metrics)
+}
+
+fn kernel(now: &ControlSnapshot, metrics: &mut Metrics<'_>) -> fmt::Result {
+    let outside = Outside::ALL.iter().zip(now.kernel_outside);
+    metrics.gauges(
+        "viaduct_relay_control_kernel_outside",
+        "Flows but those of RTCP that the kernel path is open to and has not, by reason",
+        outside.map(|(why, count)| ([("reason", why.name())], count)),
+    )?;
+    let ups = Up::ALL.iter().zip(now.kernel_ups);
+    metrics.counters(
+        "viaduct_relay_control_kernel_up",
+        "Packets of the kernel's flows that it passed up to workers, by reason",
+        ups.map(|(up, count)| ([("reason", up.name())], count)),
+    )
 }
 
 fn calls(now: &Snapshot, metrics: &mut Metrics<'_>) -> fmt::Result {

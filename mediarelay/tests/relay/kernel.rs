@@ -1,23 +1,28 @@
 //! Calls whose media the kernel forwards: in a network namespace of each test's own, over its loopback interface, with a BPF file
 //! system of its own. Skipped, with the reason, where a process may not make these.
 
-use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
-use viaduct_mediarelay::Snapshot;
-use viaduct_ng::{ByteString, Dict, OtherCommand, OtherRequest, Query, Request, Value};
-use viaduct_settings::{KernelMode, MediaSettings};
+use viaduct_mediarelay::{Outside, RelayConfig, Snapshot};
+use viaduct_ng::{ByteString, Dict, OtherCommand, OtherRequest, Query, Request, Unsubscribe, Value};
+use viaduct_settings::{KernelMode, MediaSettings, PublicIp, RelayListener, RelayScheme};
 
-use crate::support::call::{Call, delete, ok, record};
+use crate::support::call::{Call, answer, delete, offer_again, ok, record};
 use crate::support::phone::Phone;
+use crate::support::tcp::cli;
 use crate::support::{InProcess, settings};
 
 const RELAY: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 1));
 const PHONES: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
+
+/// Where the relay takes text commands.
+const CLI: SocketAddr = SocketAddr::new(RELAY, 9_900);
 
 /// A relay that forwards in the kernel, with everything that it needs in namespaces of this thread.
 fn relay() -> Option<InProcess> {
@@ -44,7 +49,12 @@ fn relay() -> Option<InProcess> {
         kernel: KernelMode::Required,
         ..settings(RELAY)
     };
-    Some(InProcess::start_with(media))
+    let mut config = RelayConfig::in_process(media, PublicIp::Auto);
+    config.listen.push(RelayListener {
+        scheme: RelayScheme::Cli,
+        address: CLI,
+    });
+    Some(InProcess::start_config(config))
 }
 
 fn call(relay: &InProcess, call_id: &str) -> Call {
@@ -126,7 +136,25 @@ fn a_call_leaves_the_kernel_for_a_recorder_and_no_packet_is_missing() {
     let recorder = Phone::at(PHONES, 9);
     record(|request| relay.ask(request), "recorded", &recorder);
     // Bob is heard by the recorder, so his packets are a worker's; Alice's are the kernel's still.
-    assert_eq!(relay.snapshot().control.kernel_flows, 1);
+    let control = relay.snapshot().control;
+    assert_eq!(control.kernel_flows, 1);
+    assert_eq!(control.kernel_outside.iter().sum::<u64>(), 1);
+    assert_eq!(control.kernel_outside[Outside::Listener as usize], 1);
+    let told = cli(CLI, "list kernel recorded");
+    let mut lines: Vec<&str> = told.lines().collect();
+    lines.sort_by_key(|line| line.contains("user space"));
+    assert_eq!(lines.len(), 2, "{told}");
+    assert!(lines[0].ends_with(": in the kernel, 50 RTP packets"), "{told}");
+    assert!(
+        lines[1].ends_with(": in user space, since somebody listens: a recorder or a subscriber"),
+        "{told}"
+    );
+    let all = cli(CLI, "list kernel all");
+    assert!(
+        all.starts_with("In the kernel: 1 flows\nIn user space: 1 flows, since somebody"),
+        "{all}"
+    );
+    assert!(cli(CLI, "list kernel another").contains("Call Id not found (another)"));
     call.talk(50);
     for sequence in 51..101 {
         assert_eq!(recorder.hear().0, call.bob.packet(sequence));
@@ -184,7 +212,12 @@ fn a_call_goes_on_in_user_space_when_the_kernel_path_is_taken_away() {
     .unwrap();
     // Whoever forwards them, none is missing.
     call.talk(20);
-    relay.wait_for("the loss to be noticed", |now| now.control.kernel_flows == 0);
+    let lost = relay.wait_for("the loss to be noticed", |now| now.control.kernel_path == 0);
+    assert_eq!(lost.control.kernel_flows, 0);
+    assert_eq!(
+        cli(CLI, "list kernel robbed"),
+        "There is no kernel path: workers forward everything.\n"
+    );
     call.talk(20);
     let report = ok(relay.ask(delete("robbed"))).call.unwrap();
     assert_eq!(report.totals.rtp.packets, 122);
@@ -206,6 +239,59 @@ fn a_stranger_is_not_forwarded_by_the_kernel() {
         "Bob hears a stranger"
     );
     ok(relay.ask(delete("guarded")));
+    relay.wait_until_empty();
+    relay.shut_down();
+}
+
+#[test]
+fn packets_that_race_with_changes_of_their_call_arrive_once_and_in_order() {
+    let Some(relay) = relay() else { return };
+    let call = settled(&relay, "changing");
+    let ask = |request| relay.ask(request);
+    let are_in = |count| {
+        let what = format!("{count} flows in the kernel");
+        relay.wait_for(&what, |now| now.control.kernel_flows == count);
+    };
+    let entered = relay.snapshot().control.kernel_entered;
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let phones = scope.spawn(|| {
+            let mut sequence = 1_u16;
+            // Each packet is waited for, so what is lost fails at once, and what comes twice is in the way of the next.
+            while !is_over.load(Ordering::Relaxed) {
+                for (from, to, relay) in [
+                    (&call.alice, &call.bob, (call.for_alice.0, call.for_bob.0)),
+                    (&call.bob, &call.alice, (call.for_bob.0, call.for_alice.0)),
+                ] {
+                    from.rtp.send_to(&from.packet(sequence), relay.0).unwrap();
+                    assert_eq!(to.hear(), (from.packet(sequence), relay.1));
+                }
+                sequence = sequence.wrapping_add(1);
+            }
+        });
+        for _ in 0..10 {
+            ok(ask(offer_again("changing", &call.alice.sdp())));
+            ok(ask(answer("changing", &call.bob.sdp())));
+            are_in(2);
+            let recorder = Phone::at(PHONES, 9);
+            let listener = record(ask, "changing", &recorder);
+            are_in(1);
+            recorder.hear();
+            ok(ask(Request::Unsubscribe(Unsubscribe {
+                call_id: "changing".into(),
+                to_tag: listener,
+            })));
+            are_in(2);
+        }
+        is_over.store(true, Ordering::Relaxed);
+        phones.join().unwrap();
+    });
+    assert!(relay.snapshot().control.kernel_entered >= entered + 20);
+    for phone in [&call.alice, &call.bob] {
+        phone.rtp.set_nonblocking(true).unwrap();
+        assert!(phone.rtp.recv(&mut [0; 2_048]).is_err(), "a packet came twice");
+    }
+    ok(relay.ask(delete("changing")));
     relay.wait_until_empty();
     relay.shut_down();
 }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use viaduct_ng::{
-    Answer, Delete, Offer, OkReply, Options, Reply, Request, SubscribeAnswer, SubscribeRequest,
+    Answer, ByteString, Delete, Offer, OkReply, Options, Reply, Request, SubscribeAnswer, SubscribeRequest,
     TransportProtocol, Value, WordSet,
 };
 
@@ -85,6 +85,15 @@ pub(crate) fn offer(call_id: &str, sdp: &str) -> Request {
     }))
 }
 
+/// Alice's next offer, within the dialog.
+pub(crate) fn offer_again(call_id: &str, sdp: &str) -> Request {
+    let mut request = offer(call_id, sdp);
+    if let Request::Offer(offer) = &mut request {
+        offer.to_tag = Some("bob".into());
+    }
+    request
+}
+
 /// Bob's answer.
 pub(crate) fn answer(call_id: &str, sdp: &str) -> Request {
     Request::Answer(Box::new(Answer {
@@ -117,8 +126,8 @@ pub(crate) fn ok(reply: Reply) -> OkReply {
     }
 }
 
-/// Lets a recorder hear what Bob says in a call.
-pub(crate) fn record(ask: impl Fn(Request) -> Reply, call_id: &str, recorder: &Phone) {
+/// Lets a recorder hear what Bob says in a call. Gives its name there.
+pub(crate) fn record(ask: impl Fn(Request) -> Reply, call_id: &str, recorder: &Phone) -> ByteString {
     let subscribe = SubscribeRequest {
         call_id: call_id.into(),
         from_tags: vec!["bob".into()],
@@ -126,14 +135,20 @@ pub(crate) fn record(ask: impl Fn(Request) -> Reply, call_id: &str, recorder: &P
         options: Options::default(),
     };
     let offered = ok(ask(Request::SubscribeRequest(Box::new(subscribe))));
-    let to_tag = offered.rest.get("to-tag").and_then(Value::as_bytes).cloned();
+    let to_tag = offered
+        .rest
+        .get("to-tag")
+        .and_then(Value::as_bytes)
+        .cloned()
+        .unwrap();
     let answer = SubscribeAnswer {
         sdp: recorder.sdp().replace("sendrecv", "recvonly").into(),
         call_id: call_id.into(),
-        to_tag: to_tag.unwrap(),
+        to_tag: to_tag.clone(),
         options: Options::default(),
     };
     ok(ask(Request::SubscribeAnswer(Box::new(answer))));
+    to_tag
 }
 
 pub(crate) fn sdp_of(reply: Reply) -> Vec<u8> {
