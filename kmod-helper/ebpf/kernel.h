@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the program uses of the kernel's interface: types, the head of its context, and helpers by their numbers. All of it is
+ * What the programs use of the kernel's interface: types, the head of its context, and helpers by their numbers. All of it is
  * part of the kernel's stable interface (linux/bpf.h). It is written out here so that the object depends on the compiler alone
  * and not on the headers that happen to be installed.
  */
@@ -51,6 +51,20 @@ struct packet_context {
 	u32 gso_size;
 };
 
+/* The context of an sk_lookup program (struct bpf_sk_lookup). */
+struct lookup_context {
+	u64 sk;
+	u32 family;
+	u32 protocol;
+	u32 remote_ip4;
+	u32 remote_ip6[4];
+	u32 remote_port;
+	u32 local_ip4; /* network order, as all addresses */
+	u32 local_ip6[4];
+	u32 local_port; /* a number */
+	u32 ingress_ifindex;
+};
+
 /* Next hop of redirect_neigh (struct bpf_redir_neigh). */
 struct next_hop {
 	u32 family;
@@ -72,10 +86,12 @@ enum {
 	MAP_TYPE_HASH = 1,
 	MAP_TYPE_ARRAY = 2,
 	MAP_TYPE_PERCPU_ARRAY = 6,
+	MAP_TYPE_SOCKMAP = 15,
 	PIN_BY_NAME = 1,
 
 	TCX_NEXT = -1,
 	TCX_DROP = 2,
+	SK_PASS = 1,
 
 	FAMILY_IPV4 = 2,
 	FAMILY_IPV6 = 10,
@@ -99,6 +115,8 @@ static s64 (*const csum_diff)(const void *from, u32 from_len, const void *to, u3
 static s64 (*const change_proto)(void *ctx, u16 protocol, u64 flags) = (void *)31;
 static s64 (*const pull_data)(void *ctx, u32 len) = (void *)39;
 static s64 (*const csum_update)(void *ctx, u32 sum) = (void *)40;
+static s64 (*const sk_release)(void *sk) = (void *)86;
+static s64 (*const sk_assign)(void *ctx, void *sk, u64 flags) = (void *)124;
 static s64 (*const redirect_neigh)(u32 ifindex, void *next, int len, u64 flags) = (void *)152;
 
 #endif

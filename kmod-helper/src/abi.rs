@@ -1,4 +1,4 @@
-//! What the program in the kernel and user space tell each other: `ebpf/forward.h` in Rust.
+//! What the programs in the kernel and user space tell each other: `ebpf/forward.h` and `ebpf/steer.h` in Rust.
 //!
 //! Every structure has the layout of its twin in C, without padding, and everything that a packet carries is in the order of
 //! the network.
@@ -72,6 +72,25 @@ pub(crate) struct RawPulse {
     pub(crate) patience: u64,
 }
 
+/// A local port that is steered: `ebpf/steer.h`. The address is in the order of the network, the number is one of this machine.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RawPort {
+    pub(crate) address: [u8; 16],
+    pub(crate) number: u32,
+    pub(crate) family: u32,
+}
+
+impl From<SocketAddr> for RawPort {
+    fn from(local: SocketAddr) -> Self {
+        Self {
+            address: octets(local.ip()),
+            number: local.port().into(),
+            family: family(local.ip()),
+        }
+    }
+}
+
 // SAFETY: `repr(C)`, integers and arrays of octets only, and no padding: the sizes below are the sums of the fields'.
 #[expect(unsafe_code, reason = "the loader asks for this mark on what it copies")]
 unsafe impl aya::Pod for RawKey {}
@@ -84,11 +103,15 @@ unsafe impl aya::Pod for RawCounters {}
 // SAFETY: as above.
 #[expect(unsafe_code, reason = "the loader asks for this mark on what it copies")]
 unsafe impl aya::Pod for RawPulse {}
+// SAFETY: as above.
+#[expect(unsafe_code, reason = "the loader asks for this mark on what it copies")]
+unsafe impl aya::Pod for RawPort {}
 
 const _: () = assert!(size_of::<RawKey>() == 2 * 16 + 2 * 2 + 4);
 const _: () = assert!(size_of::<RawRule>() == 40 + 2 * 16 + 2 * 2 + 3 * 4 + 16 + 4 + 4 + 2 * 8 + 8);
 const _: () = assert!(size_of::<RawCounters>() == 6 * 8 + 6 * 4);
 const _: () = assert!(size_of::<RawPulse>() == 2 * 8);
+const _: () = assert!(size_of::<RawPort>() == 16 + 2 * 4);
 
 /// An address in 16 octets, of which IPv4 takes the first four.
 pub(crate) fn octets(ip: IpAddr) -> [u8; 16] {

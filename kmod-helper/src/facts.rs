@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use crate::fast::Refused;
+
 /// Bit of `CAP_NET_ADMIN` in a capability set (`capabilities(7)`).
 const CAP_NET_ADMIN: u32 = 12;
 /// Bit of `CAP_SYS_ADMIN`, which older kernels ask for instead of `CAP_BPF`.
@@ -50,6 +52,16 @@ impl Facts {
                 .unwrap_or((0, 0)),
             receive_buffer_max: read("/proc/sys/net/core/rmem_max").and_then(|text| text.parse().ok()),
         }
+    }
+
+    /// Whether this process may load programs and attach them.
+    pub(crate) fn allow(&self) -> Result<(), Refused> {
+        for (has, name) in [(self.cap_bpf, "CAP_BPF"), (self.cap_net_admin, "CAP_NET_ADMIN")] {
+            if !has {
+                return Err(Refused::Capability(name));
+            }
+        }
+        Ok(())
     }
 }
 

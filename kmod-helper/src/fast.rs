@@ -11,11 +11,11 @@ use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::tc::{SchedClassifierLink, TcAttachOptions};
 use aya::programs::{LinkOrder, ProgramError, SchedClassifier, TcAttachType};
 
-use crate::facts;
+use crate::facts::{Facts, is_bpffs};
 use crate::flow::{Counters, Flow, Key, Route};
 use crate::instance::{Folder, Instance, Lock};
 use crate::netlink::{Link, Netlink, RouteError};
-use crate::object::PROGRAM;
+use crate::object::FORWARD;
 use crate::slots::Slots;
 use crate::tables::{LoadError, Tables};
 use crate::up::Up;
@@ -86,7 +86,7 @@ impl Limits {
     }
 }
 
-/// Why there is no kernel path.
+/// Why there is no kernel path, or no steering of ports.
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
     /// The capabilities that are asked for.
@@ -118,7 +118,7 @@ pub enum Refused {
     /// There is no interface at all.
     #[error("no interface that is up and has Ethernet frames")]
     NoInterfaces,
-    /// The program cannot be attached. Older kernels than Linux 6.6 have no tcx.
+    /// The program cannot be attached. Older kernels than Linux 6.6 have no tcx, those before 5.9 no sk_lookup.
     #[error("attaching to {interface}: {cause}")]
     Attach {
         /// Where.
@@ -192,13 +192,8 @@ impl Fast {
         if cfg!(target_endian = "big") {
             return Err(Refused::Endian);
         }
-        let facts = facts::Facts::gather();
-        for (has, name) in [(facts.cap_bpf, "CAP_BPF"), (facts.cap_net_admin, "CAP_NET_ADMIN")] {
-            if !has {
-                return Err(Refused::Capability(name));
-            }
-        }
-        if !facts::is_bpffs(&config.bpffs) {
+        Facts::gather().allow()?;
+        if !is_bpffs(&config.bpffs) {
             return Err(Refused::NoBpffs(config.bpffs.clone()));
         }
         let mut netlink = Netlink::open().map_err(Refused::Netlink)?;
@@ -469,9 +464,9 @@ fn load(folder: &Folder, interfaces: &[Link], limits: &Limits) -> Result<Tables,
             LoadError::Io(cause) => in_folder(folder, cause),
             other => Refused::Load(causes(&other)),
         })?;
-    let program = ebpf.program_mut(PROGRAM);
+    let program = ebpf.program_mut(FORWARD);
     let program = program.and_then(|program| <&mut SchedClassifier>::try_from(program).ok());
-    let program = program.ok_or_else(|| Refused::Load(format!("the object lacks {PROGRAM}")))?;
+    let program = program.ok_or_else(|| Refused::Load(format!("the object lacks {FORWARD}")))?;
     program.load().map_err(|cause| Refused::Load(causes(&cause)))?;
     attach_all(program, folder, interfaces)?;
     pin(program, folder).map_err(|cause| Refused::Load(causes(&*cause)))?;
@@ -540,7 +535,7 @@ fn in_folder(folder: &Folder, cause: io::Error) -> Refused {
 }
 
 /// An error with everything behind it, on one line; what the verifier had to say, if it did, at its end.
-fn causes(error: &dyn std::error::Error) -> String {
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

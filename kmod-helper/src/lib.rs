@@ -1,4 +1,4 @@
-//! Forwards the settled plain media of a relay in the kernel.
+//! Forwards the settled plain media of a relay in the kernel, and steers ports to sockets.
 //!
 //! A program at the ingress of the host's interfaces (tcx) finds the flow that a packet belongs to, rewrites addresses, ports
 //! and checksums, and sends the packet on its way, at a tenth of what a relay's thread takes for it. Which flows there are,
@@ -8,6 +8,8 @@
 //! It refuses to be needed: whatever is missing is a [`Refused`] or an [`InstallError`] with its reason, and whatever the
 //! program does not forward (see [`Up`]) goes on to the relay's socket. It decides nothing: which flows may be forwarded by the
 //! kernel is the relay's business.
+//!
+//! [`Steering`] is another program, which lets few sockets hear many ports, so that a relay's ports cost it no descriptor.
 //!
 //! **Contract: call [`Fast::heartbeat`] several times within [`Limits::patience`]; without it the kernel forwards nothing.**
 //!
@@ -37,6 +39,7 @@ mod netlink;
 mod object;
 mod slots;
 mod status;
+mod steering;
 mod tables;
 mod up;
 
@@ -47,5 +50,6 @@ pub use flow::{Counters, Flow, Key, Route, Source, tag};
 pub use instance::{Instance, InstanceError};
 pub use netlink::{Link, RouteError};
 pub use status::{Explanation, Status, StatusError, UpCount};
+pub use steering::Steering;
 pub use tables::age;
 pub use up::Up;

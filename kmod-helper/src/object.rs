@@ -1,17 +1,25 @@
-//! The program, compiled.
+//! The programs, compiled.
 
-/// `ebpf/forward.o`, which `ebpf/build` made, where a loader can read it in place.
+/// An object of `ebpf/`, which `ebpf/build` made, where a loader can read it in place.
 #[repr(align(8))]
 struct Aligned<T: ?Sized>(T);
 
-static OBJECT: &Aligned<[u8]> = &Aligned(*include_bytes!("../ebpf/forward.o"));
+static FORWARD_OBJECT: &Aligned<[u8]> = &Aligned(*include_bytes!("../ebpf/forward.o"));
+static STEER_OBJECT: &Aligned<[u8]> = &Aligned(*include_bytes!("../ebpf/steer.o"));
 
-/// The program's name in the object.
-pub(crate) const PROGRAM: &str = "viaduct_forward";
+/// The forwarding program's name in its object.
+pub(crate) const FORWARD: &str = "viaduct_forward";
+/// The steering program's.
+pub(crate) const STEER: &str = "viaduct_steer";
 
-/// The object.
-pub(crate) fn object() -> &'static [u8] {
-    &OBJECT.0
+/// The object with [`FORWARD`].
+pub(crate) fn forward_object() -> &'static [u8] {
+    &FORWARD_OBJECT.0
+}
+
+/// The object with [`STEER`].
+pub(crate) fn steer_object() -> &'static [u8] {
+    &STEER_OBJECT.0
 }
 
 #[cfg(test)]
@@ -21,24 +29,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_committed_object_is_what_its_source_compiles_to() {
+    fn the_committed_objects_are_what_their_sources_compile_to() {
         let version = Command::new("clang-14").arg("--version").output();
         let version = version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
         if !version.as_ref().is_ok_and(|text| text.contains("version 14.0.6")) {
-            println!("skipped: clang-14 is not here in version 14.0.6, which made the object");
+            println!("skipped: clang-14 is not here in version 14.0.6, which made the objects");
             return;
         }
-        let out = std::env::temp_dir().join(format!("viaduct-forward-{}.o", std::process::id()));
+        let out = std::env::temp_dir().join(format!("viaduct-ebpf-{}", std::process::id()));
+        std::fs::create_dir(&out).unwrap();
         let built = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/ebpf/build"))
             .arg(&out)
             .status()
             .unwrap();
         assert!(built.success());
-        let octets = std::fs::read(&out).unwrap();
-        std::fs::remove_file(&out).unwrap();
-        assert!(
-            octets == object(),
-            "run kmod-helper/ebpf/build and commit forward.o"
-        );
+        let objects = [("forward.o", forward_object()), ("steer.o", steer_object())];
+        let made = objects.map(|(name, _)| std::fs::read(out.join(name)).unwrap());
+        std::fs::remove_dir_all(&out).unwrap();
+        for ((name, committed), made) in objects.into_iter().zip(made) {
+            assert!(made == committed, "run kmod-helper/ebpf/build and commit {name}");
+        }
     }
 }

@@ -13,7 +13,7 @@ use nix::time::{ClockId, clock_gettime};
 use crate::abi::{RawCounters, RawKey, RawPulse, RawRule};
 use crate::flow::{Counters, Flow, Key, Route};
 use crate::instance::Folder;
-use crate::object::object;
+use crate::object::forward_object;
 use crate::up::Up;
 
 const FLOWS: &str = "FLOWS";
@@ -68,7 +68,7 @@ impl Tables {
         loader.map_max_entries(FLOWS, flows_max);
         loader.map_max_entries(RULES, slots);
         loader.map_max_entries(COUNTERS, slots);
-        let mut ebpf = loader.load(object())?;
+        let mut ebpf = loader.load(forward_object())?;
         let mut take = |name| ebpf.take_map(name).ok_or(LoadError::Object { name });
         let tables = Self {
             flows: take(FLOWS)?.try_into()?,
@@ -119,10 +119,7 @@ impl Tables {
 
     /// Lets no packet be led to a flow any more.
     pub(crate) fn withdraw(&mut self, key: Key) -> Result<(), MapError> {
-        match self.flows.remove(&key.into()) {
-            Err(MapError::KeyNotFound) => Ok(()),
-            removed => removed,
-        }
+        unless_gone(self.flows.remove(&key.into()))
     }
 
     pub(crate) fn counters(&self, slot: u32) -> Result<Counters, MapError> {
@@ -156,6 +153,15 @@ impl Tables {
             *count = self.ups.get(&(*up as u32), 0)?.iter().sum();
         }
         Ok(ups)
+    }
+}
+
+/// What became of a removal, to which a key that was not there is none to complain of.
+pub(crate) fn unless_gone(removed: Result<(), MapError>) -> Result<(), MapError> {
+    match removed {
+        Err(MapError::KeyNotFound) => Ok(()),
+        Err(MapError::SyscallError(error)) if error.io_error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
     }
 }
 

@@ -12,4 +12,5 @@ mod bench;
 mod life;
 mod model;
 mod network;
+mod steering;
 mod verbs;
