@@ -12,6 +12,7 @@ mod pressure;
 mod rebuild;
 mod sockets;
 mod stats;
+mod steering;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -34,6 +35,9 @@ use self::pressure::Pressure;
 use self::sockets::Sockets;
 pub use self::stats::ControlSnapshot;
 pub(crate) use self::stats::ControlStats;
+use self::steering::SteeredPorts;
+pub(crate) use self::steering::SteeringPlan;
+use crate::claim::Claims;
 use crate::config::LoadLimits;
 use crate::limits::ShellLimits;
 use crate::line::{Ask, LineEnd};
@@ -70,6 +74,10 @@ pub(crate) struct ControlPlan {
     pub(crate) limits: ShellLimits,
     /// The kernel path, if there is one.
     pub(crate) kernel: Option<KernelPlan>,
+    /// What steers ports, if anything does.
+    pub(crate) steering: Option<SteeringPlan>,
+    /// What other relays see of the ports.
+    pub(crate) claims: Claims,
     /// Beyond which no new calls are taken.
     pub(crate) load_limits: LoadLimits,
 }
@@ -83,6 +91,8 @@ pub(crate) struct Control {
     keeper: Option<Keeper>,
     pressure: Option<Pressure>,
     budget: usize,
+    /// Held as long as the ports are.
+    _claims: Claims,
 }
 
 impl Control {
@@ -90,7 +100,8 @@ impl Control {
         let io = plan.workers.iter().map(|worker| Arc::clone(&worker.io));
         let pressure = Pressure::new(now, plan.load_limits, io.collect());
         let mut crew = Crew::new(plan.workers);
-        let mut sockets = Sockets::new(plan.port_options);
+        let steering = plan.steering.map(|plan| SteeredPorts::new(now, plan));
+        let mut sockets = Sockets::new(plan.port_options, steering);
         for group in plan.shared {
             sockets.share(group, &mut crew);
         }
@@ -114,6 +125,7 @@ impl Control {
             keeper,
             pressure,
             budget,
+            _claims: plan.claims,
         }
     }
 
@@ -145,6 +157,7 @@ impl Control {
                 pressure.look(now, &mut self.office.relay);
             }
             self.office.look_at_kernel(now);
+            self.office.look_at_steering(now);
             // 4. Ports for calls to come.
             again |= self.office.open_ports(now);
             // 5. Workers hear of all this once.
@@ -208,6 +221,7 @@ impl Control {
             self.keeper.as_ref().and_then(|keeper| keeper.poll_timeout(relay)),
             self.pressure.as_ref().map(Pressure::poll_timeout),
             self.office.kernel.as_ref().map(Kernel::poll_timeout),
+            self.office.sockets.poll_timeout(),
         ];
         let timer = timers.into_iter().flatten().min();
         let timer = timer.map(|at| at.saturating_duration_since(Instant::now()));

@@ -26,6 +26,7 @@
 
 mod accept;
 mod certificate;
+mod claim;
 mod cli;
 mod config;
 mod control;
@@ -33,6 +34,8 @@ mod counter;
 mod handle;
 mod http;
 mod interfaces;
+mod ip_header;
+mod lane;
 mod limits;
 mod line;
 mod ng;
@@ -50,6 +53,7 @@ mod turns;
 mod watch;
 mod worker;
 
+pub use claim::PortClaim;
 pub use config::RelayConfig;
 pub use control::{ControlSnapshot, Outside};
 pub use handle::{Events, RelayHandle, StillRunning};
@@ -57,6 +61,7 @@ pub use interfaces::{MediaAddress, MediaInterface};
 pub use limits::{RelayLimits, ShellLimits};
 pub use line::Unavailable;
 pub use port_owner::{PortOwner, port_owner};
+pub use start::NoSteering;
 pub use start_error::StartError;
 pub use systemd::ServiceManager;
 pub use threads::{EXIT_FAULT, Failure, OnFailure};

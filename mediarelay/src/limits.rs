@@ -198,6 +198,11 @@ pub struct ShellLimits {
     pub shared_receive_buffer: usize,
     /// `SO_SNDBUF` of each socket on the browsers' port, in octets. Default 4,194,304.
     pub shared_send_buffer: usize,
+    /// `SO_RCVBUF` of each worker's socket for the ports of an address that are steered, in octets. Default 4,194,304: a tenth of a
+    /// second of a thousand calls.
+    pub steered_receive_buffer: usize,
+    /// `SO_SNDBUF` of the socket that it sends from them with, in octets. Default 4,194,304.
+    pub steered_send_buffer: usize,
     /// Ports that are bound in one turn of control's loop, so that a burst of calls does not hold it up. Default 64.
     pub binds_per_turn: usize,
     /// How long changes of calls gather before they are written to the state file. Default 100 ms.
@@ -267,6 +272,8 @@ impl ShellLimits {
             port_send,
             browser_receive,
             browser_send,
+            steered_receive,
+            steered_send,
             ng_receive,
         } = buffers;
         let ListenerLimits {
@@ -298,6 +305,8 @@ impl ShellLimits {
             port_send_buffer: *port_send,
             shared_receive_buffer: *browser_receive,
             shared_send_buffer: *browser_send,
+            steered_receive_buffer: *steered_receive,
+            steered_send_buffer: *steered_send,
             binds_per_turn: *binds_per_turn,
             state_delay: *state_delay,
             state_batch: *state_batch,
@@ -336,6 +345,8 @@ impl Default for ShellLimits {
             port_send_buffer: 256 << 10,
             shared_receive_buffer: 4 << 20,
             shared_send_buffer: 4 << 20,
+            steered_receive_buffer: 4 << 20,
+            steered_send_buffer: 4 << 20,
             binds_per_turn: 64,
             state_delay: Duration::from_millis(100),
             state_batch: 4_096,

@@ -3,8 +3,11 @@
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
+
+use crate::lane::SteeredPort;
 
 /// What a media socket is set to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +36,24 @@ pub(crate) struct MediaSocket {
     udp: UdpSocket,
     local: SocketAddr,
     sharing: Sharing,
+}
+
+/// A port for media, and how it is held.
+#[derive(Debug, Clone)]
+pub(crate) enum MediaPort {
+    /// By a socket.
+    Socket(Arc<MediaSocket>),
+    /// By the lane of its address.
+    Steered(Arc<SteeredPort>),
+}
+
+impl MediaPort {
+    pub(crate) fn local(&self) -> SocketAddr {
+        match self {
+            Self::Socket(socket) => socket.local(),
+            Self::Steered(port) => port.local(),
+        }
+    }
 }
 
 impl MediaSocket {
@@ -96,6 +117,10 @@ impl MediaSocket {
     #[inline]
     pub(crate) fn udp(&self) -> &UdpSocket {
         &self.udp
+    }
+
+    pub(crate) fn into_udp(self) -> UdpSocket {
+        self.udp
     }
 
     pub(crate) fn local(&self) -> SocketAddr {

@@ -26,7 +26,7 @@ use viaduct_settings::{
 use crate::certificate;
 use crate::cli::Cli;
 use crate::config::RelayConfig;
-use crate::control::{Control, ControlPlan, KernelPlan};
+use crate::control::{Control, ControlPlan, KernelPlan, SteeringPlan};
 use crate::handle::{Parts, RelayHandle};
 use crate::http::Http;
 use crate::interfaces::{self, Machine, MediaAddress, MediaInterface};
@@ -40,6 +40,10 @@ use crate::threads::{OnFailure, Threads};
 use crate::tls;
 use crate::watch::{Sights, Watch, WorkerSight};
 use crate::worker::{NoticeSender, Nudge, WorkerPlan, WorkerThread};
+
+mod steering;
+
+pub use self::steering::NoSteering;
 
 /// The browsers' port at each address: a socket for each worker.
 type SharedPorts = BTreeMap<IpAddr, Vec<Arc<MediaSocket>>>;
@@ -96,9 +100,11 @@ impl Builder {
         };
         let nudge = Nudge::default();
         let (queue, notices) = sync_channel(limits.notices_queued);
+        let ports = steering::begin(&self.config, &self.interfaces, self.workers)?;
         let (crew, workers) = self.workers(
             epoch,
             &shared,
+            ports.plan.as_ref(),
             &NoticeSender {
                 queue,
                 nudge: nudge.clone(),
@@ -143,13 +149,15 @@ impl Builder {
                 stats: Arc::clone(&sights.control),
                 limits: limits.clone(),
                 kernel,
+                steering: ports.plan,
+                claims: ports.claims,
                 load_limits: self.config.load_limits,
             },
         );
         let of_state = saved.map(|saved| control.rebuild(started, saved));
         control.open_stock(started);
 
-        let mut description = self.description(&listening, &of_kernel);
+        let mut description = self.description(&listening, &ports.words, &of_kernel);
         let last = description.len().saturating_sub(1);
         description.splice(last..last, of_state);
         let mut services = self.services(&line, sights);
@@ -192,6 +200,7 @@ impl Builder {
         &self,
         epoch: Epoch,
         shared: &Shared,
+        steering: Option<&SteeringPlan>,
         notices: &NoticeSender,
     ) -> Result<(Vec<WorkerThread>, Vec<Body>), StartError> {
         let mut crew = Vec::new();
@@ -205,6 +214,7 @@ impl Builder {
                 hash_seed: rand::random(),
                 limits: self.config.limits.shell.clone(),
                 notices: notices.clone(),
+                lanes: steering.map_or_else(Vec::new, |steering| steering.lanes[number].clone()),
             };
             let (worker, body) =
                 WorkerThread::prepare(plan).map_err(StartError::system("beginning a worker"))?;
@@ -346,7 +356,12 @@ impl Builder {
     }
 
     /// What runs, in a few lines.
-    fn description(&self, listening: &[(RelayScheme, SocketAddr)], of_kernel: &str) -> Vec<String> {
+    fn description(
+        &self,
+        listening: &[(RelayScheme, SocketAddr)],
+        of_ports: &str,
+        of_kernel: &str,
+    ) -> Vec<String> {
         let mut lines = Vec::new();
         let PortRange { first, last } = self.config.media.rtp_ports;
         for interface in &self.interfaces {
@@ -364,7 +379,7 @@ impl Builder {
                 lines.push(format!("interface {}: {address}{told}{own}", interface.name));
             }
         }
-        lines.push(format!("media ports {first} to {last}"));
+        lines.push(format!("media ports {first} to {last}, {of_ports}"));
         for port in self.browser_ports() {
             lines.push(format!("browsers share port {port}"));
         }

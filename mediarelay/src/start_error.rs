@@ -7,7 +7,9 @@ use std::path::PathBuf;
 
 use viaduct_settings::Layer;
 
+use crate::claim::PortClaim;
 use crate::port_owner::{PortOwner, port_owner};
+use crate::start::NoSteering;
 
 /// Why a relay does not start.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +60,12 @@ pub enum StartError {
     /// The kernel path, which is required, cannot be had.
     #[error("media in the kernel, which `kernel: required` asks for: {0}")]
     Kernel(viaduct_kmod_helper::Refused),
+    /// Ports cannot be steered, which is required.
+    #[error("steering media ports, which `steering: required` asks for: {0}")]
+    Steering(NoSteering),
+    /// Another relay steers some of the ports, so nobody would hear them here.
+    #[error("{0}, and steers them; give each relay of a host ports of its own (`rtp_ports`)")]
+    PortsSteered(PortClaim),
     /// The certificate for DTLS could not be made, or not used.
     #[error("making a certificate for DTLS: {0}")]
     Certificate(String),

@@ -9,6 +9,7 @@ mod mailbox;
 mod pace;
 mod port_sockets;
 mod stats;
+mod steered;
 mod thread;
 
 pub(crate) use self::mailbox::{Notice, NoticeSender, Nudge, Order};

@@ -88,7 +88,7 @@ pub use self::listener::Layer;
 pub use self::load::Loaded;
 pub use self::media::{
     AdvertisedAddress, Bind, DtlsRole, DtlsVersion, IceMode, Interface, InterfaceAddress, KernelMode,
-    Learning, MediaSettings, SdesMode, UnnamedMedia,
+    Learning, MediaSettings, SdesMode, SteeringMode, UnnamedMedia,
 };
 pub use self::positions::Positions;
 pub use self::reference::reference_markdown;

@@ -35,6 +35,9 @@ section! {
         port_stock: usize = default(amount(2..=4_096), "64");
         /// Threads that forward media; `auto` is one for each processor.
         workers: Option<u32> = default(or_word("auto", count(1..=1_024)), "auto");
+        /// Whether a program in the kernel steers `rtp_ports` to one socket of each worker, instead of a socket for each port
+        /// (docs/kernel.md).
+        steering: SteeringMode = default(choice::<SteeringMode>(), "auto");
         /// Whether plain media between settled endpoints is forwarded by the kernel (docs/kernel.md).
         kernel: KernelMode = default(choice::<KernelMode>(), "auto");
         /// Network interfaces whose packets the kernel may forward, by name. Without any, all that are up and have Ethernet
@@ -102,6 +105,19 @@ section! {
     }
 }
 section_default!(MediaSettings);
+
+choices! {
+    /// How ports are held.
+    pub enum SteeringMode {
+        /// Steered where the kernel and the capabilities of the process allow it and no other program can be given one of the
+        /// ports by chance; what is missing is said at the start.
+        Auto = "auto",
+        /// Each port has a socket.
+        Off = "off",
+        /// The relay does not start unless ports can be steered.
+        Required = "required",
+    }
+}
 
 choices! {
     /// Whether the kernel forwards plain media.

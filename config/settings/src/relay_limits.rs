@@ -235,6 +235,11 @@ section! {
         browser_receive: usize = default(size(4 << 10, 1 << 30), "4MiB");
         /// To send from it.
         browser_send: usize = default(size(4 << 10, 1 << 30), "4MiB");
+        /// To receive what comes to steered ports of `rtp_ports`, for each worker and address: a tenth of a second of a
+        /// thousand calls. With `CAP_NET_ADMIN`, which steering needs, the system's limits do not count.
+        steered_receive: usize = default(size(4 << 10, 1 << 30), "4MiB");
+        /// To send from them.
+        steered_send: usize = default(size(4 << 10, 1 << 30), "4MiB");
         /// To receive at an NG listener over UDP: some hundred offers that wait.
         ng_receive: usize = default(size(4 << 10, 1 << 30), "2MiB");
     }

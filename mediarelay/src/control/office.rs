@@ -214,6 +214,7 @@ impl Office {
         self.crew.flush();
         self.stats.orders_held.set(self.crew.held() as u64);
         self.stats.sockets.set(self.sockets.len() as u64);
+        self.stats.ports_steered.set(self.sockets.steered() as u64);
         self.stats.flows.set(self.dispatch.flows() as u64);
         self.stats.state_waiting.set(self.relay.state_waiting() as u64);
     }
@@ -257,7 +258,7 @@ impl Office {
             Output::Send { from, to, data } => self.send(from, to, &data)?,
             Output::Inject { local, from, data } => {
                 let target = self.sockets.target(local, self.favourite, &mut self.crew)?;
-                let (socket, _) = self.sockets.socket(local, self.favourite)?;
+                let socket = self.sockets.id(local)?;
                 // Of those who share a port, the one that handed it up.
                 let worker = match target {
                     super::sockets::Target::One(worker) => worker,
@@ -273,8 +274,7 @@ impl Office {
                 );
             }
             Output::Mark { local, tos } => {
-                let (_, socket) = self.sockets.socket(local, self.favourite)?;
-                if let Err(error) = socket.set_tos(tos) {
+                if let Err(error) = self.sockets.mark(local, tos, self.favourite)? {
                     tracing::debug!("marking {local} with {tos}: {error}");
                 }
                 if let Some(kernel) = &mut self.kernel {
@@ -353,6 +353,19 @@ impl Office {
         }
     }
 
+    /// Gives ports sockets if nobody steers them any more.
+    pub(super) fn look_at_steering(&mut self, now: Instant) {
+        let Some((held, deaf)) = self.sockets.keep_steering(now, &mut self.crew) else {
+            return;
+        };
+        self.stats.steering_lost.add(1);
+        self.stats.ports_failed.add(deaf as u64);
+        tracing::warn!(
+            "the program that steers media ports was detached: {held} ports have sockets of their own from here on, {deaf} could \
+             not get one"
+        );
+    }
+
     /// Gives workers rules that they have in another form.
     fn order_again(&mut self, commands: impl IntoIterator<Item = Command>) {
         for command in commands {
@@ -367,9 +380,8 @@ impl Office {
     }
 
     fn send(&mut self, from: SocketAddr, to: SocketAddr, data: &[u8]) -> Result<(), NoSocket> {
-        let (_, socket) = self.sockets.socket(from, self.favourite)?;
-        match socket.udp().send_to(data, to) {
-            Ok(_) => self.stats.sent.add(1),
+        match self.sockets.send(from, to, data, self.favourite)? {
+            Ok(()) => self.stats.sent.add(1),
             // DTLS and STUN are repeated by those who speak them.
             Err(_) => self.stats.send_faults.add(1),
         }

@@ -1,4 +1,4 @@
-//! All media sockets: their numbers, their addresses, and which workers have them.
+//! All media ports: their numbers, their addresses, how they are held, and which workers have them.
 //!
 //! A port of its own belongs to nobody until something is ordered for it, and hears nothing until then. The worker that
 //! gets it is the one of its call, so that the legs of a call meet on one thread as a rule. Other workers are told of it
@@ -6,13 +6,16 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 use viaduct_forward::SocketId;
 
 use super::crew::Crew;
-use crate::socket::{MediaSocket, Sharing, SocketOptions};
+use super::steering::SteeredPorts;
+use crate::lane::SteeredPort;
+use crate::socket::{MediaPort, MediaSocket, Sharing, SocketOptions};
 use crate::worker::Order;
 
 /// See the module.
@@ -26,6 +29,8 @@ pub(super) struct Sockets {
     free: VecDeque<SocketId>,
     /// Ports that are closed as soon as the workers have let go of them, or have been.
     closing: HashMap<SocketAddr, Weak<MediaSocket>>,
+    /// What steers ports that have no sockets, if it does.
+    steering: Option<SteeredPorts>,
 }
 
 #[derive(Debug)]
@@ -37,7 +42,7 @@ enum Entry {
 
 #[derive(Debug)]
 struct Own {
-    socket: Arc<MediaSocket>,
+    port: MediaPort,
     /// Who reads from it.
     owner: Option<usize>,
     /// Who else sends through it.
@@ -67,29 +72,43 @@ impl Target {
 pub(super) struct NoSocket(pub(super) SocketAddr);
 
 impl Sockets {
-    pub(super) fn new(options: SocketOptions) -> Self {
+    pub(super) fn new(options: SocketOptions, steering: Option<SteeredPorts>) -> Self {
         Self {
             options,
             by_local: HashMap::new(),
             entries: Vec::new(),
             free: VecDeque::new(),
             closing: HashMap::new(),
+            steering,
         }
     }
 
     /// Opens a port of its own, which hears nothing yet.
     pub(super) fn open(&mut self, local: SocketAddr) -> io::Result<()> {
-        let socket = MediaSocket::bind(local, Sharing::Alone, &self.options)?;
-        socket.close_ears()?;
-        self.enter(
-            local,
-            Entry::Own(Own {
-                socket: Arc::new(socket),
-                owner: None,
-                guests: Vec::new(),
-            }),
-        );
+        let is_steered = self
+            .steering
+            .as_ref()
+            .is_some_and(|steering| steering.has(local.ip()));
+        let port = if is_steered {
+            // Whoever is bound to it would hear nothing any more.
+            drop(UdpSocket::bind(local)?);
+            MediaPort::Steered(Arc::new(SteeredPort::new(local, self.options.tos)))
+        } else {
+            let socket = self.bind(local)?;
+            socket.close_ears()?;
+            MediaPort::Socket(Arc::new(socket))
+        };
+        let own = Own {
+            port,
+            owner: None,
+            guests: Vec::new(),
+        };
+        self.enter(local, Entry::Own(own));
         Ok(())
+    }
+
+    fn bind(&self, local: SocketAddr) -> io::Result<MediaSocket> {
+        MediaSocket::bind(local, Sharing::Alone, &self.options)
     }
 
     /// Enters a port that all workers share: one socket for each, in their order.
@@ -104,7 +123,7 @@ impl Sockets {
                 worker,
                 Order::Open {
                     id,
-                    socket,
+                    port: MediaPort::Socket(socket),
                     listen: true,
                 },
             );
@@ -118,8 +137,16 @@ impl Sockets {
         self.free.push_back(id);
         let workers = match entry {
             Some(Entry::Own(own)) => {
-                if own.owner.is_some() {
-                    self.closing.insert(local, Arc::downgrade(&own.socket));
+                match &own.port {
+                    _ if own.owner.is_none() => {}
+                    MediaPort::Socket(socket) => {
+                        self.closing.insert(local, Arc::downgrade(socket));
+                    }
+                    MediaPort::Steered(port) => {
+                        if let Some(steering) = &mut self.steering {
+                            steering.take(port);
+                        }
+                    }
                 }
                 own.owner.into_iter().chain(own.guests).collect()
             }
@@ -160,18 +187,110 @@ impl Sockets {
             return Ok(Target::One(owner));
         }
         own.owner = Some(favourite);
-        if let Err(error) = own.socket.open_ears() {
-            tracing::error!("a port stays deaf: {error}");
-        }
-        crew.order(
-            favourite,
-            Order::Open {
-                id,
-                socket: Arc::clone(&own.socket),
-                listen: true,
-            },
-        );
+        let port = own.port.clone();
+        let port = self.open_ears(id, port, favourite);
+        let order = Order::Open {
+            id,
+            port,
+            listen: true,
+        };
+        crew.order(favourite, order);
         Ok(Target::One(favourite))
+    }
+
+    /// Lets a worker hear a port. Gives it as it is held from here on: by a socket if it cannot be steered.
+    fn open_ears(&mut self, id: SocketId, port: MediaPort, worker: usize) -> MediaPort {
+        match &port {
+            MediaPort::Socket(socket) => {
+                if let Err(error) = socket.open_ears() {
+                    tracing::error!("a port stays deaf: {error}");
+                }
+            }
+            MediaPort::Steered(steered) => {
+                let given = self
+                    .steering
+                    .as_mut()
+                    .map(|steering| steering.give(steered, worker));
+                if let Some(Err(error)) = given {
+                    tracing::debug!("{} cannot be steered, and gets a socket: {error}", port.local());
+                    return self.hold_by_socket(id).unwrap_or(port);
+                }
+            }
+        }
+        port
+    }
+
+    /// Gives a port a socket instead of steering it.
+    fn hold_by_socket(&mut self, id: SocketId) -> Option<MediaPort> {
+        let Some(Entry::Own(own)) = self.entries.get(id.0 as usize)? else {
+            return None;
+        };
+        let MediaPort::Steered(steered) = &own.port else {
+            return None;
+        };
+        let options = SocketOptions {
+            tos: steered.tos(),
+            ..self.options
+        };
+        let local = own.port.local();
+        let hears = own.owner.is_some();
+        let bound = MediaSocket::bind(local, Sharing::Alone, &options).and_then(|socket| {
+            if !hears {
+                socket.close_ears()?;
+            }
+            Ok(MediaPort::Socket(Arc::new(socket)))
+        });
+        let port = bound
+            .inspect_err(|error| tracing::error!("port {local} stays deaf: {error}"))
+            .ok()?;
+        if let Some(Some(Entry::Own(own))) = self.entries.get_mut(id.0 as usize) {
+            own.port = port.clone();
+        }
+        Some(port)
+    }
+
+    /// When [`keep_steering`](Self::keep_steering) is due.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.steering.as_ref().map(SteeredPorts::poll_timeout)
+    }
+
+    /// Gives all ports sockets if the program that steers them is gone. How many have got one and how many have not, if that
+    /// has happened.
+    pub(super) fn keep_steering(&mut self, now: Instant, crew: &mut Crew) -> Option<(usize, usize)> {
+        self.steering
+            .as_mut()?
+            .is_lost(now)
+            .then(|| self.give_steering_up(crew))
+    }
+
+    /// Gives all ports sockets. What steers them is let go last, so that what still hears goes on to.
+    pub(super) fn give_steering_up(&mut self, crew: &mut Crew) -> (usize, usize) {
+        let (mut held, mut deaf) = (0, 0);
+        for number in 0..self.entries.len() {
+            let id = SocketId(number as u32);
+            let Some(Entry::Own(Own {
+                port: MediaPort::Steered(_),
+                owner,
+                guests,
+            })) = &self.entries[number]
+            else {
+                continue;
+            };
+            let hears = owner.map(|worker| (worker, true));
+            let sends = guests.iter().map(|worker| (*worker, false));
+            let workers: Vec<(usize, bool)> = hears.into_iter().chain(sends).collect();
+            let Some(port) = self.hold_by_socket(id) else {
+                deaf += 1;
+                continue;
+            };
+            held += 1;
+            for (worker, listen) in workers {
+                let port = port.clone();
+                crew.order(worker, Order::Replace { id, port, listen });
+            }
+        }
+        self.steering = None;
+        (held, deaf)
     }
 
     /// Lets a worker send from an address.
@@ -189,7 +308,7 @@ impl Sockets {
                     worker,
                     Order::Open {
                         id,
-                        socket: Arc::clone(&own.socket),
+                        port: own.port.clone(),
                         listen: false,
                     },
                 );
@@ -199,19 +318,58 @@ impl Sockets {
         Ok(())
     }
 
-    /// The number and the socket of an address; of a shared one, the socket of worker `of`.
-    pub(super) fn socket(&self, local: SocketAddr, of: usize) -> Result<(SocketId, &MediaSocket), NoSocket> {
-        let id = *self.by_local.get(&local).ok_or(NoSocket(local))?;
+    /// The number of an address.
+    pub(super) fn id(&self, local: SocketAddr) -> Result<SocketId, NoSocket> {
+        self.by_local.get(&local).copied().ok_or(NoSocket(local))
+    }
+
+    /// Sets the DSCP and ECN byte of what is sent from an address; of a shared one, by worker `of`.
+    pub(super) fn mark(&self, local: SocketAddr, tos: u8, of: usize) -> Result<io::Result<()>, NoSocket> {
+        Ok(match self.port(local, of)? {
+            MediaPort::Socket(socket) => socket.set_tos(tos),
+            MediaPort::Steered(port) => {
+                port.set_tos(tos);
+                Ok(())
+            }
+        })
+    }
+
+    /// Sends a datagram from an address; from a shared one, as worker `of` does.
+    pub(super) fn send(
+        &self,
+        from: SocketAddr,
+        to: SocketAddr,
+        data: &[u8],
+        of: usize,
+    ) -> Result<io::Result<()>, NoSocket> {
+        Ok(match self.port(from, of)? {
+            MediaPort::Socket(socket) => socket.udp().send_to(data, to).map(|_| ()),
+            MediaPort::Steered(port) => {
+                let lane = self
+                    .steering
+                    .as_ref()
+                    .and_then(|steering| steering.lane(of, from));
+                let sent = lane.map(|lane| lane.send(&port, to, data));
+                sent.unwrap_or_else(|| Err(io::ErrorKind::AddrNotAvailable.into()))
+            }
+        })
+    }
+
+    fn port(&self, local: SocketAddr, of: usize) -> Result<MediaPort, NoSocket> {
+        let id = self.id(local)?;
         match self.entries[id.0 as usize].as_ref().ok_or(NoSocket(local))? {
-            Entry::Own(own) => Ok((id, &own.socket)),
-            Entry::Shared(sockets) => Ok((id, sockets.get(of).unwrap_or(&sockets[0]))),
+            Entry::Own(own) => Ok(own.port.clone()),
+            Entry::Shared(sockets) => {
+                let socket = sockets.get(of).unwrap_or(&sockets[0]);
+                Ok(MediaPort::Socket(Arc::clone(socket)))
+            }
         }
     }
 
     /// The address of a number that a worker named.
     pub(super) fn local(&self, id: SocketId) -> Option<SocketAddr> {
         match self.entries.get(id.0 as usize)?.as_ref()? {
-            Entry::Own(own) => Some(own.socket.local()),
+            Entry::Own(own) => Some(own.port.local()),
             Entry::Shared(sockets) => sockets.first().map(|socket| socket.local()),
         }
     }
@@ -220,14 +378,16 @@ impl Sockets {
     pub(super) fn len(&self) -> usize {
         let entries = self.entries.iter().flatten();
         entries
-            .map(|entry| {
-                if let Entry::Shared(sockets) = entry {
-                    sockets.len()
-                } else {
-                    1
-                }
+            .map(|entry| match entry {
+                Entry::Shared(sockets) => sockets.len(),
+                Entry::Own(own) => usize::from(matches!(own.port, MediaPort::Socket(_))),
             })
             .sum()
+    }
+
+    /// Ports that workers hear without sockets of their own.
+    pub(super) fn steered(&self) -> usize {
+        self.steering.as_ref().map_or(0, SteeredPorts::ports)
     }
 
     fn entry(&mut self, local: SocketAddr) -> Result<(SocketId, &mut Entry), NoSocket> {

@@ -26,6 +26,8 @@ pub(crate) struct ControlStats {
     pub(super) ports_without_descriptor: Tally,
     pub(super) ports_failed: Tally,
     pub(super) sockets: Tally,
+    pub(super) ports_steered: Tally,
+    pub(super) steering_lost: Tally,
     pub(super) flows: Tally,
     pub(super) events: Tally,
     pub(super) digits_lost: Tally,
@@ -78,6 +80,8 @@ impl ControlStats {
             ports_without_descriptor: self.ports_without_descriptor.get(),
             ports_failed: self.ports_failed.get(),
             sockets: self.sockets.get(),
+            ports_steered: self.ports_steered.get(),
+            steering_lost: self.steering_lost.get(),
             flows: self.flows.get(),
             events: self.events.get(),
             digits_lost: self.digits_lost.get(),
@@ -129,6 +133,10 @@ pub struct ControlSnapshot {
     pub ports_failed: u64,
     /// Media sockets that are open.
     pub sockets: u64,
+    /// Ports that workers hear without sockets of their own.
+    pub ports_steered: u64,
+    /// Times that the program which steers ports was found detached.
+    pub steering_lost: u64,
     /// Flows that workers were told to have.
     pub flows: u64,
     /// Events of calls.

@@ -138,6 +138,7 @@ pub(super) const CONTROL: &[Figure<ControlSnapshot>] = figures! { ControlSnapsho
     "kernel_left", "Flows taken from the kernel", kernel_left;
     "kernel_refused", "Flows whose receiver the kernel path does not reach", kernel_refused;
     "kernel_full", "Flows for which the kernel's table had no room", kernel_full;
+    "steering_lost", "Times that the program which steers ports was found detached", steering_lost;
     "state_written", "Changes of calls written to the state file", state_written;
     "state_failures", "Writes to the state file that failed", state_failures;
 };
@@ -149,6 +150,7 @@ pub(super) const CONTROL_GAUGES: &[Figure<ControlSnapshot>] = figures! { Control
     "kernel_path", "1 while there is a kernel path, 0 otherwise", kernel_path;
     "kernel_flows", "Flows that the kernel forwards", kernel_flows;
     "sockets", "Media sockets that are open", sockets;
+    "ports_steered", "Ports of calls that are steered and need no socket", ports_steered;
     "state_waiting", "Changes of calls that wait for the state file", state_waiting;
 };
 
@@ -168,6 +170,7 @@ pub(super) const WORKER: &[Figure<WorkerFigures>] = figures! { WorkerFigures, "v
     "to_control", "Datagrams for control", forward.to_control;
     "sent", "Datagrams sent", io.sent;
     "receive_errors", "Reads that failed", io.receive_errors;
+    "strays", "Datagrams to ports that are steered no more, or not yet", io.strays;
     "wakeups", "Batches read", io.wakeups;
     "naps", "Ticks slept", io.naps;
     "notices_lost", "Datagrams that found control's queue full", io.notices_lost;

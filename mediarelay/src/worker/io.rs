@@ -2,11 +2,10 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use viaduct_forward::{PacketBuf, SocketId};
 
-use crate::socket::MediaSocket;
+use crate::socket::MediaPort;
 
 /// How long to wait for something to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,15 +37,11 @@ pub(super) enum Departure {
 }
 
 /// Receives and sends a worker's datagrams.
-///
-/// [`PortSockets`](super::port_sockets::PortSockets) needs no privilege: a socket for each port. The seam is here for a
-/// second way, in which a program in the kernel steers all ports of a range into one socket per worker; there, `open`
-/// opens no descriptor, and a datagram's port comes as a control message.
 pub(super) trait MediaIo {
-    /// A socket to send through, and, if `listen`, to read from.
-    fn open(&mut self, id: SocketId, socket: Arc<MediaSocket>, listen: bool) -> io::Result<()>;
+    /// A port to send from, and, if `listen`, to read from; in place of the one that had the number.
+    fn open(&mut self, id: SocketId, port: MediaPort, listen: bool) -> io::Result<()>;
 
-    /// The socket is given up.
+    /// The port is given up.
     fn close(&mut self, id: SocketId);
 
     /// Waits for datagrams or the mailbox's bell.

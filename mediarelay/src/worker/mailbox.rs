@@ -12,19 +12,25 @@ use std::time::Duration;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use viaduct_forward::{Command, CommandError, Report, SocketId, ToControl};
 
-use crate::socket::MediaSocket;
+use crate::socket::MediaPort;
 
 /// What control wants of a worker.
 #[derive(Debug)]
 pub(crate) enum Order {
-    /// There is a socket.
+    /// There is a port.
     Open {
         id: SocketId,
-        socket: Arc<MediaSocket>,
+        port: MediaPort,
         /// Whether this worker reads from it.
         listen: bool,
     },
-    /// The socket is given up.
+    /// A port that is open is held in another way from here on.
+    Replace {
+        id: SocketId,
+        port: MediaPort,
+        listen: bool,
+    },
+    /// The port is given up.
     Close { id: SocketId },
     /// A change of the forwarding tables.
     Apply(Command),

@@ -1,23 +1,27 @@
-//! The way that needs no privilege: a socket for each port, and one of each worker on the browsers' port.
+//! A socket for each port, which needs no privilege; one of each worker on the browsers' port; and lanes for ports that a program
+//! in the kernel steers, which have no sockets.
 //!
-//! A port of its own has one datagram waiting as a rule, even after a tick, so it is read once per wake-up and written
-//! at once: batches of one cost more than they save (measured: 1.14 against 1.00). The browsers' port is where datagrams
-//! collect; there whole batches are read and written.
+//! A socket of one port has one datagram waiting as a rule, even after a tick, so it is read once per wake-up and written
+//! at once: batches of one cost more than they save (measured: 1.14 against 1.00). The browsers' port and lanes are where
+//! datagrams collect; there whole batches are read and written.
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use viaduct_forward::{PacketBuf, SocketId};
 
-use super::batch::{BATCH_MAX, Departing, Headers};
+use super::batch::{BATCH_MAX, Headers, send_all};
 use super::io::{Departure, Found, MediaIo, Wait};
 use super::mailbox::Bell;
 use super::stats::{IoStats, SendFault};
+use super::steered::WorkerLane;
+use crate::lane::{Lane, SteeredPort};
 use crate::limits::ShellLimits;
-use crate::socket::{MediaSocket, Sharing};
+use crate::socket::{MediaPort, MediaSocket, Sharing};
 
 /// Batches read from one shared socket before the others have their turn.
 const BATCHES_PER_TURN: usize = 4;
@@ -28,6 +32,9 @@ const BRIEFLY_MILLIS: u8 = 10;
 /// Stands for the mailbox among the sockets' numbers, which have 32 bits.
 const BELL: u64 = u64::MAX;
 
+/// The first lane among them; others follow.
+const LANES: u64 = 1 << 32;
+
 /// See the module.
 pub(super) struct PortSockets {
     epoll: Epoll,
@@ -37,38 +44,69 @@ pub(super) struct PortSockets {
     ready_count: usize,
     /// What datagrams are read into and sent from.
     buffers: Box<[PacketBuf]>,
-    /// So many buffers at the front wait in a shared socket's `departing`.
+    /// So many buffers at the front wait in the `departing` of a shared socket or a lane.
     held: usize,
     /// Who sent what is in each buffer.
     from: Box<[SocketAddr]>,
-    /// Shared sockets with something to send.
-    departing: Vec<SocketId>,
+    lanes: Vec<WorkerLane>,
+    /// Who has something to send.
+    departing: Vec<Exit>,
     stats: Arc<IoStats>,
 }
 
-/// One socket.
-struct End {
-    socket: Arc<MediaSocket>,
-    listening: bool,
-    /// Of a shared one.
-    batches: Option<Box<Batches>>,
+/// One port.
+enum End {
+    Own {
+        socket: Arc<MediaSocket>,
+        listening: bool,
+    },
+    Shared {
+        socket: Arc<MediaSocket>,
+        listening: bool,
+        batches: Box<Batches>,
+    },
+    Steered {
+        port: Arc<SteeredPort>,
+        /// Its place in `lanes`.
+        lane: usize,
+    },
 }
 
 struct Batches {
     headers: Headers,
-    departing: Vec<Departing>,
+    /// Where each stands that waits to be sent, and where it goes.
+    departing: Vec<(usize, SocketAddr)>,
+}
+
+/// Where batches leave.
+#[derive(Clone, Copy)]
+enum Exit {
+    Shared(SocketId),
+    Lane(usize),
 }
 
 impl PortSockets {
     /// What can fail: made before the thread is, since the rest belongs to the thread that uses it.
-    pub(super) fn epoll(bell: &Bell) -> io::Result<Epoll> {
+    pub(super) fn epoll(bell: &Bell, lanes: &[Arc<Lane>]) -> io::Result<Epoll> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(bell, EpollEvent::new(EpollFlags::EPOLLIN, BELL))?;
+        for (number, lane) in (LANES..).zip(lanes) {
+            epoll.add(lane.ears(), EpollEvent::new(EpollFlags::EPOLLIN, number))?;
+        }
         Ok(epoll)
     }
 
-    pub(super) fn new(epoll: Epoll, limits: &ShellLimits, stats: Arc<IoStats>) -> Self {
+    /// With the lanes that `epoll` was made for.
+    pub(super) fn new(
+        epoll: Epoll,
+        lanes: Vec<Arc<Lane>>,
+        limits: &ShellLimits,
+        stats: Arc<IoStats>,
+    ) -> Self {
         let batch = limits.batch.clamp(1, BATCH_MAX);
+        let lanes = lanes.into_iter().map(|lane| WorkerLane::new(lane, batch));
+        let lanes: Vec<WorkerLane> = lanes.collect();
+        stats.sockets.add(lanes.len() as u64);
         Self {
             epoll,
             sockets: Vec::new(),
@@ -77,13 +115,28 @@ impl PortSockets {
             buffers: vec![PacketBuf::new(); batch].into(),
             held: 0,
             from: vec![SocketAddr::from(([0, 0, 0, 0], 0)); batch].into(),
-            departing: Vec::new(),
+            departing: Vec::with_capacity(lanes.len()),
+            lanes,
             stats,
         }
     }
 
-    fn end(&mut self, id: SocketId) -> Option<&mut End> {
-        self.sockets.get_mut(id.0 as usize)?.as_mut()
+    fn end_of(&self, socket: Arc<MediaSocket>, listening: bool) -> End {
+        match socket.sharing() {
+            Sharing::Alone => End::Own { socket, listening },
+            Sharing::AmongWorkers => {
+                let batch = self.buffers.len();
+                let batches = Box::new(Batches {
+                    headers: Headers::new(socket.local(), batch),
+                    departing: Vec::with_capacity(batch),
+                });
+                End::Shared {
+                    socket,
+                    listening,
+                    batches,
+                }
+            }
+        }
     }
 
     /// Reads one datagram. Level-triggered: if there are more, the next wait says so at once.
@@ -92,11 +145,11 @@ impl PortSockets {
         id: SocketId,
         judge: &mut impl FnMut(SocketId, SocketAddr, &mut PacketBuf) -> Departure,
     ) -> usize {
-        let Some(Some(end)) = self.sockets.get(id.0 as usize) else {
+        let Some(Some(End::Own { socket, .. })) = self.sockets.get(id.0 as usize) else {
             return 0;
         };
         let buffer = &mut self.buffers[self.held];
-        let from = match end.socket.udp().recv_from(buffer.receive_space()) {
+        let from = match socket.udp().recv_from(buffer.receive_space()) {
             Ok((len, from)) => {
                 buffer.set_received(len);
                 from
@@ -127,15 +180,11 @@ impl PortSockets {
         for _ in 0..BATCHES_PER_TURN {
             // A batch takes all buffers.
             self.flush();
-            let Some(Some(End {
-                socket,
-                batches: Some(batches),
-                ..
-            })) = self.sockets.get_mut(id.0 as usize)
-            else {
+            let Some(Some(End::Shared { socket, batches, .. })) = self.sockets.get_mut(id.0 as usize) else {
                 break;
             };
-            let count = match batches.headers.receive(socket, &mut self.buffers, &mut self.from) {
+            let headers = &mut batches.headers;
+            let count = match headers.receive(socket.as_fd(), &mut self.buffers, &mut self.from) {
                 Ok(count) => count,
                 Err(error) => {
                     self.count_receive_error(&error);
@@ -143,6 +192,43 @@ impl PortSockets {
                 }
             };
             for at in 0..count {
+                if let Departure::By(via, to) = judge(id, self.from[at], &mut self.buffers[at]) {
+                    self.depart(at, via, to);
+                }
+            }
+            received += count;
+            if count < self.buffers.len() {
+                break;
+            }
+        }
+        self.flush();
+        received
+    }
+
+    /// The same at a lane.
+    fn read_lane(
+        &mut self,
+        lane: usize,
+        judge: &mut impl FnMut(SocketId, SocketAddr, &mut PacketBuf) -> Departure,
+    ) -> usize {
+        let mut received = 0;
+        for _ in 0..BATCHES_PER_TURN {
+            self.flush();
+            let Some(reading) = self.lanes.get_mut(lane) else {
+                break;
+            };
+            let count = match reading.receive(&mut self.buffers, &mut self.from) {
+                Ok(count) => count,
+                Err(error) => {
+                    self.count_receive_error(&error);
+                    break;
+                }
+            };
+            for at in 0..count {
+                let Some(id) = self.lanes[lane].socket(at) else {
+                    self.stats.strays.add(1);
+                    continue;
+                };
                 if let Departure::By(via, to) = judge(id, self.from[at], &mut self.buffers[at]) {
                     self.depart(at, via, to);
                 }
@@ -166,105 +252,108 @@ impl PortSockets {
 
     /// Sends a buffer, or puts it down for the next flush. Returns whether the buffer is still needed.
     fn depart(&mut self, buffer: usize, via: SocketId, to: SocketAddr) -> bool {
-        let Some(Some(end)) = self.sockets.get_mut(via.0 as usize) else {
-            self.stats.count_fault(SendFault::NoSocket);
-            return false;
-        };
-        if let Some(batches) = &mut end.batches {
-            if batches.departing.is_empty() {
-                self.departing.push(via);
+        match self.sockets.get_mut(via.0 as usize) {
+            Some(Some(End::Own { socket, .. })) => {
+                let data = self.buffers[buffer].data();
+                match socket.udp().send_to(data, to) {
+                    Ok(_) => {
+                        self.stats.sent.add(1);
+                        self.stats.sent_octets.add(data.len() as u64);
+                    }
+                    Err(error) => self.stats.count_fault(SendFault::of(&error)),
+                }
+                false
             }
-            batches.departing.push((buffer, to));
-            return true;
-        }
-        let data = self.buffers[buffer].data();
-        match end.socket.udp().send_to(data, to) {
-            Ok(_) => {
-                self.stats.sent.add(1);
-                self.stats.sent_octets.add(data.len() as u64);
+            Some(Some(End::Shared { batches, .. })) => {
+                if batches.departing.is_empty() {
+                    self.departing.push(Exit::Shared(via));
+                }
+                batches.departing.push((buffer, to));
+                true
             }
-            Err(error) => self.stats.count_fault(SendFault::of(&error)),
+            Some(Some(End::Steered { port, lane })) => {
+                if self.lanes[*lane].depart(buffer, port, to) {
+                    self.departing.push(Exit::Lane(*lane));
+                }
+                true
+            }
+            Some(None) | None => {
+                self.stats.count_fault(SendFault::NoSocket);
+                false
+            }
         }
-        false
     }
 
     /// Sends what was put down; all buffers are free afterwards.
     fn flush(&mut self) {
-        while let Some(id) = self.departing.pop() {
-            let Some(Some(End {
-                socket,
-                batches: Some(batches),
-                ..
-            })) = self.sockets.get_mut(id.0 as usize)
-            else {
+        while let Some(exit) = self.departing.pop() {
+            let id = match exit {
+                Exit::Shared(id) => id,
+                Exit::Lane(lane) => {
+                    self.lanes[lane].flush(&self.buffers, &self.stats);
+                    continue;
+                }
+            };
+            let Some(Some(End::Shared { socket, batches, .. })) = self.sockets.get_mut(id.0 as usize) else {
                 continue;
             };
-            let mut rest = &batches.departing[..];
-            while !rest.is_empty() {
-                match batches.headers.send(socket, &self.buffers, rest) {
-                    Ok(sent) => {
-                        let (gone, left) = rest.split_at(sent.clamp(1, rest.len()));
-                        let octets: usize = gone.iter().map(|(at, _)| self.buffers[*at].len()).sum();
-                        self.stats.sent.add(gone.len() as u64);
-                        self.stats.sent_octets.add(octets as u64);
-                        rest = left;
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(error) => {
-                        let fault = SendFault::of(&error);
-                        // With a full buffer the others would fare no better.
-                        let lost = if fault == SendFault::BufferFull {
-                            rest.len()
-                        } else {
-                            1
-                        };
-                        (0..lost).for_each(|_| self.stats.count_fault(fault));
-                        rest = &rest[lost..];
-                    }
-                }
-            }
-            batches.departing.clear();
+            let Batches { headers, departing } = &mut **batches;
+            let buffers = &self.buffers;
+            let octets = |(buffer, _): &(usize, SocketAddr)| buffers[*buffer].len();
+            send_all(&self.stats, departing, octets, |rest| {
+                let part = |at: usize| (rest[at].1, [buffers[rest[at].0].data()]);
+                headers.send(socket.as_fd(), rest.len(), part)
+            });
+            departing.clear();
         }
         self.held = 0;
     }
 }
 
 impl MediaIo for PortSockets {
-    fn open(&mut self, id: SocketId, socket: Arc<MediaSocket>, listen: bool) -> io::Result<()> {
+    fn open(&mut self, id: SocketId, port: MediaPort, listen: bool) -> io::Result<()> {
         self.close(id);
-        if listen {
-            self.epoll
-                .add(&*socket, EpollEvent::new(EpollFlags::EPOLLIN, id.0.into()))?;
-            self.stats.sockets.add(1);
-        }
-        let batch = self.buffers.len();
-        let batches = match socket.sharing() {
-            Sharing::Alone => None,
-            Sharing::AmongWorkers => Some(Box::new(Batches {
-                headers: Headers::new(socket.local(), batch),
-                departing: Vec::with_capacity(batch),
-            })),
+        let end = match port {
+            MediaPort::Steered(port) => {
+                let lane = self.lanes.iter().position(|lane| lane.is_of(port.local()));
+                let lane = lane.ok_or(io::ErrorKind::AddrNotAvailable)?;
+                if listen {
+                    self.lanes[lane].lead(port.local().port(), id);
+                }
+                End::Steered { port, lane }
+            }
+            MediaPort::Socket(socket) => {
+                if listen {
+                    self.epoll
+                        .add(&*socket, EpollEvent::new(EpollFlags::EPOLLIN, id.0.into()))?;
+                    self.stats.sockets.add(1);
+                }
+                self.end_of(socket, listen)
+            }
         };
         let at = id.0 as usize;
         if at >= self.sockets.len() {
             self.sockets.resize_with(at + 1, || None);
-            self.departing.reserve(self.sockets.len());
+            self.departing.reserve(self.sockets.len() + self.lanes.len());
         }
-        self.sockets[at] = Some(End {
-            socket,
-            listening: listen,
-            batches,
-        });
+        self.sockets[at] = Some(end);
         Ok(())
     }
 
     fn close(&mut self, id: SocketId) {
-        if let Some(end) = self.sockets.get_mut(id.0 as usize).and_then(Option::take)
-            && end.listening
-        {
-            // Other threads may still hold the descriptor, so it must be taken out here.
-            let _ = self.epoll.delete(&*end.socket);
-            self.stats.sockets.set(self.stats.sockets.get().saturating_sub(1));
+        match self.sockets.get_mut(id.0 as usize).and_then(Option::take) {
+            Some(
+                End::Own { socket, listening }
+                | End::Shared {
+                    socket, listening, ..
+                },
+            ) if listening => {
+                // Other threads may still hold the descriptor, so it must be taken out here.
+                let _ = self.epoll.delete(&*socket);
+                self.stats.sockets.set(self.stats.sockets.get().saturating_sub(1));
+            }
+            Some(End::Steered { port, lane }) => self.lanes[lane].forget(port.local().port(), id),
+            _ => {}
         }
     }
 
@@ -294,14 +383,16 @@ impl MediaIo for PortSockets {
     ) -> usize {
         let mut received = 0;
         for at in 0..self.ready_count {
-            let Ok(id) = u32::try_from(self.ready[at].data()).map(SocketId) else {
+            let number = self.ready[at].data();
+            let Ok(id) = u32::try_from(number).map(SocketId) else {
+                if number != BELL {
+                    received += self.read_lane((number - LANES) as usize, &mut judge);
+                }
                 continue;
             };
-            let is_shared = self.end(id).is_some_and(|end| end.batches.is_some());
-            received += if is_shared {
-                self.read_batches(id, &mut judge)
-            } else {
-                self.read_one(id, &mut judge)
+            received += match self.sockets.get(id.0 as usize) {
+                Some(Some(End::Shared { .. })) => self.read_batches(id, &mut judge),
+                _ => self.read_one(id, &mut judge),
             };
         }
         self.flush();

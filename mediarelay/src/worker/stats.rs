@@ -77,6 +77,7 @@ pub(crate) struct IoStats {
     pub(super) forwarded_octets: Tally,
     pub(super) faults: [Tally; SendFault::ALL.len()],
     pub(super) receive_errors: Tally,
+    pub(super) strays: Tally,
     pub(super) wakeups: Tally,
     pub(super) naps: Tally,
     pub(super) notices_lost: Tally,
@@ -105,6 +106,7 @@ impl IoStats {
             forwarded_octets: self.forwarded_octets.get(),
             faults: SendFault::ALL.map(|fault| (fault, self.faults[fault as usize].get())),
             receive_errors: self.receive_errors.get(),
+            strays: self.strays.get(),
             wakeups: self.wakeups.get(),
             naps: self.naps.get(),
             notices_lost: self.notices_lost.get(),
@@ -133,6 +135,8 @@ pub struct IoSnapshot {
     pub faults: [(SendFault, u64); SendFault::ALL.len()],
     /// Reads that failed: messages of the network about something sent earlier.
     pub receive_errors: u64,
+    /// Datagrams to ports that are steered no more, or not yet.
+    pub strays: u64,
     /// Times that the thread waited for something and got it.
     pub wakeups: u64,
     /// Times that it slept for a tick.

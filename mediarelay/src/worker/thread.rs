@@ -15,7 +15,9 @@ use super::mailbox::{Mailbox, MailboxReader, Notice, NoticeSender, Order, OrderF
 use super::pace::Pace;
 use super::port_sockets::PortSockets;
 use super::stats::IoStats;
+use crate::lane::Lane;
 use crate::limits::ShellLimits;
+use crate::socket::MediaPort;
 
 /// What a worker is made from.
 #[derive(Debug, Clone)]
@@ -28,6 +30,8 @@ pub(crate) struct WorkerPlan {
     pub(crate) hash_seed: [u64; 2],
     pub(crate) limits: ShellLimits,
     pub(crate) notices: NoticeSender,
+    /// Its lanes, one for each address whose ports are steered.
+    pub(crate) lanes: Vec<Arc<Lane>>,
 }
 
 /// What others see of a worker.
@@ -46,7 +50,7 @@ impl WorkerThread {
     pub(crate) fn prepare(plan: WorkerPlan) -> io::Result<(Self, impl FnOnce() + Send + 'static)> {
         let (mailbox, reader) = mailbox(plan.limits.orders_queued)?;
         let stats = Arc::new(IoStats::default());
-        let epoll = PortSockets::epoll(&reader.bell())?;
+        let epoll = PortSockets::epoll(&reader.bell(), &plan.lanes)?;
         let worker = Worker::new(plan.forward, plan.shared, plan.hash_seed);
         let thread = Self {
             mailbox,
@@ -55,7 +59,7 @@ impl WorkerThread {
         };
         let body = move || {
             let body = Body {
-                io: PortSockets::new(epoll, &plan.limits, Arc::clone(&stats)),
+                io: PortSockets::new(epoll, plan.lanes, &plan.limits, Arc::clone(&stats)),
                 pace: Pace::new(&plan.limits),
                 desk: Desk {
                     worker,
@@ -167,6 +171,11 @@ impl<I: MediaIo> Body<I> {
         self.epoch.tick(Instant::now())
     }
 
+    fn open(&mut self, id: SocketId, port: MediaPort, listen: bool) -> Result<(), OrderFault> {
+        let opened = self.io.open(id, port, listen);
+        opened.map_err(|error| OrderFault::Socket { id, error })
+    }
+
     /// Returns whether the thread is to end.
     fn carry_out_orders(&mut self) -> bool {
         self.orders.heard();
@@ -174,13 +183,12 @@ impl<I: MediaIo> Body<I> {
         while let Some(order) = self.orders.next() {
             self.desk.outbox.stats.orders.add(1);
             let done = match order {
-                Order::Open { id, socket, listen } => {
-                    let local = socket.local();
-                    let opened = self.io.open(id, socket, listen);
-                    opened
-                        .map_err(|error| OrderFault::Socket { id, error })
+                Order::Open { id, port, listen } => {
+                    let local = port.local();
+                    self.open(id, port, listen)
                         .and_then(|()| self.desk.apply(now, Command::BindSocket { socket: id, local }))
                 }
+                Order::Replace { id, port, listen } => self.open(id, port, listen),
                 Order::Close { id } => {
                     self.io.close(id);
                     self.desk.apply(now, Command::UnbindSocket { socket: id })

@@ -23,4 +23,5 @@ mod recorders;
 mod restarts;
 mod secure;
 mod start_and_end;
+mod steering;
 mod watching;

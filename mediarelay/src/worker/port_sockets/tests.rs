@@ -20,10 +20,14 @@ struct Bench {
 
 impl Bench {
     fn new(limits: &ShellLimits) -> Self {
+        Self::with(limits, Vec::new())
+    }
+
+    fn with(limits: &ShellLimits, lanes: Vec<Arc<Lane>>) -> Self {
         let (mailbox, reader) = mailbox(4).unwrap();
         let stats = Arc::new(IoStats::default());
-        let epoll = PortSockets::epoll(&reader.bell()).unwrap();
-        let io = PortSockets::new(epoll, limits, Arc::clone(&stats));
+        let epoll = PortSockets::epoll(&reader.bell(), &lanes).unwrap();
+        let io = PortSockets::new(epoll, lanes, limits, Arc::clone(&stats));
         let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
         peer.set_nonblocking(true).unwrap();
         Self {
@@ -38,7 +42,9 @@ impl Bench {
     fn open(&mut self, id: u32, sharing: Sharing, listen: bool) -> SocketAddr {
         let socket = MediaSocket::bind("127.0.0.1:0".parse().unwrap(), sharing, &OPTIONS).unwrap();
         let local = socket.local();
-        self.io.open(SocketId(id), Arc::new(socket), listen).unwrap();
+        self.io
+            .open(SocketId(id), MediaPort::Socket(Arc::new(socket)), listen)
+            .unwrap();
         local
     }
 
@@ -157,7 +163,10 @@ fn a_closed_socket_is_neither_heard_nor_sent_through() {
     let port = bench.open(0, Sharing::Alone, true);
     let peer = bench.peer.local_addr().unwrap();
     // Somebody else holds it too, so the descriptor stays open.
-    let other = Arc::clone(&bench.io.end(SocketId(0)).unwrap().socket);
+    let Some(Some(End::Own { socket, .. })) = bench.io.sockets.first() else {
+        panic!("the port has no socket");
+    };
+    let other = Arc::clone(socket);
     bench.io.close(SocketId(0));
     bench.peer.send_to(b"x", port).unwrap();
     assert!(!bench.io.wait(Wait::Look).unwrap().datagrams);
@@ -222,4 +231,79 @@ fn an_empty_datagram_is_read_once() {
         );
         assert!(!bench.io.wait(Wait::Look).unwrap().datagrams);
     }
+}
+
+/// A lane whose one port is that of its own socket, so that nobody has to steer. `None`, and a line that says so, where whole packets
+/// may not be sent.
+fn lane(ip: &str) -> Option<(Arc<Lane>, SocketAddr)> {
+    let lane = match Lane::open(ip.parse().unwrap(), &OPTIONS) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            eprintln!("skipped: this process may not send whole packets: {error}");
+            return None;
+        }
+        lane => lane.unwrap(),
+    };
+    let local = socket2::SockRef::from(&lane.ears()).local_addr().unwrap();
+    Some((Arc::new(lane), local.as_socket().unwrap()))
+}
+
+#[test]
+fn a_lane_hears_and_says_what_its_ports_do() {
+    for ip in ["127.0.0.1", "::1"] {
+        let Some((lane, port)) = lane(ip) else { return };
+        let limits = ShellLimits {
+            batch: 4,
+            ..ShellLimits::default()
+        };
+        let mut bench = Bench::with(&limits, vec![lane]);
+        bench.peer = UdpSocket::bind((port.ip(), 0)).unwrap();
+        bench.peer.set_nonblocking(true).unwrap();
+        let peer = bench.peer.local_addr().unwrap();
+        let steered = |at: SocketAddr| MediaPort::Steered(Arc::new(SteeredPort::new(at, 184)));
+        // Nobody is bound to the port that it is said from.
+        let leave = SocketAddr::new(port.ip(), 20_010);
+        bench.io.open(SocketId(3), steered(port), true).unwrap();
+        bench.io.open(SocketId(9), steered(leave), false).unwrap();
+        for number in 0..37u8 {
+            bench.peer.send_to(&[number, 1, 2], port).unwrap();
+        }
+        assert_eq!(bench.forward_all(9, peer), 37);
+        let expected: Vec<_> = (0..37u8).map(|number| (vec![2, 1, number], leave)).collect();
+        assert_eq!(bench.heard(), expected);
+        let before = bench.stats.snapshot();
+        assert_eq!((before.received, before.sent, before.sent_octets), (37, 37, 111));
+        // What cannot go does not keep the others.
+        bench.io.inject(b"x", |_| {
+            Departure::By(SocketId(9), SocketAddr::from(([0, 0, 0, 0], 0)))
+        });
+        bench.io.inject(b"y", |_| Departure::By(SocketId(9), peer));
+        assert_eq!(bench.heard(), [(b"y".to_vec(), leave)]);
+        bench.io.close(SocketId(3));
+        bench.peer.send_to(b"late", port).unwrap();
+        bench.forward_all(9, peer);
+        assert_eq!((bench.heard(), bench.stats.snapshot().strays), (vec![], 1));
+        let elsewhere = steered("192.0.2.1:20000".parse().unwrap());
+        assert!(bench.io.open(SocketId(1), elsewhere, true).is_err());
+    }
+}
+
+#[test]
+fn a_port_is_given_to_the_next_before_the_one_before_it_lets_go() {
+    let Some((lane, port)) = lane("127.0.0.1") else {
+        return;
+    };
+    let mut bench = Bench::with(&ShellLimits::default(), vec![lane]);
+    let steered = || MediaPort::Steered(Arc::new(SteeredPort::new(port, 0)));
+    bench.io.open(SocketId(0), steered(), true).unwrap();
+    bench.io.open(SocketId(1), steered(), true).unwrap();
+    bench.io.close(SocketId(0));
+    bench.peer.send_to(b"x", port).unwrap();
+    let mut heard = Vec::new();
+    while bench.io.wait(Wait::Look).unwrap().datagrams {
+        bench.io.exchange(|id, _, _| {
+            heard.push(id);
+            Departure::None
+        });
+    }
+    assert_eq!(heard, [SocketId(1)]);
 }

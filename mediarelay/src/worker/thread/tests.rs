@@ -6,7 +6,7 @@ use std::time::Duration;
 use viaduct_forward::{FlowId, FlowKey, FlowRule, LegId, Out, PortMode, PortRule, Route};
 
 use super::*;
-use crate::socket::{MediaSocket, Sharing, SocketOptions};
+use crate::socket::{MediaPort, MediaSocket, Sharing, SocketOptions};
 use crate::worker::mailbox::Nudge;
 
 const OPTIONS: SocketOptions = SocketOptions {
@@ -38,6 +38,7 @@ impl Bench {
                 queue,
                 nudge: nudge.clone(),
             },
+            lanes: Vec::new(),
         };
         let (worker, body) = WorkerThread::prepare(plan).unwrap();
         Self {
@@ -58,7 +59,7 @@ impl Bench {
         let local = socket.local();
         self.order(Order::Open {
             id: SocketId(id),
-            socket: Arc::new(socket),
+            port: MediaPort::Socket(Arc::new(socket)),
             listen: true,
         });
         local

@@ -1,0 +1,99 @@
+//! Ports that a program in the kernel steers, as long as it does.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use viaduct_kmod_helper::Steering;
+
+use crate::lane::{Lane, SteeredPort};
+
+/// How often the kernel is asked whether the program is still there.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// What steers ports.
+#[derive(Debug)]
+pub(crate) struct SteeringPlan {
+    pub(crate) program: Steering,
+    /// The lanes of each worker, those of all workers in the same order of addresses: the order of the program's sockets.
+    pub(crate) lanes: Vec<Vec<Arc<Lane>>>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct SteeredPorts {
+    plan: SteeringPlan,
+    ports: usize,
+    next_look: Instant,
+}
+
+impl SteeredPorts {
+    pub(super) fn new(now: Instant, plan: SteeringPlan) -> Self {
+        Self {
+            plan,
+            ports: 0,
+            next_look: now + LOOK_EVERY,
+        }
+    }
+
+    /// Whether the ports of an address are steered.
+    pub(super) fn has(&self, address: IpAddr) -> bool {
+        self.place(0, address).is_some()
+    }
+
+    /// Lets a worker hear a port.
+    ///
+    /// # Errors
+    /// What the kernel says, in words.
+    pub(super) fn give(&mut self, port: &SteeredPort, worker: usize) -> Result<(), String> {
+        let place = self.place(worker, port.local().ip());
+        let place = place.ok_or_else(|| "its address has no lane".to_owned())?;
+        let steered = self.plan.program.steer(port.local(), place);
+        steered.map_err(|error| error.to_string())?;
+        self.ports += 1;
+        Ok(())
+    }
+
+    /// Nobody hears a port that somebody heard.
+    pub(super) fn take(&mut self, port: &SteeredPort) {
+        // If the kernel refuses, its table is out of our reach; the next look finds why.
+        if let Err(error) = self.plan.program.release(port.local()) {
+            tracing::debug!("{} is still steered: {error}", port.local());
+        }
+        self.ports = self.ports.saturating_sub(1);
+    }
+
+    /// Ports that workers hear.
+    pub(super) fn ports(&self) -> usize {
+        self.ports
+    }
+
+    /// When [`is_lost`](Self::is_lost) is to be asked.
+    pub(super) fn poll_timeout(&self) -> Instant {
+        self.next_look
+    }
+
+    /// Whether the program is gone, as far as it is time to look.
+    pub(super) fn is_lost(&mut self, now: Instant) -> bool {
+        if now < self.next_look {
+            return false;
+        }
+        self.next_look = now + LOOK_EVERY;
+        !self.plan.program.is_attached()
+    }
+
+    /// A worker's lane at an address.
+    pub(super) fn lane(&self, worker: usize, local: SocketAddr) -> Option<&Lane> {
+        let mut lanes = self.plan.lanes.get(worker)?.iter();
+        lanes
+            .find(|lane| lane.address() == local.ip())
+            .map(|lane| &**lane)
+    }
+
+    /// Where the program has a worker's socket.
+    fn place(&self, worker: usize, address: IpAddr) -> Option<u32> {
+        let lanes = self.plan.lanes.get(worker)?;
+        let at = lanes.iter().position(|lane| lane.address() == address)?;
+        u32::try_from(worker * lanes.len() + at).ok()
+    }
+}
