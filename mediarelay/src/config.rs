@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use viaduct_ng::Templates;
 use viaduct_settings::{
-    CertificateKeys, CookieScope, Decimal, MediaSettings, PublicIp, RelayListener, RelaySettings,
+    CertificateKeys, CookieScope, Decimal, JanusSecret, MediaSettings, PublicIp, RelayListener, RelaySettings,
 };
 
 use crate::limits::RelayLimits;
@@ -52,6 +52,8 @@ pub struct RelayConfig {
     pub dtmf_log_ng_tcp: bool,
     /// Whether an SDP with an empty line in it is refused.
     pub reject_invalid_sdp: bool,
+    /// Who may let clients of Janus' protocol in; `None` serves none.
+    pub janus_secret: Option<JanusSecret>,
     /// File that keeps calls over a restart; `None` keeps none.
     pub state_file: Option<PathBuf>,
     /// Bounds and buffer sizes. They hold as they stand here; `media.limits` is what they were made from.
@@ -108,6 +110,7 @@ impl From<RelaySettings> for RelayConfig {
             dtmf_log: settings.dtmf_log,
             dtmf_log_ng_tcp: settings.dtmf_log_ng_tcp,
             reject_invalid_sdp: settings.reject_invalid_sdp,
+            janus_secret: settings.janus_secret,
             state_file: settings.state_file.map(PathBuf::from),
             on_failure: OnFailure::exit(),
         }

@@ -9,13 +9,14 @@
 //! | `GET /ping` | `pong`, as rtpengine answers |
 //! | `POST /ng` | an NG message with its cookie; the answer likewise |
 //! | `POST /ng-plain` | an NG message without a cookie |
-//! | WebSocket, on any path | by subprotocol: NG (`ng.rtpengine.com`, `ng-plain.rtpengine.com`), the text interface (`cli.rtpengine.com`), `echo.rtpengine.com` |
+//! | `POST /janus`, `POST /janus/SESSION/HANDLE`, `GET /admin/info` | a message of Janus' protocol and its reply, where rooms are served |
+//! | WebSocket, on any path | by subprotocol: NG (`ng.rtpengine.com`, `ng-plain.rtpengine.com`), the text interface (`cli.rtpengine.com`), rooms (`janus-protocol`), `echo.rtpengine.com` |
 //!
 //! One connection serves one request, and for a limited time: a client that dribbles a request, or does not take its
 //! answer, cannot keep a connection.
 //!
 //! NG has no password, and a browser on this machine can reach its loopback: whoever comes from a page (`Origin`) may
-//! look and not command.
+//! look and not command. Messages of Janus' protocol bear a token each, so they may come from a page.
 
 mod websocket;
 
@@ -24,7 +25,7 @@ use std::net::SocketAddr;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Extension, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::map_response_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -36,6 +37,7 @@ use tokio::time::timeout;
 
 use self::websocket::Begun;
 use crate::accept::Ended;
+use crate::janus::Janus;
 use crate::limits::ShellLimits;
 use crate::ng::{Desk, Taken};
 use crate::watch::Watch;
@@ -54,6 +56,7 @@ const HEAD_MAX: usize = 16 << 10;
 pub(crate) struct Http {
     router: Router,
     desk: Desk,
+    janus: Option<Janus>,
     limits: ShellLimits,
 }
 
@@ -61,6 +64,8 @@ pub(crate) struct Http {
 struct Shared {
     desk: Desk,
     watch: Watch,
+    /// Rooms, if there are any.
+    janus: Option<Janus>,
 }
 
 /// Who asks.
@@ -68,7 +73,7 @@ struct Shared {
 struct Client(SocketAddr);
 
 impl Http {
-    pub(crate) fn new(desk: Desk, watch: Watch, limits: &ShellLimits) -> Self {
+    pub(crate) fn new(desk: Desk, watch: Watch, janus: Option<Janus>, limits: &ShellLimits) -> Self {
         let router = Router::new()
             .route("/health/live", get(|| async { "live\n" }))
             .route("/health/ready", get(ready))
@@ -77,16 +82,21 @@ impl Http {
             .route("/ping", get(|| async { "pong\n" }))
             .route("/ng", post(ng))
             .route("/ng-plain", post(ng_plain))
+            .route("/admin/info", get(janus_info))
+            .route("/janus", post(janus_message))
+            .route("/janus/{*names}", post(janus_message))
             .fallback(get(websocket::begin))
             .layer(DefaultBodyLimit::max(limits.http_body_octets))
             .layer(map_response_with_state(desk.clone(), close))
             .with_state(Shared {
                 desk: desk.clone(),
                 watch,
+                janus: janus.clone(),
             });
         Self {
             router,
             desk,
+            janus,
             limits: limits.clone(),
         }
     }
@@ -100,6 +110,7 @@ impl Http {
         let router = self
             .router
             .layer(Extension(Client(client)))
+            .layer(Extension(HasRooms(self.janus.is_some())))
             .layer(Extension(begun.clone()));
         let connection = hyper::server::conn::http1::Builder::new()
             .max_buf_size(HEAD_MAX)
@@ -109,11 +120,15 @@ impl Http {
             .await?
             .map_err(io::Error::other)?;
         match begun.take() {
-            Some(begun) => websocket::serve(begun, client, self.desk, &self.limits).await,
+            Some(begun) => websocket::serve(begun, client, self.desk, self.janus, &self.limits).await,
             None => Ok(Ended::Served),
         }
     }
 }
+
+/// Whether Janus' protocol is spoken here.
+#[derive(Debug, Clone, Copy)]
+struct HasRooms(bool);
 
 /// Lets the connection end with the answer, unless it goes on as a WebSocket, and counts bodies that were too large.
 async fn close(State(desk): State<Desk>, mut response: Response) -> Response {
@@ -173,6 +188,25 @@ async fn ng(
         Taken::Case(case) => shared.desk.carry_out(case).await.0,
     };
     ([(header::CONTENT_TYPE, NG)], Body::from(answer)).into_response()
+}
+
+/// Whoever comes from a page may, since every message must bear a token.
+async fn janus_message(State(shared): State<Shared>, uri: Uri, body: Bytes) -> Response {
+    let Some(janus) = shared.janus else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    match janus.post(uri.path().to_owned(), body).await {
+        Ok(answer) => ([(header::CONTENT_TYPE, "application/json")], answer).into_response(),
+        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
+    }
+}
+
+async fn janus_info(State(shared): State<Shared>) -> Response {
+    if shared.janus.is_none() {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    let info = viaduct_janus::Gateway::info();
+    ([(header::CONTENT_TYPE, "application/json")], info).into_response()
 }
 
 async fn ng_plain(

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use viaduct_settings::{
-    BufferLimits, DtlsLimits, ForwardingLimits, ListenerLimits, PaceLimits, QueueLimits, RelayLimitSettings,
+    BufferLimits, DtlsLimits, ForwardingLimits, JanusLimits, ListenerLimits, PaceLimits, QueueLimits,
+    RelayLimitSettings,
 };
 
 /// How much of everything a relay takes on, part by part.
@@ -22,6 +23,8 @@ pub struct RelayLimits {
     pub ng: viaduct_ng::Limits,
     /// Answers kept for NG messages that come again.
     pub replies: viaduct_ng::ReplyCacheLimits,
+    /// Rooms over Janus' protocol.
+    pub janus: viaduct_janus::Limits,
 }
 
 impl RelayLimits {
@@ -73,6 +76,7 @@ impl RelayLimits {
                 octets_max: settings.ng.replies_size,
                 generation: settings.ng.replies_kept,
             },
+            janus: janus_of(&settings.janus),
         }
     }
 }
@@ -115,6 +119,18 @@ fn dtls_of(of: &DtlsLimits) -> viaduct_session::DtlsLimits {
         first_timeout: of.first_timeout,
         longest_timeout: of.longest_timeout,
         handshake: of.handshake,
+    }
+}
+
+fn janus_of(of: &JanusLimits) -> viaduct_janus::Limits {
+    viaduct_janus::Limits {
+        sessions: of.sessions,
+        handles: of.handles,
+        rooms: of.rooms,
+        publishers: of.publishers,
+        tokens: of.tokens,
+        token_octets: of.token,
+        session_idle: of.session_idle,
     }
 }
 
@@ -233,6 +249,8 @@ pub struct ShellLimits {
     pub http_connections: usize,
     /// Octets of one HTTP request's body. Default 262,144.
     pub http_body_octets: usize,
+    /// Messages of Janus' protocol that wait for one connection. Default 256.
+    pub janus_waiting: usize,
     /// How long a client of a TCP listener may take for one request, and for taking its answer. Default 60 s.
     pub client_patience: Duration,
     /// How long a request to control may take before its asker is told so. Default 5 s.
@@ -247,6 +265,7 @@ impl ShellLimits {
             buffers,
             listeners,
             forwarding,
+            janus,
             ..
         } = settings;
         let PaceLimits {
@@ -321,6 +340,7 @@ impl ShellLimits {
             cli_line_octets: *cli_line,
             http_connections: *http_connections,
             http_body_octets: *http_body,
+            janus_waiting: janus.waiting,
             client_patience: *client_patience,
             control_patience: *control_patience,
         }
@@ -361,6 +381,7 @@ impl Default for ShellLimits {
             cli_line_octets: 1_024,
             http_connections: 64,
             http_body_octets: 256 << 10,
+            janus_waiting: 256,
             client_patience: Duration::from_secs(60),
             control_patience: Duration::from_secs(5),
         }

@@ -18,6 +18,7 @@ use viaduct_settings::{Layer, RelayListener, RelayScheme};
 use crate::accept::{self, Accepts};
 use crate::cli::{self, Cli};
 use crate::http::Http;
+use crate::janus::Janus;
 use crate::limits::ShellLimits;
 use crate::ng::{self, Desk};
 use crate::start_error::StartError;
@@ -99,6 +100,8 @@ pub(crate) struct Services {
     pub(crate) tls: Option<Arc<ServerConfig>>,
     /// Events of calls, for connections that are told of digits.
     pub(crate) digits: Option<broadcast::WeakSender<Event>>,
+    /// Rooms, and events of calls for those in them.
+    pub(crate) janus: Option<(Janus, broadcast::WeakSender<Event>)>,
 }
 
 /// Makes the runtime, and the body of the service thread: it serves until told to stop. Tasks that are under way then
@@ -115,6 +118,11 @@ pub(crate) fn prepare(
     let body = move || {
         let Some(runtime) = &runtime.0 else { return };
         runtime.block_on(async {
+            if let Some((janus, events)) = &services.janus
+                && let Some(events) = events.upgrade()
+            {
+                tokio::spawn(janus.clone().look(events.subscribe()));
+            }
             for listener in listeners {
                 services.serve(listener);
             }
@@ -147,6 +155,7 @@ impl Services {
             tls,
             digits,
             watch: _,
+            janus: _,
         } = self.clone();
         let patience = limits.client_patience;
         match listener {

@@ -30,6 +30,7 @@ use crate::control::{Control, ControlPlan, KernelPlan, SteeringPlan};
 use crate::handle::{Parts, RelayHandle};
 use crate::http::Http;
 use crate::interfaces::{self, Machine, MediaAddress, MediaInterface};
+use crate::janus::{self, Janus};
 use crate::line::Line;
 use crate::ng::{Desk, Dialogue};
 use crate::service::{self, Listener, Services};
@@ -160,8 +161,10 @@ impl Builder {
         let mut description = self.description(&listening, &ports.words, &of_kernel);
         let last = description.len().saturating_sub(1);
         description.splice(last..last, of_state);
-        let mut services = self.services(&line, sights);
+        let janus = self.janus(&line)?;
+        let mut services = self.services(&line, sights, janus.clone());
         services.tls = tls;
+        services.janus = janus.map(|janus| (janus, events.downgrade()));
         services.digits = self.config.dtmf_log_ng_tcp.then(|| events.downgrade());
         let watch = services.watch.clone();
         let (stop, serve) = service::prepare(listeners, services)
@@ -247,13 +250,19 @@ impl Builder {
         }
     }
 
-    fn services(&self, line: &Line, sights: Sights) -> Services {
+    fn janus(&self, line: &Line) -> Result<Option<Janus>, StartError> {
+        let secret = self.config.janus_secret.as_ref().map(janus::secret).transpose()?;
+        let (limits, waiting) = (&self.config.limits.janus, self.config.limits.shell.janus_waiting);
+        Ok(secret.map(|secret| Janus::new(secret, limits.clone(), waiting, line.clone())))
+    }
+
+    fn services(&self, line: &Line, sights: Sights, janus: Option<Janus>) -> Services {
         let limits = self.config.limits.shell.clone();
         let (dialogue, accepts) = (Arc::clone(&sights.dialogue), Arc::clone(&sights.accepts));
-        let watch = Watch::new(line.clone(), sights);
+        let watch = Watch::new(line.clone(), sights, janus.clone());
         let cli = Cli::new(line.clone(), self.config.media.clone(), self.interfaces.clone());
         let desk = Desk::new(dialogue, line.clone(), cli.clone(), limits.ng_outstanding);
-        let http = Http::new(desk.clone(), watch.clone(), &limits);
+        let http = Http::new(desk.clone(), watch.clone(), janus, &limits);
         Services {
             desk,
             cli,
@@ -263,6 +272,7 @@ impl Builder {
             limits,
             tls: None,
             digits: None,
+            janus: None,
         }
     }
 

@@ -57,6 +57,14 @@ pub enum StartError {
         /// The addresses that there are.
         known: String,
     },
+    /// The file with the secret of Janus' protocol has none, or cannot be read.
+    #[error("`janus_secret_file`: {}: {error}", path.display())]
+    JanusSecret {
+        /// The file.
+        path: PathBuf,
+        /// In words.
+        error: String,
+    },
     /// The kernel path, which is required, cannot be had.
     #[error("media in the kernel, which `kernel: required` asks for: {0}")]
     Kernel(viaduct_kmod_helper::Refused),

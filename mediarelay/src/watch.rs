@@ -17,6 +17,7 @@ use viaduct_settings::RelayScheme;
 use crate::accept::{AcceptStats, Accepts};
 use crate::control::{ControlSnapshot, ControlStats, Office};
 use crate::interfaces::MediaInterface;
+use crate::janus::{Janus, JanusFigures};
 use crate::line::{Line, Unavailable};
 use crate::ng::Dialogue;
 use crate::worker::{IoSnapshot, IoStats};
@@ -26,6 +27,8 @@ use crate::worker::{IoSnapshot, IoStats};
 pub(crate) struct Watch {
     line: Line,
     sights: Arc<Sights>,
+    /// Rooms, if there are any.
+    janus: Option<Janus>,
 }
 
 /// What can be seen without asking control.
@@ -71,6 +74,8 @@ pub struct Snapshot {
     pub ng: NgFigures,
     /// Connections to the listeners over TCP, by kind.
     pub connections: [ConnectionFigures; 4],
+    /// Rooms over Janus' protocol.
+    pub janus: JanusFigures,
 }
 
 /// The ports of one address.
@@ -154,9 +159,10 @@ impl fmt::Display for NotReady {
 }
 
 impl Watch {
-    pub(crate) fn new(line: Line, sights: Sights) -> Self {
+    pub(crate) fn new(line: Line, sights: Sights, janus: Option<Janus>) -> Self {
         Self {
             line,
+            janus,
             sights: Arc::new(sights),
         }
     }
@@ -225,6 +231,7 @@ impl Watch {
                 ignored_unlogged: ng.ignored_unlogged.get(),
                 cache: sights.dialogue.cache_counters(),
             },
+            janus: self.janus.as_ref().map(Janus::figures).unwrap_or_default(),
             connections: [
                 connections(RelayScheme::NgTcp, &sights.accepts.ng),
                 connections(RelayScheme::Cli, &sights.accepts.cli),

@@ -94,10 +94,10 @@ pub use self::positions::Positions;
 pub use self::reference::reference_markdown;
 pub use self::relay::apply::load_relay_conf;
 pub use self::relay::args::{Arguments, ConfigFile, Invocation, parse_args};
-pub use self::relay::{CookieScope, RelayListener, RelayScheme, RelaySettings, load_relay};
+pub use self::relay::{CookieScope, JanusSecret, RelayListener, RelayScheme, RelaySettings, load_relay};
 pub use self::relay_limits::{
-    BufferLimits, DtlsLimits, ForwardingLimits, ListenerLimits, NgLimits, PaceLimits, QueueLimits,
-    RELAY_CALLS_MAX, RelayLimitSettings, SignallingLimits, SrtpLimits,
+    BufferLimits, DtlsLimits, ForwardingLimits, JanusLimits, ListenerLimits, NgLimits, PaceLimits,
+    QueueLimits, RELAY_CALLS_MAX, RelayLimitSettings, SignallingLimits, SrtpLimits,
 };
 pub use self::schema::{gateway_schema, relay_schema};
 pub use self::secret::Secret;

@@ -25,6 +25,7 @@ use crate::listener::{Layer, is_local, listen_url};
 use crate::load::Loaded;
 use crate::media::{IceMode, MediaSettings, SdesMode, UnnamedMedia};
 use crate::positions::Positions;
+use crate::secret::Secret;
 use crate::source::{FileLimits, Reporter, Source};
 use crate::tree;
 
@@ -65,6 +66,8 @@ pub struct RelaySettings {
     pub dtmf_log_ng_tcp: bool,
     /// Whether an SDP with an empty line in it is refused.
     pub reject_invalid_sdp: bool,
+    /// Who may let clients of Janus' protocol in; `None` serves none.
+    pub janus_secret: Option<JanusSecret>,
     /// File to write the process number to.
     pub pid_file: Option<String>,
     /// File that keeps the state of calls, so that they survive a restart.
@@ -76,6 +79,15 @@ pub struct RelaySettings {
     pub templates: Vec<(String, String)>,
     /// rtpengine's options that were given and have no effect here, each once, for one line in the log.
     pub unused_options: Vec<String>,
+}
+
+/// What lets clients of Janus' protocol in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JanusSecret {
+    /// The secret itself, as rtpengine's option has it.
+    Given(Secret),
+    /// A file with the secret in its first line.
+    File(String),
 }
 
 /// One address where the relay listens.
@@ -166,6 +178,9 @@ section! {
         dtmf_log_ng_tcp: bool = default(switch(), "false");
         /// Whether an SDP with an empty line in it is refused. With `false` it ends there, as for rtpengine.
         reject_invalid_sdp: bool = default(switch(), "false");
+        /// File with a secret of one line, which lets programs of the operator's add tokens of Janus' protocol; rooms, as rtpengine
+        /// has them, are served on the `http` and `https` listeners to whoever has such a token. `none`: there are no rooms.
+        janus_secret_file: Option<String> = default(or_word("none", path()), "none");
         /// File to write the process number to.
         pid_file: Option<String> = default(or_word("none", path()), "none");
         /// File that keeps the state of calls over a restart: plain RTP and SRTP with keys from SDPs go on at once, browsers
@@ -204,6 +219,7 @@ impl From<RelayFile> for RelaySettings {
             dtmf_log: file.dtmf_log,
             dtmf_log_ng_tcp: file.dtmf_log_ng_tcp,
             reject_invalid_sdp: file.reject_invalid_sdp,
+            janus_secret: file.janus_secret_file.map(JanusSecret::File),
             pid_file: file.pid_file,
             state_file: file.state_file,
             log: file.log,

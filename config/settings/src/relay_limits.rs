@@ -38,6 +38,8 @@ section! {
         buffers: BufferLimits = default(section_form::<BufferLimits>(), "{}");
         /// What clients of the relay's listeners may take. Nothing of it is needed within the gateway.
         listeners: ListenerLimits = default(section_form::<ListenerLimits>(), "{}");
+        /// Rooms over Janus' protocol (`janus_secret_file`). Nothing of it is needed within the gateway.
+        janus: JanusLimits = default(section_form::<JanusLimits>(), "{}");
         /// What one NG message may cost, and how answers are kept for messages that come again.
         ng: NgLimits = default(section_form::<NgLimits>(), "{}");
     }
@@ -281,6 +283,31 @@ section! {
 }
 
 section! {
+    /// Rooms over Janus' protocol. Whoever goes over a limit is refused with the protocol's code 468 (432 for `publishers`).
+    /// Counted by `viaduct_relay_janus_over_limit`, whose label is the key, with `tokens` for `token`.
+    pub struct JanusLimits {
+        /// Sessions, each a client that is logged in.
+        sessions: usize = default(amount(1..=TABLE_MAX), "1000");
+        /// Handles of all sessions, each for one that publishes or subscribes.
+        handles: usize = default(amount(1..=TABLE_MAX), "10000");
+        /// Rooms of all clients.
+        rooms: usize = default(amount(1..=TABLE_MAX), "1000");
+        /// Publishers of one room, whatever its creator asks for. Of the `parties_per_call` each publisher and each
+        /// subscriber takes two.
+        publishers: usize = default(amount(1..=500), "15");
+        /// Tokens that have been added.
+        tokens: usize = default(amount(1..=TABLE_MAX), "10000");
+        /// Size of a token.
+        token: usize = default(size(16, 4 << 10), "256B");
+        /// How long a session lasts whose client says nothing. Counted by `viaduct_relay_janus_sessions_timed_out`.
+        session_idle: Duration = default(duration(SECOND, DAY), "60s");
+        /// Messages that wait for one connection; one that takes them too slowly is closed. Counted by
+        /// `viaduct_relay_janus_connections_slow`.
+        waiting: usize = default(amount(16..=65_536), "256");
+    }
+}
+
+section! {
     /// What one NG message may cost, and how answers are kept for messages that come again. A message that is too large is
     /// counted by `viaduct_relay_ng_malformed`.
     pub struct NgLimits {
@@ -313,5 +340,6 @@ section_default!(
     QueueLimits,
     BufferLimits,
     ListenerLimits,
+    JanusLimits,
     NgLimits
 );

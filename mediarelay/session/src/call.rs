@@ -341,28 +341,43 @@ impl Call {
         }
     }
 
-    /// The first packet of a flow came: its leg is heard if it went on to somebody.
+    /// Whether a party talks to whoever listens.
+    fn publishes(&self, party: PartyId) -> bool {
+        let peer = self.parties.get(&party).and_then(|party| party.peer);
+        let peer = peer.and_then(|peer| self.parties.get(&peer));
+        peer.is_some_and(|peer| peer.part == Part::Audience)
+    }
+
+    /// The first packet of a flow came: its leg is heard if it went on to somebody, or may.
     fn note_heard(&mut self, now: Instant, core: &mut Core, leg: LegId, flow: FlowId) {
         self.installed.confirmed(flow);
         let has_output = self.installed.has_output(flow);
         // A report alone is not media.
         let snapshot = core.stats.flow_snapshot(flow);
         let has_media = snapshot.is_some_and(|flow| flow.rtp.packets + flow.raw.packets > 0);
+        let Some(party) = self.leg(leg).map(|leg| leg.party) else {
+            return;
+        };
+        let publishes = self.publishes(party);
         let Some(of) = self
             .legs
             .get_mut(&leg)
-            .filter(|leg| has_output && has_media && !leg.heard)
+            .filter(|leg| (has_output || publishes) && has_media && !leg.heard)
         else {
             return;
         };
         of.heard = true;
-        let party = of.party;
-        if let Some(media) = self
+        let media = self
             .parties
             .get(&party)
-            .and_then(|party| party.first_media_on(leg))
-        {
-            self.tell_media(now, core, party, media);
+            .and_then(|party| party.first_media_on(leg));
+        match media {
+            Some(media) if publishes => {
+                let media = self.media_ref(party, media);
+                core.event(&self.id, What::PublisherHeard { media });
+            }
+            Some(media) => self.tell_media(now, core, party, media),
+            None => {}
         }
     }
 

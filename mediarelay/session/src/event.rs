@@ -46,6 +46,11 @@ pub enum What {
         /// Time since the answer; zero for media that was earlier.
         after: Duration,
     },
+    /// The first packet of a publisher's m-line came, whoever hears it (NG `publish`).
+    PublisherHeard {
+        /// The m-line.
+        media: MediaRef,
+    },
     /// Both sides of an m-line hear each other.
     MediaBothWays {
         /// The m-line, as the party that offered it numbers it.

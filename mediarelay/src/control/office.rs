@@ -210,7 +210,7 @@ impl Office {
     }
 
     /// Hands the workers what they have room for, and publishes a few figures.
-    pub(super) fn flush(&mut self) {
+    pub(crate) fn flush(&mut self) {
         self.crew.flush();
         self.stats.orders_held.set(self.crew.held() as u64);
         self.stats.sockets.set(self.sockets.len() as u64);

@@ -86,6 +86,14 @@ const CHANGED: &[(&str, &str)] = &[
     ("listeners.http_body", "70KiB"),
     ("listeners.client_patience", "71s"),
     ("listeners.control_patience", "3s"),
+    ("janus.sessions", "101"),
+    ("janus.handles", "102"),
+    ("janus.rooms", "103"),
+    ("janus.publishers", "4"),
+    ("janus.tokens", "104"),
+    ("janus.token", "105B"),
+    ("janus.session_idle", "106s"),
+    ("janus.waiting", "107"),
     ("ng.message", "81KiB"),
     ("ng.cookie", "82B"),
     ("ng.depth", "33"),
@@ -165,6 +173,15 @@ fn changed() -> RelayLimits {
             octets_max: 85 << 10,
             generation: Duration::from_secs(86),
         },
+        janus: viaduct_janus::Limits {
+            sessions: 101,
+            handles: 102,
+            rooms: 103,
+            publishers: 4,
+            tokens: 104,
+            token_octets: 105,
+            session_idle: Duration::from_secs(106),
+        },
     }
 }
 
@@ -201,6 +218,7 @@ fn changed_shell() -> ShellLimits {
         cli_line_octets: 68,
         http_connections: 69,
         http_body_octets: 70 << 10,
+        janus_waiting: 107,
         client_patience: Duration::from_secs(71),
         control_patience: Duration::from_secs(3),
     }
@@ -285,6 +303,7 @@ impl RelayLimits {
             },
             ng: viaduct_ng::Limits::default(),
             replies: viaduct_ng::ReplyCacheLimits::default(),
+            janus: viaduct_janus::Limits::default(),
             calls: viaduct_session::Limits {
                 dtls_associations: times(4),
                 ..calls

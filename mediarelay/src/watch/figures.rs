@@ -4,6 +4,7 @@ use viaduct_session::{ClientCounters, Counters, Gauges, LimitCounters};
 
 use super::{ConnectionFigures, NgFigures, WorkerFigures};
 use crate::control::ControlSnapshot;
+use crate::janus::JanusFigures;
 
 /// One figure of a `T`.
 pub(super) struct Figure<T> {
@@ -211,6 +212,32 @@ pub(super) const CONNECTIONS: &[Figure<ConnectionFigures>] = figures! { Connecti
     "refused", "Those closed because there were too many", refused;
     "failed", "Those closed for what their clients sent, or did not send in time", failed;
     "idle", "Those closed because they carried nothing for too long", idle;
+};
+
+/// Rooms over Janus' protocol: what exists.
+pub(super) const JANUS_GAUGES: &[Figure<JanusFigures>] = figures! { JanusFigures, "viaduct_relay_janus_":
+    "sessions", "Clients of Janus' protocol that are logged in", gauges.sessions;
+    "handles", "Those of their handles that publish, subscribe or may", gauges.handles;
+    "rooms", "Rooms", gauges.rooms;
+    "tokens", "Tokens that were added", gauges.tokens;
+};
+
+/// What happened there.
+pub(super) const JANUS: &[Figure<JanusFigures>] = figures! { JanusFigures, "viaduct_relay_janus_":
+    "messages", "Messages of Janus' protocol", counters.messages;
+    "refused", "Those that were refused", counters.refused;
+    "unauthorized", "Those of them without a token or the secret", counters.unauthorized;
+    "sessions_timed_out", "Sessions whose clients said nothing for too long", counters.sessions_timed_out;
+    "connections_slow", "Connections closed because they took what they were told too slowly", slow;
+};
+
+/// What went over a limit there.
+pub(super) const JANUS_LIMITS: &[Figure<JanusFigures>] = figures! { JanusFigures, "":
+    "sessions", "", counters.over_sessions;
+    "handles", "", counters.over_handles;
+    "rooms", "", counters.over_rooms;
+    "publishers", "", counters.over_publishers;
+    "tokens", "", counters.over_tokens;
 };
 
 /// The commands of one client.

@@ -6,8 +6,8 @@ use viaduct_kmod_helper::Up;
 use viaduct_session::PortUsage;
 
 use super::figures::{
-    CONNECTIONS, CONTROL, CONTROL_GAUGES, COUNTERS, ENDS, Figure, GAUGES, LIMITS, NG, PORTS_FAILED, WORKER,
-    WORKER_GAUGES,
+    CONNECTIONS, CONTROL, CONTROL_GAUGES, COUNTERS, ENDS, Figure, GAUGES, JANUS, JANUS_GAUGES, JANUS_LIMITS,
+    LIMITS, NG, PORTS_FAILED, WORKER, WORKER_GAUGES,
 };
 use super::{ConnectionFigures, NamedPorts, Snapshot, WorkerFigures};
 use crate::control::Outside;
@@ -51,6 +51,12 @@ impl Snapshot {
         let ups = ups.map(|(up, count)| (up.name().to_owned(), count.into()));
         control.insert("kernel_up".to_owned(), object(ups));
         control.insert("cpu_seconds".to_owned(), self.control_cpu.as_secs_f64().into());
+        let mut janus: Map<_, _> = entries(JANUS_GAUGES, &self.janus).collect();
+        janus.extend(entries(JANUS, &self.janus));
+        janus.insert(
+            "over_limit".to_owned(),
+            object(entries(JANUS_LIMITS, &self.janus)),
+        );
         for (key, value) in [
             ("since_start", Value::Object(since_start)),
             ("limits_hit", object(entries(LIMITS, &self.counters.limits))),
@@ -59,6 +65,7 @@ impl Snapshot {
             ("control", Value::Object(control)),
             ("workers", self.workers.iter().map(worker).collect()),
             ("ng", object(entries(NG, &self.ng))),
+            ("janus", Value::Object(janus)),
             ("connections", object(self.connections.iter().map(connections))),
         ] {
             top.insert(key.to_owned(), value);

@@ -13,8 +13,8 @@ use viaduct_session::{ClientCounters, PortUsage};
 
 use self::writer::Metrics;
 use super::figures::{
-    COMMANDS, CONNECTIONS, CONTROL, CONTROL_GAUGES, COUNTERS, ENDS, Figure, GAUGES, LIMITS, NG, PORTS_FAILED,
-    WORKER, WORKER_GAUGES,
+    COMMANDS, CONNECTIONS, CONTROL, CONTROL_GAUGES, COUNTERS, ENDS, Figure, GAUGES, JANUS, JANUS_GAUGES,
+    JANUS_LIMITS, LIMITS, NG, PORTS_FAILED, WORKER, WORKER_GAUGES,
 };
 use super::{NamedPorts, Snapshot, WorkerFigures};
 use crate::control::{ControlSnapshot, Outside};
@@ -42,6 +42,7 @@ impl Collector for Snapshot {
         media(self, &mut metrics)?;
         workers(&self.workers, &mut metrics)?;
         ng(self, &mut metrics)?;
+        janus(self, &mut metrics)?;
         rtpengine(self, &mut metrics)
     }
 }
@@ -204,6 +205,17 @@ fn ng(now: &Snapshot, metrics: &mut Metrics<'_>) -> fmt::Result {
         "viaduct_relay_ng_errors",
         "NG commands answered with an error, by client",
         errors,
+    )
+}
+
+fn janus(now: &Snapshot, metrics: &mut Metrics<'_>) -> fmt::Result {
+    metrics.all_gauges(JANUS_GAUGES, &now.janus)?;
+    metrics.all_counters(JANUS, &now.janus)?;
+    let over = by("limit", JANUS_LIMITS, &now.janus);
+    metrics.counters(
+        "viaduct_relay_janus_over_limit",
+        "What went over a limit of rooms",
+        over,
     )
 }
 

@@ -8,8 +8,9 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::handshake::HandshakeError;
 use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
 use tokio_tungstenite::tungstenite::{Message, WebSocket};
+use viaduct_mediarelay::RelayConfig;
 use viaduct_ng::{Encoding, ErrorReason, Reply, Request, encode_packet};
-use viaduct_settings::{RelayListener, RelayScheme};
+use viaduct_settings::{RelayListener, RelayScheme, Secret};
 
 use crate::support::call::{Call, answer, delete, offer, ok};
 use crate::support::ng::Proxy;
@@ -23,6 +24,10 @@ const PONG: &[u8] = b"1_1 d6:result4:ponge";
 
 /// A relay with one listener of each kind: NG over UDP and TCP, text, HTTP.
 fn relay() -> (InProcess, [SocketAddr; 4]) {
+    relay_with(|_| {})
+}
+
+fn relay_with(change: impl FnOnce(&mut RelayConfig)) -> (InProcess, [SocketAddr; 4]) {
     let address = own_address();
     let schemes = [
         RelayScheme::NgUdp,
@@ -34,10 +39,11 @@ fn relay() -> (InProcess, [SocketAddr; 4]) {
         scheme,
         address: (address, free_port(address)).into(),
     });
-    let config = viaduct_mediarelay::RelayConfig {
+    let mut config = RelayConfig {
         listen: listen.into(),
-        ..viaduct_mediarelay::RelayConfig::in_process(settings(address), viaduct_settings::PublicIp::Auto)
+        ..RelayConfig::in_process(settings(address), viaduct_settings::PublicIp::Auto)
     };
+    change(&mut config);
     let relay = InProcess::start_config(config);
     let bound = schemes.map(|scheme| {
         relay
@@ -289,6 +295,72 @@ fn ng_over_websocket_is_spoken_by_subprotocol() {
 }
 
 #[test]
+fn rooms_are_served_to_those_with_a_token_and_only_where_there_is_a_secret() {
+    let spoken = ("sec-websocket-protocol", "janus-protocol");
+    let (without, [.., web]) = relay();
+    assert_eq!(websocket(web, &[spoken]).err(), Some(400));
+    assert_eq!(http(web, "POST", "/janus", "application/json", b"{}").0, 404);
+    assert_eq!(http(web, "GET", "/admin/info", "", b"").0, 404);
+    without.shut_down();
+
+    let secret = viaduct_settings::JanusSecret::Given(Secret::new("secret"));
+    let (relay, [.., web]) = relay_with(|config| config.janus_secret = Some(secret));
+    let (_, info) = http(web, "GET", "/admin/info", "", b"");
+    assert!(String::from_utf8_lossy(&info).contains("server_info"));
+    let add = r#"{"janus":"add_token","transaction":"1","token":"t","admin_secret":"secret"}"#;
+    let (status, added) = http(web, "POST", "/janus", "application/json", add.as_bytes());
+    assert_eq!(status, 200);
+    assert!(String::from_utf8_lossy(&added).contains("success"));
+    // Pages may come, since every message must have a token.
+    let mut socket = websocket(web, &[spoken, ("origin", "https://phone.example")]).unwrap();
+    let mut ask = |message: String| -> serde_json::Value {
+        socket.send(Message::text(message)).unwrap();
+        loop {
+            let read: serde_json::Value =
+                serde_json::from_str(socket.read().unwrap().to_text().unwrap()).unwrap();
+            if read["janus"] != "ack" {
+                return read;
+            }
+        }
+    };
+    let refused = ask(r#"{"janus":"create","transaction":"2"}"#.to_owned());
+    assert_eq!(refused["error"]["code"], 403);
+    let session = ask(r#"{"janus":"create","transaction":"3","token":"t"}"#.to_owned())["data"]["id"].clone();
+    let attach = format!(
+        r#"{{"janus":"attach","plugin":"janus.plugin.videoroom","transaction":"4","token":"t","session_id":{session}}}"#
+    );
+    let handle = ask(attach)["data"]["id"].clone();
+    let mut plugin = |body: &str, jsep: &str| {
+        ask(format!(
+            r#"{{"janus":"message","transaction":"5","token":"t","session_id":{session},"handle_id":{handle},
+                "body":{body},"jsep":{jsep}}}"#
+        ))["plugindata"]["data"]
+            .clone()
+    };
+    let room = plugin(r#"{"request":"create"}"#, "null")["room"].clone();
+    let join = format!(r#"{{"request":"join","ptype":"publisher","room":{room}}}"#);
+    assert_eq!(plugin(&join, "null")["videoroom"], "joined");
+    let offer = serde_json::json!({
+        "type": "offer",
+        "sdp": "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8\r\n",
+    });
+    let configured = plugin(r#"{"request":"configure"}"#, &offer.to_string());
+    assert_eq!(
+        (&configured["configured"], &configured["audio_codec"]),
+        (&"ok".into(), &"PCMA".into())
+    );
+    let figures = relay.snapshot();
+    assert_eq!((figures.gauges.calls, figures.janus.gauges.rooms), (1, 1));
+    assert_eq!(figures.janus.counters.unauthorized, 1);
+    let destroyed = plugin(&format!(r#"{{"request":"destroy","room":{room}}}"#), "null");
+    assert_eq!(destroyed["videoroom"], "destroyed");
+    relay.wait_for("the end of the room", |now| {
+        now.gauges.calls == 0 && now.janus.gauges.rooms == 0
+    });
+    relay.shut_down();
+}
+
+#[test]
 fn pages_in_browsers_may_not_command() {
     let (relay, [.., web]) = relay();
     let subprotocol = ("sec-websocket-protocol", "ng.rtpengine.com");
@@ -361,8 +433,7 @@ fn silent_and_surplus_connections_do_not_keep_others_out() {
         scheme: RelayScheme::Cli,
         address: (address, free_port(address)).into(),
     };
-    let mut config =
-        viaduct_mediarelay::RelayConfig::in_process(settings(address), viaduct_settings::PublicIp::Auto);
+    let mut config = RelayConfig::in_process(settings(address), viaduct_settings::PublicIp::Auto);
     config.listen = vec![listener];
     config.limits.shell.cli_connections = 2;
     config.limits.shell.client_patience = std::time::Duration::from_millis(300);
@@ -391,8 +462,7 @@ fn ng_connections_that_carry_nothing_are_closed_and_counted() {
         scheme,
         address: (address, free_port(address)).into(),
     });
-    let mut config =
-        viaduct_mediarelay::RelayConfig::in_process(settings(address), viaduct_settings::PublicIp::Auto);
+    let mut config = RelayConfig::in_process(settings(address), viaduct_settings::PublicIp::Auto);
     config.listen = listen.into();
     config.limits.shell.ng_idle = std::time::Duration::from_millis(100);
     let relay = InProcess::start_config(config);

@@ -32,6 +32,7 @@
 mod digest;
 mod dns;
 mod dtls;
+mod janus;
 mod mutator;
 mod ng;
 mod proxies;
@@ -50,6 +51,7 @@ mod ws_handshake;
 pub use digest::digest;
 pub use dns::dns;
 pub use dtls::dtls;
+pub use janus::janus;
 pub use mutator::Mutator;
 pub use ng::{bencode, flags, json};
 pub use proxies::proxies;
@@ -75,7 +77,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 19] = [
+pub const TARGETS: [Target; 20] = [
     Target {
         name: "bencode",
         run: bencode,
@@ -99,6 +101,10 @@ pub const TARGETS: [Target; 19] = [
     Target {
         name: "hook_answer",
         run: hook_answer,
+    },
+    Target {
+        name: "janus",
+        run: janus,
     },
     Target {
         name: "json",

@@ -110,6 +110,11 @@ fn hook_answer() {
 }
 
 #[test]
+fn janus() {
+    replay("janus", MUTATIONS);
+}
+
+#[test]
 fn json() {
     replay("json", MUTATIONS);
 }

@@ -324,8 +324,10 @@ impl Parser<'_> {
         }
         if takes_value(known) && options::is_secret(name) {
             self.secrets.push(value_range.clone());
-            // No such option has an effect, so nobody needs its value.
-            value.clear();
+            // Nobody needs the value of one without an effect.
+            if matches!(known, Known::Unused { .. }) {
+                value.clear();
+            }
         }
         self.assignments.push(Assignment {
             name: name.to_owned(),

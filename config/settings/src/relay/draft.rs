@@ -14,10 +14,11 @@ use crate::media::{
     interface_name,
 };
 use crate::positions::Positions;
+use crate::secret::Secret;
 use crate::shape::Shape;
 use crate::source::Reporter;
 
-use super::{RelayListener, RelayScheme, RelaySettings};
+use super::{JanusSecret, RelayListener, RelayScheme, RelaySettings};
 
 /// Settings that options change, and where each value comes from.
 #[derive(Debug)]
@@ -414,6 +415,11 @@ pub(super) fn pidfile(draft: &mut Draft, text: &str, _: &Place) -> Result<(), Pr
 
 pub(super) fn dtmf_log_dest(draft: &mut Draft, text: &str, _: &Place) -> Result<(), Problem> {
     draft.settings.dtmf_log = Some(parse(&crate::form::socket(), text)?);
+    Ok(())
+}
+
+pub(super) fn janus_secret(draft: &mut Draft, text: &str, _: &Place) -> Result<(), Problem> {
+    draft.settings.janus_secret = Some(JanusSecret::Given(Secret::new(text)));
     Ok(())
 }
 

@@ -334,6 +334,13 @@ pub(crate) const OPTIONS: &[Opt] = &[
         Effect::Set(draft::reject_invalid_sdp),
     ),
     set(
+        "janus-secret",
+        None,
+        "SECRET",
+        "Serve rooms over Janus' protocol to whoever has a token that was added with SECRET.",
+        draft::janus_secret,
+    ),
+    set(
         "state-file",
         None,
         "FILE",
@@ -378,7 +385,7 @@ const UNUSED_VALUES: &str = "\
     dtx-cn-params dtx-delay dtx-lag dtx-shift evs-dtx evs-lib-path expiry-timer graphite/g \
     graphite-interval/G graphite-prefix graphite-timeout homer homer-id homer-ng-capture-proto \
     homer-protocol http-buf-size http-idle-timeout http-threads idle-priority \
-    idle-scheduling io-uring-buffers iptables-chain janus-secret jb-adaptive-max jb-adaptive-min \
+    idle-scheduling io-uring-buffers iptables-chain jb-adaptive-max jb-adaptive-min \
     jitter-buffer kernel-num-threads kernel-player kernel-player-media kernel-slots \
     listen-tcp/l listen-udp/u log-facility log-facility-cdr log-facility-dtmf log-facility-rtcp \
     log-format log-mark-prefix log-mark-suffix log-name max-dtx \

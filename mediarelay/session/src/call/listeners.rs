@@ -44,9 +44,12 @@ impl Call {
         parties
     }
 
-    /// The m-lines that hear a party's m-line without taking part.
+    /// The m-lines that hear a party's m-line without taking part: none while its SDP says that it sends nothing.
     fn hearing(&self, party: PartyId, media: usize) -> impl Iterator<Item = (PartyId, usize)> {
-        self.parties.values().filter_map(move |stand_in| {
+        let heard = self.parties.get(&party).and_then(|party| party.medias.get(media));
+        let sends = heard.is_some_and(|media| media.direction().sends());
+        let stand_ins = self.parties.values().filter(move |_| sends);
+        stand_ins.filter_map(move |stand_in| {
             let at = stand_in.part.stands_for(party, media)?;
             let (listener, opposite) = self.opposite(stand_in.id, at)?;
             let of = self.parties.get(&listener)?.medias.get(opposite)?;

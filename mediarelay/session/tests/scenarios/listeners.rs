@@ -398,6 +398,8 @@ fn a_publisher_talks_to_those_who_subscribe() {
         matches!(verdict, viaduct_forward::Verdict::Drop(_)),
         "nobody listens: {verdict:?}"
     );
+    let heard = |what: &What| matches!(what, What::PublisherHeard { media } if media.index == 1);
+    assert!(world.take_events().iter().any(heard));
     let offered = world.ok(&subscribe(&[&tag], Some("rec"), Options::default()));
     let to_recorder = Sdp::of(offered.sdp.as_ref().unwrap());
     assert!(
@@ -411,6 +413,14 @@ fn a_publisher_talks_to_those_who_subscribe() {
     // It changes its mind, and keeps its port.
     let again = world.sdp(&publish(&publisher.sdp(), Some(CALL), Some(&tag)));
     assert_eq!(again.address(0), sdp.address(0));
+    // While it says that it sends nothing, nothing of it is passed on.
+    for (direction, comes) in [("a=inactive", false), ("a=sendonly", true)] {
+        let offer = publisher.sdp_with("RTP/AVP", &[direction]);
+        world.ok(&publish(&offer, Some(CALL), Some(&tag)));
+        let (_, packet) = publisher.send(&mut world);
+        let expected = if comes { vec![packet] } else { NOTHING };
+        assert_eq!(recorder.heard(&mut world), [expected, NOTHING]);
+    }
     let shown: Vec<String> = world
         .query()
         .tags

@@ -37,7 +37,12 @@ const LAYERS: [Layer<'static>; 9] = [
     },
     Layer {
         what: "cores that decide",
-        crates: &["viaduct-routing", "viaduct-service", "viaduct-session"],
+        crates: &[
+            "viaduct-routing",
+            "viaduct-service",
+            "viaduct-janus",
+            "viaduct-session",
+        ],
     },
     Layer {
         what: "cores that carry",
@@ -76,8 +81,9 @@ const SIGNALLING: [&str; 8] = [
     "viaduct-sip",
 ];
 
-const MEDIA: [&str; 8] = [
+const MEDIA: [&str; 9] = [
     "viaduct-mediarelay",
+    "viaduct-janus",
     "viaduct-session",
     "viaduct-forward",
     "viaduct-ng",
@@ -122,6 +128,7 @@ const CORES: [&str; 14] = [
     "viaduct-rtp",
     "viaduct-dtls",
     "viaduct-forward",
+    "viaduct-janus",
     "viaduct-session",
     "viaduct-settings",
 ];

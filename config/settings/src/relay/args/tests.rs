@@ -2,8 +2,8 @@ use super::*;
 use std::time::Duration;
 
 use crate::media::{AdvertisedAddress, Bind, DtlsRole, IceMode, Learning};
-use crate::relay::{RelayScheme, RelaySettings};
-use crate::{LogLevel, PortRange};
+use crate::relay::{JanusSecret, RelayScheme, RelaySettings};
+use crate::{LogLevel, PortRange, Secret};
 
 fn args(line: &str) -> Vec<String> {
     line.split_whitespace().map(str::to_owned).collect()
@@ -293,6 +293,13 @@ fn options_of_listeners_and_answers_have_their_effect() {
         "one file may have both"
     );
     assert_eq!(settings.control_tos, 184);
+    assert_eq!(settings.janus_secret, None);
+    let rooms = run("--janus-secret=hunter2");
+    assert_eq!(
+        rooms.janus_secret,
+        Some(JanusSecret::Given(Secret::new("hunter2")))
+    );
+    assert_eq!(rooms.unused_options, [""; 0]);
     assert!(settings.dtmf_log_ng_tcp && settings.reject_invalid_sdp);
     assert_eq!(settings.unused_options, [""; 0]);
     let with_key = run("--listen-https 9443 --https-key b --https-cert a")
