@@ -35,7 +35,14 @@ pub fn encode(value: &Value) -> Vec<u8> {
 fn write(value: &Value, out: &mut Vec<u8>) {
     match value {
         Value::Bytes(octets) => write_string(octets, out),
-        Value::Integer(number) => out.extend_from_slice(format!("i{number}e").as_bytes()),
+        Value::Integer(number) => {
+            out.push(b'i');
+            if *number < 0 {
+                out.push(b'-');
+            }
+            write_decimal(number.unsigned_abs(), out);
+            out.push(b'e');
+        }
         Value::List(members) => {
             out.push(b'l');
             members.iter().for_each(|member| write(member, out));
@@ -53,8 +60,25 @@ fn write(value: &Value, out: &mut Vec<u8>) {
 }
 
 fn write_string(octets: &ByteString, out: &mut Vec<u8>) {
-    out.extend_from_slice(format!("{}:", octets.len()).as_bytes());
+    write_decimal(octets.len() as u64, out);
+    out.push(b':');
     out.extend_from_slice(octets);
+}
+
+/// Without a text of its own: the answer to a `delete` has hundreds of numbers.
+fn write_decimal(mut number: u64, out: &mut Vec<u8>) {
+    // As many as 64 bits can have.
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
 }
 
 struct Decoder<'b> {

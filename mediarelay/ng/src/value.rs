@@ -130,11 +130,18 @@ impl Dict {
     }
 }
 
+/// So many keys are compared with each other sooner than sorted.
+const FEW: usize = 16;
+
 /// Where a key is repeated the last one counts, and stands where it was last written.
 /// Takes time n log n, so a message full of keys cannot make it slow.
 impl FromIterator<(ByteString, Value)> for Dict {
     fn from_iter<T: IntoIterator<Item = (ByteString, Value)>>(pairs: T) -> Self {
         let mut pairs: Vec<(ByteString, Value)> = pairs.into_iter().collect();
+        if pairs.len() <= FEW && (1..pairs.len()).all(|at| !pairs[..at].iter().any(|of| of.0 == pairs[at].0))
+        {
+            return Self(pairs);
+        }
         let mut order: Vec<usize> = (0..pairs.len()).collect();
         // Stable: among equal keys the last written stays last.
         order.sort_by(|left, right| pairs[*left].0.cmp(&pairs[*right].0));

@@ -429,3 +429,21 @@ impl Call {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::mem::size_of;
+
+    use super::*;
+    use crate::describe::RemoteMedia;
+
+    /// In octets, with room for a field or two, and below the next size that an allocator would give them.
+    #[test]
+    fn what_every_call_has_is_small() {
+        assert!(size_of::<Call>() <= 768, "{}", size_of::<Call>());
+        assert!(size_of::<Party>() <= 448, "{}", size_of::<Party>());
+        assert!(size_of::<RemoteMedia>() <= 432, "{}", size_of::<RemoteMedia>());
+        assert!(size_of::<Leg>() <= 640, "{}", size_of::<Leg>());
+        assert!(size_of::<Dialogue>() <= 256, "{}", size_of::<Dialogue>());
+    }
+}

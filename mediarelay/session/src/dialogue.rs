@@ -57,13 +57,17 @@ impl Exchanged {
 
 /// Which SIP message an SDP came in changes nothing in the SDP that is given back: a 200 repeats what the 183 said.
 fn hash(options: &Options) -> u64 {
-    let without_message = Options {
-        sip_message_type: None,
-        sip_code: None,
-        ..options.clone()
-    };
     let mut hasher = DefaultHasher::new();
-    without_message.hash(&mut hasher);
+    if options.sip_message_type.is_none() && options.sip_code.is_none() {
+        options.hash(&mut hasher);
+    } else {
+        let without_message = Options {
+            sip_message_type: None,
+            sip_code: None,
+            ..options.clone()
+        };
+        without_message.hash(&mut hasher);
+    }
     hasher.finish()
 }
 

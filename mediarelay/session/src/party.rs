@@ -58,8 +58,9 @@ pub(crate) struct Wishes {
 /// What we have written to a party in `o=` and `s=`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Written {
-    /// SHA-256 of the last document with nothing in the place of the version.
-    pub(crate) document: Option<[u8; 32]>,
+    /// A hash of the last document with nothing in the place of the version. Documents of one party with the same would
+    /// have the same version, and nothing else comes of it.
+    pub(crate) document: Option<u64>,
     pub(crate) version: Option<String>,
     /// The first session id, which `origin-full` keeps.
     pub(crate) session_id: Option<String>,

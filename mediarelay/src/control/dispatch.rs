@@ -24,12 +24,12 @@ impl Dispatch {
     /// The command names an address that no socket has; no worker was told anything.
     pub(super) fn forward(
         &mut self,
-        command: &Command,
+        command: Command,
         favourite: usize,
         sockets: &mut Sockets,
         crew: &mut Crew,
     ) -> Result<(), NoSocket> {
-        let target = match command {
+        let target = match &command {
             Command::SetPort(rule) => sockets.target(rule.local, favourite, crew)?,
             Command::ClearPort { local } | Command::ExpectStun { local, .. } => {
                 sockets.target(*local, favourite, crew)?
@@ -61,8 +61,13 @@ impl Dispatch {
             // The relay's core has no sockets.
             Command::BindSocket { .. } | Command::UnbindSocket { .. } => return Ok(()),
         };
-        for worker in target.workers(crew.len()) {
+        let mut workers = target.workers(crew.len());
+        let last = workers.next_back();
+        for worker in workers {
             crew.order(worker, Order::Apply(command.clone()));
+        }
+        if let Some(worker) = last {
+            crew.order(worker, Order::Apply(command));
         }
         Ok(())
     }

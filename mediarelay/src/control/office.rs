@@ -253,7 +253,7 @@ impl Office {
                     kernel.on_command(now, &mut command, |leg| tag_of(relay, leg));
                 }
                 self.dispatch
-                    .forward(&command, self.favourite, &mut self.sockets, &mut self.crew)?;
+                    .forward(command, self.favourite, &mut self.sockets, &mut self.crew)?;
             }
             Output::Send { from, to, data } => self.send(from, to, &data)?,
             Output::Inject { local, from, data } => {
@@ -371,7 +371,7 @@ impl Office {
         for command in commands {
             let told = self
                 .dispatch
-                .forward(&command, self.favourite, &mut self.sockets, &mut self.crew);
+                .forward(command, self.favourite, &mut self.sockets, &mut self.crew);
             if let Err(NoSocket(local)) = told {
                 self.stats.addresses_unknown.add(1);
                 tracing::debug!("a rule was to be changed for {local}, which no socket is bound to");

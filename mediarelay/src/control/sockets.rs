@@ -25,6 +25,8 @@ pub(super) struct Sockets {
     options: SocketOptions,
     by_local: HashMap<SocketAddr, SocketId>,
     entries: Vec<Option<Entry>>,
+    /// How many sockets the entries have.
+    open: usize,
     /// Numbers to be given again, the one given back longest ago first.
     free: VecDeque<SocketId>,
     /// Ports that are closed as soon as the workers have let go of them, or have been.
@@ -38,6 +40,15 @@ enum Entry {
     /// Every worker has a socket of its own on the address.
     Shared(Vec<Arc<MediaSocket>>),
     Own(Own),
+}
+
+impl Entry {
+    fn sockets(&self) -> usize {
+        match self {
+            Self::Shared(sockets) => sockets.len(),
+            Self::Own(own) => usize::from(matches!(own.port, MediaPort::Socket(_))),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -77,6 +88,7 @@ impl Sockets {
             options,
             by_local: HashMap::new(),
             entries: Vec::new(),
+            open: 0,
             free: VecDeque::new(),
             closing: HashMap::new(),
             steering,
@@ -135,6 +147,7 @@ impl Sockets {
         let id = self.by_local.remove(&local).ok_or(NoSocket(local))?;
         let entry = self.entries[id.0 as usize].take();
         self.free.push_back(id);
+        self.open -= entry.as_ref().map_or(0, Entry::sockets);
         let workers = match entry {
             Some(Entry::Own(own)) => {
                 match &own.port {
@@ -202,7 +215,7 @@ impl Sockets {
     fn open_ears(&mut self, id: SocketId, port: MediaPort, worker: usize) -> MediaPort {
         match &port {
             MediaPort::Socket(socket) => {
-                if let Err(error) = socket.open_ears() {
+                if let Err(error) = socket.open_ears(&self.options) {
                     tracing::error!("a port stays deaf: {error}");
                 }
             }
@@ -245,6 +258,7 @@ impl Sockets {
             .ok()?;
         if let Some(Some(Entry::Own(own))) = self.entries.get_mut(id.0 as usize) {
             own.port = port.clone();
+            self.open += 1;
         }
         Some(port)
     }
@@ -376,13 +390,7 @@ impl Sockets {
 
     /// Sockets that are open.
     pub(super) fn len(&self) -> usize {
-        let entries = self.entries.iter().flatten();
-        entries
-            .map(|entry| match entry {
-                Entry::Shared(sockets) => sockets.len(),
-                Entry::Own(own) => usize::from(matches!(own.port, MediaPort::Socket(_))),
-            })
-            .sum()
+        self.open
     }
 
     /// Ports that workers hear without sockets of their own.
@@ -402,6 +410,7 @@ impl Sockets {
             // Descriptors run out long before 32 bits do.
             SocketId(self.entries.len() as u32 - 1)
         });
+        self.open += entry.sockets();
         self.entries[id.0 as usize] = Some(entry);
         self.by_local.insert(local, id);
         id

@@ -29,7 +29,7 @@ pub(super) trait Field: Sized {
     /// Puts a key into a dictionary.
     fn put(&self, dict: &mut Dict, key: &'static str) {
         if let Some(value) = self.write() {
-            dict.insert(key, value);
+            dict.insert(ByteString::from_static(key), value);
         }
     }
 }
@@ -210,7 +210,7 @@ impl<W: Word> Field for FlagList<W> {
     }
 
     fn write(&self) -> Option<Value> {
-        let known = self.known.iter().map(|flag| ByteString::from(flag.name()));
+        let known = self.known.iter().map(|flag| ByteString::from_static(flag.name()));
         Some(Value::texts(known.chain(self.other.iter().cloned())))
     }
 }

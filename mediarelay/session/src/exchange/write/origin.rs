@@ -1,6 +1,7 @@
 //! `o=` and `s=` (RFC 8866 sections 5.2 and 5.3), and the version that says whether an SDP has changed.
 
-use sha2::{Digest, Sha256};
+use std::hash::{DefaultHasher, Hasher};
+
 use viaduct_ng::{Replace, Word};
 use viaduct_sdp::{AddressFamily, Host, Origin, SessionOut};
 
@@ -54,7 +55,9 @@ impl Call {
         let place = BEFORE_ORIGIN + before.len();
         out.origin = [before, after].concat();
         let mut document = out.to_bytes();
-        let digest: [u8; 32] = Sha256::digest(&document).into();
+        let mut hasher = DefaultHasher::new();
+        hasher.write(&document);
+        let digest = hasher.finish();
         let steady = asked(Replace::SdpVersion) || asked(Replace::OriginFull);
         let version = match written.version.take() {
             Some(last) if asked(Replace::ForceIncrementSdpVersion) => next_version(&last),
