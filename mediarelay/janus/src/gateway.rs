@@ -257,7 +257,7 @@ impl Gateway {
             .collect();
         for id in due {
             self.counters.sessions_timed_out += 1;
-            self.tell(id, json!({ "janus": "timeout", "session_id": id }));
+            self.tell(id, &json!({ "janus": "timeout", "session_id": id }));
             self.end_session(id, relay);
         }
     }
@@ -527,7 +527,7 @@ impl Gateway {
     }
 
     /// Sends something to a session, if it has a connection.
-    pub(crate) fn tell(&mut self, session: u64, what: Value) {
+    pub(crate) fn tell(&mut self, session: u64, what: &Value) {
         let connection = self.sessions.get(&session).and_then(|session| session.connection);
         if let Some(to) = connection {
             let text = what.to_string();

@@ -83,7 +83,7 @@ fn no_room() -> Refusal {
 }
 
 /// What the plugin says: with an SDP or without.
-fn said(word: &'static str, data: Value, jsep: Option<(&str, &ByteString)>) -> Done {
+fn said(word: &'static str, data: &Value, jsep: Option<(&str, &ByteString)>) -> Done {
     let mut members = Object::new();
     members.insert("plugindata".to_owned(), json!({ "plugin": PLUGIN, "data": data }));
     if let Some((kind, sdp)) = jsep {
@@ -124,7 +124,7 @@ impl Gateway {
                 let exists = room.is_some_and(|room| self.rooms.contains_key(&room));
                 let data =
                     json!({ "videoroom": "success", "room": room.unwrap_or_default(), "exists": exists });
-                Ok(said("success", data, None))
+                Ok(said("success", &data, None))
             }
             "destroy" => self.destroy_room(asked, room.ok_or_else(no_room)?, relay),
             "join" => {
@@ -149,7 +149,7 @@ impl Gateway {
                 self.depart(asked.handle, relay);
                 self.end_deserted_rooms(relay);
                 let data = json!({ "videoroom": "event", "room": room, "leaving": "ok" });
-                Ok(said("event", data, None))
+                Ok(said("event", &data, None))
             }
             _ => Err(Refusal::new(NO_SUCH_REQUEST, "Unknown videoroom request")),
         }
@@ -158,7 +158,7 @@ impl Gateway {
     /// Says that the message was taken; what comes of it is said afterwards.
     fn acknowledge(&mut self, asked: &Asked<'_>) {
         let ack = json!({ "janus": "ack", "transaction": asked.transaction, "session_id": asked.session });
-        self.tell(asked.session, ack);
+        self.tell(asked.session, &ack);
     }
 
     fn room_of_handle(&self, handle: u64) -> Option<u64> {
@@ -206,7 +206,7 @@ impl Gateway {
         self.rooms.insert(room, made);
         self.enter(asked.handle, Some(room));
         let data = json!({ "videoroom": "created", "room": room, "permanent": false });
-        Ok(said("success", data, None))
+        Ok(said("success", &data, None))
     }
 
     fn enter(&mut self, handle: u64, room: Option<u64>) {
@@ -226,7 +226,7 @@ impl Gateway {
         }
         self.end_room(room, relay);
         let data = json!({ "videoroom": "destroyed", "room": room, "permanent": false });
-        Ok(said("success", data, None))
+        Ok(said("success", &data, None))
     }
 
     fn end_room(&mut self, room: u64, relay: &mut Relay<'_>) {
@@ -294,7 +294,7 @@ impl Gateway {
         room.publishers.insert(asked.handle, publisher);
         self.enter(asked.handle, Some(id_of_room));
         let data = json!({ "videoroom": "joined", "room": id_of_room, "id": feed, "publishers": publishers });
-        Ok(said("event", data, None))
+        Ok(said("event", &data, None))
     }
 
     fn join_as_subscriber(
@@ -358,7 +358,7 @@ impl Gateway {
                     .collect();
             }
         }
-        Ok(said("event", data, Some(("offer", &sdp))))
+        Ok(said("event", &data, Some(("offer", &sdp))))
     }
 
     fn configure(
@@ -403,7 +403,7 @@ impl Gateway {
         let news: Vec<Value> = describe(publisher).into_iter().collect();
         self.tell_publishers(id_of_room, asked.handle, "publishers", &news.into());
         let jsep = answer.as_ref().map(|sdp| ("answer", sdp));
-        Ok(said("event", data, jsep))
+        Ok(said("event", &data, jsep))
     }
 
     fn start(
@@ -423,7 +423,7 @@ impl Gateway {
             return Err(refusal_of(&reply));
         }
         let data = json!({ "videoroom": "event", "room": room, "started": "ok" });
-        Ok(said("event", data, None))
+        Ok(said("event", &data, None))
     }
 
     fn unpublish(&mut self, asked: &Asked<'_>, relay: &mut Relay<'_>) -> Result<Done, Refusal> {
@@ -432,7 +432,7 @@ impl Gateway {
             return Err(failed("Not a publisher"));
         }
         let data = json!({ "videoroom": "event", "room": room, "unpublished": "ok" });
-        Ok(said("event", data, None))
+        Ok(said("event", &data, None))
     }
 
     /// Takes back what a handle publishes, and tells the others. False if it is no publisher.
@@ -502,7 +502,7 @@ impl Gateway {
         what["janus"] = word.into();
         what["session_id"] = session.into();
         what["sender"] = handle.into();
-        self.tell(session, what);
+        self.tell(session, &what);
     }
 
     /// Takes a trickled candidate, or the word that there are no more.
