@@ -138,20 +138,16 @@ fn a_call_leaves_the_kernel_for_a_recorder_and_no_packet_is_missing() {
     // Bob is heard by the recorder, so his packets are a worker's; Alice's are the kernel's still.
     let control = relay.snapshot().control;
     assert_eq!(control.kernel_flows, 1);
-    assert_eq!(control.kernel_outside.iter().sum::<u64>(), 1);
     assert_eq!(control.kernel_outside[Outside::Listener as usize], 1);
     let told = cli(CLI, "list kernel recorded");
-    let mut lines: Vec<&str> = told.lines().collect();
-    lines.sort_by_key(|line| line.contains("user space"));
-    assert_eq!(lines.len(), 2, "{told}");
-    assert!(lines[0].ends_with(": in the kernel, 50 RTP packets"), "{told}");
-    assert!(
-        lines[1].ends_with(": in user space, since somebody listens: a recorder or a subscriber"),
-        "{told}"
-    );
+    let lines = |end: &str| told.lines().filter(|line| line.ends_with(end)).count();
+    assert_eq!(lines(": in the kernel, 50 RTP packets"), 1, "{told}");
+    let listened = ": in user space, since somebody listens: a recorder or a subscriber";
+    assert_eq!(lines(listened), 1, "{told}");
     let all = cli(CLI, "list kernel all");
+    assert!(all.starts_with("In the kernel: 1 flows\n"), "{all}");
     assert!(
-        all.starts_with("In the kernel: 1 flows\nIn user space: 1 flows, since somebody"),
+        all.contains("In user space: 1 flows, since somebody listens"),
         "{all}"
     );
     assert!(cli(CLI, "list kernel another").contains("Call Id not found (another)"));
@@ -286,7 +282,8 @@ fn packets_that_race_with_changes_of_their_call_arrive_once_and_in_order() {
         is_over.store(true, Ordering::Relaxed);
         phones.join().unwrap();
     });
-    assert!(relay.snapshot().control.kernel_entered >= entered + 20);
+    // An offer that changes nothing need not take a flow out; each recorder takes Bob's.
+    assert!(relay.snapshot().control.kernel_entered >= entered + 10);
     for phone in [&call.alice, &call.bob] {
         phone.rtp.set_nonblocking(true).unwrap();
         assert!(phone.rtp.recv(&mut [0; 2_048]).is_err(), "a packet came twice");
