@@ -276,9 +276,9 @@ fn detach_steering() {
             continue;
         }
         let fd: u32 = path.file_name().unwrap().to_str().unwrap().parse().unwrap();
+        let link = &raw const fd;
         // SAFETY: the kernel reads four octets, which are `fd`, and writes none; the relay of this test keeps the descriptor open.
-        let result =
-            unsafe { libc::syscall(libc::SYS_bpf, BPF_LINK_DETACH, &raw const fd, size_of::<u32>()) };
+        let result = unsafe { libc::syscall(libc::SYS_bpf, BPF_LINK_DETACH, link, size_of::<u32>()) };
         assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
         detached += 1;
     }

@@ -194,7 +194,7 @@ impl Plan {
             street: StreetPlan {
                 calls: 200,
                 heard: Duration::from_secs(1),
-                unheard: Duration::from_secs(1),
+                unheard: Duration::from_millis(500),
                 changed: 20,
                 ..full.street
             },

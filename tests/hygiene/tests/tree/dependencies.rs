@@ -115,7 +115,7 @@ const REFUSED: [(&str, &str, &str); 1] = [(
 )];
 
 /// Crates without I/O.
-const CORES: [&str; 14] = [
+const CORES: [&str; 15] = [
     "viaduct-sip",
     "viaduct-txn",
     "viaduct-trunk",
