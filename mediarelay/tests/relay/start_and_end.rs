@@ -271,9 +271,10 @@ fn calls_that_come_and_go_leave_nothing() {
         Call::set_up_at(phones, &call_id, |request| proxy.ask(request)).talk(1);
         proxy.ask(&delete(&call_id));
     };
-    round(0);
+    // The relay may still be opening ports in advance when the first calls come.
+    (0..100).for_each(&mut round);
     let before = relay.descriptors();
-    (1..100).for_each(&mut round);
+    (100..200).for_each(&mut round);
     // Used pairs are closed, and others opened in their place.
     crate::support::wait_for("the descriptors of 100 calls", || {
         (relay.descriptors() <= before).then_some(())
