@@ -37,7 +37,7 @@ pub enum Deaf {
     Relay,
 }
 
-/// See the module. Goes with the process that made it.
+/// See the module. There is one at a time.
 #[derive(Debug)]
 pub struct Street {
     own: File,
@@ -122,6 +122,16 @@ impl Street {
             })?;
         }
         Ok(sum)
+    }
+}
+
+impl Drop for Street {
+    /// The kernel removes what a namespace had some time after the namespace; the next street has the same names.
+    fn drop(&mut self) {
+        for side in SIDES {
+            // What cannot be removed is found by the next one.
+            let _ = ip(&format!("link del r{}", side + 1));
+        }
     }
 }
 

@@ -175,6 +175,7 @@ impl Phones {
     /// # Errors
     /// A socket fails.
     pub fn talk_unheard(&mut self, duration: Duration) -> anyhow::Result<Unheard> {
+        self.counted = usize::MAX;
         let clock = ClockId::CLOCK_THREAD_CPUTIME_ID;
         let mut tally = PacketTally::default();
         let (start, before) = (Instant::now(), Duration::from(clock.now()?));

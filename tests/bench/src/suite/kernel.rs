@@ -87,6 +87,13 @@ pub(super) fn measure(
     add(Figure::Memory, memory as f64 / 1_024.0 / plan.calls as f64);
     add_packets(&tally, seen, &mut add);
 
+    street.set_deaf(Deaf::Phones, true)?;
+    let (arrived, before) = (street.arrived()?, Usage::of(daemon.pid())?);
+    let with = phones.talk_unheard(plan.unheard)?;
+    let own = Usage::of(daemon.pid())?.since(before).processor;
+    let arrived = street.arrived()? - arrived;
+    ensure!(arrived > 0, "no packet came through:\n{}", daemon.tail());
+    street.set_deaf(Deaf::Phones, false)?;
     let listener = street
         .at(1, || Ok(UdpSocket::bind((PHONES[1], 0))?))?
         .local_addr()?;
@@ -103,17 +110,7 @@ pub(super) fn measure(
         }
     }
     add(Figure::ChangedWrong, wrong as f64);
-    if peer == RelayPeer::Viaduct {
-        // Those that were changed are in the kernel again once they are heard.
-        phones.run(suite.plan.media_warm_up)?;
-    }
 
-    street.set_deaf(Deaf::Phones, true)?;
-    let (arrived, before) = (street.arrived()?, Usage::of(daemon.pid())?);
-    let with = phones.talk_unheard(plan.unheard)?;
-    let own = Usage::of(daemon.pid())?.since(before).processor;
-    let arrived = street.arrived()? - arrived;
-    ensure!(arrived > 0, "no packet came through:\n{}", daemon.tail());
     daemon.stop()?;
     street.set_deaf(Deaf::Relay, true)?;
     let without = phones.talk_unheard(plan.unheard)?;
