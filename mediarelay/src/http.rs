@@ -110,7 +110,6 @@ impl Http {
         let router = self
             .router
             .layer(Extension(Client(client)))
-            .layer(Extension(HasRooms(self.janus.is_some())))
             .layer(Extension(begun.clone()));
         let connection = hyper::server::conn::http1::Builder::new()
             .max_buf_size(HEAD_MAX)
@@ -125,10 +124,6 @@ impl Http {
         }
     }
 }
-
-/// Whether Janus' protocol is spoken here.
-#[derive(Debug, Clone, Copy)]
-struct HasRooms(bool);
 
 /// Lets the connection end with the answer, unless it goes on as a WebSocket, and counts bodies that were too large.
 async fn close(State(desk): State<Desk>, mut response: Response) -> Response {

@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::extract::{Extension, Request};
+use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -19,7 +19,7 @@ use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
-use super::{HasRooms, is_from_page};
+use super::{Shared, is_from_page};
 use crate::accept::Ended;
 use crate::janus::{Connection, Janus};
 use crate::limits::ShellLimits;
@@ -56,8 +56,7 @@ impl Subprotocol {
         }
     }
 
-    /// The first of those that a client speaks and that are spoken here. Pages may only speak what takes no message
-    /// without a token.
+    /// The first of those that a client speaks and that are spoken here.
     fn of(headers: &HeaderMap, has_rooms: bool) -> Option<Self> {
         let offered = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).into_iter();
         let mut offered = offered
@@ -96,13 +95,14 @@ impl Begun {
 /// Answers a request to speak WebSocket. Anything else that comes here is for a page that there is not.
 pub(super) async fn begin(
     Extension(begun): Extension<Begun>,
-    Extension(HasRooms(has_rooms)): Extension<HasRooms>,
+    State(shared): State<Shared>,
     mut request: Request,
 ) -> Response {
     if !request.headers().contains_key(header::UPGRADE) {
         return StatusCode::NOT_FOUND.into_response();
     }
-    let subprotocol = Subprotocol::of(request.headers(), has_rooms);
+    let subprotocol = Subprotocol::of(request.headers(), shared.janus.is_some());
+    // Pages may only speak what takes no message without a token.
     if is_from_page(request.headers()) && subprotocol != Some(Subprotocol::Janus) {
         return StatusCode::FORBIDDEN.into_response();
     }
