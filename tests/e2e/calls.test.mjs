@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Baresip } from './lib/baresip.mjs';
-import { WebPhone, launch } from './lib/browser.mjs';
+import { closePhones, launch, openPhone } from './lib/browser.mjs';
 import { servePages } from './lib/pages.mjs';
 import { until } from './lib/proc.mjs';
 import { Gateway } from './lib/viaduct.mjs';
@@ -44,17 +44,12 @@ for (const { browser: kind, library, transport } of COMBINATIONS) {
 
     async function open(t, user, frequency) {
       const server = transport === 'wss' ? gateway.wss : gateway.ws;
-      const phone = await WebPhone.open(browser, pages.url(library), { gateway, server, user, frequency });
-      t.after(() => phone.close());
-      return phone;
+      return openPhone(t, browser, pages.url(library), { gateway, server, user, frequency });
     }
 
     /** Ends the pages of a test and looks whether the gateway forgets them. */
     async function clean(...phones) {
-      for (const phone of phones) {
-        phone.expectNoProblems();
-        await phone.close();
-      }
+      await closePhones(phones);
       await gateway.expectClean();
     }
 

@@ -2,7 +2,7 @@
 
 import { after, before, describe, test } from 'node:test';
 import { Baresip } from './lib/baresip.mjs';
-import { WebPhone, launch } from './lib/browser.mjs';
+import { closePhones, launch, openPhone } from './lib/browser.mjs';
 import { servePages } from './lib/pages.mjs';
 import { Sipp } from './lib/sipp.mjs';
 import { Gateway } from './lib/viaduct.mjs';
@@ -35,16 +35,11 @@ describe('devices', () => {
   });
 
   async function open(t, browser, library, user, frequency) {
-    const phone = await WebPhone.open(browser, pages.url(library), { gateway, server: gateway.wss, user, frequency });
-    t.after(() => phone.close());
-    return phone;
+    return openPhone(t, browser, pages.url(library), { gateway, server: gateway.wss, user, frequency });
   }
 
   async function clean(...phones) {
-    for (const phone of phones) {
-      phone.expectNoProblems();
-      await phone.close();
-    }
+    await closePhones(phones);
     await gateway.expectClean();
   }
 

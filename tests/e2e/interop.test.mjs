@@ -2,7 +2,7 @@
 
 import { after, before, describe, test } from 'node:test';
 import { Baresip } from './lib/baresip.mjs';
-import { WebPhone, launch } from './lib/browser.mjs';
+import { closePhones, launch, openPhone } from './lib/browser.mjs';
 import { Kamailio } from './lib/kamailio.mjs';
 import { servePages } from './lib/pages.mjs';
 import { Rtpengine } from './lib/rtpengine.mjs';
@@ -25,14 +25,12 @@ after(async () => {
 
 /** A browser calls a phone, both hear each other, the browser hangs up. */
 async function bridge(t, { proxy, server, domain, desk }) {
-  const page = await WebPhone.open(browser, pages.url('jssip'), { gateway: proxy, server, user: '300', frequency: TONE.page });
-  t.after(() => page.close());
+  const page = await openPhone(t, browser, pages.url('jssip'), { gateway: proxy, server, user: '300', frequency: TONE.page });
   desk.forget();
   await page.talkTo(desk, '201', domain);
   await page.run('hangup');
   await desk.saw('CALL_CLOSED');
-  page.expectNoProblems();
-  await page.close();
+  await closePhones([page]);
 }
 
 describe('our proxy in front of rtpengine', () => {
@@ -84,10 +82,8 @@ describe('our proxy behind a Kamailio that phones reach', () => {
   });
 
   async function open(t) {
-    const page = await WebPhone.open(browser, pages.url('jssip'), { gateway, server: gateway.wss, user: '300', frequency: TONE.page });
-    t.after(() => page.close());
     desk.forget();
-    return page;
+    return openPhone(t, browser, pages.url('jssip'), { gateway, server: gateway.wss, user: '300', frequency: TONE.page });
   }
 
   // RFC 3327 section 5.3: calls to the phone go along the Path that it registered with.
@@ -101,8 +97,7 @@ describe('our proxy behind a Kamailio that phones reach', () => {
     await desk.hears(TONE.page);
     await page.run('hangup');
     await desk.saw('CALL_CLOSED');
-    page.expectNoProblems();
-    await page.close();
+    await closePhones([page]);
     await gateway.expectClean();
   });
 
@@ -122,8 +117,7 @@ describe('our proxy behind a Kamailio that phones reach', () => {
     await page.hears(TONE.desk);
     desk.hangup();
     await page.noted('ended:remote');
-    page.expectNoProblems();
-    await page.close();
+    await closePhones([page]);
     await gateway.expectClean();
   });
 

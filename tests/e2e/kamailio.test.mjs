@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Baresip } from './lib/baresip.mjs';
-import { WebPhone, launch } from './lib/browser.mjs';
+import { closePhones, launch, openPhone } from './lib/browser.mjs';
 import { Kamailio } from './lib/kamailio.mjs';
 import { servePages } from './lib/pages.mjs';
 import { Sipp } from './lib/sipp.mjs';
@@ -58,17 +58,12 @@ for (const flags of ['words', 'whole']) {
     async function open(t, user, frequency) {
       desk.forget();
       phone.forget();
-      const page = await WebPhone.open(browser, pages.url('jssip'), { gateway: kamailio, server: kamailio.ws, user, frequency });
-      t.after(() => page.close());
-      return page;
+      return openPhone(t, browser, pages.url('jssip'), { gateway: kamailio, server: kamailio.ws, user, frequency });
     }
 
     /** The relay forgets the call, and its flags came in this test's style. */
     async function clean(...open) {
-      for (const page of open) {
-        page.expectNoProblems();
-        await page.close();
-      }
+      await closePhones(open);
       await relay.expectClean();
       if (between) assert.ok(between.spaced > 0, 'no command had its flags in one string');
     }

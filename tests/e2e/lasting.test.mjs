@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Baresip } from './lib/baresip.mjs';
-import { WebPhone, launch } from './lib/browser.mjs';
+import { WebPhone, closePhones, launch } from './lib/browser.mjs';
 import { Elsewhere, NEAR } from './lib/elsewhere.mjs';
 import { servePages } from './lib/pages.mjs';
 import { until } from './lib/proc.mjs';
@@ -48,8 +48,7 @@ describe('calls that last', () => {
       }
       await page.run('hangup');
       await page.noted('ended:local');
-      page.expectNoProblems();
-      await page.close();
+      await closePhones([page]);
       await gateway.expectClean();
     });
   }
@@ -76,8 +75,7 @@ describe('calls that last', () => {
     desk.forget();
     desk.hangup();
     await desk.saw('CALL_CLOSED');
-    page.expectNoProblems();
-    await page.close();
+    await closePhones([page]);
     // Its BYE gets no answer but silence (RFC 4320 section 4.2), for which it would wait half a minute.
     await desk.kill();
     await gateway.expectClean({ except: ['connections', 'tasks'] });

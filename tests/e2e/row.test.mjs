@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Baresip } from './lib/baresip.mjs';
-import { WebPhone, launch } from './lib/browser.mjs';
+import { closePhones, launch, openPhone } from './lib/browser.mjs';
 import { Kamailio } from './lib/kamailio.mjs';
 import { servePages } from './lib/pages.mjs';
 import { Gateway, ROW } from './lib/viaduct.mjs';
@@ -46,10 +46,8 @@ trunks: { other: { proxy: "sip:${other.domain}", trust_from: [${other.address}/3
 function carries(row) {
   async function open(t) {
     const { first, desk } = row;
-    const page = await WebPhone.open(browser, pages.url('jssip'), { gateway: first, server: first.wss, user: '300', frequency: TONE.page });
-    t.after(() => page.close());
     desk.forget();
-    return page;
+    return openPhone(t, browser, pages.url('jssip'), { gateway: first, server: first.wss, user: '300', frequency: TONE.page });
   }
 
   /** Both hold and resume, and hear each other afterwards. */
@@ -70,8 +68,7 @@ function carries(row) {
   }
 
   async function clean(page) {
-    page.expectNoProblems();
-    await page.close();
+    await closePhones([page]);
     for (const gateway of [row.first, row.second]) await gateway.expectClean({ except: row.stays });
   }
 

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Baresip } from './lib/baresip.mjs';
-import { WebPhone, launch } from './lib/browser.mjs';
+import { closePhones, launch, openPhone } from './lib/browser.mjs';
 import { servePages } from './lib/pages.mjs';
 import { until } from './lib/proc.mjs';
 import { Gateway } from './lib/viaduct.mjs';
@@ -34,16 +34,11 @@ describe('special calls', () => {
   });
 
   async function open(t, browser, user, frequency, { at = gateway, library = 'jssip' } = {}) {
-    const phone = await WebPhone.open(browser, pages.url(library), { gateway: at, server: at.ws, user, frequency });
-    t.after(() => phone.close());
-    return phone;
+    return openPhone(t, browser, pages.url(library), { gateway: at, server: at.ws, user, frequency });
   }
 
   async function clean(...phones) {
-    for (const phone of phones) {
-      phone.expectNoProblems();
-      await phone.close();
-    }
+    await closePhones(phones);
     await gateway.expectClean();
   }
 

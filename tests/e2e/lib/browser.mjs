@@ -50,6 +50,21 @@ export async function launch(kind, { elsewhere } = {}) {
   });
 }
 
+/** Opens a phone for a test, and closes it when that is over; `options` as for `WebPhone.open`. */
+export async function openPhone(t, browser, url, options) {
+  const phone = await WebPhone.open(browser, url, options);
+  t.after(() => phone.close());
+  return phone;
+}
+
+/** Closes phones, which must have had no problems. */
+export async function closePhones(phones) {
+  for (const phone of phones) {
+    phone.expectNoProblems();
+    await phone.close();
+  }
+}
+
 /** A page with a phone made of one of the libraries. */
 export class WebPhone {
   /** Opens the page and registers. */
