@@ -336,11 +336,21 @@ impl Config {
         if !self.is_our_host(&host, at) {
             return false;
         }
-        match uri.port() {
-            Some(port) => self.listeners.iter().any(|listener| listener.addr.port() == port),
-            // The default port of a transport is ours when we listen there; a bare name is ours in any case.
-            None => true,
-        }
+        let transport = || {
+            let usual = if uri.is_sips() {
+                Transport::Tls
+            } else {
+                Transport::Udp
+            };
+            uri.transport().unwrap_or(usual)
+        };
+        let port = match uri.port() {
+            Some(port) => port,
+            // DNS says which port a bare name has.
+            None if host.ip().is_none() => return true,
+            None => transport().default_port(),
+        };
+        self.listeners.iter().any(|listener| listener.addr.port() == port)
     }
 
     /// The listener that a flow came in over, or that speaks the flow's transport.

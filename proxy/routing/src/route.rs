@@ -272,6 +272,24 @@ mod tests {
         );
     }
 
+    /// RFC 3261 section 19.1.2: an address without a port has that of its transport.
+    #[test]
+    fn an_address_without_a_port_is_ours_where_we_listen_at_the_usual_one() {
+        let mut desk = Desk::new();
+        let is_ours = |desk: &Desk, route: &str| {
+            let routing = desk.read("sip:b@h", &[format!("<{route}>")]).unwrap();
+            (routing.own, routing.foreign) == (1, false)
+        };
+        assert!(is_ours(&desk, "sip:192.0.2.1;lr"));
+        assert!(is_ours(&desk, "sip:192.0.2.1;transport=tcp;lr"));
+        assert!(!is_ours(&desk, "sips:192.0.2.1;lr"));
+        assert!(!is_ours(&desk, "sip:192.0.2.1;transport=tls;lr"));
+        desk.config.listeners[0].addr.set_port(5_062);
+        assert!(!is_ours(&desk, "sip:192.0.2.1;lr"));
+        assert!(is_ours(&desk, "sip:192.0.2.1:5062;lr"));
+        assert!(is_ours(&desk, "sip:example.com;lr"), "whatever port a name has");
+    }
+
     /// RFC 3261 section 16.4: an address that this machine had when the call began, or has only since, is known by the
     /// token; one that it has now by where the request arrived.
     #[test]
