@@ -4,9 +4,12 @@ use std::fs;
 use std::path::Path;
 
 use crate::fast::Refused;
+use crate::given_ports::GivenPorts;
 
 /// Bit of `CAP_NET_ADMIN` in a capability set (`capabilities(7)`).
 const CAP_NET_ADMIN: u32 = 12;
+/// Bit of `CAP_NET_RAW`.
+const CAP_NET_RAW: u32 = 13;
 /// Bit of `CAP_SYS_ADMIN`, which older kernels ask for instead of `CAP_BPF`.
 const CAP_SYS_ADMIN: u32 = 21;
 /// Bit of `CAP_BPF`.
@@ -27,6 +30,10 @@ pub struct Facts {
     pub cap_bpf: bool,
     /// Effective `CAP_NET_ADMIN`.
     pub cap_net_admin: bool,
+    /// Effective `CAP_NET_RAW`.
+    pub cap_net_raw: bool,
+    /// Ports that the kernel gives to programs that ask for any.
+    pub given_ports: GivenPorts,
     /// Soft and hard limit of open files.
     pub open_files: (u64, u64),
     /// `net.core.rmem_max` in octets.
@@ -47,6 +54,8 @@ impl Facts {
             jit: read("/proc/sys/net/core/bpf_jit_enable").and_then(|text| text.parse().ok()),
             cap_bpf: has(CAP_BPF) || has(CAP_SYS_ADMIN),
             cap_net_admin: has(CAP_NET_ADMIN),
+            cap_net_raw: has(CAP_NET_RAW),
+            given_ports: GivenPorts::gather(),
             open_files: read("/proc/self/limits")
                 .and_then(|limits| open_files(&limits))
                 .unwrap_or((0, 0)),

@@ -1,6 +1,7 @@
 //! What the facts mean: one finding per piece that a fast path needs, with what its absence costs.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use serde::Serialize;
 
@@ -8,6 +9,10 @@ use crate::facts::Facts;
 
 /// Kernel that first has `tcx` (attach at TC without a qdisc, removed with its owner).
 const TCX_SINCE: (u32, u32) = (6, 6);
+/// Kernel that first has `sk_lookup`.
+const SK_LOOKUP_SINCE: (u32, u32) = (5, 9);
+/// What a relay does without a piece of steering.
+const NO_STEERING: &str = "every media port has a socket, as without `steering`";
 /// Sockets that a call between two plain legs needs when every port has its own: RTP and RTCP on both legs.
 const SOCKETS_PER_CALL: u64 = 4;
 /// Descriptors that a relay needs besides media ports.
@@ -17,9 +22,9 @@ const OTHER_DESCRIPTORS: u64 = 256;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
-    /// Nothing is missing.
+    /// Nothing is missing that the kernel path needs.
     Ready,
-    /// At least one finding is not good.
+    /// At least one finding about it is not good.
     Missing,
 }
 
@@ -30,6 +35,8 @@ pub struct Finding {
     pub name: &'static str,
     /// Whether the piece is there.
     pub good: bool,
+    /// Only steering needs it (`steering`), which is off by itself.
+    pub for_steering: bool,
     /// What was seen.
     pub seen: String,
     /// What its absence costs and what to do; empty when the piece is there.
@@ -45,9 +52,9 @@ pub struct Findings {
 }
 
 impl Findings {
-    /// Judges facts.
+    /// Judges facts, for a relay with these ports for media.
     #[must_use]
-    pub fn from_facts(facts: &Facts) -> Self {
+    pub fn from_facts(facts: &Facts, rtp_ports: &RangeInclusive<u16>) -> Self {
         let findings = vec![
             at_least(
                 "tcx",
@@ -58,16 +65,15 @@ impl Findings {
             jit(facts),
             capability("CAP_BPF", facts.cap_bpf),
             capability("CAP_NET_ADMIN", facts.cap_net_admin),
-            finding(
-                "bpffs",
-                facts.bpffs,
-                "BPF file system",
-                "there is no kernel path; mount it with: mount -t bpf bpf /sys/fs/bpf",
-            ),
+            bpffs(facts),
             descriptors(facts),
             receive_buffer(facts),
+            for_steering(at_least("sk_lookup", facts, SK_LOOKUP_SINCE, NO_STEERING)),
+            for_steering(net_raw(facts)),
+            for_steering(given_ports(facts, rtp_ports)),
         ];
-        let standing = if findings.iter().all(|finding| finding.good) {
+        let is_well = |finding: &Finding| finding.good || finding.for_steering;
+        let standing = if findings.iter().all(is_well) {
             Standing::Ready
         } else {
             Standing::Missing
@@ -98,36 +104,52 @@ impl fmt::Display for Findings {
             }
         )?;
         for finding in &self.findings {
-            writeln!(
-                f,
-                "  {:7} {:14} {}",
-                if finding.good { "ok" } else { "missing" },
-                finding.name,
-                finding.seen
-            )?;
+            let word = match finding {
+                Finding { good: true, .. } => "ok",
+                Finding {
+                    for_steering: true, ..
+                } => "absent",
+                _ => "missing",
+            };
+            writeln!(f, "  {word:7} {:14} {}", finding.name, finding.seen)?;
             if !finding.good {
                 writeln!(f, "          {:14} {}", "", finding.cost)?;
             }
         }
         writeln!(
             f,
-            "Calls do not depend on anything above: what the kernel does not forward, the relay does."
+            "Calls do not depend on anything above: what the kernel does not forward, the relay does. What is absent, only \
+             `steering: auto` and `required` would use."
         )
     }
 }
 
-fn finding(name: &'static str, good: bool, what: &str, cost: &str) -> Finding {
-    let seen = if good {
-        format!("{what} is there")
-    } else {
-        format!("{what} is not there")
-    };
+fn finding(name: &'static str, good: bool, seen: String, cost: String) -> Finding {
     Finding {
         name,
         good,
+        for_steering: false,
         seen,
-        cost: if good { String::new() } else { cost.to_owned() },
+        cost: if good { String::new() } else { cost },
     }
+}
+
+fn for_steering(finding: Finding) -> Finding {
+    Finding {
+        for_steering: true,
+        ..finding
+    }
+}
+
+fn bpffs(facts: &Facts) -> Finding {
+    let is = if facts.bpffs { "is" } else { "is not" };
+    let cost = "there is no kernel path; mount it with: mount -t bpf bpf /sys/fs/bpf";
+    finding(
+        "bpffs",
+        facts.bpffs,
+        format!("BPF file system {is} there"),
+        cost.to_owned(),
+    )
 }
 
 fn at_least(name: &'static str, facts: &Facts, since: (u32, u32), cost: &str) -> Finding {
@@ -136,27 +158,33 @@ fn at_least(name: &'static str, facts: &Facts, since: (u32, u32), cost: &str) ->
         "needs Linux {}.{} or newer, this is {}",
         since.0, since.1, facts.release
     );
-    Finding {
-        name,
-        good,
-        seen,
-        cost: if good { String::new() } else { cost.to_owned() },
-    }
+    finding(name, good, seen, cost.to_owned())
 }
 
 fn capability(name: &'static str, good: bool) -> Finding {
     let cost =
         format!("start the relay as root, or give it the capability (systemd: AmbientCapabilities={name})");
-    Finding {
-        name,
+    let has = if good { "has" } else { "lacks" };
+    finding(name, good, format!("this process {has} it"), cost)
+}
+
+fn net_raw(facts: &Facts) -> Finding {
+    let net_raw = capability("CAP_NET_RAW", facts.cap_net_raw);
+    let cost = format!("{NO_STEERING}; {}", net_raw.cost);
+    finding(net_raw.name, net_raw.good, net_raw.seen, cost)
+}
+
+/// A program that is given a port of the relay would hear nothing there.
+fn given_ports(facts: &Facts, rtp_ports: &RangeInclusive<u16>) -> Finding {
+    let good = !facts.given_ports.has_any_of(rtp_ports);
+    let (first, last) = (rtp_ports.start(), rtp_ports.end());
+    let may = if good { "not given" } else { "given" };
+    finding(
+        "media ports",
         good,
-        seen: if good {
-            "this process has it".to_owned()
-        } else {
-            "this process lacks it".to_owned()
-        },
-        cost: if good { String::new() } else { cost },
-    }
+        format!("{first} to {last} are {may} to programs that ask for any port"),
+        format!("{NO_STEERING}; sysctl -w net.ipv4.ip_local_reserved_ports={first}-{last}"),
+    )
 }
 
 fn jit(facts: &Facts) -> Finding {
@@ -167,12 +195,7 @@ fn jit(facts: &Facts) -> Finding {
         None => "net.core.bpf_jit_enable is not shown here: that of the host counts".to_owned(),
     };
     let cost = "programs would be interpreted, several times slower; sysctl -w net.core.bpf_jit_enable=1";
-    Finding {
-        name: "jit",
-        good,
-        seen,
-        cost: if good { String::new() } else { cost.to_owned() },
-    }
+    finding("jit", good, seen, cost.to_owned())
 }
 
 fn descriptors(facts: &Facts) -> Finding {
@@ -186,21 +209,14 @@ fn descriptors(facts: &Facts) -> Finding {
             value.to_string()
         }
     };
-    Finding {
-        name: "open files",
-        good,
-        seen: format!(
-            "limit {} (hard {}): about {} plain calls",
-            limit(soft),
-            limit(hard),
-            limit(calls)
-        ),
-        cost: if good {
-            String::new()
-        } else {
-            "raise it (systemd: LimitNOFILE=65536)".to_owned()
-        },
-    }
+    let seen = format!(
+        "limit {} (hard {}): about {} plain calls",
+        limit(soft),
+        limit(hard),
+        limit(calls)
+    );
+    let cost = "raise it (systemd: LimitNOFILE=65536)";
+    finding("open files", good, seen, cost.to_owned())
 }
 
 fn receive_buffer(facts: &Facts) -> Finding {
@@ -212,17 +228,15 @@ fn receive_buffer(facts: &Facts) -> Finding {
         None => "net.core.rmem_max cannot be read".to_owned(),
     };
     let cost = "bursts may be lost while a worker sleeps; sysctl -w net.core.rmem_max=4194304";
-    Finding {
-        name: "receive buffer",
-        good,
-        seen,
-        cost: if good { String::new() } else { cost.to_owned() },
-    }
+    finding("receive buffer", good, seen, cost.to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::given_ports::GivenPorts;
+
+    const PORTS: RangeInclusive<u16> = 30_000..=39_999;
 
     fn modern() -> Facts {
         Facts {
@@ -232,13 +246,15 @@ mod tests {
             jit: Some(1),
             cap_bpf: true,
             cap_net_admin: true,
+            cap_net_raw: true,
+            given_ports: GivenPorts::of("32768 60999", "30000-39999"),
             open_files: (1024, 65_536),
             receive_buffer_max: Some(4 << 20),
         }
     }
 
     fn missing(facts: &Facts) -> Vec<&'static str> {
-        let findings = Findings::from_facts(facts);
+        let findings = Findings::from_facts(facts, &PORTS);
         findings
             .findings
             .iter()
@@ -250,7 +266,39 @@ mod tests {
     #[test]
     fn a_modern_kernel_with_capabilities_is_ready() {
         assert_eq!(missing(&modern()), Vec::<&str>::new());
-        assert_eq!(Findings::from_facts(&modern()).standing(), Standing::Ready);
+        assert_eq!(
+            Findings::from_facts(&modern(), &PORTS).standing(),
+            Standing::Ready
+        );
+    }
+
+    #[test]
+    fn what_steering_alone_needs_is_named_and_nothing_fails_for_it() {
+        let facts = Facts {
+            cap_net_raw: false,
+            given_ports: GivenPorts::of("32768 60999", ""),
+            ..modern()
+        };
+        assert_eq!(missing(&facts), ["CAP_NET_RAW", "media ports"]);
+        let findings = Findings::from_facts(&facts, &PORTS);
+        assert_eq!(findings.standing(), Standing::Ready);
+        let text = findings.to_string();
+        for said in [
+            "  absent  CAP_NET_RAW",
+            "30000 to 39999 are given",
+            "sysctl -w net.ipv4.ip_local_reserved_ports=30000-39999",
+        ] {
+            assert!(text.contains(said), "{said}: {text}");
+        }
+        // Ports below those that the kernel gives.
+        assert_eq!(
+            Findings::from_facts(&facts, &(20_000..=29_999))
+                .findings
+                .iter()
+                .filter(|of| !of.good)
+                .count(),
+            1
+        );
     }
 
     #[test]
@@ -260,7 +308,7 @@ mod tests {
             version: Some((5, 8)),
             ..modern()
         };
-        assert_eq!(missing(&old), ["tcx"]);
+        assert_eq!(missing(&old), ["tcx", "sk_lookup"]);
         let between = Facts {
             release: "6.1.0".to_owned(),
             version: Some((6, 1)),
@@ -278,7 +326,7 @@ mod tests {
             receive_buffer_max: None,
             ..modern()
         };
-        assert_eq!(missing(&unknown), ["tcx", "receive buffer"]);
+        assert_eq!(missing(&unknown), ["tcx", "receive buffer", "sk_lookup"]);
     }
 
     #[test]
@@ -290,10 +338,12 @@ mod tests {
             jit: Some(0),
             cap_bpf: false,
             cap_net_admin: false,
+            cap_net_raw: false,
+            given_ports: GivenPorts::of("1024 65535", ""),
             open_files: (1024, 1024),
             receive_buffer_max: Some(212_992),
         };
-        let findings = Findings::from_facts(&bare);
+        let findings = Findings::from_facts(&bare, &PORTS);
         assert_eq!(findings.standing(), Standing::Missing);
         assert!(
             findings

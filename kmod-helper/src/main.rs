@@ -5,6 +5,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -44,11 +45,14 @@ struct Place {
 #[derive(Subcommand)]
 enum Verb {
     /// Look at the kernel, the capabilities of this process and the limits that matter, and say what each
-    /// missing piece costs. Exit status: 0 everything is there, 1 something is missing, 2 wrong usage.
+    /// missing piece costs. Exit status: 0 the kernel path has everything, 1 something is missing, 2 wrong usage.
     Check {
         /// Print one JSON object instead of text.
         #[arg(long)]
         json: bool,
+        /// The ports that the relay gives to calls (`rtp_ports`): steering needs them kept for it.
+        #[arg(long, value_name = "FIRST-LAST", default_value = "30000-39999", value_parser = ports)]
+        rtp_ports: RangeInclusive<u16>,
     },
     /// Attach the program, without flows, for a relay that comes later and finds it.
     Load {
@@ -101,7 +105,7 @@ fn main() -> ExitCode {
 
 fn run(verb: Verb) -> anyhow::Result<ExitCode> {
     match verb {
-        Verb::Check { json } => check(json),
+        Verb::Check { json, rtp_ports } => check(json, &rtp_ports),
         Verb::Load {
             interface,
             flows_max,
@@ -142,8 +146,18 @@ fn ask(relay: SocketAddr, call: &str) -> io::Result<String> {
     Ok(text)
 }
 
-fn check(json: bool) -> anyhow::Result<ExitCode> {
-    let findings = Findings::from_facts(&Facts::gather());
+/// `30000-39999`
+fn ports(text: &str) -> Result<RangeInclusive<u16>, &'static str> {
+    let range = text
+        .split_once('-')
+        .and_then(|(first, last)| Some(first.parse().ok()?..=last.parse().ok()?));
+    range
+        .filter(|range| !range.is_empty())
+        .ok_or("two ports are expected, as in 30000-39999")
+}
+
+fn check(json: bool, rtp_ports: &RangeInclusive<u16>) -> anyhow::Result<ExitCode> {
+    let findings = Findings::from_facts(&Facts::gather(), rtp_ports);
     print(&if json {
         serde_json::to_string_pretty(&findings).context("printing the findings as JSON")?
     } else {

@@ -1,14 +1,12 @@
 //! Whether media ports are steered, or have a socket each.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::io;
 use std::net::IpAddr;
-use std::ops::RangeInclusive;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
-use viaduct_kmod_helper::{Refused, Steering};
+use viaduct_kmod_helper::{GivenPorts, Refused, Steering};
 use viaduct_settings::SteeringMode;
 
 use crate::claim::{Claims, PortClaim, Use};
@@ -124,12 +122,9 @@ fn open(
     workers: usize,
 ) -> Result<SteeringPlan, NoSteering> {
     let addresses = || interfaces.iter().flat_map(|interface| &interface.addresses);
-    let [given, kept] = ["ip_local_port_range", "ip_local_reserved_ports"].map(|name| {
-        let text = fs::read_to_string(format!("/proc/sys/net/ipv4/{name}"));
-        ranges(&text.unwrap_or_default())
-    });
+    let given = GivenPorts::gather();
     for ports in addresses().map(|address| address.ports.range()) {
-        if !is_ours(ports, &given, &kept) {
+        if given.has_any_of(ports) {
             return Err(NoSteering::NotReserved {
                 first: *ports.start(),
                 last: *ports.end(),
@@ -157,49 +152,4 @@ fn open(
     let ports = u32::try_from(ports).unwrap_or(u32::MAX);
     let program = Steering::open(ports, &ears).map_err(NoSteering::Program)?;
     Ok(SteeringPlan { program, lanes })
-}
-
-/// Whether the kernel gives none of these ports to programs that ask for any.
-fn is_ours(ports: &RangeInclusive<u16>, given: &[RangeInclusive<u16>], kept: &[RangeInclusive<u16>]) -> bool {
-    let is_in = |ranges: &[RangeInclusive<u16>], port| ranges.iter().any(|range| range.contains(&port));
-    !ports.clone().any(|port| is_in(given, port) && !is_in(kept, port))
-}
-
-/// Ranges as `/proc/sys/net/ipv4` has them: `32768 60999`, or `3480,30000-39999`.
-fn ranges(text: &str) -> Vec<RangeInclusive<u16>> {
-    let text = text.trim();
-    if let Some((first, last)) = text.split_once(char::is_whitespace) {
-        return range(first, last).into_iter().collect();
-    }
-    let ranges = text.split(',').filter_map(|part| {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        range(first, last)
-    });
-    ranges.collect()
-}
-
-fn range(first: &str, last: &str) -> Option<RangeInclusive<u16>> {
-    Some(first.trim().parse().ok()?..=last.trim().parse().ok()?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn is_ours(ports: RangeInclusive<u16>, given: &str, kept: &str) -> bool {
-        super::is_ours(&ports, &ranges(given), &ranges(kept))
-    }
-
-    #[test]
-    fn ports_are_ours_when_the_kernel_gives_them_to_nobody() {
-        let given = "32768\t60999\n";
-        assert!(is_ours(20_000..=29_999, given, "\n"));
-        assert!(!is_ours(30_000..=39_999, given, "\n"));
-        assert!(is_ours(30_000..=39_999, given, "3480,30000-39999\n"));
-        assert!(is_ours(30_000..=39_999, given, "30000-34999,35000-39999"));
-        assert!(!is_ours(30_000..=39_999, given, "30000-39998"));
-        assert!(!is_ours(40_000..=40_001, given, "40000"));
-        assert!(!is_ours(60_999..=61_000, given, "x,,-"));
-        assert!(is_ours(61_000..=61_001, given, ""));
-    }
 }
