@@ -151,6 +151,8 @@ fn worker_of(of: &ForwardingLimits, calls: usize) -> viaduct_forward::Limits {
         learn_per_port: of.learn_per_port,
         control_per_leg: of.control_per_leg,
         nomination_repeat: of.nomination_repeat,
+        loop_repeats: of.loop_repeats,
+        loop_window: of.loop_window,
     }
 }
 

@@ -156,6 +156,11 @@ section! {
         control_per_leg: u32 = default(per_second(10..=100_000), "200/1s");
         /// How soon a nomination that was not followed yet is reported again.
         nomination_repeat: Duration = default(duration(10 * MILLISECOND, 10 * SECOND), "200ms");
+        /// How often in a row a packet may come again where the peer's SDP names an address of the relay; beyond, it goes
+        /// round in a loop and is dropped. Counted by `viaduct_relay_drops`.
+        loop_repeats: usize = default(amount(1..=1_000_000), "30");
+        /// A packet that comes again later than this is no repeat.
+        loop_window: Duration = default(duration(10 * MILLISECOND, MINUTE), "1s");
     }
 }
 

@@ -45,6 +45,11 @@ pub struct Limits {
     pub control_per_leg: u32,
     /// How soon a nomination that control has not followed is reported again. Default 200 ms.
     pub nomination_repeat: Duration,
+    /// How often in a row a packet may come again on a flow whose peer's SDP names an address of ours; then it is in a loop and
+    /// is dropped. Default 30, as with rtpengine.
+    pub loop_repeats: usize,
+    /// What comes again later than this is no repeat. Default 1 s.
+    pub loop_window: Duration,
 }
 
 impl Default for Limits {
@@ -65,6 +70,8 @@ impl Default for Limits {
             learn_per_port: 50,
             control_per_leg: 200,
             nomination_repeat: Duration::from_millis(200),
+            loop_repeats: 30,
+            loop_window: Duration::from_secs(1),
         }
     }
 }

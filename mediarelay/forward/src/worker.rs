@@ -208,7 +208,7 @@ impl Worker {
         }
         if let Some(at) = flow
             && let Some(repeats) = &mut self.flows[at].repeats
-            && repeats.are_too_many(now, buffer.data())
+            && repeats.are_too_many(now, buffer.data(), &self.limits)
         {
             return Err(DropReason::Loop);
         }

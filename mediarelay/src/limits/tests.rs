@@ -50,6 +50,8 @@ const CHANGED: &[(&str, &str)] = &[
     ("forwarding.learn_per_port", "15/1s"),
     ("forwarding.control_per_leg", "16/1s"),
     ("forwarding.nomination_repeat", "17ms"),
+    ("forwarding.loop_repeats", "19"),
+    ("forwarding.loop_window", "20ms"),
     ("srtp.contexts", "20"),
     ("srtp.live_ssrcs", "21"),
     ("srtp.retire_after", "22s"),
@@ -153,6 +155,8 @@ fn changed() -> RelayLimits {
             learn_per_port: 15,
             control_per_leg: 16,
             nomination_repeat: Duration::from_millis(17),
+            loop_repeats: 19,
+            loop_window: Duration::from_millis(20),
         },
         crypto: viaduct_forward::CryptoLimits {
             contexts: 20,
