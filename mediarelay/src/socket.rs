@@ -5,6 +5,9 @@ use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
+use nix::libc;
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt::GetStruct;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::lane::SteeredPort;
@@ -145,6 +148,27 @@ impl MediaSocket {
     }
 }
 
+/// Datagrams that the system dropped at a socket since it was opened, because there was no room for them; 0 where it does not
+/// say.
+pub(crate) fn overflows(socket: &impl AsFd) -> u64 {
+    getsockopt(socket, MemInfo).map_or(0, |info| info[DROPS].into())
+}
+
+/// `SO_MEMINFO`: what a socket holds, and what it has dropped (`SK_MEMINFO_VARS` numbers).
+#[derive(Debug, Clone, Copy)]
+struct MemInfo;
+
+/// `SK_MEMINFO_DROPS`
+const DROPS: usize = 8;
+
+nix::getsockopt_impl!(
+    MemInfo,
+    libc::SOL_SOCKET,
+    libc::SO_MEMINFO,
+    [u32; DROPS + 1],
+    GetStruct<[u32; DROPS + 1]>
+);
+
 impl AsFd for MediaSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.udp.as_fd()
@@ -179,6 +203,25 @@ mod tests {
             assert_eq!(socket.receive_buffer().unwrap(), 64 << 10);
             socket.set_tos(0).unwrap();
         }
+    }
+
+    #[test]
+    fn what_finds_no_room_is_counted_by_the_system() {
+        let options = SocketOptions {
+            receive_buffer: 0,
+            ..OPTIONS
+        };
+        let socket = MediaSocket::bind("127.0.0.1:0".parse().unwrap(), Sharing::Alone, &options).unwrap();
+        assert_eq!(overflows(&socket), 0);
+        let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+        for _ in 0..1_000 {
+            peer.send_to(b"too many", socket.local()).unwrap();
+        }
+        let mut heard = 0;
+        while socket.udp().recv(&mut [0; 16]).is_ok() {
+            heard += 1;
+        }
+        assert_eq!(overflows(&socket), 1_000 - heard);
     }
 
     #[test]

@@ -274,6 +274,7 @@ struct Seen {
 
 impl Seen {
     fn by(office: &mut Office) -> Self {
+        office.count_overflows();
         Self {
             gauges: office.relay.gauges(),
             counters: office.relay.counters().clone(),

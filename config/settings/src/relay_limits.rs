@@ -231,8 +231,9 @@ section! {
 
 section! {
     /// Buffers of sockets (`SO_RCVBUF`, `SO_SNDBUF`). Linux grants no more than `net.core.rmem_max` and `wmem_max`; the
-    /// relay says at start if it got less for browsers. Datagrams that find a receive buffer full are counted by the system
-    /// (`RcvbufErrors` in /proc/net/snmp), those that find a send buffer full by `viaduct_relay_send_faults`.
+    /// relay says at start if it got less for browsers. Datagrams that find a receive buffer full are counted by
+    /// `viaduct_relay_control_receive_overflows` at `browser_port` and steered ports, and otherwise by the system alone
+    /// (`RcvbufErrors` in /proc/net/snmp); those that find a send buffer full by `viaduct_relay_send_faults`.
     pub struct BufferLimits {
         /// To receive at a port of `rtp_ports`.
         port_receive: usize = default(size(4 << 10, 1 << 30), "256KiB");

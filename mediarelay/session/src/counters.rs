@@ -41,6 +41,10 @@ pub struct Counters {
     pub relayed_packets: u64,
     /// Octets of ended calls.
     pub relayed_octets: u64,
+    /// Those of the packets that the kernel forwarded.
+    pub relayed_kernel_packets: u64,
+    /// Their octets.
+    pub relayed_kernel_octets: u64,
     /// Packets of ended calls that could not be forwarded.
     pub relay_errors: u64,
     /// Offers and answers that were the same as the ones before, and got the same reply.

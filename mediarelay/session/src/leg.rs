@@ -20,7 +20,7 @@ pub(crate) use learning::{Learning, LearningRules, MediaHost, Source};
 pub(crate) use path::{Component, Origin, Path, Paths, tuple};
 pub(crate) use plain::Endpoints;
 pub(crate) use sockets::LocalSocket;
-pub(crate) use totals::LegTotals;
+pub(crate) use totals::{Forwarded, LegTotals};
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;

@@ -15,6 +15,7 @@ use viaduct_rtp::stats::{CodecQuality, Counters, estimate_mos};
 
 use self::history::{History, Sample};
 use crate::clock::WallClock;
+use crate::leg::Forwarded;
 
 /// The sources of one call.
 #[derive(Debug, Default)]
@@ -177,13 +178,13 @@ fn by_source(live: &[SsrcSnapshot]) -> BTreeMap<u32, Vec<&SsrcSnapshot>> {
 /// Packets, octets and errors per second, over the time between two looks at a call.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Rates {
-    last: Option<(Instant, Counters)>,
-    pub(crate) per_second: Counters,
+    last: Option<(Instant, Forwarded)>,
+    pub(crate) per_second: Forwarded,
 }
 
 impl Rates {
     /// Takes the sums at one moment.
-    pub(crate) fn measure(&mut self, now: Instant, sums: Counters) {
+    pub(crate) fn measure(&mut self, now: Instant, sums: Forwarded) {
         let Some((at, before)) = self.last.replace((now, sums)) else {
             return;
         };
@@ -195,10 +196,14 @@ impl Rates {
             let rate = u128::from(sum.saturating_sub(before)) * 1_000 / millis;
             u64::try_from(rate).unwrap_or(u64::MAX)
         };
-        self.per_second = Counters {
+        let rates = |sums: Counters, before: Counters| Counters {
             packets: rate(sums.packets, before.packets),
             octets: rate(sums.octets, before.octets),
             errors: rate(sums.errors, before.errors),
+        };
+        self.per_second = Forwarded {
+            all: rates(sums.all, before.all),
+            kernel: rates(sums.kernel, before.kernel),
         };
     }
 }

@@ -19,12 +19,30 @@ pub(super) fn totals(statistics: &Statistics) -> String {
         ("Foreign sessions", now.sessions_foreign),
         ("Total sessions", now.sessions_total),
         ("Transcoded media", now.transcoded_media),
-        ("Packets per second (userspace)", now.packet_rate),
-        ("Bytes per second (userspace)", now.byte_rate),
-        ("Errors per second (userspace)", now.error_rate),
-        ("Packets per second (kernel)", 0),
-        ("Bytes per second (kernel)", 0),
-        ("Errors per second (kernel)", 0),
+        (
+            "Packets per second (userspace)",
+            now.packet_rate_user.unwrap_or_default(),
+        ),
+        (
+            "Bytes per second (userspace)",
+            now.byte_rate_user.unwrap_or_default(),
+        ),
+        (
+            "Errors per second (userspace)",
+            now.error_rate_user.unwrap_or_default(),
+        ),
+        (
+            "Packets per second (kernel)",
+            now.packet_rate_kernel.unwrap_or_default(),
+        ),
+        (
+            "Bytes per second (kernel)",
+            now.byte_rate_kernel.unwrap_or_default(),
+        ),
+        (
+            "Errors per second (kernel)",
+            now.error_rate_kernel.unwrap_or_default(),
+        ),
         ("Packets per second (total)", now.packet_rate),
         ("Bytes per second (total)", now.byte_rate),
         ("Errors per second (total)", now.error_rate),
@@ -77,18 +95,30 @@ fn since_start(text: &mut String, total: &TotalStatistics) {
             "Total forced terminated sessions",
             total.forced_terminated_sessions,
         ),
-        ("Total relayed packets (userspace)", total.relayed_packets),
+        (
+            "Total relayed packets (userspace)",
+            total.relayed_packets_user.unwrap_or_default(),
+        ),
         (
             "Total relayed packet errors (userspace)",
-            total.relayed_packet_errors,
+            total.relayed_packet_errors_user.unwrap_or_default(),
         ),
         (
             "Total relayed bytes (userspace)",
-            total.relayed_bytes.unwrap_or_default(),
+            total.relayed_bytes_user.unwrap_or_default(),
         ),
-        ("Total relayed packets (kernel)", 0),
-        ("Total relayed packet errors (kernel)", 0),
-        ("Total relayed bytes (kernel)", 0),
+        (
+            "Total relayed packets (kernel)",
+            total.relayed_packets_kernel.unwrap_or_default(),
+        ),
+        (
+            "Total relayed packet errors (kernel)",
+            total.relayed_packet_errors_kernel.unwrap_or_default(),
+        ),
+        (
+            "Total relayed bytes (kernel)",
+            total.relayed_bytes_kernel.unwrap_or_default(),
+        ),
         ("Total relayed packets", total.relayed_packets),
         ("Total relayed packet errors", total.relayed_packet_errors),
         ("Total relayed bytes", total.relayed_bytes.unwrap_or_default()),
@@ -224,10 +254,18 @@ pub(super) fn unknown(call_id: &ByteString) -> String {
 /// The kernel forwards nothing here; the line of the start, or that of the loss, says why.
 pub(super) const NO_KERNEL_PATH: &str = "There is no kernel path: workers forward everything.\n";
 
-/// Where the flows of all calls are.
+/// Where the flows of all calls are, and how ports are held.
 pub(super) fn kernel(counts: &ControlSnapshot) -> String {
+    let ports = if counts.steering > 0 {
+        format!(
+            "Media ports: steered to one socket of each worker, {} of calls now\n",
+            counts.ports_steered
+        )
+    } else {
+        "Media ports: each with a socket of its own\n".to_owned()
+    };
     if counts.kernel_path == 0 {
-        return NO_KERNEL_PATH.to_owned();
+        return NO_KERNEL_PATH.to_owned() + &ports;
     }
     let mut text = format!("In the kernel: {} flows\n", counts.kernel_flows);
     for (why, count) in Outside::ALL.iter().zip(counts.kernel_outside) {
@@ -236,7 +274,7 @@ pub(super) fn kernel(counts: &ControlSnapshot) -> String {
             let _ = writeln!(text, "In user space: {count} flows, since {}", why.text());
         }
     }
-    text
+    text + &ports
 }
 
 /// Where the flows of one call are.

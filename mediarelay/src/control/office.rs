@@ -109,9 +109,31 @@ impl Office {
             self.favour(call_id);
             self.count_in_kernel(now, call_id);
         }
-        let reply = self.relay.handle_ng(now, client, request);
+        self.answer(now, client, request)
+    }
+
+    /// Carries out a command that nothing speaks against.
+    fn answer(&mut self, now: Instant, client: Option<IpAddr>, request: &ng::Request) -> ng::Reply {
+        let mut reply = self.relay.handle_ng(now, client, request);
         self.carry_out(now);
+        if let ng::Reply::Ok(ok) = &mut reply
+            && let Some(statistics) = &mut ok.statistics
+        {
+            self.tell_of_ports(&mut statistics.current.rest);
+        }
         reply
+    }
+
+    /// How media ports are held, for NG `statistics`; rtpengine has no such thing.
+    fn tell_of_ports(&self, statistics: &mut ng::Dict) {
+        let held = if self.sockets.is_steering() {
+            "steered"
+        } else {
+            "sockets"
+        };
+        statistics.insert("media_ports", ng::Value::text(held));
+        let steered = i64::try_from(self.sockets.steered()).unwrap_or(i64::MAX);
+        statistics.insert("ports_steered", ng::Value::Integer(steered));
     }
 
     /// Whatever comes into use next is for a call.
@@ -124,9 +146,7 @@ impl Office {
         if let Some(call_id) = request.call_id() {
             self.count_in_kernel(now, call_id);
         }
-        let reply = self.relay.handle_ng(now, None, request);
-        self.carry_out(now);
-        reply
+        self.answer(now, None, request)
     }
 
     /// Takes what a worker tells.
@@ -215,6 +235,7 @@ impl Office {
         self.stats.orders_held.set(self.crew.held() as u64);
         self.stats.sockets.set(self.sockets.len() as u64);
         self.stats.ports_steered.set(self.sockets.steered() as u64);
+        self.stats.steering.set(self.sockets.is_steering().into());
         self.stats.flows.set(self.dispatch.flows() as u64);
         self.stats.state_waiting.set(self.relay.state_waiting() as u64);
     }
@@ -322,6 +343,11 @@ impl Office {
         let kernel = self.kernel.as_ref()?;
         let flows = self.relay.flows_of(call_id);
         Some(flows.filter_map(|flow| kernel.tell(flow)).collect())
+    }
+
+    /// Asks the system for what it counts by itself.
+    pub(crate) fn count_overflows(&self) {
+        self.stats.receive_overflows.set(self.sockets.overflows());
     }
 
     /// What control has and has done.

@@ -15,7 +15,7 @@ use viaduct_forward::SocketId;
 use super::crew::Crew;
 use super::steering::SteeredPorts;
 use crate::lane::SteeredPort;
-use crate::socket::{MediaPort, MediaSocket, Sharing, SocketOptions};
+use crate::socket::{MediaPort, MediaSocket, Sharing, SocketOptions, overflows};
 use crate::worker::Order;
 
 /// See the module.
@@ -33,6 +33,8 @@ pub(super) struct Sockets {
     closing: HashMap<SocketAddr, Weak<MediaSocket>>,
     /// What steers ports that have no sockets, if it does.
     steering: Option<SteeredPorts>,
+    /// Datagrams that were dropped at sockets which steered ports had.
+    overflows_before: u64,
 }
 
 #[derive(Debug)]
@@ -92,6 +94,7 @@ impl Sockets {
             free: VecDeque::new(),
             closing: HashMap::new(),
             steering,
+            overflows_before: 0,
         }
     }
 
@@ -303,7 +306,7 @@ impl Sockets {
                 crew.order(worker, Order::Replace { id, port, listen });
             }
         }
-        self.steering = None;
+        self.overflows_before += self.steering.take().map_or(0, |steering| steering.overflows());
         (held, deaf)
     }
 
@@ -396,6 +399,22 @@ impl Sockets {
     /// Ports that workers hear without sockets of their own.
     pub(super) fn steered(&self) -> usize {
         self.steering.as_ref().map_or(0, SteeredPorts::ports)
+    }
+
+    /// Whether ports are steered.
+    pub(super) fn is_steering(&self) -> bool {
+        self.steering.is_some()
+    }
+
+    /// Datagrams that the system dropped at sockets that steered ports have or had, and at shared ones.
+    pub(super) fn overflows(&self) -> u64 {
+        let shared = self.entries.iter().flatten().filter_map(|entry| match entry {
+            Entry::Shared(sockets) => Some(sockets),
+            Entry::Own(_) => None,
+        });
+        let shared = shared.flatten().map(|socket| overflows(&**socket));
+        let steered = self.steering.as_ref().map(SteeredPorts::overflows);
+        self.overflows_before + shared.chain(steered).sum::<u64>()
     }
 
     fn entry(&mut self, local: SocketAddr) -> Result<(SocketId, &mut Entry), NoSocket> {

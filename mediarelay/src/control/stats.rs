@@ -27,7 +27,9 @@ pub(crate) struct ControlStats {
     pub(super) ports_failed: Tally,
     pub(super) sockets: Tally,
     pub(super) ports_steered: Tally,
+    pub(super) steering: Tally,
     pub(super) steering_lost: Tally,
+    pub(super) receive_overflows: Tally,
     pub(super) flows: Tally,
     pub(super) events: Tally,
     pub(super) digits_lost: Tally,
@@ -81,7 +83,9 @@ impl ControlStats {
             ports_failed: self.ports_failed.get(),
             sockets: self.sockets.get(),
             ports_steered: self.ports_steered.get(),
+            steering: self.steering.get(),
             steering_lost: self.steering_lost.get(),
+            receive_overflows: self.receive_overflows.get(),
             flows: self.flows.get(),
             events: self.events.get(),
             digits_lost: self.digits_lost.get(),
@@ -135,8 +139,13 @@ pub struct ControlSnapshot {
     pub sockets: u64,
     /// Ports that workers hear without sockets of their own.
     pub ports_steered: u64,
+    /// 1 while ports are steered, 0 otherwise.
+    pub steering: u64,
     /// Times that the program which steers ports was found detached.
     pub steering_lost: u64,
+    /// Datagrams that the system dropped at sockets of many ports or peers, because they were not read in time: those of steered
+    /// ports and the browsers'.
+    pub receive_overflows: u64,
     /// Flows that workers were told to have.
     pub flows: u64,
     /// Events of calls.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use viaduct_kmod_helper::Steering;
 
 use crate::lane::{Lane, SteeredPort};
+use crate::socket::overflows;
 
 /// How often the kernel is asked whether the program is still there.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -66,6 +67,12 @@ impl SteeredPorts {
     /// Ports that workers hear.
     pub(super) fn ports(&self) -> usize {
         self.ports
+    }
+
+    /// Datagrams that the system dropped at sockets of workers.
+    pub(super) fn overflows(&self) -> u64 {
+        let lanes = self.plan.lanes.iter().flatten();
+        lanes.map(|lane| overflows(&lane.ears())).sum()
     }
 
     /// When [`is_lost`](Self::is_lost) is to be asked.

@@ -140,6 +140,7 @@ pub(super) const CONTROL: &[Figure<ControlSnapshot>] = figures! { ControlSnapsho
     "kernel_refused", "Flows whose receiver the kernel path does not reach", kernel_refused;
     "kernel_full", "Flows for which the kernel's table had no room", kernel_full;
     "steering_lost", "Times that the program which steers ports was found detached", steering_lost;
+    "receive_overflows", "Datagrams dropped at sockets of steered ports and of browsers, which were not read in time", receive_overflows;
     "state_written", "Changes of calls written to the state file", state_written;
     "state_failures", "Writes to the state file that failed", state_failures;
 };
@@ -151,6 +152,7 @@ pub(super) const CONTROL_GAUGES: &[Figure<ControlSnapshot>] = figures! { Control
     "kernel_path", "1 while there is a kernel path, 0 otherwise", kernel_path;
     "kernel_flows", "Flows that the kernel forwards", kernel_flows;
     "sockets", "Media sockets that are open", sockets;
+    "steering", "1 while ports are steered, 0 otherwise", steering;
     "ports_steered", "Ports of calls that are steered and need no socket", ports_steered;
     "state_waiting", "Changes of calls that wait for the state file", state_waiting;
 };

@@ -33,6 +33,12 @@ impl Snapshot {
             "off"
         };
         top.insert("fast_path".to_owned(), fast_path.into());
+        let media_ports = if self.control.steering > 0 {
+            "steered"
+        } else {
+            "sockets"
+        };
+        top.insert("media_ports".to_owned(), media_ports.into());
         top.extend(entries(GAUGES, &self.gauges));
         let mut since_start: Map<_, _> = entries(COUNTERS, &self.counters).collect();
         since_start.insert("calls_ended".to_owned(), object(entries(ENDS, &self.counters)));

@@ -1,7 +1,7 @@
 //! Calls whose media the kernel forwards: in a network namespace of each test's own, over its loopback interface, with a BPF file
 //! system of its own. Skipped, with the reason, where a process may not make these.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,23 +9,30 @@ use std::time::Duration;
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::signal::Signal;
 use viaduct_mediarelay::{Outside, RelayConfig, Snapshot};
-use viaduct_ng::{ByteString, Dict, OtherCommand, OtherRequest, Query, Request, Unsubscribe, Value};
+use viaduct_ng::{
+    ByteString, Dict, Encoding, OtherCommand, OtherRequest, Query, Request, Unsubscribe, Value,
+};
 use viaduct_settings::{KernelMode, MediaSettings, PublicIp, RelayListener, RelayScheme};
 
+use crate::restarts::Place;
 use crate::support::call::{Call, answer, delete, offer_again, ok, record};
+use crate::support::ng::Proxy;
 use crate::support::phone::Phone;
 use crate::support::tcp::cli;
-use crate::support::{InProcess, settings};
+use crate::support::{InProcess, settings, wait_for};
 
 const RELAY: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 1));
 const PHONES: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
+const IPV6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
 
 /// Where the relay takes text commands.
 const CLI: SocketAddr = SocketAddr::new(RELAY, 9_900);
 
-/// A relay that forwards in the kernel, with everything that it needs in namespaces of this thread.
-fn relay() -> Option<InProcess> {
+/// Namespaces of this thread's own, with a loopback interface and a BPF file system. False, and a line that says why the test is
+/// skipped, where that is not allowed.
+fn namespaces() -> bool {
     let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
     let made = unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS)
         .and_then(|()| mount(None::<&str>, "/", None::<&str>, private, None::<&str>))
@@ -40,14 +47,27 @@ fn relay() -> Option<InProcess> {
         });
     if let Err(error) = made {
         eprintln!("skipped: this process may not make namespaces with a BPF file system: {error}");
+        return false;
+    }
+    // With packets of the usual size, so that there is a limit to try.
+    let up = ["link", "set", "lo", "up", "mtu", "1500"];
+    assert!(Command::new("ip").args(up).status().unwrap().success());
+    true
+}
+
+/// A relay that forwards in the kernel, with everything that it needs in namespaces of this thread.
+fn relay() -> Option<InProcess> {
+    relay_at(RELAY)
+}
+
+fn relay_at(address: IpAddr) -> Option<InProcess> {
+    if !namespaces() {
         return None;
     }
-    let up = Command::new("ip").args(["link", "set", "lo", "up"]).status();
-    assert!(up.unwrap().success());
     let media = MediaSettings {
         browser_port: None,
         kernel: KernelMode::Required,
-        ..settings(RELAY)
+        ..settings(address)
     };
     let mut config = RelayConfig::in_process(media, PublicIp::Auto);
     config.listen.push(RelayListener {
@@ -57,8 +77,8 @@ fn relay() -> Option<InProcess> {
     Some(InProcess::start_config(config))
 }
 
-fn call(relay: &InProcess, call_id: &str) -> Call {
-    Call::set_up_at(PHONES, call_id, |request| relay.ask(request.clone()))
+fn call(relay: &InProcess, phones: IpAddr, call_id: &str) -> Call {
+    Call::set_up_at(phones, call_id, |request| relay.ask(request.clone()))
 }
 
 fn forwarded_by_workers(snapshot: &Snapshot) -> u64 {
@@ -71,7 +91,11 @@ fn forwarded_by_workers(snapshot: &Snapshot) -> u64 {
 
 /// A call whose media has just gone over to the kernel.
 fn settled(relay: &InProcess, call_id: &str) -> Call {
-    let mut call = call(relay, call_id);
+    settled_at(relay, PHONES, call_id)
+}
+
+fn settled_at(relay: &InProcess, phones: IpAddr, call_id: &str) -> Call {
+    let mut call = call(relay, phones, call_id);
     call.talk(1);
     relay.wait_for("flows in the kernel", |now| now.control.kernel_flows == 2);
     call
@@ -102,6 +126,10 @@ fn a_settled_call_is_forwarded_by_the_kernel_and_counted_as_if_it_were_not() {
         ),
         (Some(2), Some(2))
     );
+    assert_eq!(
+        statistics.current.rest.get("media_ports"),
+        Some(&Value::text("sockets"))
+    );
     let query = Query {
         call_id: "settled".into(),
         from_tag: None,
@@ -114,6 +142,15 @@ fn a_settled_call_is_forwarded_by_the_kernel_and_counted_as_if_it_were_not() {
     );
     let report = ok(relay.ask(delete("settled"))).call.unwrap();
     assert_eq!((report.totals.rtp.packets, report.totals.rtcp.packets), (402, 2));
+    let total = ok(relay.ask(Request::Statistics)).statistics.unwrap().total;
+    let packets = [total.relayed_packets_kernel, total.relayed_packets_user];
+    assert_eq!((packets, total.relayed_packets), ([Some(400), Some(4)], 404));
+    let octets = [total.relayed_bytes_kernel, total.relayed_bytes_user];
+    assert_eq!(octets, [Some(400 * 172), Some(2 * 172 + 2 * 8)]);
+    let totals = cli(CLI, "list totals");
+    let line = |label: &str, count: u64| totals.contains(&format!(" {label:<48}:{count}\n"));
+    assert!(line("Total relayed packets (kernel)", 400), "{totals}");
+    assert!(line("Total relayed packets (userspace)", 4), "{totals}");
     let empty = relay.wait_until_empty();
     let control = empty.control;
     assert_eq!(
@@ -148,6 +185,10 @@ fn a_call_leaves_the_kernel_for_a_recorder_and_no_packet_is_missing() {
     assert!(all.starts_with("In the kernel: 1 flows\n"), "{all}");
     assert!(
         all.contains("In user space: 1 flows, since somebody listens"),
+        "{all}"
+    );
+    assert!(
+        all.ends_with("\nMedia ports: each with a socket of its own\n"),
         "{all}"
     );
     assert!(cli(CLI, "list kernel another").contains("Call Id not found (another)"));
@@ -219,6 +260,75 @@ fn a_call_goes_on_in_user_space_when_the_kernel_path_is_taken_away() {
     assert_eq!(report.totals.rtp.packets, 122);
     relay.wait_until_empty();
     relay.shut_down();
+}
+
+#[test]
+fn behind_the_kernel_nothing_is_missing_but_what_was_lost_before() {
+    for (address, phones, longest) in [(RELAY, PHONES, 1_472), (IPV6, IPV6, 1_452)] {
+        let Some(relay) = relay_at(address) else { return };
+        let mut call = settled_at(&relay, phones, "lossy");
+        let before = forwarded_by_workers(&relay.snapshot());
+        let (sent, lost) = call.talk_with_losses(400, longest);
+        assert_eq!((sent, lost), (380, 20));
+        // The smallest and the largest packets too.
+        assert_eq!(forwarded_by_workers(&relay.snapshot()), before);
+        let report = ok(relay.ask(delete("lossy"))).call.unwrap();
+        assert_eq!(report.totals.rtp.packets, 2 * (1 + sent));
+        let losses: Vec<_> = report.ssrc.0.iter().map(|(_, of)| of.cumulative_loss).collect();
+        assert_eq!(losses, [Some(20), Some(20)]);
+        relay.wait_until_empty();
+        relay.shut_down();
+    }
+}
+
+/// Every packet is heard: while the relay is there, while nobody is, while another one starts, and from then on.
+#[test]
+fn media_goes_on_in_the_kernel_while_a_relay_takes_the_place_of_one_that_was_killed() {
+    if !namespaces() {
+        return;
+    }
+    let place = Place::new();
+    let flows_in_kernel = || place.figure("viaduct_relay_control_kernel_flows");
+    let are_in = || {
+        wait_for("both flows in the kernel", || {
+            (flows_in_kernel() == 2).then_some(())
+        });
+    };
+    let relay = place.start();
+    if !relay
+        .log
+        .iter()
+        .any(|line| line.ends_with("in the kernel: on lo"))
+    {
+        eprintln!("skipped: {:?}", relay.log.last());
+        return;
+    }
+    let mut proxy = Proxy::of(relay.ng, Encoding::Bencode);
+    let mut call = Call::set_up_at(PHONES, "over", |request| proxy.ask(request));
+    call.talk(1);
+    are_in();
+    call.talk(20);
+    place.wait_until_written(3);
+    assert!(!relay.end(Signal::SIGKILL).status.success());
+    call.talk(50);
+    let is_over = AtomicBool::new(false);
+    let relay = std::thread::scope(|scope| {
+        let phones = scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                call.talk(1);
+            }
+        });
+        let relay = place.start();
+        are_in();
+        is_over.store(true, Ordering::Relaxed);
+        phones.join().unwrap();
+        relay
+    });
+    call.talk(50);
+    assert_eq!(place.figure("viaduct_relay_calls_rebuilt_total"), 1);
+    let mut proxy = Proxy::of(relay.ng, Encoding::Bencode);
+    ok(proxy.ask(&delete("over")));
+    assert_eq!(flows_in_kernel(), 0);
 }
 
 #[test]

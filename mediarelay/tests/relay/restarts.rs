@@ -18,7 +18,7 @@ use crate::support::tcp::get;
 use crate::support::{free_port, own_address, wait_for};
 
 /// A relay that keeps its calls, and that can be started again where it was.
-struct Place {
+pub(crate) struct Place {
     address: IpAddr,
     ng: u16,
     cli: u16,
@@ -27,7 +27,7 @@ struct Place {
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let address = own_address();
         Self {
             address,
@@ -38,7 +38,7 @@ impl Place {
         }
     }
 
-    fn start(&self) -> Program {
+    pub(crate) fn start(&self) -> Program {
         let options = [
             format!("--state-file={}", self.file.display()),
             format!("--listen-http={}", self.web),
@@ -48,7 +48,7 @@ impl Place {
             .unwrap_or_else(|outcome| panic!("{}", outcome.log))
     }
 
-    fn figure(&self, name: &str) -> u64 {
+    pub(crate) fn figure(&self, name: &str) -> u64 {
         let text = get(self.web, "/metrics");
         let line = text.lines().find_map(|line| line.strip_prefix(name));
         line.unwrap_or_else(|| panic!("{name} in {text}"))
@@ -58,7 +58,7 @@ impl Place {
     }
 
     /// Waits until so many changes are on disk.
-    fn wait_until_written(&self, changes: u64) {
+    pub(crate) fn wait_until_written(&self, changes: u64) {
         wait_for("the state file", || {
             let written = self.figure("viaduct_relay_control_state_written_total");
             (written >= changes && self.figure("viaduct_relay_control_state_waiting") == 0).then_some(())

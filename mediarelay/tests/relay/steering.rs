@@ -7,6 +7,7 @@ use std::process::Command;
 
 use nix::sched::{CloneFlags, unshare};
 use viaduct_mediarelay::{RelayConfig, RelayHandle, StartError};
+use viaduct_ng::{Request, Value};
 use viaduct_settings::{MediaSettings, PortRange, PublicIp, SteeringMode};
 
 use crate::support::call::{Call, delete, ok};
@@ -129,6 +130,47 @@ fn packets_that_must_be_cut_come_from_the_right_port_too() {
         }
         end(relay, &["long"]);
     }
+}
+
+#[test]
+fn behind_steered_ports_nothing_is_missing_but_what_was_lost_before() {
+    if !namespace() {
+        return;
+    }
+    ip("link set lo mtu 1500");
+    for (address, phones, longest) in [(RELAY, PHONES, 1_472), (IPV6, IPV6, 1_452)] {
+        let Some(relay) = relay(media(address, PORTS)) else {
+            return;
+        };
+        let mut call = call_at(&relay, phones, "lossy");
+        let (sent, lost) = call.talk_with_losses(400, longest);
+        assert_eq!((sent, lost), (380, 20));
+        let snapshot = relay.snapshot();
+        let strays: u64 = snapshot.workers.iter().map(|worker| worker.io.strays).sum();
+        assert_eq!((strays, snapshot.control.receive_overflows), (0, 0));
+        assert_eq!(snapshot.control.steering, 1);
+        let report = ok(relay.ask(delete("lossy"))).call.unwrap();
+        assert_eq!(report.totals.rtp.packets, 2 * sent);
+        let losses: Vec<_> = report.ssrc.0.iter().map(|(_, of)| of.cumulative_loss).collect();
+        assert_eq!(losses, [Some(20), Some(20)]);
+        end(relay, &[]);
+    }
+}
+
+#[test]
+fn whether_ports_are_steered_is_told() {
+    if !namespace() {
+        return;
+    }
+    let Some(relay) = relay(media(RELAY, PORTS)) else {
+        return;
+    };
+    let _call = call_at(&relay, PHONES, "told");
+    let statistics = ok(relay.ask(Request::Statistics)).statistics.unwrap();
+    let told = |key: &str| statistics.current.rest.get(key).cloned();
+    assert_eq!(told("media_ports"), Some(Value::text("steered")));
+    assert_eq!(told("ports_steered"), Some(Value::Integer(4)));
+    end(relay, &["told"]);
 }
 
 #[test]

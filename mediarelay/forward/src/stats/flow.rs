@@ -152,6 +152,7 @@ impl Beside {
     /// Adds what came beside to what workers counted.
     fn add_to(&self, snapshot: &mut FlowSnapshot) {
         snapshot.rtp += self.rtp;
+        snapshot.beside = self.rtp;
         snapshot.last_packet = snapshot.last_packet.max(self.last_packet);
         if let Some(route) = snapshot.routes.first_mut() {
             route.rtp += self.rtp;
@@ -260,6 +261,7 @@ impl FlowStats {
         let errors: u64 = drops.iter().map(|(_, count)| count).sum();
         let mut snapshot = FlowSnapshot {
             rtp: self.rtp.snapshot(),
+            beside: Counters::default(),
             rtcp: self.rtcp.snapshot(),
             raw: self.raw.snapshot(),
             errors,
@@ -289,6 +291,8 @@ impl FlowStats {
 pub struct FlowSnapshot {
     /// Good RTP that came in, as it was on the wire.
     pub rtp: Counters,
+    /// What of that came beside the workers.
+    pub beside: Counters,
     /// Good RTCP that came in, as it was on the wire.
     pub rtcp: Counters,
     /// What came in on a flow that takes anything.

@@ -29,6 +29,18 @@ record! {
         sessions_total: u64 = "sessionstotal";
         /// Media that is transcoded.
         transcoded_media: u64 = "transcodedmedia";
+        /// Packets per second that user space forwards.
+        packet_rate_user: Option<u64> = "packetrate_user";
+        /// Their octets.
+        byte_rate_user: Option<u64> = "byterate_user";
+        /// Errors per second there.
+        error_rate_user: Option<u64> = "errorrate_user";
+        /// Packets per second that the kernel forwards.
+        packet_rate_kernel: Option<u64> = "packetrate_kernel";
+        /// Their octets.
+        byte_rate_kernel: Option<u64> = "byterate_kernel";
+        /// Errors per second there.
+        error_rate_kernel: Option<u64> = "errorrate_kernel";
         /// Packets per second.
         packet_rate: u64 = "packetrate";
         /// Octets per second.
@@ -65,6 +77,18 @@ record! {
         regular_terminated_sessions: u64 = "regularterminatedsessions";
         /// Ended by the operator.
         forced_terminated_sessions: u64 = "forcedterminatedsessions";
+        /// Packets that user space forwarded.
+        relayed_packets_user: Option<u64> = "relayedpackets_user";
+        /// Packets that it could not forward.
+        relayed_packet_errors_user: Option<u64> = "relayedpacketerrors_user";
+        /// Octets that it forwarded.
+        relayed_bytes_user: Option<u64> = "relayedbytes_user";
+        /// Packets that the kernel forwarded.
+        relayed_packets_kernel: Option<u64> = "relayedpackets_kernel";
+        /// Packets that it could not forward.
+        relayed_packet_errors_kernel: Option<u64> = "relayedpacketerrors_kernel";
+        /// Octets that it forwarded.
+        relayed_bytes_kernel: Option<u64> = "relayedbytes_kernel";
         /// Packets.
         relayed_packets: u64 = "relayedpackets";
         /// Packets that could not be forwarded.

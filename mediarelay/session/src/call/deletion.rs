@@ -8,7 +8,7 @@ use super::Call;
 use crate::core::Core;
 use crate::event::{DeleteReason, What};
 use crate::forwarding::Wanted;
-use crate::leg::LegTotals;
+use crate::leg::{Forwarded, LegTotals};
 use crate::party::PartyId;
 
 impl Call {
@@ -175,8 +175,11 @@ impl Call {
             counters.one_way_calls += u64::from(totals.rtp.packets > 0 && senders < 2);
         }
         counters.ended_duration += lasted;
-        counters.relayed_packets += totals.rtp.packets + totals.rtcp.packets;
-        counters.relayed_octets += totals.rtp.octets + totals.rtcp.octets;
-        counters.relay_errors += totals.rtp.errors + totals.rtcp.errors;
+        let Forwarded { all, kernel } = totals.forwarded();
+        counters.relayed_packets += all.packets;
+        counters.relayed_octets += all.octets;
+        counters.relay_errors += all.errors;
+        counters.relayed_kernel_packets += kernel.packets;
+        counters.relayed_kernel_octets += kernel.octets;
     }
 }

@@ -12,10 +12,7 @@ impl Call {
     pub(super) fn measure(&mut self, now: Instant, core: &mut Core) {
         let max = core.config.limits.sources_per_call;
         core.counters.limits.sources_per_call += self.quality.measure(now, &self.sources(), max);
-        let totals = self.totals();
-        let mut sums = totals.rtp;
-        sums += totals.rtcp;
-        self.rates.measure(now, sums);
+        self.rates.measure(now, self.totals().forwarded());
         self.state.indices_due = true;
     }
 

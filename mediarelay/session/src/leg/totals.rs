@@ -9,6 +9,8 @@ pub(crate) struct LegTotals {
     /// RTP, and what was not looked into.
     pub(crate) rtp: Counters,
     pub(crate) rtcp: Counters,
+    /// What of RTP the kernel has forwarded.
+    pub(crate) kernel: Counters,
 }
 
 impl LegTotals {
@@ -18,6 +20,7 @@ impl LegTotals {
         let mut totals = Self {
             rtp: flow.rtp,
             rtcp: flow.rtcp,
+            kernel: flow.beside,
         };
         totals.rtp += flow.raw;
         let wrong = flow.drops.iter().filter(|(reason, _)| !is_intended(*reason));
@@ -30,12 +33,38 @@ impl LegTotals {
         Self {
             rtp: route.rtp,
             rtcp: route.rtcp,
+            kernel: Counters::default(),
         }
     }
 
     pub(crate) fn add(&mut self, other: &Self) {
         self.rtp += other.rtp;
         self.rtcp += other.rtcp;
+        self.kernel += other.kernel;
+    }
+
+    /// All packets, and those that the kernel has forwarded.
+    pub(crate) fn forwarded(&self) -> Forwarded {
+        let mut all = self.rtp;
+        all += self.rtcp;
+        Forwarded {
+            all,
+            kernel: self.kernel,
+        }
+    }
+}
+
+/// What was forwarded, and what of it by the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Forwarded {
+    pub(crate) all: Counters,
+    pub(crate) kernel: Counters,
+}
+
+impl Forwarded {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.all += other.all;
+        self.kernel += other.kernel;
     }
 }
 

@@ -101,13 +101,17 @@ fn sources_and_history_are_bounded() {
 fn rates_are_per_second() {
     let now = base();
     let mut rates = Rates::default();
-    let sums = |packets| Counters {
+    let counters = |packets| Counters {
         packets,
         octets: packets * 172,
         errors: 0,
     };
-    rates.measure(now, sums(100));
-    assert_eq!(rates.per_second, Counters::default());
-    rates.measure(now + Duration::from_secs(5), sums(350));
-    assert_eq!((rates.per_second.packets, rates.per_second.octets), (50, 8_600));
+    let sums = |all, kernel| Forwarded {
+        all: counters(all),
+        kernel: counters(kernel),
+    };
+    rates.measure(now, sums(100, 40));
+    assert_eq!(rates.per_second, Forwarded::default());
+    rates.measure(now + Duration::from_secs(5), sums(350, 50));
+    assert_eq!(rates.per_second, sums(50, 2));
 }

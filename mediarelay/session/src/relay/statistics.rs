@@ -10,6 +10,7 @@ use viaduct_ng::{
 
 use super::Relay;
 use crate::counters::{ClientCounters, Counters};
+use crate::leg::Forwarded;
 
 impl Relay {
     pub(super) fn statistics(&self, now: Instant) -> Reply {
@@ -37,19 +38,26 @@ impl Relay {
 
     fn current(&self) -> CurrentStatistics {
         let calls = self.calls.len() as u64;
-        let rates = self.calls.values().map(|call| call.rates.per_second);
-        let sum = rates.fold(viaduct_rtp::stats::Counters::default(), |mut sum, rate| {
-            sum += rate;
-            sum
-        });
+        let mut rates = Forwarded::default();
+        self.calls
+            .values()
+            .for_each(|call| rates.add(&call.rates.per_second));
+        let Forwarded { all, kernel } = rates;
         let streams: usize = self.calls.values().map(|call| call.installed.flows.len()).sum();
         let beside: usize = self.calls.values().map(|call| call.flows_beside()).sum();
         CurrentStatistics {
             sessions_own: calls,
             sessions_total: calls,
-            packet_rate: sum.packets,
-            byte_rate: sum.octets,
-            error_rate: sum.errors,
+            packet_rate_user: Some(all.packets.saturating_sub(kernel.packets)),
+            byte_rate_user: Some(all.octets.saturating_sub(kernel.octets)),
+            // What the kernel does not forward, it leaves to user space.
+            error_rate_user: Some(all.errors),
+            packet_rate_kernel: Some(kernel.packets),
+            byte_rate_kernel: Some(kernel.octets),
+            error_rate_kernel: Some(0),
+            packet_rate: all.packets,
+            byte_rate: all.octets,
+            error_rate: all.errors,
             media_userspace: Some(streams.saturating_sub(beside) as u64),
             media_kernel: Some(beside as u64),
             media_mixed: Some(0),
@@ -74,6 +82,20 @@ fn total(counters: &Counters, uptime: u64) -> TotalStatistics {
         final_timeout_sessions: counters.ended_by_final_timeout,
         offer_timeout_sessions: counters.ended_by_offer_timeout,
         regular_terminated_sessions: counters.ended_regularly,
+        relayed_packets_user: Some(
+            counters
+                .relayed_packets
+                .saturating_sub(counters.relayed_kernel_packets),
+        ),
+        relayed_packet_errors_user: Some(counters.relay_errors),
+        relayed_bytes_user: Some(
+            counters
+                .relayed_octets
+                .saturating_sub(counters.relayed_kernel_octets),
+        ),
+        relayed_packets_kernel: Some(counters.relayed_kernel_packets),
+        relayed_packet_errors_kernel: Some(0),
+        relayed_bytes_kernel: Some(counters.relayed_kernel_octets),
         relayed_packets: counters.relayed_packets,
         relayed_packet_errors: counters.relay_errors,
         relayed_bytes: Some(counters.relayed_octets),

@@ -11,6 +11,12 @@ use viaduct_ng::{
 use super::own_address;
 use super::phone::{Phone, media_of};
 
+/// 5 %
+const LOST_ONE_OF: u16 = 20;
+
+/// Octets of an RTP header.
+const HEADER: usize = 12;
+
 /// A call that was answered.
 pub(crate) struct Call {
     pub(crate) call_id: String,
@@ -59,6 +65,38 @@ impl Call {
             assert_eq!(self.bob.hear(), (self.alice.packet(sequence), self.for_bob.0));
             assert_eq!(self.alice.hear(), (self.bob.packet(sequence), self.for_alice.0));
         }
+    }
+
+    /// Both phones send packets of every length up to `longest` octets, with payloads that are all different. One in twenty
+    /// is lost on the way to the relay; each phone hears exactly the others, octet by octet and in order. How many each has
+    /// sent, and how many of them were lost.
+    pub(crate) fn talk_with_losses(&mut self, packets: u16, longest: usize) -> (u64, u64) {
+        let mut lost = 0;
+        for count in 0..packets {
+            let sequence = self.sequence;
+            self.sequence = sequence.wrapping_add(1);
+            if count % LOST_ONE_OF == LOST_ONE_OF / 2 {
+                lost += 1;
+                continue;
+            }
+            let len = match count % 4 {
+                0 => longest,
+                _ => HEADER + usize::from(count) * 37 % (longest - HEADER),
+            };
+            let octet = |at: usize| (at * 31 + usize::from(sequence) * 17) as u8;
+            let packet = |phone: &Phone| -> Vec<u8> {
+                let header = &phone.packet(sequence)[..HEADER];
+                header.iter().copied().chain((HEADER..len).map(octet)).collect()
+            };
+            for (from, to, relay) in [
+                (&self.alice, &self.bob, (self.for_alice.0, self.for_bob.0)),
+                (&self.bob, &self.alice, (self.for_bob.0, self.for_alice.0)),
+            ] {
+                from.rtp.send_to(&packet(from), relay.0).unwrap();
+                assert_eq!(to.hear(), (packet(from), relay.1));
+            }
+        }
+        (u64::from(packets) - lost, lost)
     }
 
     /// The same with RTCP.
