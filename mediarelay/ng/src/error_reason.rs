@@ -102,6 +102,8 @@ reasons! {
     UnsubscribeFailed = "Failed to unsubscribe";
     /// `mesh`
     TagCollision = "Failed to merge calls (tag collision)";
+    /// `connect` of two calls
+    ConnectTagCollision = "Failed to merge two calls into one (tag collision)";
     /// A feature that is not built in.
     Unsupported = "unsupported";
 }
@@ -190,6 +192,7 @@ mod tests {
             "Failed to request subscription",
             "Failed to unsubscribe",
             "Failed to merge calls (tag collision)",
+            "Failed to merge two calls into one (tag collision)",
             "unsupported",
         ];
         let texts: Vec<_> = ErrorReason::ALL.iter().map(ToString::to_string).collect();

@@ -4,6 +4,7 @@ mod deletion;
 mod digits;
 mod listeners;
 mod measure;
+mod merging;
 mod parties;
 mod report;
 mod state;
@@ -33,6 +34,8 @@ use crate::state::CallState;
 pub(crate) struct Call {
     pub(crate) key: CallKey,
     pub(crate) id: ByteString,
+    /// The ids of calls that were merged into this one.
+    pub(crate) merged_ids: Vec<ByteString>,
     /// Who sent the first offer; `None` within this process.
     pub(crate) client: Option<IpAddr>,
     pub(crate) created: Instant,
@@ -73,6 +76,7 @@ impl Call {
         Self {
             key: core.new_call(),
             id,
+            merged_ids: Vec::new(),
             client: None,
             created: now,
             answered: None,
@@ -98,10 +102,13 @@ impl Call {
         }
     }
 
-    pub(crate) fn new_party(&mut self, now: Instant) -> PartyId {
+    /// One more party; `call_id` is the call's id in the command that it came with.
+    pub(crate) fn new_party(&mut self, now: Instant, call_id: &ByteString) -> PartyId {
         let id = PartyId(self.next_party);
         self.next_party += 1;
-        self.parties.insert(id, Box::new(Party::new(id, now)));
+        let mut party = Party::new(id, now);
+        party.call_id = self.place_of_id(call_id).unwrap_or_default();
+        self.parties.insert(id, Box::new(party));
         id
     }
 

@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use viaduct_forward::{
     Command, CryptoId, Epoch, FlowId, FlowKey, LegId, LocalAddr, SsrcIndices, StatsTable, TransactionId,
 };
-use viaduct_ng::ByteString;
+use viaduct_ng::{ByteString, ErrorReason};
 
 use crate::clock::WallClock;
 use crate::config::Config;
@@ -76,7 +76,7 @@ pub(crate) struct Core {
     /// Which call a leg belongs to.
     pub(crate) legs: BTreeMap<LegId, CallKey>,
     /// Who is found by a pair of addresses; on a port of many, the latest that ICE has validated.
-    tuples: BTreeMap<FlowKey, (CallKey, LegId)>,
+    tuples: BTreeMap<FlowKey, LegId>,
     evictions: Vec<Eviction>,
     /// Datagrams to be sent or judged again, after the rules that they are answered or judged by.
     deferred: Vec<Output>,
@@ -178,26 +178,28 @@ impl Core {
     /// Notes who is found by a pair of addresses. False if it is somebody else's already, which only ICE can change:
     /// it has seen a password from there, while an SDP may say anything. Whoever was before must let go of it then.
     #[must_use]
-    pub(crate) fn claim(&mut self, tuple: FlowKey, call: CallKey, leg: LegId, origin: Origin) -> bool {
-        let before = self
-            .tuples
-            .get(&tuple)
-            .copied()
-            .filter(|(_, owner)| *owner != leg);
-        if let Some((call, leg)) = before {
+    pub(crate) fn claim(&mut self, tuple: FlowKey, leg: LegId, origin: Origin) -> bool {
+        let before = self.tuples.get(&tuple).copied().filter(|owner| *owner != leg);
+        if let Some(before) = before {
             if origin != Origin::Ice {
                 self.counters.addresses_taken += 1;
                 return false;
             }
-            self.evictions.push(Eviction { call, leg, tuple });
+            if let Some(call) = self.legs.get(&before).copied() {
+                self.evictions.push(Eviction {
+                    call,
+                    leg: before,
+                    tuple,
+                });
+            }
         }
-        self.tuples.insert(tuple, (call, leg));
+        self.tuples.insert(tuple, leg);
         true
     }
 
     /// A flow is over. Its addresses are free, unless somebody else has taken them.
     pub(crate) fn end_flow(&mut self, now: Instant, flow: FlowId, tuple: FlowKey, leg: LegId) {
-        if self.tuples.get(&tuple).is_some_and(|(_, owner)| *owner == leg) {
+        if self.tuples.get(&tuple) == Some(&leg) {
             self.tuples.remove(&tuple);
         }
         self.retired.push_back((now + RETIREMENT, Retired::Flow(flow)));
@@ -217,6 +219,15 @@ impl Core {
                 until: self.epoch.tick(now + STUN_ANSWER_WAIT),
             });
         }
+    }
+
+    /// Whether a call may have so many parties, or ids.
+    pub(crate) fn check_parties(&mut self, count: usize) -> Result<(), ErrorReason> {
+        if count > self.config.limits.parties_per_call {
+            self.counters.limits.parties_per_call += 1;
+            return Err(ErrorReason::Other("Too many parties in this call".into()));
+        }
+        Ok(())
     }
 
     /// Takes a pair of ports of a set.

@@ -21,6 +21,8 @@ pub struct Counters {
     pub calls_rebuilt: u64,
     /// Calls of an earlier relay that could not go on.
     pub calls_not_rebuilt: u64,
+    /// Calls that became part of another one (NG `connect`).
+    pub calls_merged: u64,
     /// Calls ended by `delete`.
     pub ended_regularly: u64,
     /// Calls ended for want of media.

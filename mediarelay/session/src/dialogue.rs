@@ -102,6 +102,18 @@ impl Dialogue {
         }
     }
 
+    /// Changes the names of parties.
+    pub(crate) fn rename(&mut self, name: impl Fn(PartyId) -> PartyId) {
+        self.a = name(self.a);
+        self.b = name(self.b);
+        for exchanged in [&mut self.last_offer, &mut self.last_answer]
+            .into_iter()
+            .flatten()
+        {
+            exchanged.sender = name(exchanged.sender);
+        }
+    }
+
     pub(crate) fn joins(&self, one: PartyId, other: PartyId) -> bool {
         (self.a, self.b) == (one, other) || (self.b, self.a) == (one, other)
     }

@@ -110,6 +110,11 @@ pub enum What {
         /// Whose.
         media: MediaRef,
     },
+    /// Another call has become part of this one, because a party of it was connected with one of this call.
+    Merged {
+        /// Its id, which means this call from here on.
+        call_id: ByteString,
+    },
     /// A digit was dialled, and somebody wants to know.
     Digit(Box<Digit>),
     /// The call is gone, and all that belonged to it.

@@ -85,6 +85,26 @@ impl Tables {
         self.flows.get(&flow).is_some_and(|flow| flow.has_output)
     }
 
+    /// Takes in those of another call. No key is in both: ids are given once, and addresses belong to one leg.
+    pub(crate) fn merge(&mut self, other: Self) {
+        let Self {
+            crypto,
+            ports,
+            ice,
+            dtls,
+            selected,
+            flows,
+            marks,
+        } = other;
+        self.crypto.extend(crypto);
+        self.ports.extend(ports);
+        self.ice.extend(ice);
+        self.dtls.extend(dtls);
+        self.selected.extend(selected);
+        self.flows.extend(flows);
+        self.marks.extend(marks);
+    }
+
     /// A worker has reported the first packet of a flow, as its rule asked for, and will not do so again.
     pub(crate) fn confirmed(&mut self, flow: FlowId) {
         if let Some(flow) = self.flows.get_mut(&flow) {

@@ -56,7 +56,6 @@ pub(crate) enum LegEvent {
 #[derive(Debug)]
 pub(crate) struct Leg {
     pub(crate) id: LegId,
-    pub(crate) call: CallKey,
     pub(crate) party: PartyId,
     /// The first is the one of `c=`. Never empty.
     pub(crate) sockets: Vec<LocalSocket>,
@@ -102,7 +101,6 @@ impl Leg {
         debug_assert!(!sockets.is_empty());
         Self {
             id: core.new_leg(call),
-            call,
             party,
             sockets,
             ports_changed: false,
@@ -301,7 +299,7 @@ impl Leg {
         origin: Origin,
     ) -> Option<&mut Path> {
         if self.paths.by_tuple(at).is_none() {
-            if !core.claim(at, self.call, self.id, origin) {
+            if !core.claim(at, self.id, origin) {
                 return None;
             }
             if self.paths.len_of(component) >= core.config.limits.paths_per_leg {

@@ -126,6 +126,8 @@ pub(crate) struct Party {
     pub(crate) tag: Option<ByteString>,
     pub(crate) aliases: Vec<ByteString>,
     pub(crate) via_branch: Option<ByteString>,
+    /// Which of its call's ids it came under: 0 is the call's own, and others are those of merged calls in their order.
+    pub(crate) call_id: u16,
     pub(crate) label: Option<ByteString>,
     pub(crate) created: Instant,
     pub(crate) medias: Vec<Media>,
@@ -160,6 +162,24 @@ pub(crate) struct Blocked {
     pub(crate) dtmf: bool,
 }
 
+impl Blocked {
+    /// What one or the other blocks.
+    pub(crate) fn or(self, other: Self) -> Self {
+        Self {
+            media: self.media || other.media,
+            dtmf: self.dtmf || other.dtmf,
+        }
+    }
+
+    /// What both block.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            media: self.media && other.media,
+            dtmf: self.dtmf && other.dtmf,
+        }
+    }
+}
+
 impl Party {
     pub(crate) fn new(id: PartyId, now: Instant) -> Self {
         Self {
@@ -168,6 +188,7 @@ impl Party {
             tag: None,
             aliases: Vec::new(),
             via_branch: None,
+            call_id: 0,
             label: None,
             created: now,
             medias: Vec::new(),
@@ -182,6 +203,18 @@ impl Party {
             delete_at: None,
             blocked: Blocked::default(),
             echo: None,
+        }
+    }
+
+    /// Changes the names of parties, its own among them.
+    pub(crate) fn rename(&mut self, name: impl Fn(PartyId) -> PartyId) {
+        self.id = name(self.id);
+        self.peer = self.peer.map(&name);
+        if let Part::StandsFor(medias) = &mut self.part {
+            medias
+                .iter_mut()
+                .flatten()
+                .for_each(|(party, _)| *party = name(*party));
         }
     }
 

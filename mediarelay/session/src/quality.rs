@@ -76,6 +76,23 @@ impl Quality {
         true
     }
 
+    /// Takes in the sources of another call. Of one that both have heard the sums are kept, and the scores of this call.
+    /// Returns how many found no room.
+    pub(crate) fn merge(&mut self, other: Self, sources_max: usize) -> u64 {
+        let mut without_room = 0;
+        for (ssrc, source) in other.sources {
+            if let Some(known) = self.sources.get_mut(&ssrc) {
+                known.past.add(source.past);
+                known.measured.add(source.measured);
+            } else if self.sources.len() < sources_max {
+                self.sources.insert(ssrc, source);
+            } else {
+                without_room += 1;
+            }
+        }
+        without_room
+    }
+
     /// Scores all sources. `live` has them by flow, so one may stand there more than once. Returns how many found no
     /// room.
     pub(crate) fn measure(&mut self, now: Instant, live: &[SsrcSnapshot], sources_max: usize) -> u64 {
@@ -183,6 +200,15 @@ pub(crate) struct Rates {
 }
 
 impl Rates {
+    /// Takes in those of another call. What one of them has not measured yet is not known of both.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.last = self.last.zip(other.last).map(|((at, mut sums), (_, others))| {
+            sums.add(&others);
+            (at, sums)
+        });
+        self.per_second.add(&other.per_second);
+    }
+
     /// Takes the sums at one moment.
     pub(crate) fn measure(&mut self, now: Instant, sums: Forwarded) {
         let Some((at, before)) = self.last.replace((now, sums)) else {

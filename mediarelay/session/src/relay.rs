@@ -444,7 +444,9 @@ impl Relay {
         let Some(call) = self.calls.remove(&key) else {
             return;
         };
-        self.by_id.remove(&call.id);
+        for id in call.ids() {
+            self.by_id.remove(id);
+        }
         self.core.forget_state(|| CallName::of(&call.id));
         if let Some(at) = call.timer {
             self.timers.remove(&(at, key));

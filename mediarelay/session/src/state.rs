@@ -38,6 +38,17 @@ pub enum StateChange {
         /// What it says. It holds keys of calls.
         octets: Vec<u8>,
     },
+    /// The first rows of a call become another one's, behind those that it has, and the others go.
+    Append {
+        /// Whose they become.
+        call: CallName,
+        /// The number of the first of them from here on.
+        row: u32,
+        /// Whose they were.
+        of: CallName,
+        /// How many they are.
+        count: u32,
+    },
     /// Every row of a call goes.
     Remove {
         /// Whose.

@@ -5,7 +5,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
+use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, Table, TableDefinition};
 use viaduct_session::{CallName, StateChange};
 
 use crate::start_error::StartError;
@@ -98,9 +98,17 @@ impl StateFile {
                     StateChange::Put { call, row, octets } => {
                         rows.insert(key(*call, *row), &octets[..])?;
                     }
-                    StateChange::Remove { call } => {
-                        rows.retain_in(key(*call, 0)..=key(*call, u32::MAX), |_, _| false)?;
+                    StateChange::Append { call, row, of, count } => {
+                        for number in 0..*count {
+                            let moved = rows.remove(key(*of, number))?;
+                            let octets = moved.map(|octets| octets.value().to_vec());
+                            if let Some(octets) = octets {
+                                rows.insert(key(*call, row.saturating_add(number)), &octets[..])?;
+                            }
+                        }
+                        remove(&mut rows, *of)?;
                     }
+                    StateChange::Remove { call } => remove(&mut rows, *call)?,
                 }
             }
             let alive = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
@@ -129,6 +137,10 @@ fn make_private(path: &Path) -> std::io::Result<()> {
         .mode(0o600)
         .open(path)?;
     file.set_permissions(PermissionsExt::from_mode(0o600))
+}
+
+fn remove(rows: &mut Table<'_, [u8; 20], &'static [u8]>, call: CallName) -> Result<(), redb::Error> {
+    Ok(rows.retain_in(key(call, 0)..=key(call, u32::MAX), |_, _| false)?)
 }
 
 fn key(call: CallName, row: u32) -> [u8; 20] {
@@ -200,6 +212,41 @@ pub(super) mod tests {
                 (CallName([1; 16]), first),
                 (CallName([3; 16]), vec![row(0, b"y")])
             ]
+        );
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn rows_of_a_call_become_another_ones() {
+        let path = path("append");
+        let (file, _) = StateFile::open(&path).unwrap();
+        let append = StateChange::Append {
+            call: CallName([2; 16]),
+            row: 1,
+            of: CallName([1; 16]),
+            count: 2,
+        };
+        let changes = [
+            put(1, 0, b"of the other"),
+            put(1, 1, b"of the other too"),
+            put(1, u32::MAX, b"media"),
+            put(2, 0, b"own"),
+            put(3, 0, b"somebody else's"),
+            append,
+        ];
+        file.commit(&changes).unwrap();
+        drop(file);
+        let (_, saved) = StateFile::open(&path).unwrap();
+        let row = |row: u32, octets: &[u8]| (row, octets.to_vec());
+        let own = vec![
+            row(0, b"own"),
+            row(1, b"of the other"),
+            row(2, b"of the other too"),
+        ];
+        let others = vec![row(0, b"somebody else's")];
+        assert_eq!(
+            saved.calls,
+            [(CallName([2; 16]), own), (CallName([3; 16]), others)]
         );
         std::fs::remove_file(path).unwrap();
     }

@@ -68,6 +68,7 @@ pub(super) const GAUGES: &[Figure<Gauges>] = figures! { Gauges, "viaduct_relay_"
 /// What happened to calls.
 pub(super) const COUNTERS: &[Figure<Counters>] = figures! { Counters, "viaduct_relay_":
     "calls_created", "Calls that were created", calls;
+    "calls_merged", "Calls that became part of another one (NG connect)", calls_merged;
     "calls_rebuilt", "Calls of an earlier relay that went on", calls_rebuilt;
     "calls_not_rebuilt", "Calls of an earlier relay that could not go on", calls_not_rebuilt;
     "calls_refused", "Offers refused because of a limit on calls, or on what the machine does", calls_refused;

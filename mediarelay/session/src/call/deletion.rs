@@ -19,10 +19,10 @@ impl Call {
 
     /// The parties that a `delete` is about; `None` if it names one that there is not.
     ///
-    /// Without names it is all of them. Else it is the party with the tag or the branch, and those who have nobody else
-    /// to talk to. A dialogue that was answered is over for both of its ends, whoever else was called meanwhile.
+    /// Without names it is all of them, or, where calls were merged, those who came under the call's id. Else it is the
+    /// party with the tag or the branch. In any case it is also those who have nobody else to talk to then. A dialogue that
+    /// was answered is over for both of its ends, whoever else was called meanwhile.
     pub(crate) fn parties_to_delete(&self, delete: &Delete) -> Option<Vec<PartyId>> {
-        let everybody = || self.parties.keys().copied().collect();
         let of_branch = |branch: &ByteString| {
             let mut parties = self.parties.values().rev();
             parties
@@ -37,8 +37,8 @@ impl Call {
         let branch = delete.via_branch.as_ref().filter(|branch| !branch.is_empty());
         let Some(tag) = to_tag.or(from_tag) else {
             return match branch {
-                Some(branch) => of_branch(branch).map(|party| self.with_dependants(party)),
-                None => Some(everybody()),
+                Some(branch) => of_branch(branch).map(|party| self.with_dependants(vec![party])),
+                None => self.parties_under(&delete.call_id),
             };
         };
         let by_branch = branch.and_then(of_branch);
@@ -50,15 +50,26 @@ impl Call {
                 .map(|party| party.id)
         };
         let party = by_branch.or_else(|| self.party_called(tag)).or_else(unnamed)?;
-        Some(self.with_dependants(party))
+        Some(self.with_dependants(vec![party]))
     }
 
-    fn with_dependants(&self, party: PartyId) -> Vec<PartyId> {
+    /// Everybody who is there because of one of the call's ids; `None` if nobody is any more.
+    fn parties_under(&self, call_id: &ByteString) -> Option<Vec<PartyId>> {
+        if self.merged_ids.is_empty() {
+            return Some(self.parties.keys().copied().collect());
+        }
+        let place = self.place_of_id(call_id)?;
+        let parties = self.parties.values().filter(|party| party.call_id == place);
+        let parties: Vec<PartyId> = parties.map(|party| party.id).collect();
+        (!parties.is_empty()).then(|| self.with_dependants(parties))
+    }
+
+    /// These parties, and those who have nobody to talk to without them.
+    fn with_dependants(&self, mut gone: Vec<PartyId>) -> Vec<PartyId> {
         let answered = |one: PartyId, other: PartyId| {
             self.dialogue_of(one, other)
                 .is_some_and(|dialogue| self.dialogues[dialogue].answered)
         };
-        let mut gone = vec![party];
         let mut looked_at = 0;
         while let Some(of) = gone.get(looked_at).copied() {
             looked_at += 1;
@@ -125,15 +136,12 @@ impl Call {
             leg.close(now, core);
         }
         core.release(now);
-        let totals = Box::new(totals.to_ng());
-        core.event(
-            &self.id,
-            What::Deleted {
-                reason,
-                lasted,
-                totals,
-            },
-        );
+        let what = What::Deleted {
+            reason,
+            lasted,
+            totals: Box::new(totals.to_ng()),
+        };
+        self.ids().for_each(|id| core.event(id, what.clone()));
     }
 
     /// What came in, by all legs.

@@ -19,6 +19,7 @@ const FINAL_CODE: u16 = 200;
 /// How a message names the parties. In an offer `from` is its sender; in an answer `to` is.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Names<'n> {
+    pub(crate) call_id: &'n ByteString,
     pub(crate) from: &'n ByteString,
     pub(crate) to: Option<&'n ByteString>,
     pub(crate) via_branch: Option<&'n ByteString>,
@@ -140,7 +141,7 @@ impl Call {
         let unnamed = known_reader.and_then(|reader| self.unnamed_partner(reader, names.via_branch));
         let sender = match known_sender.or(unnamed) {
             Some(sender) => sender,
-            None => self.add_party(now, core)?,
+            None => self.add_party(now, core, names.call_id)?,
         };
         self.party_mut(sender)
             .tag
@@ -149,7 +150,7 @@ impl Call {
             Some(reader) => reader,
             None => match self.fork(sender, names) {
                 Some(reader) => reader,
-                None => self.add_party(now, core)?,
+                None => self.add_party(now, core, names.call_id)?,
             },
         };
         if sender == reader {
@@ -303,12 +304,15 @@ impl Call {
         partners.filter_map(|party| self.parties.get(&party).map(Box::as_ref))
     }
 
-    pub(crate) fn add_party(&mut self, now: Instant, core: &mut Core) -> Result<PartyId, ErrorReason> {
-        if self.parties.len() >= core.config.limits.parties_per_call {
-            core.counters.limits.parties_per_call += 1;
-            return Err(ErrorReason::Other("Too many parties in this call".into()));
-        }
-        Ok(self.new_party(now))
+    /// One more party, within the limit.
+    pub(crate) fn add_party(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        call_id: &ByteString,
+    ) -> Result<PartyId, ErrorReason> {
+        core.check_parties(self.parties.len() + 1)?;
+        Ok(self.new_party(now, call_id))
     }
 }
 

@@ -115,3 +115,27 @@ fn rates_are_per_second() {
     rates.measure(now + Duration::from_secs(5), sums(350, 50));
     assert_eq!(rates.per_second, sums(50, 2));
 }
+
+#[test]
+fn calls_that_become_one_have_the_sources_and_the_rates_of_both() {
+    let now = base();
+    let later = now + Duration::from_secs(5);
+    let sums = |packets| Forwarded {
+        all: Counters {
+            packets,
+            ..Counters::default()
+        },
+        ..Forwarded::default()
+    };
+    let [mut one, mut other] = [100, 200].map(|packets| {
+        let mut rates = Rates::default();
+        rates.measure(now, sums(packets));
+        rates
+    });
+    one.merge(&other);
+    one.measure(later, sums(100 + 200 + 500));
+    assert_eq!(one.per_second, sums(100));
+    other.merge(&Rates::default());
+    other.measure(later, sums(9_000));
+    assert_eq!(other.per_second, Forwarded::default(), "not known of one of them");
+}

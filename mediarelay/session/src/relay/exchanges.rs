@@ -197,6 +197,7 @@ impl Relay {
 
 fn names_of_offer(offer: &Offer) -> Names<'_> {
     Names {
+        call_id: &offer.call_id,
         from: &offer.from_tag,
         to: offer.to_tag.as_ref(),
         via_branch: offer.via_branch.as_ref(),
@@ -205,6 +206,7 @@ fn names_of_offer(offer: &Offer) -> Names<'_> {
 
 fn names_of_answer(answer: &Answer) -> Names<'_> {
     Names {
+        call_id: &answer.call_id,
         from: &answer.from_tag,
         to: Some(&answer.to_tag),
         via_branch: answer.via_branch.as_ref(),

@@ -11,6 +11,7 @@ use viaduct_forward::{CryptoTable, SsrcIndices};
 use viaduct_ng::{ByteString, Flag, Reply, Request};
 
 use super::Relay;
+use super::others::connects_to;
 use crate::call::Call;
 use crate::core::Resuming;
 use crate::event::DeleteReason;
@@ -169,7 +170,9 @@ impl Relay {
         let key = call.key;
         let run = self.core.state.as_ref().map_or(1, |state| state.run);
         self.core.resuming = Some(resuming(&media, run));
-        self.by_id.insert(call.id.clone(), key);
+        for id in call.ids() {
+            self.by_id.insert(id.clone(), key);
+        }
         self.calls.insert(key, call);
         self.core.counters.calls += 1;
         self.core.counters.calls_rebuilt += 1;
@@ -195,26 +198,28 @@ impl Relay {
         rows: &[(u32, Vec<u8>)],
     ) -> Result<Rebuilt, NotRebuilt> {
         let (commands, media) = read(rows).ok_or(NotRebuilt::Unreadable)?;
-        let first = commands.front().ok_or(NotRebuilt::Unreadable)?;
-        let call_id = first.request.call_id().ok_or(NotRebuilt::Unreadable)?.clone();
-        if self.calls.len() >= self.core.config.limits.calls || self.by_id.contains_key(&call_id) {
+        if self.calls.len() >= self.core.config.limits.calls {
             return Err(NotRebuilt::NoRoom);
         }
-        // A clock that was set back since must not make anything happen later than it did.
-        let instant = |core: &crate::core::Core, unix| core.clock.instant(unix).unwrap_or(now).min(now);
-        let created = instant(&self.core, first.at);
-        let mut call = Call::new(&mut self.core, created, call_id);
-        call.client = first.client;
-        call.state.commands = u32::try_from(commands.len()).unwrap_or(u32::MAX);
+        let count = u32::try_from(commands.len()).unwrap_or(u32::MAX);
+        let mut calls = Vec::new();
         for command in commands {
-            let at = instant(&self.core, command.at);
-            if let Err(reason) = self.again(at, &mut call, command) {
-                self.drop_call(now, call);
+            if let Err(reason) = self.again(now, &mut calls, command) {
+                calls.into_iter().for_each(|call| self.drop_call(now, call));
                 return Err(reason);
             }
         }
+        // Rows of calls that were merged come one call after the other, and then the command that has merged them.
+        let mut call = match <[Call; 1]>::try_from(calls) {
+            Ok([call]) => call,
+            Err(calls) => {
+                calls.into_iter().for_each(|call| self.drop_call(now, call));
+                return Err(NotRebuilt::Unreadable);
+            }
+        };
+        call.state.commands = count;
         // As if the last packet had come when the earlier relay was last known to run.
-        call.last_signal = call.last_signal.max(instant(&self.core, alive));
+        call.last_signal = call.last_signal.max(self.instant(now, alive));
         call.check_soon(now);
         call.handle_timeout(now, &mut self.core);
         if let Some(reason) = call.ends {
@@ -227,13 +232,48 @@ impl Relay {
         })
     }
 
-    /// Carries out a command of old.
-    fn again(&mut self, at: Instant, call: &mut Call, command: CommandRow<'_>) -> Result<(), NotRebuilt> {
-        if !call.parties.is_empty() {
-            call.delete_due(at, &mut self.core);
-        }
-        if let Some(reason) = call.ends {
-            return Err(NotRebuilt::Over(reason));
+    /// When something was. A clock that was set back since must not make anything happen later than it did.
+    fn instant(&self, now: Instant, unix: Duration) -> Instant {
+        self.core.clock.instant(unix).unwrap_or(now).min(now)
+    }
+
+    /// Carries out a command of old, in the one of these calls that it is for. If it is the first of its call there is one
+    /// more then.
+    fn again(
+        &mut self,
+        now: Instant,
+        calls: &mut Vec<Call>,
+        command: CommandRow<'_>,
+    ) -> Result<(), NotRebuilt> {
+        let at = self.instant(now, command.at);
+        let call_id = command.request.call_id().ok_or(NotRebuilt::Unreadable)?;
+        let mut call = match take(calls, call_id) {
+            Some(call) => call,
+            None if self.by_id.contains_key(call_id) => return Err(NotRebuilt::NoRoom),
+            None => {
+                let mut call = Call::new(&mut self.core, at, call_id.clone());
+                call.client = command.client;
+                call
+            }
+        };
+        let result = self.again_in(at, &mut call, calls, command);
+        calls.push(call);
+        result
+    }
+
+    fn again_in(
+        &mut self,
+        at: Instant,
+        call: &mut Call,
+        others: &mut Vec<Call>,
+        command: CommandRow<'_>,
+    ) -> Result<(), NotRebuilt> {
+        self.expire(at, call)?;
+        if let Some(other) = connects_to(&command.request).filter(|id| !call.has_id(id)) {
+            let mut other = take(others, other).ok_or(NotRebuilt::Unreadable)?;
+            let expired = self.expire(at, &mut other);
+            call.merge(&mut self.core, other);
+            expired?;
         }
         self.core.taken_before = Some(command.ports);
         let of_relay = std::mem::replace(&mut self.core.rng, StdRng::from_seed(command.seed));
@@ -247,7 +287,7 @@ impl Relay {
                     call.delete(at, &mut self.core, &selected, delete.delete_delay);
                 }
             }
-            Request::Other(other) => call.other_again(other),
+            Request::Other(other) => call.other_again(at, other),
             _ => {}
         }
         self.core.rng = of_relay;
@@ -257,6 +297,14 @@ impl Relay {
             None => true,
         };
         if same { Ok(()) } else { Err(NotRebuilt::Differs) }
+    }
+
+    /// Takes out parties of a call that is being rebuilt whose time has come.
+    fn expire(&mut self, at: Instant, call: &mut Call) -> Result<(), NotRebuilt> {
+        if !call.parties.is_empty() {
+            call.delete_due(at, &mut self.core);
+        }
+        call.ends.map_or(Ok(()), |reason| Err(NotRebuilt::Over(reason)))
     }
 
     fn claim_pairs(&mut self, now: Instant, rebuilt: Rebuilt) -> Result<Rebuilt, NotRebuilt> {
@@ -282,6 +330,12 @@ impl Relay {
         }
         self.core.forget_outputs(since);
     }
+}
+
+/// Takes out the call with an id.
+fn take(calls: &mut Vec<Call>, id: &ByteString) -> Option<Call> {
+    let place = calls.iter().position(|call| call.has_id(id))?;
+    Some(calls.swap_remove(place))
 }
 
 /// The commands of a call, and what media has taught about it. `None` if a command is missing or damaged.

@@ -2,11 +2,14 @@
 
 use std::time::Instant;
 
-use viaduct_ng::{ByteString, Dict, ErrorReason, OtherCommand, OtherRequest, Reply, Value};
+use viaduct_ng::{ByteString, Dict, ErrorReason, OtherCommand, OtherRequest, Reply, Request, Value};
 
 use super::Relay;
 use crate::call::Call;
+use crate::core::CallKey;
+use crate::event::What;
 use crate::party::{Blocked, Party, PartyId};
+use crate::state::CallName;
 
 impl Relay {
     pub(super) fn other(&mut self, now: Instant, request: &OtherRequest) -> Reply {
@@ -44,32 +47,89 @@ fn setter(command: OtherCommand) -> Option<fn(&mut Blocked)> {
 }
 
 impl Relay {
-    /// `connect`: two parties of a call hear each other from here on, and nobody else. Parties of two calls are not joined.
+    /// `connect`: two parties hear each other from here on, and nobody else. If they are of two calls, the other call
+    /// becomes part of the first one.
     fn connect(&mut self, now: Instant, body: &Dict) -> Reply {
-        let Some(call_id) = text(body, "call-id") else {
-            return Reply::error(ErrorReason::NoCallId);
-        };
-        let (from, to) = match tags(body) {
-            Ok(tags) => tags,
-            Err(reason) => return Reply::error(reason),
-        };
-        if text(body, "to-call-id").is_some_and(|other| other != call_id) {
-            return Reply::error(ErrorReason::Unsupported);
+        let result = self.connect_parties(now, body);
+        result.map_or_else(Reply::error, |()| Reply::ok())
+    }
+
+    fn connect_parties(&mut self, now: Instant, body: &Dict) -> Result<(), ErrorReason> {
+        let call_id = text(body, "call-id").ok_or(ErrorReason::NoCallId)?;
+        let (from, to) = tags(body)?;
+        let key_of = |id: &ByteString| self.by_id.get(id).copied().ok_or(ErrorReason::UnknownCallId);
+        let key = key_of(call_id)?;
+        let other = text(body, "to-call-id").map_or(Ok(key), key_of)?;
+        if other != key {
+            let has = |key: CallKey, tag: &ByteString| {
+                let call = self.calls.get(&key);
+                call.is_some_and(|call| call.party_called(tag).is_some())
+            };
+            // Nothing can fail once the calls are one.
+            if !has(key, from) {
+                return Err(ErrorReason::NoSuchFromTag);
+            }
+            if !has(other, to) {
+                return Err(ErrorReason::ToTagNotFound);
+            }
+            self.merge(key, other)?;
         }
-        self.with_call(now, call_id, |call, _| {
-            call.connect(from, to)?;
-            Ok(Reply::ok())
-        })
+        let result = self.work(now, key, |call, _| Some(call.connect(now, from, to)));
+        result.unwrap_or(Err(ErrorReason::UnknownCallId))
+    }
+
+    /// Makes a call part of another one.
+    fn merge(&mut self, key: CallKey, other: CallKey) -> Result<(), ErrorReason> {
+        let Some(of) = self.calls.remove(&other) else {
+            return Err(ErrorReason::UnknownCallId);
+        };
+        let checked = match self.calls.get(&key) {
+            Some(call) => call.check_merging(&mut self.core, &of),
+            None => Err(ErrorReason::UnknownCallId),
+        };
+        let Some(call) = self.calls.get_mut(&key).filter(|_| checked.is_ok()) else {
+            self.calls.insert(other, of);
+            return checked;
+        };
+        if let Some(at) = of.timer {
+            self.timers.remove(&(at, other));
+        }
+        for id in of.ids() {
+            self.by_id.insert(id.clone(), key);
+        }
+        let core = &mut self.core;
+        core.counters.calls_merged += 1;
+        core.event(
+            &call.id,
+            What::Merged {
+                call_id: of.id.clone(),
+            },
+        );
+        if let Some(state) = &mut core.state {
+            let (limits, hits) = (&core.config.limits, &mut core.counters.limits);
+            let [name, of_name] = [&call.id, &of.id].map(|id| CallName::of(id));
+            state.merge(name, &mut call.state, of_name, &of.state, limits, hits);
+        }
+        call.merge(core, *of);
+        Ok(())
+    }
+}
+
+/// The call whose party a command connects with one of its own call, if it names one.
+pub(super) fn connects_to(request: &Request) -> Option<&ByteString> {
+    match request {
+        Request::Other(other) if other.command == OtherCommand::Connect => text(&other.body, "to-call-id"),
+        _ => None,
     }
 }
 
 impl Call {
     /// Carries out a command of old for a call that is being rebuilt.
-    pub(super) fn other_again(&mut self, request: &OtherRequest) {
+    pub(super) fn other_again(&mut self, at: Instant, request: &OtherRequest) {
         // It went well before.
         if request.command == OtherCommand::Connect {
             if let Ok((from, to)) = tags(&request.body) {
-                let _ = self.connect(from, to);
+                let _ = self.connect(at, from, to);
             }
         } else if let Some(set) = setter(request.command) {
             let _ = self.change_blocked(&request.body, set);
@@ -77,7 +137,7 @@ impl Call {
     }
 
     /// Joins two parties, m-line by m-line of the same kind.
-    fn connect(&mut self, from: &ByteString, to: &ByteString) -> Result<(), ErrorReason> {
+    fn connect(&mut self, now: Instant, from: &ByteString, to: &ByteString) -> Result<(), ErrorReason> {
         let from = self.party_called(from).ok_or(ErrorReason::NoSuchFromTag)?;
         let to = self.party_called(to).ok_or(ErrorReason::ToTagNotFound)?;
         if from == to {
@@ -100,6 +160,12 @@ impl Call {
             }
         }
         self.join(from, to, at);
+        self.revive(&[from, to]);
+        // They talk, whatever each was waiting for.
+        self.answered.get_or_insert(now);
+        self.rings = false;
+        self.last_signal = now;
+        self.check_soon(now);
         Ok(())
     }
 

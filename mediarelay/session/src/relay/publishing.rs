@@ -115,7 +115,8 @@ impl Call {
         session: &Session,
     ) -> Result<ByteString, ErrorReason> {
         let tag = publish.from_tag.as_ref().ok_or(ErrorReason::NoFromTag)?;
-        let (publisher, audience) = self.publisher(now, core, tag)?;
+        let call_id = publish.call_id.as_ref().ok_or(ErrorReason::NoCallId)?;
+        let (publisher, audience) = self.publisher(now, core, call_id, tag)?;
         let mut options = publish.options.clone();
         options.expand_webrtc();
         options.replace.insert(Replace::Origin);
@@ -159,6 +160,7 @@ impl Call {
         &mut self,
         now: Instant,
         core: &mut Core,
+        call_id: &ByteString,
         tag: &ByteString,
     ) -> Result<(PartyId, PartyId), ErrorReason> {
         if let Some(publisher) = self.party_called(tag) {
@@ -168,7 +170,8 @@ impl Call {
                 .map(|audience| (publisher, audience))
                 .ok_or(ErrorReason::InvalidDialogue);
         }
-        let (publisher, audience) = (self.add_party(now, core)?, self.add_party(now, core)?);
+        let mut add = || self.add_party(now, core, call_id);
+        let (publisher, audience) = (add()?, add()?);
         self.party_mut(publisher).tag = Some(tag.clone());
         self.party_mut(audience).part = Part::Audience;
         Ok((publisher, audience))

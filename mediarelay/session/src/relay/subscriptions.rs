@@ -111,7 +111,10 @@ impl Call {
         let known = self.party_called(&tag);
         let (stand_in, listener) = match known {
             Some(listener) => (self.stand_in_of(listener)?, listener),
-            None => (self.add_party(now, core)?, self.add_party(now, core)?),
+            None => {
+                let mut add = || self.add_party(now, core, &request.call_id);
+                (add()?, add()?)
+            }
         };
         if self.is_heard_by_enough(&heard.medias, Some(stand_in)) {
             core.counters.limits.listeners += 1;

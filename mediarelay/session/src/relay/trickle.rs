@@ -100,8 +100,9 @@ impl Relay {
         else {
             return;
         };
-        let is_for_it =
-            |waiting: &Waiting| waiting.call_id == call.id && call.party_called(&waiting.from_tag).is_some();
+        let is_for_it = |waiting: &Waiting| {
+            call.has_id(&waiting.call_id) && call.party_called(&waiting.from_tag).is_some()
+        };
         let (found, kept) = std::mem::take(&mut self.fragments.waiting)
             .into_iter()
             .partition(is_for_it);

@@ -88,6 +88,35 @@ impl StateQueue {
         }
     }
 
+    /// A call has become part of another one: so do its rows.
+    pub(crate) fn merge(
+        &mut self,
+        call: CallName,
+        state: &mut CallState,
+        of: CallName,
+        of_state: &CallState,
+        limits: &crate::Limits,
+        hits: &mut LimitCounters,
+    ) {
+        if !state.given_up && !of_state.given_up && self.changes.len() < limits.state_waiting {
+            let (row, count) = (state.commands, of_state.commands);
+            self.changes
+                .push_back(StateChange::Append { call, row, of, count });
+            state.commands = row.saturating_add(count);
+            // What media has taught about both is written anew.
+            state.media = MediaRow::default();
+            state.indices_due = true;
+            return;
+        }
+        // With commands missing it would be another call.
+        for (name, given_up) in [(call, state.given_up), (of, of_state.given_up)] {
+            if !given_up {
+                self.remove(name, limits, hits);
+            }
+        }
+        state.given_up = true;
+    }
+
     /// Media has taught something about a call, maybe.
     pub(crate) fn media(
         &mut self,

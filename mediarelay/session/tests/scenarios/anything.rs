@@ -7,6 +7,7 @@ use viaduct_session::NotRebuilt;
 
 use crate::browser::Browser;
 use crate::browser_and_phone::*;
+use crate::connect::connect;
 use crate::phone::Phone;
 use crate::world::*;
 
@@ -92,7 +93,21 @@ enum Step {
     Fragment {
         from: usize,
     },
+    /// A call besides.
+    Other {
+        from: usize,
+        to: usize,
+    },
+    /// A party of one call is connected with one of the other, or of its own.
+    Connect {
+        from: usize,
+        to: usize,
+        calls: [bool; 2],
+    },
 }
+
+/// The call besides.
+const OTHER: &str = "call-2";
 
 const TAGS: [&str; 4] = ["a", "b", "c", "d"];
 
@@ -114,6 +129,9 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0..20_000_u64).prop_map(|millis| Step::Wait { millis }),
         4 => (any::<u16>(), any::<usize>(), any::<u8>()).prop_map(|(from, to, kind)| Step::Packet { from, to, kind }),
         1 => (0..TAGS.len()).prop_map(|from| Step::Fragment { from }),
+        1 => (0..TAGS.len(), 0..TAGS.len()).prop_map(|(from, to)| Step::Other { from, to }),
+        1 => (0..TAGS.len(), 0..TAGS.len(), any::<[bool; 2]>())
+            .prop_map(|(from, to, calls)| Step::Connect { from, to, calls }),
     ]
 }
 
@@ -197,6 +215,19 @@ fn run(world: &mut World, documents: &[String], step: &Step) {
         }
         Step::Wait { millis } => world.wait_millis(*millis),
         Step::Packet { from, to, kind } => send(world, *from, *to, *kind),
+        Step::Other { from, to } => {
+            let mut phones = [("198.51.100.19:4000", 7), ("198.51.100.20:4000", 8)]
+                .map(|(address, ssrc)| Phone::new(address, ssrc));
+            world.ng(&in_call(OTHER, offer(&phones[0].sdp(), TAGS[*from], None, "")));
+            world.ng(&in_call(
+                OTHER,
+                answer(&phones[1].sdp(), TAGS[*from], TAGS[*to], ""),
+            ));
+        }
+        Step::Connect { from, to, calls } => {
+            let [of, other] = calls.map(|is_other| if is_other { OTHER } else { CALL });
+            world.ng(&connect(of, TAGS[*from], Some(other), TAGS[*to]));
+        }
         Step::Fragment { from } => {
             let mut offer = Offer {
                 sdp: "a=ice-ufrag:uf0001\r\na=ice-pwd:x\r\na=candidate:1 1 udp 1 198.51.100.9 4000 typ host\r\n".into(),
@@ -256,7 +287,9 @@ proptest! {
         for step in &steps {
             run(&mut world, &documents, step);
         }
-        world.ng(&delete_now());
+        for call in [CALL, OTHER] {
+            world.ng(&delete_call(call));
+        }
         world.assert_empty();
     }
 }
@@ -291,7 +324,9 @@ proptest! {
         for step in &steps {
             run(&mut world, &documents, step);
         }
-        world.ng(&delete_now());
+        for call in [CALL, OTHER] {
+            world.ng(&delete_call(call));
+        }
         world.assert_empty();
     }
 }

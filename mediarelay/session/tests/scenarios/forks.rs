@@ -208,42 +208,6 @@ fn an_offer_without_a_to_tag_is_for_whoever_answered_last() {
     world.assert_empty();
 }
 
-/// NG `connect`: after a transfer the caller of one dialogue talks to the callee of another one of the call.
-#[test]
-fn two_parties_of_a_call_are_connected_on_request() {
-    let mut world = World::new();
-    let (mut caller, mut other) = (caller(), Phone::new("198.51.100.10:4000", 4));
-    let [mut one, mut two] = callees();
-    for (from, to, caller, callee) in [
-        ("a", "one", &mut caller, &mut one),
-        ("b", "two", &mut other, &mut two),
-    ] {
-        callee.read(&world.sdp(&offer(&caller.sdp(), from, None, "")));
-        caller.read(&world.sdp(&answer(&callee.sdp(), from, to, "")));
-        phones_hear_each_other(&mut world, caller, callee);
-    }
-    let connect = |from: &str, to: &str| {
-        let mut body: Vec<(viaduct_ng::ByteString, viaduct_ng::Value)> = Vec::new();
-        for (key, value) in [
-            ("command", "connect"),
-            ("call-id", CALL),
-            ("from-tag", from),
-            ("to-tag", to),
-        ] {
-            body.push((key.into(), viaduct_ng::Value::text(value)));
-        }
-        let value = viaduct_ng::Value::Dict(body.into_iter().collect());
-        Request::from_value(&value).unwrap().request
-    };
-    assert_eq!(world.fails(&connect("nobody", "two")), ErrorReason::NoSuchFromTag);
-    world.ok(&connect("a", "two"));
-    phones_hear_each_other(&mut world, &mut caller, &mut two);
-    let (verdict, _) = other.send(&mut world);
-    assert!(matches!(verdict, Verdict::Drop(_)), "{verdict:?}");
-    world.ok(&delete_now());
-    world.assert_empty();
-}
-
 /// NG `rtcp-mux` is asked for by branch.
 #[test]
 fn each_branch_has_its_own_say_about_rtcp_mux_toward_the_caller() {

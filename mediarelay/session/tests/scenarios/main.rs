@@ -10,6 +10,7 @@ mod bad_network;
 mod between_likes;
 mod browser;
 mod browser_and_phone;
+mod connect;
 mod deletion;
 mod direct;
 mod doubled;

@@ -226,6 +226,12 @@ impl World {
                 StateChange::Put { call, row, octets } => {
                     self.store.entry(call).or_default().insert(row, octets);
                 }
+                StateChange::Append { call, row, of, count } => {
+                    let rows = self.store.remove(&of).unwrap_or_default();
+                    let moved = rows.into_iter().filter(|(number, _)| *number < count);
+                    let moved = moved.map(|(number, octets)| (row + number, octets));
+                    self.store.entry(call).or_default().extend(moved);
+                }
                 StateChange::Remove { call } => drop(self.store.remove(&call)),
             }
         }
@@ -403,8 +409,13 @@ impl World {
 
     #[track_caller]
     pub(crate) fn query(&mut self) -> CallReport {
+        self.query_call(CALL)
+    }
+
+    #[track_caller]
+    pub(crate) fn query_call(&mut self, call: &str) -> CallReport {
         let query = Request::Query(Query {
-            call_id: CALL.into(),
+            call_id: call.into(),
             from_tag: None,
             to_tag: None,
         });
