@@ -164,7 +164,11 @@ fn proxies(has_kamailio: bool) -> Vec<ProxyPeer> {
 }
 
 fn relays(has_rtpengine: bool) -> Vec<RelayPeer> {
-    let all = [RelayPeer::Viaduct, RelayPeer::Rtpengine];
+    let all = [
+        RelayPeer::Viaduct,
+        RelayPeer::ViaductSockets,
+        RelayPeer::Rtpengine,
+    ];
     all.into_iter()
         .filter(|&peer| peer != RelayPeer::Rtpengine || has_rtpengine)
         .collect()

@@ -12,8 +12,19 @@ use crate::sample::Latencies;
 /// Octets of a packet's payload: 20 ms of G.711.
 pub const PAYLOAD_OCTETS: usize = 160;
 
-/// Time between two packets of one stream.
-pub const PACKET_TIME: Duration = Duration::from_millis(20);
+/// Time between two packets of one stream, while there are not too many streams.
+const PACKET_TIME: Duration = Duration::from_millis(20);
+
+/// Packets that all phones together send in a second at most: a thousand calls. What talks more than that says less: the
+/// processor that relays have would be the limit, and a packet cost what is left of it.
+const PACKETS_PER_SECOND_MAX: u32 = 100_000;
+
+/// Time between two packets of each of so many streams.
+#[must_use]
+pub fn packet_time(streams: usize) -> Duration {
+    let streams = u32::try_from(streams).unwrap_or(u32::MAX);
+    PACKET_TIME.max(Duration::from_secs(1) * streams / PACKETS_PER_SECOND_MAX)
+}
 
 /// What came of the packets that were sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -50,6 +61,7 @@ impl PacketTally {
 pub struct Rotation {
     start: Instant,
     streams: usize,
+    packet_time: Duration,
     sent: u64,
 }
 
@@ -60,6 +72,7 @@ impl Rotation {
         Self {
             start,
             streams,
+            packet_time: packet_time(streams),
             sent: 0,
         }
     }
@@ -67,7 +80,7 @@ impl Rotation {
     /// The stream that must send now, if any. It counts as sent.
     pub fn take_due(&mut self, now: Instant) -> Option<usize> {
         let elapsed = now.saturating_duration_since(self.start).as_nanos();
-        let due = elapsed * self.streams as u128 / PACKET_TIME.as_nanos();
+        let due = elapsed * self.streams as u128 / self.packet_time.as_nanos();
         if u128::from(self.sent) >= due {
             return None;
         }
@@ -80,6 +93,13 @@ impl Rotation {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn many_streams_send_no_more_than_a_thousand_calls() {
+        assert_eq!(packet_time(2), PACKET_TIME);
+        assert_eq!(packet_time(2_000), PACKET_TIME);
+        assert_eq!(packet_time(10_000), 5 * PACKET_TIME);
+    }
 
     #[test]
     fn every_stream_sends_once_in_a_packet_time() {

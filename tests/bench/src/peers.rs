@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
+use nix::sys::resource::{Resource, getrlimit};
 
 use crate::daemon::Launch;
 use crate::drive::ADDRESS;
@@ -27,8 +28,14 @@ pub const WEB_PORTS: [u16; 2] = [8_080, 8_443];
 /// Where our programs serve their metrics, where they are asked for.
 pub const METRICS_PORT: u16 = 9_100;
 
-/// The ports that relays give to calls.
-const MEDIA_PORTS: [u16; 2] = [20_000, 29_999];
+/// The ports that relays give to calls: enough for 5,000, and none that the kernel gives to anybody by itself.
+const MEDIA_PORTS: [u16; 2] = [10_000, 31_999];
+
+/// Descriptors that rtpengine has open for a call: for each of two phones one port for RTP and one for RTCP.
+const RTPENGINE_DESCRIPTORS: u64 = 4;
+
+/// Descriptors that it has open for other things.
+const OTHER_DESCRIPTORS: u64 = 500;
 
 /// Places that the benchmarks are given.
 #[derive(Debug, Clone)]
@@ -96,8 +103,10 @@ impl RelaySetup {
 /// What is measured as a media relay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RelayPeer {
-    /// `viaduct-relay`.
+    /// `viaduct-relay`, its ports steered where the kernel and our capabilities allow it.
     Viaduct,
+    /// The same with a socket for each port, as without capabilities.
+    ViaductSockets,
     /// rtpengine, without its kernel module.
     Rtpengine,
 }
@@ -162,22 +171,43 @@ impl RelayPeer {
     pub fn name(self) -> &'static str {
         match self {
             Self::Viaduct => "viaduct-relay",
+            Self::ViaductSockets => "sockets",
             Self::Rtpengine => "rtpengine",
         }
     }
 
-    /// How it is started.
-    #[must_use]
-    pub fn prepare(self, places: &Places, setup: RelaySetup) -> Launch {
+    /// True when this is worth measuring with it: what it has to itself shows where media are not the kernel's, and there are
+    /// no more calls than it can have descriptors for.
+    ///
+    /// # Errors
+    /// The limit of descriptors is not to be had.
+    pub fn does(self, work: Work, calls: usize) -> anyhow::Result<bool> {
+        let (descriptors, _) = getrlimit(Resource::RLIMIT_NOFILE)?;
+        let room = descriptors.saturating_sub(OTHER_DESCRIPTORS) / RTPENGINE_DESCRIPTORS;
+        let has_room = calls as u64 <= room;
+        Ok(match self {
+            Self::Viaduct => true,
+            Self::ViaductSockets => work == Work::Plain && has_room,
+            Self::Rtpengine => has_room,
+        })
+    }
+
+    /// How it is started. What it reads is written into `folder`.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub fn prepare(self, places: &Places, folder: &Path, setup: RelaySetup) -> anyhow::Result<Launch> {
+        let ours = |steering| relays::viaduct_args(folder, setup, steering);
         let (program, args) = match self {
-            Self::Viaduct => (places.programs.join("viaduct-relay"), relays::viaduct_args(setup)),
+            Self::Viaduct => (places.programs.join("viaduct-relay"), ours("auto")?),
+            Self::ViaductSockets => (places.programs.join("viaduct-relay"), ours("off")?),
             Self::Rtpengine => ("rtpengine".into(), relays::rtpengine_args(setup)),
         };
-        Launch {
+        Ok(Launch {
             name: self.name().to_owned(),
             program,
             args,
-        }
+        })
     }
 }
 

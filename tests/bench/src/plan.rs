@@ -58,8 +58,10 @@ pub struct StreetPlan {
     pub calls: usize,
     /// How long they talk while it is measured what they hear.
     pub heard: Duration,
-    /// How long they talk while it is measured what that takes, and as long again without the relay.
+    /// How long they talk at a time while it is measured what that takes, and as long again without the relay.
     pub unheard: Duration,
+    /// How often both are done, in turn: what else the machine does then is in both.
+    pub turns: u32,
     /// Calls of which each is changed in several ways.
     pub changed: usize,
     /// Time between the changes of two calls.
@@ -150,7 +152,8 @@ impl Plan {
             street: StreetPlan {
                 calls: 1_000,
                 heard: Duration::from_secs(3),
-                unheard: Duration::from_secs(3),
+                unheard: Duration::from_millis(250),
+                turns: 16,
                 changed: 100,
                 change_every: Duration::from_millis(10),
             },
@@ -194,7 +197,7 @@ impl Plan {
             street: StreetPlan {
                 calls: 200,
                 heard: Duration::from_secs(1),
-                unheard: Duration::from_millis(500),
+                turns: 3,
                 changed: 20,
                 ..full.street
             },
@@ -225,7 +228,7 @@ impl Plan {
         let times = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let proxy = 2 * load(self.register) + load(self.call);
         let change = self.street.change_every * times(self.street.changed);
-        let street = self.street.heard + 2 * self.street.unheard + 3 * change;
+        let street = self.street.heard + 2 * self.street.turns * self.street.unheard + 3 * change;
         let relay = 3 * self.media_warm_up + 2 * self.media + street;
         let each = proxies * proxy + proxies_on_disk * load(self.register) + relays * relay;
         times(self.runs) * each + times(self.rate.runs) * proxies * self.rate.duration_max()

@@ -85,8 +85,8 @@ impl Report {
             // Writing to a String cannot fail.
             let _ = write!(head, "{peer:>19}");
         }
-        for rival in section.rivals {
-            let _ = write!(head, "{:>18}", format!("to {rival}"));
+        for pair in section.rivals {
+            let _ = write!(head, "{:>18}", section.pair_text(*pair));
         }
         line(text, &head);
         for row in section.rows.iter().filter(|row| self.is_in(section, row)) {
@@ -96,8 +96,8 @@ impl Report {
                 let cell = spread.map_or("-".to_owned(), |spread| shown(spread.median));
                 let _ = write!(cells, "{cell:>19}");
             }
-            for rival in section.rivals {
-                let ratio = self.ratio(section, row.figure, rival);
+            for pair in section.rivals {
+                let ratio = self.ratio(section, row.figure, *pair);
                 let ratio = ratio.map_or(String::new(), |ratio| format!("{ratio:.2}"));
                 let _ = write!(cells, "{ratio:>18}");
             }
@@ -105,11 +105,15 @@ impl Report {
         }
     }
 
-    /// Ours to that of `rival`, where it says something.
-    fn ratio(&self, section: &Section, figure: Figure, rival: &'static str) -> Option<f64> {
-        let ours = section.peers.first()?;
+    /// One's to the other's, where it says something.
+    fn ratio(
+        &self,
+        section: &Section,
+        figure: Figure,
+        (ours, theirs): (&'static str, &'static str),
+    ) -> Option<f64> {
         self.results
-            .ratio(section.work, figure, ours, rival)
+            .ratio(section.work, figure, ours, theirs)
             .filter(|_| figure.is_comparable())
     }
 
@@ -126,9 +130,9 @@ impl Report {
         let ratios: serde_json::Map<String, Value> = section
             .rivals
             .iter()
-            .filter_map(|rival| {
-                let ratio = self.ratio(section, row.figure, rival)?;
-                Some(((*rival).to_owned(), json!(ratio)))
+            .filter_map(|pair| {
+                let ratio = self.ratio(section, row.figure, *pair)?;
+                Some((section.pair_text(*pair), json!(ratio)))
             })
             .collect();
         (!peers.is_empty()).then(|| {
@@ -272,7 +276,7 @@ mod tests {
             (&json!("call"), &json!("processor"))
         );
         assert_eq!(figures[0]["peers"]["kamailio"]["runs"], json!([200.0, 240.0]));
-        assert_eq!(figures[0]["ratios"], json!({ "kamailio": 0.5 }));
+        assert_eq!(figures[0]["ratios"], json!({ "to kamailio": 0.5 }));
         assert_eq!(figures[1]["peers"]["kamailio"], Value::Null);
         assert_eq!(json["fdatasync_us"], json!(1_500.0));
     }

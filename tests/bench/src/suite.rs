@@ -79,6 +79,9 @@ impl Suite {
                     _ => (MediaMode::Plain, "RTP to RTP"),
                 };
                 for &peer in &self.relays {
+                    if !peer.does(work, self.plan.media_calls)? {
+                        continue;
+                    }
                     self.say(run, peer.name(), text);
                     let measured = self.in_folder(peer.name(), run, |folder| {
                         relay::measure(self, peer, (mode, work), folder, &mut results)
@@ -86,8 +89,11 @@ impl Suite {
                     measured.with_context(|| format!("measuring {}", peer.name()))?;
                 }
             }
-            for _ in self.chosen([Work::Kernel]) {
+            for work in self.chosen([Work::Kernel]) {
                 for &peer in &self.relays {
+                    if !peer.does(work, self.plan.street.calls)? {
+                        continue;
+                    }
                     self.say(run, peer.name(), "RTP to RTP between links");
                     let measured = self.in_folder(peer.name(), run, |folder| {
                         kernel::measure(self, peer, folder, &mut results)

@@ -1,6 +1,8 @@
 //! The options of the relays. Both take the same.
 
-use super::{MEDIA_PORTS, NG_PORT, RelaySetup, metrics_address};
+use std::path::Path;
+
+use super::{MEDIA_PORTS, NG_PORT, RelaySetup, metrics_address, write};
 use crate::drive::ADDRESS;
 
 fn common(setup: RelaySetup) -> Vec<String> {
@@ -13,13 +15,20 @@ fn common(setup: RelaySetup) -> Vec<String> {
     ]
 }
 
-pub(super) fn viaduct_args(setup: RelaySetup) -> Vec<String> {
-    let mut args = common(setup);
+pub(super) fn viaduct_args(
+    folder: &Path,
+    setup: RelaySetup,
+    steering: &'static str,
+) -> anyhow::Result<Vec<String>> {
+    let file = folder.join("relay.yaml");
+    write(&file, &format!("version: 1\nsteering: {steering}\n"))?;
+    let mut args = vec![format!("--config-file={}", file.display())];
+    args.extend(common(setup));
     args.push(format!("--listen-http={}", metrics_address()));
     if !setup.in_kernel {
         args.push("--table=-1".to_owned());
     }
-    args
+    Ok(args)
 }
 
 /// In the foreground, without its kernel module.

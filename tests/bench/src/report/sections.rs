@@ -1,5 +1,6 @@
 //! The tables: what is in them, and who.
 
+use crate::media::packet_time;
 use crate::plan::Plan;
 use crate::results::{Figure, Work};
 use crate::sip::PATIENCE;
@@ -9,9 +10,20 @@ pub(super) struct Section {
     pub(super) work: Work,
     /// Who is in it: ours first.
     pub(super) peers: &'static [&'static str],
-    /// Those of them that ours is compared with.
-    pub(super) rivals: &'static [&'static str],
+    /// Which of ours is compared with whom.
+    pub(super) rivals: &'static [(&'static str, &'static str)],
     pub(super) rows: &'static [Row],
+}
+
+impl Section {
+    /// What stands above a ratio: whom ours is compared with, and which it is if it is not the first.
+    pub(super) fn pair_text(&self, (ours, theirs): (&str, &str)) -> String {
+        if self.peers.first() == Some(&ours) {
+            format!("to {theirs}")
+        } else {
+            format!("{ours} to it")
+        }
+    }
 }
 
 /// One line of a table.
@@ -90,6 +102,7 @@ const MEDIA: &[Row] = &[
     row(Figure::Kernel, "  of it in the kernel", "%"),
     row(Figure::HalfWithin, "delay p50", "µs"),
     row(Figure::MostWithin, "delay p99", "µs"),
+    row(Figure::NearlyAllWithin, "delay p99.9", "µs"),
     row(Figure::Lost, "lost", "%"),
     row(Figure::Wrong, "damaged or twice", ""),
     row(Figure::Others, "machine used by others", "%"),
@@ -122,9 +135,11 @@ const STREET: &[Row] = &[
 const PROXIES: &[&str] = &["viaduct", "kamailio", "kamailio-tuned"];
 const REGISTRARS: &[&str] = &["viaduct", "kamailio", "kamailio-tuned", "viaduct-on-disk"];
 const OURS: &[&str] = &["viaduct"];
-const KAMAILIOS: &[&str] = &["kamailio", "kamailio-tuned"];
+const KAMAILIOS: &[(&str, &str)] = &[("viaduct", "kamailio"), ("viaduct", "kamailio-tuned")];
 const RELAYS: &[&str] = &["viaduct-relay", "rtpengine"];
-const RTPENGINE: &[&str] = &["rtpengine"];
+const RELAYS_OF_PORTS: &[&str] = &["viaduct-relay", "sockets", "rtpengine"];
+const RTPENGINE: &[(&str, &str)] = &[("viaduct-relay", "rtpengine")];
+const RTPENGINE_TWICE: &[(&str, &str)] = &[("viaduct-relay", "rtpengine"), ("sockets", "rtpengine")];
 
 /// All tables in the order in which they are shown.
 pub(super) const SECTIONS: [Section; 10] = [
@@ -172,8 +187,8 @@ pub(super) const SECTIONS: [Section; 10] = [
     },
     Section {
         work: Work::Plain,
-        peers: RELAYS,
-        rivals: RTPENGINE,
+        peers: RELAYS_OF_PORTS,
+        rivals: RTPENGINE_TWICE,
         rows: MEDIA,
     },
     Section {
@@ -193,10 +208,11 @@ pub(super) const SECTIONS: [Section; 10] = [
 /// What stands above the table of `work`.
 pub(super) fn title(work: Work, plan: &Plan) -> String {
     let (register, call) = (plan.register, plan.call);
-    let media = format!(
-        "{} calls, 50 packets a second each way, G.711 in 20 ms packets",
-        plan.media_calls
-    );
+    let talk = |calls: usize| {
+        let packets = 1.0 / packet_time(2 * calls).as_secs_f64();
+        format!("{calls} calls, {packets:.0} packets a second each way, each of 20 ms of G.711")
+    };
+    let media = talk(plan.media_calls);
     let registrations = |what: &str| {
         format!(
             "Registrations: {what}; {} phones over UDP.\nAt {} a second; at full load {} at a time.",
@@ -240,12 +256,17 @@ pub(super) fn title(work: Work, plan: &Plan) -> String {
             "Instructions of the program for one operation, counted by callgrind: what {} more of them take.",
             plan.instruction_times
         ),
-        Work::Plain => format!("Media, RTP to RTP: {media}."),
+        Work::Plain => format!(
+            "Media, RTP to RTP: {media}.\n\
+             `sockets` is viaduct-relay with a socket for each port, as it works without capabilities."
+        ),
         Work::Kernel => format!(
-            "Media, RTP to RTP between phones on links of their own (veth), the kernel's where it can: {} calls, 50 packets a\n\
-             second each way, G.711 in 20 ms packets. Processor time has that of interrupts in it: what sending takes with the\n\
-             relay (and nobody to hear it) more than with frames that nobody takes. {} calls are changed, one every {} ms.",
-            plan.street.calls,
+            "Media, RTP to RTP between phones on links of their own (veth), the kernel's where it can:\n\
+             {}. Processor time has that of interrupts in it:\n\
+             what sending takes with the relay (and nobody to hear it) more than with frames that nobody takes, a little of each\n\
+             in turn, {} times. {} calls are changed, one every {} ms.",
+            talk(plan.street.calls),
+            plan.street.turns,
             plan.street.changed,
             plan.street.change_every.as_millis()
         ),

@@ -8,15 +8,17 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 
 use super::changes::{Change, Changes, Changing};
-use super::relay::set_up;
-use super::watch::{Seen, Watch};
-use super::{START_MAX, Suite, add_latencies, micros};
+use super::relay::{add_heard, set_up};
+use super::watch::Watch;
+use super::{START_MAX, Suite, micros};
 use crate::daemon::Daemon;
 use crate::drive::{Commander, Phones};
 use crate::gauges::{metrics, sum};
-use crate::media::{MediaMode, PacketTally};
+use crate::media::MediaMode;
 use crate::peers::{RelayPeer, RelaySetup, metrics_address, ng_address};
+use crate::plan::StreetPlan;
 use crate::results::{Figure, Results, Work};
+use crate::sample::Spread;
 use crate::street::{Deaf, PHONES, RELAY, Street};
 use crate::usage::{Usage, resident};
 
@@ -47,7 +49,11 @@ pub(super) fn measure(
     };
     let mut commander = Commander::open(ng_address())?;
     let mut phones = Phones::open_at(&street, plan.calls)?;
-    let mut daemon = Daemon::start(&peer.prepare(&suite.places, setup), suite.processor, folder)?;
+    let mut daemon = Daemon::start(
+        &peer.prepare(&suite.places, folder, setup)?,
+        suite.processor,
+        folder,
+    )?;
     daemon.wait_until(START_MAX, || commander.probe())?;
     let mut add = |figure, value| results.add(Work::Kernel, figure, peer.name(), value);
 
@@ -85,15 +91,16 @@ pub(super) fn measure(
     }
     let memory = resident(daemon.pid())?.saturating_sub(resident_before);
     add(Figure::Memory, memory as f64 / 1_024.0 / plan.calls as f64);
-    add_packets(&tally, seen, &mut add);
+    add_heard(&tally, seen, &mut add);
 
-    street.set_deaf(Deaf::Phones, true)?;
-    let (arrived, before) = (street.arrived()?, Usage::of(daemon.pid())?);
-    let with = phones.talk_unheard(plan.unheard)?;
-    let own = Usage::of(daemon.pid())?.since(before).processor;
-    let arrived = street.arrived()? - arrived;
-    ensure!(arrived > 0, "no packet came through:\n{}", daemon.tail());
-    street.set_deaf(Deaf::Phones, false)?;
+    let unheard = Unheard::measure(&street, &mut phones, &daemon, plan)?;
+    ensure!(unheard.arrived > 0, "no packet came through:\n{}", daemon.tail());
+    add(Figure::Processor, unheard.own + unheard.interrupts);
+    add(Figure::OwnProcessor, unheard.own);
+    add(Figure::Interrupts, unheard.interrupts);
+    let (sent, arrived) = (unheard.sent as f64, unheard.arrived as f64);
+    add(Figure::UnheardLost, (sent - arrived) / sent * 100.0);
+
     let listener = street
         .at(1, || Ok(UdpSocket::bind((PHONES[1], 0))?))?
         .local_addr()?;
@@ -111,38 +118,68 @@ pub(super) fn measure(
     }
     add(Figure::ChangedWrong, wrong as f64);
 
-    daemon.stop()?;
-    street.set_deaf(Deaf::Relay, true)?;
-    let without = phones.talk_unheard(plan.unheard)?;
+    daemon.stop()
+}
 
-    // For what was sent with it, so much would have been used without it.
-    let sending = micros(without.used) / without.sent as f64 * with.sent as f64;
-    let (own, interrupts) = (micros(own), micros(with.used) - sending);
-    let arrived = arrived as f64;
-    add(Figure::Processor, (own + interrupts) / arrived);
-    add(Figure::OwnProcessor, own / arrived);
-    add(Figure::Interrupts, interrupts / arrived);
-    let sent = with.sent as f64;
-    add(Figure::UnheardLost, (sent - arrived) / sent * 100.0);
-    Ok(())
+/// What a relay takes while nobody hears what it sends, for each packet that it passes on, in microseconds.
+struct Unheard {
+    /// In its own threads.
+    own: f64,
+    /// In interrupts: what sending takes more than when the relay is deaf.
+    interrupts: f64,
+    /// Packets sent to it.
+    sent: u64,
+    /// Packets that it passed on.
+    arrived: u64,
+}
+
+impl Unheard {
+    /// With it and without it in turn: of what one turn shows more than the next, the median is taken, for others may have
+    /// the machine for a moment.
+    fn measure(
+        street: &Street,
+        phones: &mut Phones,
+        daemon: &Daemon,
+        plan: StreetPlan,
+    ) -> anyhow::Result<Self> {
+        let (mut own, mut interrupts) = (Vec::new(), Vec::new());
+        let (mut sent, mut arrived) = (0, 0);
+        for _ in 0..plan.turns {
+            street.set_deaf(Deaf::Phones, true)?;
+            let (arrived_before, before) = (street.arrived()?, Usage::of(daemon.pid())?);
+            let with = phones.talk_unheard(plan.unheard)?;
+            let used = Usage::of(daemon.pid())?.since(before).processor;
+            let passed_on = street.arrived()? - arrived_before;
+            street.set_deaf(Deaf::Phones, false)?;
+
+            street.set_deaf(Deaf::Relay, true)?;
+            let without = phones.talk_unheard(plan.unheard)?;
+            street.set_deaf(Deaf::Relay, false)?;
+
+            sent += with.sent;
+            arrived += passed_on;
+            if passed_on > 0 {
+                // For what was sent with it, so much would have been used without it.
+                let sending = micros(without.used) / without.sent as f64 * with.sent as f64;
+                own.push(micros(used) / passed_on as f64);
+                interrupts.push((micros(with.used) - sending) / passed_on as f64);
+            }
+        }
+        let median = |values: &[f64]| Spread::of(values).map_or(0.0, |spread| spread.median);
+        Ok(Self {
+            own: median(&own),
+            interrupts: median(&interrupts),
+            sent,
+            arrived,
+        })
+    }
 }
 
 /// Packets that our relay's threads have forwarded.
 fn by_workers(peer: RelayPeer) -> anyhow::Result<Option<u64>> {
     let text = match peer {
-        RelayPeer::Viaduct => metrics(metrics_address())?,
+        RelayPeer::Viaduct | RelayPeer::ViaductSockets => metrics(metrics_address())?,
         RelayPeer::Rtpengine => return Ok(None),
     };
     Ok(Some(sum(&text, "viaduct_relay_worker_forwarded_total")))
-}
-
-fn add_packets(tally: &PacketTally, seen: Seen, add: &mut impl FnMut(Figure, f64)) {
-    add_latencies(&tally.latencies, [Figure::HalfWithin, Figure::MostWithin], add);
-    if let Some(latency) = tally.latencies.within(999, 1_000) {
-        add(Figure::NearlyAllWithin, micros(latency));
-    }
-    let (sent, received) = (tally.sent as f64, tally.received as f64);
-    add(Figure::Lost, (sent - received) / sent * 100.0);
-    add(Figure::Wrong, (tally.wrong + tally.repeated) as f64);
-    add(Figure::Others, seen.others);
 }

@@ -23,7 +23,7 @@ pub(super) fn measure(
     let calls = suite.plan.media_calls;
     let mut phones = Phones::open(calls)?;
     let mut commander = Commander::open(ng_address())?;
-    let launch = peer.prepare(&suite.places, RelaySetup::USER_SPACE);
+    let launch = peer.prepare(&suite.places, folder, RelaySetup::USER_SPACE)?;
     let mut daemon = Daemon::start(&launch, suite.processor, folder)?;
     daemon.wait_until(START_MAX, || commander.probe())?;
 
@@ -42,7 +42,14 @@ pub(super) fn measure(
     ensure!(tally.received > 0, "no packet came through:\n{}", daemon.tail());
 
     let mut add = |figure, value| results.add(work, figure, peer.name(), value);
-    add_packets(&tally, seen, &mut add);
+    add(
+        Figure::Processor,
+        micros(seen.used.processor) / tally.received as f64,
+    );
+    if let Some(share) = seen.used.system_share() {
+        add(Figure::Kernel, share * 100.0);
+    }
+    add_heard(&tally, seen, &mut add);
     let calls = calls as f64;
     add(Figure::Memory, memory as f64 / 1_024.0 / calls);
     add(Figure::SetUp, micros(set_up.processor) / calls);
@@ -76,13 +83,13 @@ pub(super) fn set_up(
     Ok(plan)
 }
 
-fn add_packets(tally: &PacketTally, seen: Seen, add: &mut impl FnMut(Figure, f64)) {
-    let (sent, received) = (tally.sent as f64, tally.received as f64);
-    add(Figure::Processor, micros(seen.used.processor) / received);
-    if let Some(share) = seen.used.system_share() {
-        add(Figure::Kernel, share * 100.0);
-    }
+/// What the phones heard, and what else the machine did meanwhile.
+pub(super) fn add_heard(tally: &PacketTally, seen: Seen, add: &mut impl FnMut(Figure, f64)) {
     add_latencies(&tally.latencies, [Figure::HalfWithin, Figure::MostWithin], add);
+    if let Some(latency) = tally.latencies.within(999, 1_000) {
+        add(Figure::NearlyAllWithin, micros(latency));
+    }
+    let (sent, received) = (tally.sent as f64, tally.received as f64);
     add(Figure::Lost, (sent - received) / sent * 100.0);
     add(Figure::Wrong, (tally.wrong + tally.repeated) as f64);
     add(Figure::Others, seen.others);
