@@ -86,7 +86,7 @@ pub fn draw(grown: &[(usize, Results)]) -> String {
         "<text x=\"{LEFT}\" y=\"18\">µs of processor time for a packet</text>"
     ));
     add(format!(
-        "<text x=\"{RIGHT}\" y=\"{:.1}\" text-anchor=\"end\">calls; 100 packets a second each, 100,000 in all at most</text>",
+        "<text x=\"{RIGHT}\" y=\"{:.1}\" text-anchor=\"end\">calls; of up to 1,000 each 100 packets a second, of more 50,000 in all</text>",
         BOTTOM + 38.0
     ));
     for (at, (text, colour, points)) in lines.iter().enumerate() {

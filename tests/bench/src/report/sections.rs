@@ -209,7 +209,7 @@ pub(super) const SECTIONS: [Section; 10] = [
 pub(super) fn title(work: Work, plan: &Plan) -> String {
     let (register, call) = (plan.register, plan.call);
     let talk = |calls: usize| {
-        let packets = 1.0 / packet_time(2 * calls).as_secs_f64();
+        let packets = 1.0 / packet_time(calls).as_secs_f64();
         format!("{calls} calls, {packets:.0} packets a second each way, each of 20 ms of G.711")
     };
     let media = talk(plan.media_calls);
