@@ -37,7 +37,7 @@ section! {
         workers: Option<u32> = default(or_word("auto", count(1..=1_024)), "auto");
         /// Whether a program in the kernel steers `rtp_ports` to one socket of each worker, instead of a socket for each port
         /// (docs/kernel.md).
-        steering: SteeringMode = default(choice::<SteeringMode>(), "off");
+        steering: SteeringMode = default(choice::<SteeringMode>(), "auto");
         /// Whether plain media between settled endpoints is forwarded by the kernel (docs/kernel.md).
         kernel: KernelMode = default(choice::<KernelMode>(), "auto");
         /// Network interfaces whose packets the kernel may forward, by name. Without any, all that are up and have Ethernet
