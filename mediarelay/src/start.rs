@@ -437,6 +437,7 @@ fn session_config(config: &RelayConfig, interfaces: &[MediaInterface]) -> Config
             viaduct_settings::SdesMode::OwnKeys => SdesMode::OwnKeys,
             viaduct_settings::SdesMode::Rtpengine => SdesMode::Rtpengine,
         },
+        srtp_pass_through: media.srtp_pass_through,
         direct_media: media.direct_media,
         begin_at_offer: media.begin_at_offer,
         rtpengine_checks: media.rtpengine_checks,

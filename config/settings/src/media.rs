@@ -53,6 +53,10 @@ section! {
         dtls_version: DtlsVersion = default(choice::<DtlsVersion>(), "1.2");
         /// Whose keys SDES uses, and which suites it offers.
         sdes: SdesMode = default(choice::<SdesMode>(), "own-keys");
+        /// Whether SRTP goes on unopened where both sides have the same keys, as they may with `sdes: rtpengine`: it costs
+        /// less, and forged packets reach the receiver, which drops them (docs/hostile-media.md). With `false` the relay
+        /// checks each packet. It is `true` where the relay is started with rtpengine's options.
+        srtp_pass_through: bool = default(switch(), "false");
         /// Whether the words `force-relay` and `optional` for ICE leave peers to each other, with the relay's candidates
         /// beside theirs, so that media may pass beside the relay. With `false` they mean what `force` does. It is `true`
         /// where the relay is started with rtpengine's options.

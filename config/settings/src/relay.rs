@@ -232,10 +232,10 @@ impl From<RelayFile> for RelaySettings {
 impl RelaySettings {
     /// What holds when the relay is started with rtpengine's options: rtpengine's own defaults where they are safe.
     ///
-    /// Browsers get ports of their own and full ICE, SDES keys are told to the other side, media may pass beside the relay
-    /// where a proxy asks for that, and ports change when the other side moves, because that is what proxies written for
-    /// rtpengine expect. NG stays on loopback and sources stay
-    /// strict, unlike rtpengine.
+    /// Browsers get ports of their own and full ICE, SDES keys are told to the other side and what both sides have the keys
+    /// for is not opened, media may pass beside the relay where a proxy asks for that, and ports change when the other side
+    /// moves, because that is what proxies written for rtpengine expect. NG stays on loopback and sources stay strict, unlike
+    /// rtpengine.
     #[must_use]
     pub fn rtpengine_defaults() -> Self {
         let settings = Self::default();
@@ -249,6 +249,7 @@ impl RelaySettings {
                 },
                 ice: IceMode::Full,
                 sdes: SdesMode::Rtpengine,
+                srtp_pass_through: true,
                 direct_media: true,
                 begin_at_offer: true,
                 rtpengine_checks: true,

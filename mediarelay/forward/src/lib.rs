@@ -6,8 +6,9 @@
 //! [`Report`]s.
 //!
 //! It refuses to open sockets, read clocks, log, allocate or wait per packet, and to decide: which endpoint a leg has,
-//! which keys, which routes is all control's business. It never forwards, answers or learns from media that has not
-//! been authenticated where there is a key.
+//! which keys, which routes is all control's business. It never answers or learns from media that has not been
+//! authenticated where there is a key, nor forwards it, unless the receiver has the same key and does that itself
+//! ([`FlowRule::passes`]).
 //!
 //! **Contract: after every [`handle_command`](Worker::handle_command) and [`handle_datagram`](Worker::handle_datagram),
 //! send what the verdict says, and drain [`poll_report`](Worker::poll_report) and [`poll_copy`](Worker::poll_copy) at least

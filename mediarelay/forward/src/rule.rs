@@ -34,6 +34,8 @@ pub struct FlowRule {
     pub ambiguous_to_first: bool,
     /// Most packets are forwarded beside the worker, by the kernel: what is missing between those that come here is no loss.
     pub beside: bool,
+    /// SRTP may go on unopened, if it [can](Self::passes).
+    pub may_pass: bool,
 }
 
 impl FlowRule {
@@ -54,11 +56,34 @@ impl FlowRule {
             may_loop: false,
             ambiguous_to_first: false,
             beside: false,
+            may_pass: false,
         }
     }
 }
 
 impl FlowRule {
+    /// Whether SRTP goes on as it came, unopened: its receiver has its sender's key, and nothing in it is to be read by
+    /// others or changed. The first packet is opened all the same, and telephone events that control wants to hear of;
+    /// SRTCP always is.
+    #[must_use]
+    pub fn passes(&self) -> bool {
+        let [route] = &self.routes[..] else { return false };
+        let Route {
+            select,
+            rtp_out: _,
+            rtcp_out: _,
+            protect: _,
+            same_key,
+            extensions,
+            mid,
+            feedback: _,
+            block: _,
+            listeners,
+        } = route;
+        let as_it_is = *select == Select::default() && extensions.is_none() && mid.is_none();
+        self.may_pass && *same_key && as_it_is && listeners.is_empty()
+    }
+
     /// Everywhere that something of the flow may go.
     pub fn outs(&self) -> impl Iterator<Item = Out> {
         self.routes.iter().flat_map(|route| {
@@ -133,6 +158,8 @@ pub struct Route {
     pub rtcp_out: Option<Out>,
     /// The send context, if the receiver wants SRTP.
     pub protect: Option<CryptoId>,
+    /// That context has the key of the flow's `unprotect`: the receiver can open what the flow's peer has sent.
+    pub same_key: bool,
     /// What is left of header extensions; `None`: all.
     pub extensions: Option<Extensions>,
     /// Put into RTP that does not name its m-line itself, for a receiver that bundles (RFC 8843, section 15).
@@ -174,6 +201,7 @@ impl Route {
             rtp_out: Some(out),
             rtcp_out: Some(out),
             protect: None,
+            same_key: false,
             extensions: None,
             mid: None,
             feedback: true,

@@ -7,6 +7,7 @@ mod emit;
 mod flow;
 mod flows;
 mod legs;
+mod pass;
 mod raw;
 mod repeats;
 mod reports;
@@ -48,6 +49,8 @@ pub struct Worker {
     legs: Legs,
     reports: Reports,
     copies: Copies,
+    /// For what is opened although it goes on as it is.
+    spare: Box<PacketBuf>,
     stats: Arc<WorkerStats>,
 }
 
@@ -64,6 +67,7 @@ impl Worker {
             legs: Legs::new(seed),
             reports: Reports::new(limits.reports_queued),
             copies: Copies::new(limits.copies_queued),
+            spare: Box::default(),
             stats: Arc::new(WorkerStats::new()),
             limits,
             shared,

@@ -23,7 +23,7 @@ mod window;
 pub use error::{ProtectError, UnprotectError};
 pub use keys::{DtlsRole, KeyError, Mki, SrtpKeyMaterial, SrtpKeyPair};
 pub use profile::{RTCP_GROWTH_MAX, RTP_GROWTH_MAX, SrtpProfile};
-pub use receive::ReceiveContext;
+pub use receive::{OpenedRtp, ReceiveContext};
 pub use send::SendContext;
 pub use streams::{SrtpLimits, SsrcIndices};
 

@@ -53,6 +53,8 @@ pub(crate) struct Call {
     pub(crate) metadata: Option<ByteString>,
     /// Where digits are told.
     pub(crate) dtmf_log: Option<SocketAddr>,
+    /// SRTP is opened, whoever has its key (NG flag `recrypt`).
+    pub(crate) recrypts: bool,
     /// Digits are told although that says nothing.
     pub(crate) tells_digits: bool,
     pub(crate) blocked: Blocked,
@@ -89,6 +91,7 @@ impl Call {
             tos: core.config.tos,
             metadata: None,
             dtmf_log: core.config.dtmf_log,
+            recrypts: false,
             tells_digits: core.config.tell_digits,
             blocked: Blocked::default(),
             past: LegTotals::default(),

@@ -18,6 +18,9 @@ pub struct Config {
     pub dtls_passive: bool,
     /// Whose keys SDES uses, and which suites it offers. Default keys of our own.
     pub sdes: SdesMode,
+    /// Whether SRTP goes on unopened between peers that have the same keys, where the request does not say `recrypt`. Only
+    /// [`SdesMode::Rtpengine`] tells them any. Default no: every packet is checked.
+    pub srtp_pass_through: bool,
     /// Whether the `ICE` words `force-relay` and `optional` leave peers with ICE to each other, with our candidates beside
     /// theirs. Default no: they mean what `force` does, and all media goes through the relay.
     pub direct_media: bool,
@@ -92,6 +95,7 @@ impl Config {
             ice_lite: false,
             dtls_passive: false,
             sdes: SdesMode::OwnKeys,
+            srtp_pass_through: false,
             direct_media: false,
             begin_at_offer: false,
             rtpengine_checks: false,

@@ -165,6 +165,7 @@ impl Call {
             };
         }
         self.dtmf_log = exchange.options.dtmf_log_dest.or(self.dtmf_log);
+        self.recrypts |= exchange.has(Flag::Recrypt);
         if let Some(metadata) = &exchange.options.metadata {
             self.metadata = Some(metadata.clone());
         }

@@ -218,10 +218,19 @@ fn digest(rule: &FlowRule) -> u64 {
         may_loop,
         ambiguous_to_first,
         beside,
+        may_pass,
     } = rule;
     let mut hasher = DefaultHasher::new();
     (flow, key, leg, unprotect, accept, routes, rtp_flow).hash(&mut hasher);
-    (clock_rates, events, may_loop, ambiguous_to_first, beside).hash(&mut hasher);
+    (
+        clock_rates,
+        events,
+        may_loop,
+        ambiguous_to_first,
+        beside,
+        may_pass,
+    )
+        .hash(&mut hasher);
     hasher.finish()
 }
 

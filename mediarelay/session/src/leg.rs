@@ -215,6 +215,13 @@ impl Leg {
         }
     }
 
+    /// Whether the peer of another leg has the key that this one's peer sends under.
+    pub(crate) fn shares_its_key_with(&self, other: &Self, component: Component) -> bool {
+        let both = self.keys(component).zip(other.keys(component));
+        let same = both.is_some_and(|(own, theirs)| own.receive.1.is_same_key(&theirs.send.1));
+        same && self.secure && other.secure
+    }
+
     /// How the endpoint of a component is found; `None` with ICE.
     pub(crate) fn rules(&self, component: Component) -> Option<LearningRules> {
         self.learning[component.index()].as_ref().map(Learning::rules)

@@ -1,8 +1,8 @@
 //! SRTP keys in SDP (RFC 4568): what we offer, what we accept.
 //!
-//! Media is always decrypted, verified and encrypted again, also where both sides use the same suite. Keys of ours are
-//! our own on every leg and stay the same over re-offers while their suite does; only where we are to be like rtpengine
-//! ([`SdesMode::Rtpengine`]) a key that one side gives is told to the other.
+//! Keys of ours are our own on every leg and stay the same over re-offers while their suite does, and media is decrypted,
+//! verified and encrypted again, also where both sides use the same suite. Only where we are to be like rtpengine
+//! ([`SdesMode::Rtpengine`]) a key that one side gives is told to the other, and SRTP may pass unopened.
 
 use rand::Rng;
 use viaduct_ng::{Sdes as Wishes, SdesWord};

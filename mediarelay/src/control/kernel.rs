@@ -1,7 +1,7 @@
 //! Which flows the kernel forwards, and what becomes of them when it does not any more.
 //!
 //! Every rule passes here on its way to the workers. One that asks for nothing but new addresses, and whose peer has been
-//! heard, is given to the kernel as well; the workers keep it, for what the kernel passes up and for the time after. So media
+//! heard, is given to the kernel as well, whether its packets are in the clear or their receiver has the sender's key; the workers keep it, for what the kernel passes up and for the time after. So media
 //! never waits for either: whatever the kernel does not forward, a worker does.
 
 mod outside;

@@ -37,7 +37,7 @@ fn the_defaults_of_the_settings_are_those_of_the_core() {
 fn every_setting_of_the_core_arrives() {
     let config = changed(
         "browser_port: 3499\nrtp_ports: 20000-20999\nport_rest: 1s\nport_stock: 2\nice: full\ndtls_role: passive\n\
-         dtls_version: auto\nsdes: rtpengine\ndirect_media: true\nbegin_at_offer: true\nrtpengine_checks: true\nshared_endpoints: true\nrenumbered_events: false\nunnamed_media: first\ndtls_mtu: 600\nice_timeout: 6s\nconsent_timeout: 7s\nlearning: delayed\n\
+         dtls_version: auto\nsdes: rtpengine\nsrtp_pass_through: true\ndirect_media: true\nbegin_at_offer: true\nrtpengine_checks: true\nshared_endpoints: true\nrenumbered_events: false\nunnamed_media: first\ndtls_mtu: 600\nice_timeout: 6s\nconsent_timeout: 7s\nlearning: delayed\n\
          learning_time: 8s\nstrict_source: false\nport_latching: false\nidle_timeout: 9s\nsilent_timeout: 10s\noffer_timeout: 11s\n\
          final_timeout: 12m\ndelete_delay: 13s\nmax_sessions: 14\nsip_source: true\ndtmf_log: 127.0.0.1:9\n\
          dtmf_log_ng_tcp: true\nreject_invalid_sdp: true\n\
@@ -59,6 +59,7 @@ fn every_setting_of_the_core_arrives() {
         dtls_mtu: 600,
         dtls_version: DtlsVersion::Auto,
         sdes: SdesMode::Rtpengine,
+        srtp_pass_through: true,
         direct_media: true,
         begin_at_offer: true,
         rtpengine_checks: true,

@@ -180,6 +180,7 @@ pub(super) const WORKER: &[Figure<WorkerFigures>] = figures! { WorkerFigures, "v
     "notices_lost", "Datagrams that found control's queue full", io.notices_lost;
     "reports_held", "Reports that found control's queue full", io.reports_held;
     "reports_delayed", "Reports that wait for the next occasion", forward.reports_delayed;
+    "passed_unproven", "SRTP sent on unopened that was tried and is not authentic", forward.passed_unproven;
     "copies", "Packets made for listeners", forward.copies;
     "copies_lost", "Packets that listeners did not get", forward.copies_lost;
     "checks_not_authentic", "ICE checks with a wrong password", forward.checks_not_authentic;

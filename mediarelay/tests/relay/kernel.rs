@@ -12,14 +12,16 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::Signal;
 use viaduct_mediarelay::{Outside, RelayConfig, Snapshot};
 use viaduct_ng::{
-    ByteString, Dict, Encoding, OtherCommand, OtherRequest, Query, Request, Unsubscribe, Value,
+    ByteString, Dict, Encoding, OtherCommand, OtherRequest, Query, Request, TransportProtocol, Unsubscribe,
+    Value,
 };
-use viaduct_settings::{KernelMode, MediaSettings, PublicIp, RelayListener, RelayScheme};
+use viaduct_settings::{KernelMode, MediaSettings, PublicIp, RelayListener, RelayScheme, SdesMode};
 
 use crate::restarts::Place;
-use crate::support::call::{Call, answer, delete, offer_again, ok, record};
+use crate::support::call::{Call, answer, delete, offer_again, ok, record, sdp_of};
 use crate::support::ng::Proxy;
 use crate::support::phone::Phone;
+use crate::support::secrets::{Secrets, secure};
 use crate::support::tcp::cli;
 use crate::support::{InProcess, settings, wait_for};
 
@@ -61,14 +63,19 @@ fn relay() -> Option<InProcess> {
 }
 
 fn relay_at(address: IpAddr) -> Option<InProcess> {
+    relay_with(address, |_| ())
+}
+
+fn relay_with(address: IpAddr, change: impl FnOnce(&mut MediaSettings)) -> Option<InProcess> {
     if !namespaces() {
         return None;
     }
-    let media = MediaSettings {
+    let mut media = MediaSettings {
         browser_port: None,
         kernel: KernelMode::Required,
         ..settings(address)
     };
+    change(&mut media);
     let mut config = RelayConfig::in_process(media, PublicIp::Auto);
     config.listen.push(RelayListener {
         scheme: RelayScheme::Cli,
@@ -258,6 +265,64 @@ fn a_call_goes_on_in_user_space_when_the_kernel_path_is_taken_away() {
     call.talk(20);
     let report = ok(relay.ask(delete("robbed"))).call.unwrap();
     assert_eq!(report.totals.rtp.packets, 122);
+    relay.wait_until_empty();
+    relay.shut_down();
+}
+
+/// A call of two phones with the same keys. What both have, by the last SDP of the relay.
+fn secure_call(relay: &InProcess, call_id: &str) -> (Call, Secrets) {
+    let mut told = Vec::new();
+    let call = Call::set_up_at(PHONES, call_id, |request| {
+        let mut request = request.clone();
+        let (sdp, options) = match &mut request {
+            Request::Offer(offer) => (&mut offer.sdp, &mut offer.options),
+            Request::Answer(answer) => (&mut answer.sdp, &mut answer.options),
+            other => panic!("{other:?}"),
+        };
+        *sdp = secure(str::from_utf8(sdp.as_bytes()).unwrap()).into();
+        options.transport_protocol = Some(TransportProtocol::RtpSavp);
+        let reply = relay.ask(request);
+        told = sdp_of(reply.clone());
+        reply
+    });
+    (call, Secrets::of(&told))
+}
+
+#[test]
+fn srtp_that_both_phones_have_the_keys_for_is_the_kernels() {
+    let Some(relay) = relay_with(RELAY, |media| {
+        media.sdes = SdesMode::Rtpengine;
+        media.srtp_pass_through = true;
+    }) else {
+        return;
+    };
+    let (call, mut secrets) = secure_call(&relay, "secret");
+    let passes = |packet: &[u8]| {
+        call.alice.rtp.send_to(packet, call.for_alice.0).unwrap();
+        assert_eq!(call.bob.hear(), (packet.to_vec(), call.for_bob.0));
+        call.bob.rtp.send_to(packet, call.for_bob.0).unwrap();
+        assert_eq!(call.alice.hear(), (packet.to_vec(), call.for_alice.0));
+    };
+    // Forged packets are the phones' to drop, and take nothing into the kernel.
+    passes(&call.alice.packet(1));
+    let unproven = relay.wait_for("forged packets", |now| {
+        let workers = now.workers.iter();
+        workers.map(|worker| worker.forward.passed_unproven).sum::<u64>() == 2
+    });
+    assert_eq!(unproven.control.kernel_flows, 0);
+    let first = secrets.protect(&call.alice.packet(2));
+    passes(&first);
+    let before = relay.wait_for("flows in the kernel", |now| now.control.kernel_flows == 2);
+    for sequence in 3..100 {
+        let packet = call.alice.packet(sequence);
+        let protected = secrets.protect(&packet);
+        passes(&protected);
+        assert_eq!(secrets.open(protected), packet);
+    }
+    let after = relay.snapshot();
+    assert_eq!(forwarded_by_workers(&after), forwarded_by_workers(&before));
+    let report = ok(relay.ask(delete("secret"))).call.unwrap();
+    assert_eq!(report.totals.rtp.packets, 2 * 99);
     relay.wait_until_empty();
     relay.shut_down();
 }

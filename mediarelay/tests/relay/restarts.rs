@@ -5,15 +5,13 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use viaduct_forward::Tick;
 use viaduct_ng::{Encoding, Request};
-use viaduct_rtp::srtp::{ReceiveContext, SendContext, SrtpKeyMaterial, SrtpLimits, SrtpProfile};
-use viaduct_sdp::TypedAttribute;
 
 use crate::support::call::{Call, answer, delete, offer, ok, sdp_of};
 use crate::support::ng::Proxy;
 use crate::support::phone::{Phone, media_of};
 use crate::support::program::Program;
+use crate::support::secrets::{Secrets, secure};
 use crate::support::tcp::get;
 use crate::support::{free_port, own_address, wait_for};
 
@@ -119,60 +117,13 @@ fn a_call_of_phones_goes_on_after_its_relay_was_killed() {
     );
 }
 
-/// Both directions of a phone with keys in its SDP.
-struct Secrets {
-    send: SendContext,
-    receive: ReceiveContext,
-}
-
-const SUITE: SrtpProfile = SrtpProfile::AeadAes128Gcm;
-const KEY: &str = "MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3OA==";
-
-impl Secrets {
-    /// Of a phone that reads this SDP of the relay.
-    fn of(sdp: &[u8]) -> Self {
-        let sdp = str::from_utf8(sdp).unwrap();
-        let line = sdp.lines().find(|line| line.contains(SUITE.sdes_name())).unwrap();
-        let theirs = line.split("inline:").nth(1).unwrap().split('|').next().unwrap();
-        let context = |text: &str| {
-            let key = viaduct_sdp::Crypto::parse_value(&format!("1 {} inline:{text}", SUITE.sdes_name()));
-            SrtpKeyMaterial::from_sdes(SUITE, &key.unwrap().keys[0].key.0).unwrap()
-        };
-        Self {
-            send: SendContext::new(&context(KEY), SrtpLimits::default()),
-            receive: ReceiveContext::new(&context(theirs), SrtpLimits::default()),
-        }
-    }
-
-    fn protect(&mut self, packet: &[u8]) -> Vec<u8> {
-        let mut buffer = packet.to_vec();
-        buffer.resize(packet.len() + 32, 0);
-        let len = self
-            .send
-            .protect_rtp(Tick::ZERO, &mut buffer, packet.len())
-            .unwrap();
-        buffer.truncate(len);
-        buffer
-    }
-
-    fn open(&mut self, mut packet: Vec<u8>) -> Vec<u8> {
-        let len = self.receive.unprotect_rtp(Tick::ZERO, &mut packet).unwrap();
-        packet.truncate(len);
-        packet
-    }
-}
-
 #[test]
 fn a_call_with_keys_in_its_sdp_goes_on_after_its_relay_was_killed() {
     let place = Place::new();
     let relay = place.start();
     let mut proxy = Proxy::of(relay.ng, Encoding::Json);
     let (alice, bob) = (Phone::at(own_address(), 0xa11ce), Phone::at(own_address(), 0xb0b));
-    let secure = alice.sdp().replace("RTP/AVP", "RTP/SAVP").replace(
-        "a=sendrecv",
-        &format!("a=crypto:1 {} inline:{KEY}\r\na=sendrecv", SUITE.sdes_name()),
-    );
-    let for_bob = media_of(&sdp_of(proxy.ask(&offer("secret", &secure))));
+    let for_bob = media_of(&sdp_of(proxy.ask(&offer("secret", &secure(&alice.sdp())))));
     let Request::Answer(mut answer) = answer("secret", &bob.sdp()) else {
         unreachable!()
     };

@@ -5,6 +5,7 @@ pub(crate) mod call;
 pub(crate) mod ng;
 pub(crate) mod phone;
 pub(crate) mod program;
+pub(crate) mod secrets;
 pub(crate) mod tcp;
 
 use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};

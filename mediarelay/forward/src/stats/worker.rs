@@ -12,6 +12,7 @@ pub struct WorkerStats {
     pub(crate) checks_not_authentic: Gauge,
     pub(crate) checks_refused: Gauge,
     pub(crate) reports_delayed: Gauge,
+    pub(crate) passed_unproven: Gauge,
     pub(crate) copies: Gauge,
     pub(crate) copies_lost: Gauge,
     pub(crate) flows: Gauge,
@@ -27,6 +28,7 @@ impl WorkerStats {
             checks_not_authentic: Gauge::default(),
             checks_refused: Gauge::default(),
             reports_delayed: Gauge::default(),
+            passed_unproven: Gauge::default(),
             copies: Gauge::default(),
             copies_lost: Gauge::default(),
             flows: Gauge::default(),
@@ -48,6 +50,7 @@ impl WorkerStats {
             checks_not_authentic: self.checks_not_authentic.get(),
             checks_refused: self.checks_refused.get(),
             reports_delayed: self.reports_delayed.get(),
+            passed_unproven: self.passed_unproven.get(),
             copies: self.copies.get(),
             copies_lost: self.copies_lost.get(),
             flows: self.flows.get(),
@@ -75,6 +78,8 @@ pub struct WorkerSnapshot {
     pub checks_refused: u64,
     /// Reports that found the queue full or the leg too talkative, and wait for the next occasion.
     pub reports_delayed: u64,
+    /// SRTP that was sent on unopened and was tried, and is not authentic: it settles nothing.
+    pub passed_unproven: u64,
     /// Packets made for listeners.
     pub copies: u64,
     /// Packets that listeners did not get: too many waited, or there was no socket or no key for them.

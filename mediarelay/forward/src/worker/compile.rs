@@ -7,7 +7,7 @@ use super::select::{Sections, Selector};
 use super::ssrcs::Ssrcs;
 use crate::address::{CryptoId, FlowId, Out, Tuple};
 use crate::command::CommandError;
-use crate::crypto::SharedSend;
+use crate::crypto::{SharedSend, lock};
 use crate::limits::{LISTENERS_MAX, ROUTES_MAX};
 use crate::rule::{FlowRule, Select};
 
@@ -39,6 +39,10 @@ impl Worker {
             None => None,
         };
         let (routes, sections) = self.compile_routes(rule)?;
+        let passes = rule.passes();
+        if let Some(context) = unprotect.as_ref().filter(|_| passes && !rule.confirm) {
+            lock(context).expect_unseen();
+        }
         let clocks = Clocks::new(&rule.clock_rates);
         let mut ssrcs = match known {
             Some(at) => self.take_over_ssrcs(at, &sections, &clocks),
@@ -53,6 +57,7 @@ impl Worker {
             accept: rule.accept,
             confirm: rule.confirm,
             unprotect,
+            passes,
             routes: routes.into(),
             sections,
             ssrcs,
@@ -111,6 +116,7 @@ impl Worker {
                 rtp: route.rtp_out.map(|out| self.target(out)).transpose()?,
                 rtcp: route.rtcp_out.map(|out| self.target(out)).transpose()?,
                 protect,
+                same_key: route.same_key,
                 extensions: route.extensions.as_ref().map(Identifiers::of).map(Box::new),
                 mid: route
                     .mid

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use viaduct_rtp::{Tick, static_clock_rate};
+use viaduct_rtp::{RtpHeader, Tick, static_clock_rate};
 
 use super::digits::Digits;
 use super::repeats::Repeats;
@@ -26,6 +26,8 @@ pub(super) struct Flow {
     /// A report of the first good packet is due.
     pub(super) confirm: bool,
     pub(super) unprotect: Option<SharedReceive>,
+    /// RTP goes on unopened.
+    pub(super) passes: bool,
     pub(super) routes: Box<[CompiledRoute]>,
     pub(super) sections: Sections,
     pub(super) ssrcs: Ssrcs,
@@ -46,6 +48,8 @@ pub(super) struct CompiledRoute {
     pub(super) rtp: Option<Target>,
     pub(super) rtcp: Option<Target>,
     pub(super) protect: Option<SharedSend>,
+    /// It has the key of the flow's `unprotect`.
+    pub(super) same_key: bool,
     /// Identifiers of header extensions that go on; `None`: all.
     pub(super) extensions: Option<Box<Identifiers>>,
     /// Identifier and value of the header extension that names the m-line to the receiver.
@@ -102,6 +106,12 @@ pub(super) struct Target {
 }
 
 impl Flow {
+    /// Whether a packet has a telephone event in it that control wants to hear of.
+    #[inline]
+    pub(super) fn is_event(&self, header: &RtpHeader<'_>) -> bool {
+        self.events >> header.payload_type() & 1 == 1
+    }
+
     /// A good packet came: notes when, and reports the first.
     #[inline]
     pub(super) fn on_good_packet(&mut self, now: Tick, reports: &mut Reports, stats: &WorkerStats) {

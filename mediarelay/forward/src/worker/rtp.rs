@@ -24,25 +24,35 @@ impl Worker {
         if !flow.accept.rtp {
             return Err(DropReason::NotAccepted);
         }
+        if flow.passes {
+            return self.on_passing_rtp(now, at, buffer);
+        }
         let wire_len = buffer.len();
+        let mut index = None;
         if let Some(context) = &flow.unprotect {
-            let len = lock(context).unprotect_rtp(now, buffer.data_mut())?;
-            buffer.set_len(len);
+            let opened = lock(context).open_rtp(now, buffer.data_mut())?;
+            buffer.set_len(opened.len);
+            index = Some(opened.index);
         }
         let packet = RtpPacket::parse(buffer.data()).map_err(|_| DropReason::MalformedRtp)?;
         flow.stats.rtp.count(wire_len);
         flow.on_good_packet(now, &mut self.reports, &self.stats);
-        if flow.events >> packet.header().payload_type() & 1 == 1 {
+        if flow.is_event(packet.header()) {
             flow.on_event(now, &packet, &mut self.reports, &self.stats);
         }
         let route_at = flow.measure_and_route(now, packet.header(), wire_len, &self.limits)?;
+        let route = flow.routes.get(route_at).filter(|route| route.same_key);
+        if let Some((context, index)) = route.and_then(|route| route.protect.as_ref()).zip(index) {
+            // To its receiver it is a packet of the sender's, whose others may have passed unopened.
+            lock(context).follow(now, packet.header().ssrc(), index);
+        }
         self.emit(now, at, route_at, Packet::Rtp, buffer)
     }
 }
 
 impl Flow {
-    /// Counts a good packet for its SSRC and finds its route.
-    fn measure_and_route(
+    /// Counts a packet for its SSRC and finds its route.
+    pub(super) fn measure_and_route(
         &mut self,
         now: Tick,
         header: &RtpHeader<'_>,

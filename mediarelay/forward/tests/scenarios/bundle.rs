@@ -178,6 +178,7 @@ fn a_route_without_mid_blocks_its_payload_type_in_every_section() {
         rtcp_out: None,
         mid: None,
         protect: None,
+        same_key: false,
         extensions: None,
         feedback: true,
         listeners: Vec::new(),

@@ -9,6 +9,7 @@ mod ice_lite;
 mod learning;
 mod limits;
 mod listeners;
+mod pass;
 mod peers;
 mod rtcp_ports;
 mod rule_updates;

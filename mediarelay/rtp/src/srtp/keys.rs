@@ -196,6 +196,19 @@ impl SrtpKeyMaterial {
         self.shared
     }
 
+    /// Whether packets under both look alike, whoever else sends under either.
+    #[must_use]
+    pub fn is_same_key(&self, other: &Self) -> bool {
+        let Self {
+            profile,
+            key,
+            salt,
+            shared: _,
+            mki,
+        } = self;
+        (profile, key, salt, mki) == (&other.profile, &other.key, &other.salt, &other.mki)
+    }
+
     /// The same key, with an identifier in every packet under it.
     #[must_use]
     pub fn with_mki(mut self, mki: Option<Mki>) -> Self {
@@ -340,6 +353,15 @@ mod tests {
                 actual: 59
             })
         );
+    }
+
+    #[test]
+    fn keys_are_the_same_whoever_sends_under_them() {
+        let profile = SrtpProfile::AeadAes128Gcm;
+        let key = |octet| SrtpKeyMaterial::new(profile, &[octet; 16], &[7; 12]).unwrap();
+        assert!(key(1).is_same_key(&key(1).shared()));
+        assert!(!key(1).is_same_key(&key(2)));
+        assert!(!key(1).is_same_key(&key(1).with_mki(Mki::new(1, 4))));
     }
 
     #[test]

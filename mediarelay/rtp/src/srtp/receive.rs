@@ -1,19 +1,26 @@
 //! Unprotecting what comes in.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::cipher::{Cipher, ENCRYPTED, NotAuthentic, Position, RTCP_CLEAR_LEN, TRAILER_LEN};
 use super::error::UnprotectError;
 use super::keys::{Mki, SrtpKeyMaterial};
 use super::profile::SrtpProfile;
 use super::streams::{Full, SrtpLimits, SsrcIndices, Streams};
-use super::window::Refusal;
+use super::window::{RTP_INDEX_END, Refusal, ReplayWindow};
 use crate::header::RtpHeader;
 use crate::rtcp::be32;
 use crate::tick::Tick;
 
-/// The longest packet for which a second rollover counter is tried; see [`ReceiveContext::unprotect_rtp`].
-const SECOND_TRY_MAX: usize = 2048;
+/// The longest packet for which several rollover counters are tried; see [`ReceiveContext::unprotect_rtp`].
+const TRIES_LEN_MAX: usize = 2048;
+
+/// How many rollovers may have gone by unseen: more than three days of audio. It bounds the work that a packet causes.
+pub(super) const UNSEEN_ROLLOVERS_MAX: u64 = 256;
+
+/// How long after a search that was in vain the next may be made: forgers cause so many and no more.
+const SEARCH_EVERY: Duration = Duration::from_millis(200);
 
 /// One direction of one leg, incoming: session keys and the packet indices received so far.
 ///
@@ -23,6 +30,17 @@ pub struct ReceiveContext {
     cipher: Cipher,
     mki: Option<Mki>,
     streams: Streams,
+    /// When rollovers may be searched for that went by unseen. `None`: every packet under the key comes here.
+    pub(super) next_search: Option<Tick>,
+}
+
+/// What became of an SRTP packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenedRtp {
+    /// Octets of the RTP packet.
+    pub len: usize,
+    /// The packet's index: rollover counter and sequence number.
+    pub index: u64,
 }
 
 impl ReceiveContext {
@@ -34,6 +52,7 @@ impl ReceiveContext {
             cipher: Cipher::new(keys),
             mki: keys.mki(),
             streams: Streams::new(limits),
+            next_search: None,
         }
     }
 
@@ -62,22 +81,40 @@ impl ReceiveContext {
     }
 
     /// Goes on after another context with the key, of which this was known last: what came until then is not accepted
-    /// again. What came between then and the end of that context could be, once. The rollover counter is the one with
-    /// which a packet lies nearest to what was known (RFC 3711 section 3.3.1), so it is right while less than half a
-    /// cycle of sequence numbers was missed, 10 minutes of audio.
+    /// again. What came between then and the end of that context could be, once. It may be any number of packets that
+    /// [went by unseen](Self::expect_unseen).
     pub fn resume(&mut self, indices: &[SsrcIndices]) {
         self.streams.resume(indices, 0);
+        if !indices.is_empty() {
+            self.expect_unseen();
+        }
+    }
+
+    /// From here on packets under the key may go to their receiver without coming here. So the sequence number may have
+    /// wrapped any number of times when one comes: see [`unprotect_rtp`](Self::unprotect_rtp).
+    pub fn expect_unseen(&mut self) {
+        self.next_search.get_or_insert(Tick::ZERO);
     }
 
     /// Turns an SRTP packet into RTP in its first octets and says how long that is.
     ///
     /// A sender may have begun shortly before its sequence number wrapped, and the keys may have come here only after
     /// the wrap; its first packet here then has a rollover counter of 1. So for the first packet of an SSRC whose
-    /// sequence number is in the lower half, 1 is tried after 0.
+    /// sequence number is in the lower half, 1 is tried after 0. Where packets [go by unseen](Self::expect_unseen), one
+    /// that does not hold where it should is tried behind up to 256 rollovers, and after a search in vain not again for
+    /// 200 ms. What was recorded while it went by unseen may so be accepted, once.
     ///
     /// # Errors
-    /// [`UnprotectError`]; the context is unchanged, the packet's octets after the header are undefined.
+    /// [`UnprotectError`]; no index is used up, the packet's octets after the header are undefined.
     pub fn unprotect_rtp(&mut self, now: Tick, packet: &mut [u8]) -> Result<usize, UnprotectError> {
+        self.open_rtp(now, packet).map(|opened| opened.len)
+    }
+
+    /// [`unprotect_rtp`](Self::unprotect_rtp) for who wants to know the packet's index as well.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn open_rtp(&mut self, now: Tick, packet: &mut [u8]) -> Result<OpenedRtp, UnprotectError> {
         let tag_len = self.cipher.rtp_tag_len();
         let packet = self.without_mki(packet, tag_len)?;
         let header = RtpHeader::parse(packet)?;
@@ -91,18 +128,40 @@ impl ReceiveContext {
             Some(stream) => stream.rtp,
             None => self.streams.candidate(now, ssrc).rtp,
         };
-        let mut index = window.estimate(sequence)?;
-        window.check(index)?;
-        if window.next() == 0 && sequence < 0x8000 && packet.len() <= SECOND_TRY_MAX {
-            index = self.open_first(packet, header_len, ssrc, sequence)?;
+        let near = window
+            .estimate(sequence)
+            .and_then(|index| window.check(index).map(|()| index));
+        let searches = self.next_search.is_some_and(|at| at <= now);
+        let rollovers = if packet.len() > TRIES_LEN_MAX {
+            0
+        } else if searches {
+            UNSEEN_ROLLOVERS_MAX
         } else {
+            u64::from(window.next() == 0 && sequence < 0x8000)
+        };
+        let index = if rollovers == 0 {
+            let index = near?;
             self.cipher
                 .open_rtp(packet, header_len, Position { ssrc, index })?;
-        }
+            index
+        } else {
+            let further = further(&window, sequence, rollovers).filter(|index| Ok(*index) != near);
+            let indices = near.ok().into_iter().chain(further);
+            match self.open_at_one_of(packet, header_len, ssrc, indices) {
+                Ok(index) => index,
+                Err(forged) => {
+                    if searches {
+                        self.next_search = Some(now.after(SEARCH_EVERY));
+                    }
+                    near?;
+                    return Err(forged.into());
+                }
+            }
+        };
         let stream = self.streams.enter(now, ssrc)?;
         stream.rtp.accept(index);
         stream.last_used = now;
-        Ok(len)
+        Ok(OpenedRtp { len, index })
     }
 
     /// A packet without the identifier of our key, which it must have if the key has one. No tag covers it.
@@ -112,30 +171,28 @@ impl ReceiveContext {
         Ok(&mut packet[..len.ok_or(UnprotectError::NotAuthentic)?])
     }
 
-    /// Tries a rollover counter of 0, then of 1, and gives the index that held.
-    fn open_first(
+    /// Tries indices in turn, and gives the one that held.
+    fn open_at_one_of(
         &self,
         packet: &mut [u8],
         header_len: usize,
         ssrc: u32,
-        sequence: u16,
+        indices: impl Iterator<Item = u64>,
     ) -> Result<u64, NotAuthentic> {
-        let mut untouched = [0; SECOND_TRY_MAX];
+        let mut untouched = [0; TRIES_LEN_MAX];
         let untouched = &mut untouched[..packet.len()];
         untouched.copy_from_slice(packet);
-        let index = u64::from(sequence);
-        if self
-            .cipher
-            .open_rtp(packet, header_len, Position { ssrc, index })
-            .is_ok()
-        {
-            return Ok(index);
+        for index in indices {
+            if self
+                .cipher
+                .open_rtp(packet, header_len, Position { ssrc, index })
+                .is_ok()
+            {
+                return Ok(index);
+            }
+            packet.copy_from_slice(untouched);
         }
-        packet.copy_from_slice(untouched);
-        let index = index | 1 << 16;
-        self.cipher
-            .open_rtp(packet, header_len, Position { ssrc, index })?;
-        Ok(index)
+        Err(NotAuthentic)
     }
 
     /// Turns an SRTCP packet into an RTCP compound in its first octets and says how long that is.
@@ -182,8 +239,18 @@ impl ReceiveContext {
             cipher,
             mki: None,
             streams: Streams::new(SrtpLimits::default()),
+            next_search: None,
         }
     }
+}
+
+/// The indices of a sequence number beyond what was seen, with so many rollovers.
+fn further(window: &ReplayWindow, sequence: u16, rollovers: u64) -> impl Iterator<Item = u64> + use<> {
+    let next = window.next();
+    let first = next + u64::from(sequence.wrapping_sub(next as u16));
+    (0..=rollovers)
+        .map(move |rollover| first + (rollover << 16))
+        .take_while(|index| *index < RTP_INDEX_END)
 }
 
 impl From<NotAuthentic> for UnprotectError {

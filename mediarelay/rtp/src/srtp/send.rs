@@ -7,7 +7,7 @@ use super::error::ProtectError;
 use super::keys::{Mki, SrtpKeyMaterial};
 use super::profile::SrtpProfile;
 use super::streams::{Full, SrtpLimits, SsrcIndices, Streams};
-use super::window::{RTCP_INDEX_END, Refusal};
+use super::window::{RTCP_INDEX_END, Refusal, ReplayWindow};
 use crate::header::RtpHeader;
 use crate::rtcp::be32;
 use crate::tick::Tick;
@@ -105,6 +105,18 @@ impl SendContext {
         Ok(end)
     }
 
+    /// RTP of an SSRC goes on with this index: what was before it went under the key without this context. An index that
+    /// this context has come to already changes nothing.
+    pub fn follow(&mut self, now: Tick, ssrc: u32, index: u64) {
+        // Where there is no room, the packet is refused.
+        let Ok(stream) = self.streams.enter(now, ssrc) else {
+            return;
+        };
+        if index >= stream.rtp.next() && stream.rtp.estimate(index as u16) != Ok(index) {
+            stream.rtp = ReplayWindow::resumed(index);
+        }
+    }
+
     /// Turns the RTCP compound in the first `len` octets of the buffer into SRTCP and says how long that is.
     ///
     /// The buffer needs [`SrtpProfile::rtcp_tag_len`] and four octets after the compound, and those of an identifier of the
@@ -143,7 +155,7 @@ impl SendContext {
     pub(super) fn with(profile: SrtpProfile, cipher: Cipher, rtcp: Option<(u32, u64)>) -> Self {
         let mut streams = Streams::new(SrtpLimits::default());
         if let Some((ssrc, next)) = rtcp {
-            streams.enter(Tick::ZERO, ssrc).unwrap().rtcp = super::window::ReplayWindow::resumed(next);
+            streams.enter(Tick::ZERO, ssrc).unwrap().rtcp = ReplayWindow::resumed(next);
         }
         Self {
             profile,

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::cipher::Cipher;
 use super::gcm::GcmCipher;
+use super::receive::UNSEEN_ROLLOVERS_MAX;
 use super::*;
 use crate::header::{RtpError, RtpFields};
 use crate::tick::Tick;
@@ -452,6 +453,10 @@ fn contexts_go_on_where_others_have_stopped() {
         assert_eq!(protect_rtp(&mut send, &rtp(7, 5)).unwrap(), unknown);
         assert_eq!(protect_rtp(&mut send, &rtp(7, 4)), Err(ProtectError::IndexReused));
         assert_eq!(unprotect_rtp(&mut late, &unknown).unwrap(), rtp(7, 5));
+        let (_, mut very_late) = pair(profile);
+        very_late.resume(&known.1);
+        let far = protect_rtp(&mut sender_at(profile, (9 << 16) + 3), &rtp(7, 3)).unwrap();
+        assert_eq!(unprotect_rtp(&mut very_late, &far).unwrap(), rtp(7, 3));
         // The peer, who knows of nothing, and the one who goes on read all that follows.
         for sequence in [6, 7, 900] {
             let packet = protect_rtp(&mut send, &rtp(7, sequence)).unwrap();
@@ -491,6 +496,94 @@ fn a_stream_first_seen_after_its_wrap_is_opened() {
             assert_eq!(unprotect_rtp(&mut receive, &protected).unwrap(), rtp(7, sequence));
         }
     }
+}
+
+/// A sender whose packets of one SSRC go on from any index.
+fn sender_at(profile: SrtpProfile, index: u64) -> SendContext {
+    let (mut send, _) = pair(profile);
+    send.follow(NOW, 7, index);
+    send
+}
+
+#[test]
+fn packets_are_opened_after_rollovers_that_went_by_unseen() {
+    for profile in SrtpProfile::SDES {
+        let (mut send, mut receive) = pair(profile);
+        let sequence = 40_000;
+        let first = protect_rtp(&mut send, &rtp(7, sequence)).unwrap();
+        unprotect_rtp(&mut receive, &first).unwrap();
+        receive.expect_unseen();
+        let mut rollover = 0;
+        // Ahead and behind of where it would be without; once a sequence number that has just been seen.
+        for (further, sequence) in [(3, 1_000), (1, 900), (5, 60_000), (2, 60_000), (200, 59_990)] {
+            rollover += further;
+            let index = rollover << 16 | u64::from(sequence);
+            let mut send = sender_at(profile, index);
+            let mut packet = protect_rtp(&mut send, &rtp(7, sequence)).unwrap();
+            let again = packet.clone();
+            let opened = receive.open_rtp(NOW, &mut packet).unwrap();
+            assert_eq!(
+                (opened.index, &packet[..opened.len]),
+                (index, &rtp(7, sequence)[..])
+            );
+            assert_eq!(
+                unprotect_rtp(&mut receive, &again),
+                Err(UnprotectError::Replayed),
+                "{profile:?} {index}"
+            );
+            // That search was in vain.
+            receive.next_search = Some(NOW);
+        }
+    }
+}
+
+#[test]
+fn forgers_cause_one_search_in_a_while() {
+    let profile = SrtpProfile::AeadAes128Gcm;
+    let (_, mut receive) = pair(profile);
+    let mut at = |millis: u64, packet: &[u8]| {
+        let now = NOW.after(Duration::from_millis(millis));
+        receive.unprotect_rtp(now, &mut packet.to_vec())
+    };
+    let good = |rollover: u64| {
+        let mut send = sender_at(profile, rollover << 16 | 5);
+        protect_rtp(&mut send, &rtp(7, 5)).unwrap()
+    };
+    assert_eq!(
+        at(0, &good(2)),
+        Err(UnprotectError::NotAuthentic),
+        "nothing goes by"
+    );
+    receive.expect_unseen();
+    let mut at = |millis: u64, packet: &[u8]| {
+        let now = NOW.after(Duration::from_millis(millis));
+        receive.unprotect_rtp(now, &mut packet.to_vec())
+    };
+    assert_eq!(at(1_000, &rtp(7, 5)), Err(UnprotectError::NotAuthentic));
+    assert_eq!(at(1_199, &good(2)), Err(UnprotectError::NotAuthentic));
+    assert!(at(1_200, &good(2)).is_ok());
+    let far = 2 + 1 + UNSEEN_ROLLOVERS_MAX + 1;
+    assert_eq!(at(1_200, &good(far)), Err(UnprotectError::Replayed), "too far");
+}
+
+#[test]
+fn a_sender_goes_on_where_packets_went_without_it() {
+    let (mut send, mut receive) = pair(SrtpProfile::Aes128CmSha1_80);
+    let index = 5 << 16 | 7;
+    send.follow(NOW, 7, index);
+    receive.expect_unseen();
+    let mut packet = protect_rtp(&mut send, &rtp(7, 7)).unwrap();
+    assert_eq!(receive.open_rtp(NOW, &mut packet).map(|of| of.index), Ok(index));
+    // What it has sent stays sent.
+    for index in [index, index - 1, 7] {
+        send.follow(NOW, 7, index);
+        assert_eq!(protect_rtp(&mut send, &rtp(7, 7)), Err(ProtectError::IndexReused));
+    }
+    // Packets that change places are no reason to leave any out.
+    send.follow(NOW, 7, index + 2);
+    assert!(protect_rtp(&mut send, &rtp(7, 9)).is_ok());
+    send.follow(NOW, 7, index + 1);
+    assert!(protect_rtp(&mut send, &rtp(7, 8)).is_ok());
 }
 
 #[test]

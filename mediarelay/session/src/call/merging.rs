@@ -57,6 +57,7 @@ impl Call {
             tos: _,
             metadata,
             dtmf_log,
+            recrypts,
             tells_digits,
             blocked,
             past,
@@ -80,6 +81,7 @@ impl Call {
         self.next_check = self.next_check.min(next_check);
         self.metadata = self.metadata.take().or(metadata);
         self.dtmf_log = self.dtmf_log.or(dtmf_log);
+        self.recrypts |= recrypts;
         self.tells_digits |= tells_digits;
         self.past.add(&past);
         let without_room = self.quality.merge(quality, core.config.limits.sources_per_call);

@@ -51,6 +51,7 @@ impl Call {
             {
                 if let Some(mut rule) = self.flow(leg, path) {
                     rule.ambiguous_to_first = config.unnamed_media == UnnamedMedia::First;
+                    rule.may_pass = config.srtp_pass_through && !self.recrypts;
                     wanted.add_flow(rule, &self.installed);
                 }
             }
@@ -172,6 +173,7 @@ impl Call {
             rtp_out: None,
             rtcp_out: None,
             protect: None,
+            same_key: false,
             extensions: None,
             mid: None,
             feedback: true,
@@ -187,6 +189,8 @@ impl Call {
             // Nobody learns anything from reports of its own.
             route.rtcp_out = way.rtcp_out.filter(|_| peer != party);
             route.protect = way.protect;
+            let from = self.leg_of(party, media);
+            route.same_key = from.is_some_and(|from| from.shares_its_key_with(to, component));
         }
         route.extensions = self.extensions_to(party, media, peer, opposite);
         route.mid = self.named_to((party, media), (peer, opposite));
@@ -283,6 +287,7 @@ impl Call {
             rtp_out: None,
             rtcp_out: None,
             protect: None,
+            same_key: false,
             extensions: None,
             mid: None,
             feedback: true,

@@ -296,6 +296,78 @@ fn like_rtpengine_both_hops_of_a_direction_have_one_key() {
     }
 }
 
+/// SRTP that passes unopened, where both sides have the same keys.
+#[test]
+fn like_rtpengine_what_both_sides_have_the_key_for_is_not_opened() {
+    for (mode, pass_through, flags, passes) in [
+        (SdesMode::Rtpengine, true, "DTLS=off", true),
+        (SdesMode::Rtpengine, true, "DTLS=off recrypt", false),
+        (SdesMode::Rtpengine, false, "DTLS=off", false),
+        (SdesMode::OwnKeys, true, "DTLS=off", false),
+    ] {
+        let mut world = World::with(viaduct_session::Config {
+            sdes: mode,
+            srtp_pass_through: pass_through,
+            ..config()
+        });
+        let (mut caller, mut callee) = (SecurePhone::new(), SecurePhone::new());
+        callee.phone = plain();
+        let tag = callee.read(&world.sdp(&offer(&caller.sdp(1), "a", None, flags)));
+        caller.read(&world.sdp(&answer(&callee.sdp(tag), "a", "b", "")));
+        let (_, packet) = caller.send(&mut world, 1);
+        assert_eq!(callee.received(&mut world), [packet]);
+        let forged = rtp(caller.phone.ssrc, 2, 8);
+        world.receive(caller.phone.rtp, caller.phone.relay.unwrap(), &forged);
+        let received = callee.phone.received(&mut world);
+        assert_eq!(
+            received.contains(&forged),
+            passes,
+            "{mode:?} {pass_through} {flags}"
+        );
+        // Reports are checked all the same.
+        let report = crate::phone::receiver_report(caller.phone.ssrc);
+        let relay = caller.phone.relay.unwrap();
+        let relay = std::net::SocketAddr::new(relay.ip(), relay.port() + 1);
+        let verdict = world.receive(caller.phone.rtcp(), relay, &report);
+        assert!(matches!(verdict, Verdict::Drop(_)), "{verdict:?}");
+        world.ok(&delete_now());
+        world.assert_empty();
+    }
+}
+
+/// Whoever can send from where a phone's SDP says that it is does not keep the phone from being found behind its NAT, nor
+/// is anybody found by packets that are not authentic.
+#[test]
+fn what_passes_unopened_moves_nobody() {
+    let mut world = World::with(viaduct_session::Config {
+        sdes: SdesMode::Rtpengine,
+        srtp_pass_through: true,
+        ..config()
+    });
+    let (mut caller, mut callee) = (SecurePhone::new(), SecurePhone::new());
+    callee.phone = plain();
+    let tag = callee.read(&world.sdp(&offer(&caller.sdp(1), "a", None, "DTLS=off")));
+    caller.read(&world.sdp(&answer(&callee.sdp(tag), "a", "b", "")));
+    let relay = caller.phone.relay.unwrap();
+    let forged = rtp(caller.phone.ssrc, 1, 8);
+    world.receive(caller.phone.rtp, relay, &forged);
+    assert_eq!(callee.phone.received(&mut world), std::slice::from_ref(&forged));
+    let verdict = world.receive(addr("203.0.113.99:999"), relay, &forged);
+    assert!(matches!(verdict, Verdict::Drop(_)), "{verdict:?}");
+    assert_eq!(world.relay.counters().endpoints_learnt, 0);
+    // The phone's own packets do, wherever they come from.
+    caller.phone.rtp = addr("203.0.113.55:40000");
+    caller.send(&mut world, 2);
+    assert_eq!(world.relay.counters().endpoints_learnt, 1);
+    let (_, packet) = callee.send(&mut world, 1);
+    assert_eq!(caller.received(&mut world), [packet]);
+    // And then nobody else is heard, whatever they send.
+    let verdict = world.receive(addr("203.0.113.99:999"), relay, &forged);
+    assert!(matches!(verdict, Verdict::Drop(_)), "{verdict:?}");
+    world.ok(&delete_now());
+    world.assert_empty();
+}
+
 /// RFC 8643 section 3: keys beside a plain profile are passed on, and used if the answer has some as well.
 #[test]
 fn opportunistic_keys_are_passed_on() {

@@ -40,8 +40,8 @@ macro_rules! outside {
 outside! {
     /// RTCP, T.38, or whatever comes.
     NotRtp, "not_rtp", "it carries something else than RTP";
-    /// There are keys.
-    Secure, "secure", "it is encrypted on one side or on both, with different keys";
+    /// There are keys, and it does not pass unopened.
+    Secure, "secure", "it is encrypted on one side, or on both with different keys, or is to be opened";
     /// Several m-lines share the port.
     Bundle, "bundle", "several m-lines share its port";
     /// It goes nowhere: on hold, blocked.
@@ -85,9 +85,6 @@ pub(super) fn plain(rule: &FlowRule) -> Result<Out, Outside> {
     if rule.may_loop {
         return Err(Outside::Loop);
     }
-    if rule.unprotect.is_some() || route.protect.is_some() {
-        return Err(Outside::Secure);
-    }
     if route.select != Select::default() {
         return Err(Outside::Bundle);
     }
@@ -96,6 +93,9 @@ pub(super) fn plain(rule: &FlowRule) -> Result<Out, Outside> {
     }
     if route.extensions.is_some() || route.mid.is_some() {
         return Err(Outside::Extensions);
+    }
+    if (rule.unprotect.is_some() || route.protect.is_some()) && !rule.passes() {
+        return Err(Outside::Secure);
     }
     let out = route
         .rtp_out
@@ -143,6 +143,33 @@ mod tests {
     fn what_asks_for_new_addresses_alone_is_plain() {
         assert!(changed(|_| ()).is_ok());
         assert!(changed(|rule| rule.events = vec![101]).is_ok());
+    }
+
+    /// Under one key from end to end, SRTP is to the kernel what RTP is.
+    #[test]
+    fn what_passes_unopened_is_plain() {
+        let passing = |rule: &mut FlowRule| {
+            rule.unprotect = Some(CryptoId(1));
+            rule.routes[0].protect = Some(CryptoId(2));
+            rule.routes[0].same_key = true;
+            rule.may_pass = true;
+        };
+        assert!(changed(passing).is_ok());
+        let checked = |rule: &mut FlowRule| {
+            passing(rule);
+            rule.may_pass = false;
+        };
+        assert_eq!(changed(checked), Err(Outside::Secure));
+        let with_other_keys = |rule: &mut FlowRule| {
+            passing(rule);
+            rule.routes[0].same_key = false;
+        };
+        assert_eq!(changed(with_other_keys), Err(Outside::Secure));
+        let named = |rule: &mut FlowRule| {
+            passing(rule);
+            rule.routes[0].extensions = Some(viaduct_forward::Extensions::Without(1));
+        };
+        assert_eq!(changed(named), Err(Outside::Extensions));
     }
 
     #[test]
