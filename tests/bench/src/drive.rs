@@ -3,6 +3,7 @@
 //! The loops do not sleep while something is going on: who waits for a wake-up measures it too. Each has a processor to
 //! itself, and ends by the clock.
 
+mod browser;
 mod commands;
 mod packets;
 mod signalling;

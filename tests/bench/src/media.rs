@@ -1,11 +1,13 @@
 //! The phones of the relay benchmarks, and the SIP proxy that commands the relay.
 
 mod call;
+mod certificate;
 mod leg;
 
 use std::time::{Duration, Instant};
 
-pub use self::call::{CallPlan, MediaMode, relay_address, relay_keys};
+pub use self::call::{BROWSER_PASSWORD, BROWSER_UFRAG, CallPlan, MediaMode, relay_address, relay_keys};
+pub use self::certificate::certificate;
 pub use self::leg::{Crypto, Heard, Leg};
 use crate::sample::Latencies;
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::results::{Figure, Results, Work};
 
 /// The lines: what is measured, of whom, how it is called, in which colour.
-const LINES: [(Work, &str, &str, &str); 6] = [
+const LINES: [(Work, &str, &str, &str); 7] = [
     (Work::Plain, "rtpengine", "rtpengine, RTP", "#b45309"),
     (Work::Sdes, "rtpengine", "rtpengine, SRTP to RTP", "#dc2626"),
     (
@@ -13,6 +13,12 @@ const LINES: [(Work, &str, &str, &str); 6] = [
         "viaduct-relay",
         "viaduct-relay, SRTP to RTP",
         "#7c3aed",
+    ),
+    (
+        Work::Dtls,
+        "viaduct-relay",
+        "viaduct-relay, browser to phone",
+        "#db2777",
     ),
     (Work::Plain, "viaduct-relay", "viaduct-relay, RTP", "#2563eb"),
     (

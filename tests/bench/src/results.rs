@@ -27,6 +27,8 @@ pub enum Work {
     Plain,
     /// Media, SRTP on one side and RTP on the other.
     Sdes,
+    /// Media, SRTP with keys of a handshake on one side, as browsers have it, and RTP on the other.
+    Dtls,
     /// Media, RTP on both sides, between phones on links of their own: our relay has the kernel forward it.
     Kernel,
 }
@@ -140,6 +142,8 @@ pub enum Figure {
     Memory,
     /// Processor time for setting up one call, in microseconds.
     SetUp,
+    /// Processor time for ending one call, in microseconds.
+    Deletion,
     /// Delay of an offer or answer that half do not exceed, in microseconds.
     CommandHalfWithin,
     /// The same for 99 of 100.

@@ -73,9 +73,10 @@ impl Suite {
                     measured.with_context(|| format!("measuring {}", peer.name()))?;
                 }
             }
-            for work in self.chosen([Work::Plain, Work::Sdes]) {
+            for work in self.chosen([Work::Plain, Work::Sdes, Work::Dtls]) {
                 let (mode, text) = match work {
                     Work::Sdes => (MediaMode::Sdes, "SRTP to RTP"),
+                    Work::Dtls => (MediaMode::Dtls, "browser to phone"),
                     _ => (MediaMode::Plain, "RTP to RTP"),
                 };
                 for &peer in &self.relays {

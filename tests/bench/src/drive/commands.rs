@@ -74,6 +74,17 @@ impl Commander {
         }
     }
 
+    /// Gives a command whose answer says nothing more.
+    ///
+    /// # Errors
+    /// It is refused, or not answered in time.
+    pub fn command(&mut self, request: &Request) -> anyhow::Result<()> {
+        match self.ask(request, PATIENCE)? {
+            Reply::Ok(_) => Ok(()),
+            other => bail!("the relay refuses: {other:?}"),
+        }
+    }
+
     /// Gives a command and does not wait for the answer, which [`poll`](Self::poll) has when it is there.
     ///
     /// # Errors

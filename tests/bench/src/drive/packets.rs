@@ -9,7 +9,9 @@ use anyhow::Context;
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token};
 use nix::time::ClockId;
+use viaduct_rtp::{Kind, classify};
 
+use super::browser::{response, shake_hands};
 use super::{DATAGRAM_MAX, bind, bind_at, received};
 use crate::media::{Crypto, Leg, PacketTally, Rotation};
 use crate::street::{PHONES, Street};
@@ -104,6 +106,15 @@ impl Phones {
     pub fn next_addresses(&self) -> anyhow::Result<[SocketAddr; 2]> {
         let [caller, callee] = self.waiting.last().context("more calls than phones")?;
         Ok([caller.local_addr()?, callee.local_addr()?])
+    }
+
+    /// The caller of the next call is a browser, and does what one does until it has keys. Where the relay is to it, and the keys.
+    ///
+    /// # Errors
+    /// All calls are set up, or there are no keys in time.
+    pub fn shake_hands(&self, answer: &[u8]) -> anyhow::Result<(SocketAddr, Crypto)> {
+        let [caller, _] = self.waiting.last().context("more calls than phones")?;
+        shake_hands(caller, answer)
     }
 
     /// The next call is set up: its phones send to these addresses of the relay.
@@ -220,6 +231,18 @@ impl Phones {
         };
         let socket = &call.sockets[stream % 2];
         while let Some(len) = received(socket.recv(&mut self.buffer))? {
+            // What browsers hear besides media: checks of the path, and the end of the handshake.
+            match classify(&self.buffer[..len]) {
+                Kind::Rtp => {}
+                Kind::Stun => {
+                    if let Some(response) = response(&self.buffer[..len], socket.peer_addr()?) {
+                        socket.send(&response)?;
+                    }
+                    continue;
+                }
+                Kind::Dtls | Kind::Rtcp => continue,
+                _ => {}
+            }
             let heard = own.hear(Instant::now(), &mut self.buffer[..len], other);
             if stream / 2 < self.counted {
                 tally.count(heard);

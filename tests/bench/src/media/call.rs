@@ -1,14 +1,17 @@
 //! The commands that set up one call at a relay, as a SIP proxy gives them.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use viaduct_ng::{
-    Answer, ByteString, IceMode, Offer, Options, Replace, Request, SubscribeAnswer, SubscribeRequest,
-    TransportProtocol, Unsubscribe,
+    Answer, ByteString, Delete, IceMode, Offer, Options, Replace, Request, RtcpMux, SubscribeAnswer,
+    SubscribeRequest, TransportProtocol, Unsubscribe, WordSet,
 };
 use viaduct_rtp::srtp::{SrtpKeyMaterial, SrtpProfile};
 use viaduct_sdp::{Crypto, CryptoSuite, Host, MasterKey, Session};
+
+use super::certificate::fingerprint;
 
 /// What the caller's phone speaks; the other one speaks RTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,7 +21,14 @@ pub enum MediaMode {
     /// SRTP with keys in the SDP, AES-128 in counter mode with 80-bit tags: the relay decrypts one way and encrypts the
     /// other.
     Sdes,
+    /// SRTP with keys of a DTLS handshake, as browsers have it, over a path that ICE has found.
+    Dtls,
 }
+
+/// The name of a browser in checks of its path, and the password.
+pub const BROWSER_UFRAG: &str = "brwsr";
+/// See [`BROWSER_UFRAG`].
+pub const BROWSER_PASSWORD: &str = "password-of-the-browser";
 
 /// The suite of [`MediaMode::Sdes`].
 const PROFILE: SrtpProfile = SrtpProfile::Aes128CmSha1_80;
@@ -62,6 +72,7 @@ impl CallPlan {
         let sdp = match self.mode {
             MediaMode::Plain => sdp(self.caller, "RTP/AVP", None),
             MediaMode::Sdes => sdp(self.caller, "RTP/SAVP", Some(&self.caller_key()?)),
+            MediaMode::Dtls => browser_sdp(self.caller, &fingerprint()?),
         };
         Ok(Request::Offer(Box::new(Offer {
             sdp: sdp.into(),
@@ -69,7 +80,7 @@ impl CallPlan {
             from_tag: "caller".into(),
             to_tag: None,
             via_branch: None,
-            options: options(TransportProtocol::RtpAvp),
+            options: options(TransportProtocol::RtpAvp, IceMode::Remove),
         })))
     }
 
@@ -77,8 +88,9 @@ impl CallPlan {
     #[must_use]
     pub fn answer(&self) -> Request {
         let toward_caller = match self.mode {
-            MediaMode::Plain => TransportProtocol::RtpAvp,
-            MediaMode::Sdes => TransportProtocol::RtpSavp,
+            MediaMode::Plain => options(TransportProtocol::RtpAvp, IceMode::Remove),
+            MediaMode::Sdes => options(TransportProtocol::RtpSavp, IceMode::Remove),
+            MediaMode::Dtls => options(TransportProtocol::UdpTlsRtpSavpf, IceMode::Force),
         };
         Request::Answer(Box::new(Answer {
             sdp: sdp(self.callee, "RTP/AVP", None).into(),
@@ -86,7 +98,7 @@ impl CallPlan {
             from_tag: "caller".into(),
             to_tag: "callee".into(),
             via_branch: None,
-            options: options(toward_caller),
+            options: toward_caller,
         }))
     }
 
@@ -100,6 +112,19 @@ impl CallPlan {
             offer.to_tag = Some("callee".into());
         }
         Ok(request)
+    }
+
+    /// `delete`, at once.
+    #[must_use]
+    pub fn delete(&self) -> Request {
+        Request::Delete(Delete {
+            call_id: self.call_id().into(),
+            from_tag: None,
+            to_tag: None,
+            via_branch: None,
+            delete_delay: Some(Duration::ZERO),
+            flags: WordSet::default(),
+        })
     }
 
     /// `subscribe request`, for somebody who is to hear the caller.
@@ -138,12 +163,14 @@ impl CallPlan {
     }
 }
 
-fn options(transport_protocol: TransportProtocol) -> Options {
+fn options(transport_protocol: TransportProtocol, ice: IceMode) -> Options {
     let mut options = Options {
         transport_protocol: Some(transport_protocol),
         ..Options::default()
     };
-    options.ice.mode = Some(IceMode::Remove);
+    options.ice.mode = Some(ice);
+    // A browser has RTCP on the port of RTP, and the phone that it calls may not.
+    options.rtcp_mux.extend([RtcpMux::Demux]);
     options
         .replace
         .extend([Replace::Origin, Replace::SessionConnection]);
@@ -164,6 +191,16 @@ fn sdp(address: SocketAddr, protocol: &str, key: Option<&SrtpKeyMaterial>) -> St
         "v=0\r\no=- 4711 1 IN IP4 {ip}\r\ns=call\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} {protocol} 8 0 101\r\n\
          a=rtpmap:8 PCMA/8000\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\n\
          a=ptime:20\r\n{crypto}a=sendrecv\r\n"
+    )
+}
+
+fn browser_sdp(address: SocketAddr, fingerprint: &str) -> String {
+    let (ip, port) = (address.ip(), address.port());
+    let plain = sdp(address, "UDP/TLS/RTP/SAVPF", None);
+    format!(
+        "{plain}a=mid:0\r\na=rtcp-mux\r\na=candidate:1 1 udp 2122260223 {ip} {port} typ host\r\n\
+         a=ice-ufrag:{BROWSER_UFRAG}\r\na=ice-pwd:{BROWSER_PASSWORD}\r\na=fingerprint:{fingerprint}\r\n\
+         a=setup:actpass\r\n"
     )
 }
 

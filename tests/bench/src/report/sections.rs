@@ -108,6 +108,7 @@ const MEDIA: &[Row] = &[
     row(Figure::Others, "machine used by others", "%"),
     row(Figure::Memory, "memory, each call", "KiB"),
     row(Figure::SetUp, "set-up: processor time, each call", "µs"),
+    row(Figure::Deletion, "  and its end", "µs"),
     row(Figure::CommandHalfWithin, "  offer or answer p50", "µs"),
     row(Figure::CommandMostWithin, "  offer or answer p99", "µs"),
 ];
@@ -142,7 +143,7 @@ const RTPENGINE: &[(&str, &str)] = &[("viaduct-relay", "rtpengine")];
 const RTPENGINE_TWICE: &[(&str, &str)] = &[("viaduct-relay", "rtpengine"), ("sockets", "rtpengine")];
 
 /// All tables in the order in which they are shown.
-pub(super) const SECTIONS: [Section; 10] = [
+pub(super) const SECTIONS: [Section; 11] = [
     Section {
         work: Work::Register,
         peers: PROXIES,
@@ -193,6 +194,12 @@ pub(super) const SECTIONS: [Section; 10] = [
     },
     Section {
         work: Work::Sdes,
+        peers: RELAYS,
+        rivals: RTPENGINE,
+        rows: MEDIA,
+    },
+    Section {
+        work: Work::Dtls,
         peers: RELAYS,
         rivals: RTPENGINE,
         rows: MEDIA,
@@ -271,5 +278,9 @@ pub(super) fn title(work: Work, plan: &Plan) -> String {
             plan.street.change_every.as_millis()
         ),
         Work::Sdes => format!("Media, SRTP (AES_CM_128_HMAC_SHA1_80, keys in SDP) to RTP: {media}."),
+        Work::Dtls => format!(
+            "Media between browsers (ICE, DTLS-SRTP with AES-GCM where the relay has it, one port) and phones (RTP): {media}.\n\
+             Set-up includes checks and handshake."
+        ),
     }
 }

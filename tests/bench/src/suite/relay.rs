@@ -29,8 +29,10 @@ pub(super) fn measure(
 
     let resident_before = resident(daemon.pid())?;
     let before = Usage::of(daemon.pid())?;
+    let mut plans = Vec::new();
     for number in 0..calls {
-        set_up(&mut commander, &mut phones, u32::try_from(number)?, mode).with_context(|| daemon.tail())?;
+        let set_up = set_up(&mut commander, &mut phones, u32::try_from(number)?, mode);
+        plans.push(set_up.with_context(|| daemon.tail())?);
     }
     let set_up = Usage::of(daemon.pid())?.since(before);
     phones.run(suite.plan.media_warm_up)?;
@@ -40,6 +42,11 @@ pub(super) fn measure(
     let seen = watch.stop()?;
     let memory = resident(daemon.pid())?.saturating_sub(resident_before);
     ensure!(tally.received > 0, "no packet came through:\n{}", daemon.tail());
+    let before = Usage::of(daemon.pid())?;
+    for plan in &plans {
+        commander.command(&plan.delete())?;
+    }
+    let deletion = Usage::of(daemon.pid())?.since(before);
 
     let mut add = |figure, value| results.add(work, figure, peer.name(), value);
     add(
@@ -53,6 +60,7 @@ pub(super) fn measure(
     let calls = calls as f64;
     add(Figure::Memory, memory as f64 / 1_024.0 / calls);
     add(Figure::SetUp, micros(set_up.processor) / calls);
+    add(Figure::Deletion, micros(deletion.processor) / calls);
     add_latencies(
         &commander.times,
         [Figure::CommandHalfWithin, Figure::CommandMostWithin],
@@ -72,14 +80,17 @@ pub(super) fn set_up(
     let plan = CallPlan::new(number, mode, caller, callee);
     let toward_callee = commander.sdp(&plan.offer()?)?;
     let toward_caller = commander.sdp(&plan.answer())?;
+    let mut to_relay = relay_address(&toward_caller)?;
     let crypto = match mode {
         MediaMode::Plain => None,
         MediaMode::Sdes => Some(Crypto::new(&plan.caller_key()?, &relay_keys(&toward_caller)?)),
+        MediaMode::Dtls => {
+            let (relay, crypto) = phones.shake_hands(&toward_caller)?;
+            to_relay = relay;
+            Some(crypto)
+        }
     };
-    phones.connect(
-        [relay_address(&toward_caller)?, relay_address(&toward_callee)?],
-        [crypto, None],
-    )?;
+    phones.connect([to_relay, relay_address(&toward_callee)?], [crypto, None])?;
     Ok(plan)
 }
 
