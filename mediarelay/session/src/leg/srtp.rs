@@ -167,14 +167,33 @@ impl Leg {
         }
     }
 
-    /// Where DTLS goes: back where it last came from, else where media goes, else by any path that there is.
+    /// Where DTLS goes: back where it last came from, else where media goes. Before that is chosen, it goes to a host of the
+    /// peer to which every component has a path for which the peer has candidates: it will choose for all of them.
     fn dtls_path(&self, component: Component) -> Option<(LocalAddr, SocketAddr)> {
         let last = self
             .last_dtls_from(component)
             .and_then(|at| self.paths.by_tuple(at));
-        let any = || self.paths.iter().find(|path| path.component == component);
-        let path = last.or_else(|| self.paths.selected(component)).or_else(any)?;
+        let whole = || {
+            let mut paths = self.paths.iter().filter(|path| path.component == component);
+            paths.find(|path| self.is_reached_by_all(path.tuple))
+        };
+        let path = last.or_else(|| self.paths.selected(component)).or_else(whole)?;
         Some((path.tuple.local, path.tuple.remote))
+    }
+
+    /// Whether every component that the peer has candidates for has a path between the hosts of a tuple.
+    fn is_reached_by_all(&self, at: FlowKey) -> bool {
+        let hosts = |of: FlowKey| (of.local.ip(), of.remote.ip());
+        let remote = self.ice.as_ref().and_then(|ice| ice.remote.as_ref());
+        let is_offered = |component: &&Component| {
+            let mut candidates = remote.iter().flat_map(|remote| &remote.candidates);
+            candidates.any(|candidate| candidate.component == component.number())
+        };
+        let has_path = |component: &Component| {
+            let mut paths = self.paths.iter().filter(|path| path.component == *component);
+            paths.any(|path| hosts(path.tuple) == hosts(at))
+        };
+        self.components().iter().filter(is_offered).all(has_path)
     }
 
     pub(super) fn end_dtls(&mut self, core: &mut Core) {

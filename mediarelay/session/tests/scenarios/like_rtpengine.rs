@@ -257,6 +257,66 @@ fn a_handshake_begins_with_the_offer_where_that_is_wanted_and_again_with_a_late_
     }
 }
 
+/// RFC 8445 section 8.1.1: what is chosen has a pair for each component, so a handshake before that goes where both reach; to
+/// who has candidates for one alone it goes at once.
+#[test]
+fn a_handshake_that_is_begun_early_waits_for_a_host_that_both_components_reach() {
+    use viaduct_stun::{Class, IntegrityKey, Message, MessageWriter, Method};
+    const PASSWORD: &str = "bd5e845657ecb8d6dd8e1bc6";
+    const HOSTS: [&str; 2] = ["198.51.100.4", "198.51.100.8"];
+    const PORTS: [u16; 2] = [2000, 2001];
+    let of = |host: usize, port: u16| std::net::SocketAddr::new(HOSTS[host].parse().unwrap(), port);
+    // The check to an address succeeds. Who has been greeted.
+    let succeeds = |world: &mut World, at| {
+        let check = world.take(at).remove(0);
+        let id = Message::parse(&check.data).unwrap().transaction_id();
+        let mut buffer = [0; 256];
+        let mut writer = MessageWriter::new(&mut buffer, Class::Success, Method::BINDING, id).unwrap();
+        writer.xor_mapped_address(check.from).unwrap();
+        let key = IntegrityKey::short_term(PASSWORD);
+        writer.integrity(&key).unwrap().fingerprint().unwrap();
+        world.receive(at, check.from, writer.finish());
+        let hellos = world.network.iter().filter(|sent| sent.data[0] == 22);
+        hellos.map(|sent| sent.to).collect::<Vec<_>>()
+    };
+    for components in [1, 2] {
+        let mut world = World::with(Config {
+            begin_at_offer: true,
+            ..config()
+        });
+        let (mut caller, _) = phones();
+        let mut lines = vec![
+            FINGERPRINT.to_owned(),
+            "a=setup:actpass".to_owned(),
+            "a=ice-ufrag:q2758e93".to_owned(),
+            format!("a=ice-pwd:{PASSWORD}"),
+        ];
+        for (at, host) in HOSTS.iter().enumerate() {
+            for (component, port) in PORTS.iter().enumerate().take(components) {
+                let (number, priority) = (component + 1, 2_130_706_303 - 2 * at - component);
+                lines.push(format!(
+                    "a=candidate:{at} {number} UDP {priority} {host} {port} typ host"
+                ));
+            }
+        }
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        let offered = caller.sdp_with("UDP/TLS/RTP/SAVPF", &lines);
+        let flags = "transport-protocol=RTP/AVP ICE=remove rtcp-mux-demux";
+        world.sdp(&offer(&offered, "a", None, flags));
+        world.wait_millis(500);
+        let [rtp, rtcp] = PORTS;
+        if components == 1 {
+            assert_eq!(succeeds(&mut world, of(0, rtp)), [of(0, rtp)]);
+        } else {
+            assert_eq!(succeeds(&mut world, of(0, rtp)), []);
+            assert_eq!(succeeds(&mut world, of(1, rtp)), []);
+            assert_eq!(succeeds(&mut world, of(1, rtcp)), [of(1, rtp), of(1, rtcp)]);
+        }
+        world.ok(&delete_now());
+        world.assert_empty();
+    }
+}
+
 /// RFC 8445 section 7.3: the answer to a check need not wait for the SDP of who sends it.
 #[test]
 fn a_check_that_comes_before_the_answer_is_answered_at_once() {
