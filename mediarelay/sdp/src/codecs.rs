@@ -51,6 +51,29 @@ impl Codec {
             .any(|name| self.encoding().eq_ignore_ascii_case(name))
     }
 
+    /// Whether payloads are octet-aligned, for AMR and AMR-WB, whose two forms do not understand each other (RFC 4867
+    /// section 8.1: four parameters say so). `None` for all other codecs.
+    pub fn octet_aligned(&self) -> Option<bool> {
+        let is_amr = ["AMR", "AMR-WB"]
+            .iter()
+            .any(|name| self.encoding().eq_ignore_ascii_case(name));
+        let says_so = |parameter: &[u8]| {
+            let (name, value) = match parameter.iter().position(|octet| *octet == b'=') {
+                Some(at) => (&parameter[..at], parameter[at + 1..].trim_ascii()),
+                None => (parameter, &b""[..]),
+            };
+            let name = name.trim_ascii();
+            let switches: [&[u8]; 3] = [b"octet-align", b"crc", b"robust-sorting"];
+            let switched = switches.iter().any(|of| name.eq_ignore_ascii_case(of)) && value == b"1";
+            switched || name.eq_ignore_ascii_case(b"interleaving")
+        };
+        let mut parameters = self
+            .fmtp
+            .iter()
+            .flat_map(|line| line.split(|octet| *octet == b';'));
+        is_amr.then(|| parameters.any(says_so))
+    }
+
     /// True for what carries other formats: redundancy, retransmission and error correction.
     fn is_carrier(&self) -> bool {
         ["red", "rtx", "ulpfec", "flexfec-03"]

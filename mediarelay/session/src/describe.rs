@@ -86,6 +86,8 @@ pub(crate) struct RemoteMedia {
     pub(crate) extmap_allow_mixed: bool,
     pub(crate) payload_types: Vec<u8>,
     pub(crate) telephone_events: Vec<u8>,
+    /// Payload types of AMR in its octet-aligned form.
+    pub(crate) octet_aligned: Vec<u8>,
     pub(crate) clock_rates: Vec<ClockRate>,
     pub(crate) ssrcs: Vec<u32>,
     /// Name of the first codec.
@@ -114,6 +116,9 @@ impl RemoteMedia {
                 continue;
             };
             self.payload_types.push(payload_type);
+            if codec.octet_aligned() == Some(true) {
+                self.octet_aligned.push(payload_type);
+            }
             let Some(rtpmap) = &codec.rtpmap else {
                 continue;
             };
@@ -216,6 +221,7 @@ impl Description {
             extmap_allow_mixed: media.attributes().has("extmap-allow-mixed"),
             payload_types: Vec::new(),
             telephone_events: Vec::new(),
+            octet_aligned: Vec::new(),
             clock_rates: Vec::new(),
             ssrcs: ssrcs(media),
             codec: None,

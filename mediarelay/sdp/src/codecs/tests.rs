@@ -49,6 +49,22 @@ fn attributes_hang_on_their_format() {
     assert_eq!(list.0[4].fmtp, [b"annexb=no"]);
 }
 
+/// RFC 4867 section 8.1.
+#[test]
+fn octet_aligned_amr_is_told_from_the_other_kind() {
+    for (encoding, fmtp, aligned) in [
+        ("AMR/8000", "", Some(false)),
+        ("amr-wb/16000", "octet-align=0; mode-set=0,2", Some(false)),
+        ("AMR-WB/16000", "mode-set=0; octet-align=1", Some(true)),
+        ("AMR/8000", "CRC=1", Some(true)),
+        ("AMR/8000", "interleaving=30;robust-sorting=0", Some(true)),
+        ("opus/48000/2", "octet-align=1", None),
+    ] {
+        let lines = format!("m=audio 9 RTP/AVP 96\na=rtpmap:96 {encoding}\na=fmtp:96 {fmtp}");
+        assert_eq!(list(&lines).0[0].octet_aligned(), aligned, "{encoding} {fmtp}");
+    }
+}
+
 #[test]
 fn static_payload_types_have_their_standard_mapping() {
     let list = list("m=audio 9 RTP/AVP 0 3 4 8 9 10 13 18 31 34 95");

@@ -137,6 +137,37 @@ fn dtmf_that_an_answer_numbers_otherwise_passes_or_is_left_out() {
     }
 }
 
+/// RFC 4867 section 8.3.1: an answer that leaves `octet-align` out has chosen the other form, in which nobody understands the
+/// offerer. What else it has is taken; where that is nothing, so is this.
+#[test]
+fn an_answer_with_the_other_form_of_amr_is_told_without_it() {
+    for (offered, answered, others, passes) in [
+        ("octet-align=1", "mode-set=0", true, false),
+        ("octet-align=1", "mode-set=0", false, true),
+        ("octet-align=1", "octet-align=1", true, true),
+        ("octet-align=0", "mode-set=0", true, true),
+        ("mode-set=0", "octet-align=1", true, false),
+    ] {
+        let mut world = World::new();
+        let (mut caller, mut callee) = phones();
+        let amr = |sdp: String, fmtp: &str| {
+            let formats = if others { " 96 8" } else { " 96" };
+            let sdp = sdp.replace(" 8 0 101\r\n", &format!("{formats}\r\n"));
+            format!("{sdp}a=rtpmap:96 AMR-WB/16000\r\na=fmtp:96 {fmtp}\r\n")
+        };
+        world.sdp(&offer(&amr(caller.sdp(), offered), "a", None, ""));
+        let told = world.sdp(&answer(&amr(callee.sdp(), answered), "a", "b", ""));
+        assert_eq!(
+            told.text.contains("a=rtpmap:96 AMR-WB/16000"),
+            passes,
+            "{offered}, {answered}: {}",
+            told.text
+        );
+        world.ok(&delete_now());
+        world.assert_empty();
+    }
+}
+
 /// Without ICE: the second m-line of a phone hears what comes from the port of the first.
 #[test]
 fn an_m_line_hears_the_addresses_of_others_of_its_phone_where_that_is_wanted() {

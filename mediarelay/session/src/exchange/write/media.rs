@@ -414,15 +414,23 @@ fn edit_codecs(exchange: &Exchange<'_>, out: &mut MediaOut) -> bool {
     true
 }
 
-/// An answer names no static payload type that was not offered (RFC 3264 section 6.1), and one codec where one is asked
-/// for; what accompanies codecs stays, unless it is to have the number that it was offered with.
+/// An answer names no static payload type that was not offered (RFC 3264 section 6.1), nor AMR in the other form (RFC 4867
+/// section 8.3.1), and one codec where one is asked for; what accompanies codecs stays, unless it is to have the number that
+/// it was offered with.
 fn answer_codecs(core: &Core, exchange: &Exchange<'_>, own: &RemoteMedia, out: &mut MediaOut) {
     let may_renumber = core.config.renumbered_events || exchange.has(Flag::AllowAsymmetricCodecs);
     let is_event = |codec: &Codec| {
         let rtpmap = codec.rtpmap.as_ref();
         rtpmap.is_some_and(|rtpmap| rtpmap.encoding.eq_ignore_ascii_case("telephone-event"))
     };
+    let is_in_other_form = |codec: &Codec| {
+        let aligned = codec.octet_aligned().zip(codec.payload_type());
+        aligned.is_some_and(|(aligned, of)| {
+            own.payload_types.contains(&of) && own.octet_aligned.contains(&of) != aligned
+        })
+    };
     let was_offered = |codec: &Codec| match codec.payload_type() {
+        _ if is_in_other_form(codec) => false,
         Some(payload_type) if is_event(codec) && !may_renumber => {
             own.telephone_events.contains(&payload_type)
         }
