@@ -117,6 +117,8 @@ impl Story {
             ),
             (1, Some(chosen)) => self.deliver(chosen),
             (2, Some(chosen)) => self.damage(chosen, usize::from(b)),
+            // Rollovers are searched for from here on.
+            (3, _) if what & 0x40 != 0 => self.receiver.expect_unseen(),
             _ => self.now = self.now.after(Duration::from_millis(100 * u64::from(b))),
         }
     }
