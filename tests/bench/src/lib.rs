@@ -37,6 +37,7 @@ pub mod report;
 pub mod results;
 pub mod sample;
 pub mod sip;
+pub mod soak;
 pub mod street;
 pub mod suite;
 pub mod usage;

@@ -4,16 +4,17 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
-use anyhow::Context;
-use clap::{Parser, ValueEnum};
+use anyhow::{Context, ensure};
+use clap::{Parser, Subcommand, ValueEnum};
 use viaduct_bench::disk::sync_time;
 use viaduct_bench::peers::{Places, ProxyPeer, RelayPeer};
 use viaduct_bench::picture;
 use viaduct_bench::plan::Plan;
 use viaduct_bench::report::Report;
 use viaduct_bench::results::Work;
-use viaduct_bench::suite::Suite;
+use viaduct_bench::suite::{Soak, Suite};
 
 /// Pages written to learn what the disk costs.
 const SYNCS: usize = 50;
@@ -22,6 +23,8 @@ const SYNCS: usize = 50;
 #[derive(Debug, Parser)]
 #[command(name = "viaduct-bench", max_term_width = 100)]
 struct Args {
+    #[command(subcommand)]
+    instead: Option<Instead>,
     /// A minute instead of five: shows that everything works.
     #[arg(long)]
     quick: bool,
@@ -51,8 +54,25 @@ struct Args {
     processor: Option<usize>,
 }
 
+/// What is done instead of measuring.
+#[derive(Debug, Clone, Copy, Subcommand)]
+enum Instead {
+    /// Let calls come and go at our relay for a long time, and say what is left of them. Ends with failure if anything is.
+    Soak {
+        /// For how long.
+        #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
+        minutes: u32,
+        /// Calls at the same time.
+        #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..))]
+        calls: u32,
+    },
+}
+
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
+    if let Some(Instead::Soak { minutes, calls }) = args.instead {
+        return soak(&args, minutes, calls);
+    }
     let mut plan = if args.quick { Plan::quick() } else { Plan::full() };
     plan.runs = args.runs.unwrap_or(plan.runs).max(1);
     let places = Places {
@@ -119,6 +139,25 @@ fn main() -> anyhow::Result<()> {
     if let Some(file) = args.picture {
         fs::write(&file, picture::draw(&grown)).with_context(|| format!("writing {}", file.display()))?;
     }
+    Ok(())
+}
+
+fn soak(args: &Args, minutes: u32, calls: u32) -> anyhow::Result<()> {
+    let kernel_path = kernel_path(&args.programs);
+    let soak = Soak {
+        time: Duration::from_secs(60 * u64::from(minutes)),
+        calls: calls as usize,
+        in_kernel: kernel_path.is_ok(),
+    };
+    let places = Places {
+        programs: args.programs.clone(),
+        work: args.work.clone(),
+    };
+    let soaked = soak.run(&places, args.processor)?;
+    let kernel_path = kernel_path.unwrap_or_else(|missing| missing);
+    writeln!(std::io::stdout(), "{soaked}media in the kernel: {kernel_path}")?;
+    let left = soaked.failures();
+    ensure!(left.is_empty(), "{}", left.join("\n"));
     Ok(())
 }
 

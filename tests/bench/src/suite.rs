@@ -7,6 +7,7 @@ mod memory;
 mod proxy;
 mod rate;
 mod relay;
+mod soak;
 mod started;
 mod watch;
 mod web;
@@ -23,6 +24,8 @@ use crate::peers::{Places, ProxyPeer, RelayPeer};
 use crate::plan::Plan;
 use crate::results::{Figure, Results, Work};
 use crate::sample::Latencies;
+
+pub use self::soak::{Soak, Soaked};
 
 /// How long a program may take to start.
 const START_MAX: Duration = Duration::from_secs(15);

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use viaduct_ng::{Encoding, Limits, Packet, Reply, Request, encode_packet};
+use viaduct_ng::{Encoding, Limits, OkReply, Packet, Reply, Request, encode_packet};
 
 use super::{ADDRESS, DATAGRAM_MAX, received};
 use crate::sample::Latencies;
@@ -63,24 +63,19 @@ impl Commander {
     /// It is refused, or not answered in time.
     pub fn sdp(&mut self, request: &Request) -> anyhow::Result<Vec<u8>> {
         let begun = Instant::now();
-        let reply = self.ask(request, PATIENCE)?;
+        let reply = self.command(request)?;
         self.times.add(begun.elapsed());
-        match reply {
-            Reply::Ok(content) => {
-                let sdp = content.sdp.context("an answer without an SDP")?;
-                Ok(sdp.as_bytes().to_vec())
-            }
-            other => bail!("the relay refuses: {other:?}"),
-        }
+        let sdp = reply.sdp.context("an answer without an SDP")?;
+        Ok(sdp.as_bytes().to_vec())
     }
 
-    /// Gives a command whose answer says nothing more.
+    /// Gives any command.
     ///
     /// # Errors
     /// It is refused, or not answered in time.
-    pub fn command(&mut self, request: &Request) -> anyhow::Result<()> {
+    pub fn command(&mut self, request: &Request) -> anyhow::Result<Box<OkReply>> {
         match self.ask(request, PATIENCE)? {
-            Reply::Ok(_) => Ok(()),
+            Reply::Ok(content) => Ok(content),
             other => bail!("the relay refuses: {other:?}"),
         }
     }

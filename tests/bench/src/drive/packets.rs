@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -52,6 +53,19 @@ struct Call {
     legs: [Leg; 2],
 }
 
+/// The legs of phones that send to these addresses of the relay.
+fn legs(
+    number: u32,
+    sockets: &[UdpSocket; 2],
+    relay: [SocketAddr; 2],
+    crypto: [Option<Crypto>; 2],
+) -> io::Result<[Leg; 2]> {
+    for (socket, relay) in sockets.iter().zip(relay) {
+        socket.connect(relay)?;
+    }
+    Ok(Leg::pair(number, Instant::now(), crypto))
+}
+
 impl Phones {
     /// Opens the sockets of so many calls.
     ///
@@ -99,22 +113,29 @@ impl Phones {
         })
     }
 
-    /// Where the two phones of the next call are.
+    /// The sockets of the next call that will be set up, or of one that was.
+    fn sockets(&self, of: Option<usize>) -> anyhow::Result<&[UdpSocket; 2]> {
+        match of {
+            Some(call) => Ok(&self.calls.get(call).context("no such call")?.sockets),
+            None => self.waiting.last().context("more calls than phones"),
+        }
+    }
+
+    /// Where the two phones of the next call are, or of one that is set up.
     ///
     /// # Errors
-    /// All calls are set up.
-    pub fn next_addresses(&self) -> anyhow::Result<[SocketAddr; 2]> {
-        let [caller, callee] = self.waiting.last().context("more calls than phones")?;
+    /// There are none.
+    pub fn addresses(&self, of: Option<usize>) -> anyhow::Result<[SocketAddr; 2]> {
+        let [caller, callee] = self.sockets(of)?;
         Ok([caller.local_addr()?, callee.local_addr()?])
     }
 
-    /// The caller of the next call is a browser, and does what one does until it has keys. Where the relay is to it, and the keys.
+    /// Lets the caller of the next call, or of another one, shake hands with the relay that wrote this answer.
     ///
     /// # Errors
-    /// All calls are set up, or there are no keys in time.
-    pub fn shake_hands(&self, answer: &[u8]) -> anyhow::Result<(SocketAddr, Crypto)> {
-        let [caller, _] = self.waiting.last().context("more calls than phones")?;
-        shake_hands(caller, answer)
+    /// There is no such call, or there are no keys in time.
+    pub fn shake_hands(&self, of: Option<usize>, answer: &[u8]) -> anyhow::Result<(SocketAddr, Crypto)> {
+        shake_hands(&self.sockets(of)?[0], answer)
     }
 
     /// The next call is set up: its phones send to these addresses of the relay.
@@ -123,12 +144,25 @@ impl Phones {
     /// All calls are set up, or the addresses cannot be reached.
     pub fn connect(&mut self, relay: [SocketAddr; 2], crypto: [Option<Crypto>; 2]) -> anyhow::Result<()> {
         let sockets = self.waiting.pop().context("more calls than phones")?;
-        for (socket, relay) in sockets.iter().zip(relay) {
-            socket.connect(relay)?;
-        }
         let number = u32::try_from(self.calls.len())?;
-        let legs = Leg::pair(number, Instant::now(), crypto);
+        let legs = legs(number, &sockets, relay, crypto)?;
         self.calls.push(Call { sockets, legs });
+        Ok(())
+    }
+
+    /// The phones of a call, which is over, have another one, number `number`.
+    ///
+    /// # Errors
+    /// There is no such call, or the addresses cannot be reached.
+    pub fn connect_again(
+        &mut self,
+        call: usize,
+        number: u32,
+        relay: [SocketAddr; 2],
+        crypto: [Option<Crypto>; 2],
+    ) -> anyhow::Result<()> {
+        let of = self.calls.get_mut(call).context("no such call")?;
+        of.legs = legs(number, &of.sockets, relay, crypto)?;
         Ok(())
     }
 
@@ -149,15 +183,33 @@ impl Phones {
         &mut self,
         duration: Duration,
         counted: usize,
-        mut beside: impl FnMut() -> anyhow::Result<bool>,
+        beside: impl FnMut() -> anyhow::Result<bool>,
     ) -> anyhow::Result<PacketTally> {
         self.counted = counted;
+        self.talk(0..self.calls.len(), duration, beside)
+    }
+
+    /// Lets the phones of these calls talk for `duration`, and all others be silent.
+    ///
+    /// # Errors
+    /// A socket fails: the relay is gone.
+    pub fn run_some(&mut self, calls: Range<usize>, duration: Duration) -> anyhow::Result<PacketTally> {
+        self.counted = usize::MAX;
+        self.talk(calls, duration, || Ok(false))
+    }
+
+    fn talk(
+        &mut self,
+        calls: Range<usize>,
+        duration: Duration,
+        mut beside: impl FnMut() -> anyhow::Result<bool>,
+    ) -> anyhow::Result<PacketTally> {
         let start = Instant::now();
         let mut stop = start + duration;
         for leg in self.calls.iter_mut().flat_map(|call| &mut call.legs) {
             leg.forget_sent();
         }
-        let mut rotation = Rotation::new(2 * self.calls.len(), start);
+        let mut rotation = Rotation::new(2 * calls.len(), start);
         let mut events = Events::with_capacity(EVENTS);
         let mut tally = PacketTally::default();
         loop {
@@ -171,7 +223,7 @@ impl Phones {
             while now < stop
                 && let Some(stream) = rotation.take_due(now)
             {
-                self.send(stream, &mut tally)?;
+                self.send(2 * calls.start + stream, &mut tally)?;
             }
             self.poll.poll(&mut events, Some(Duration::ZERO))?;
             for event in &events {
@@ -261,13 +313,31 @@ mod tests {
     fn what_is_sent_is_heard() {
         let mut phones = Phones::open(2).unwrap();
         for _ in 0..2 {
-            let [caller, callee] = phones.next_addresses().unwrap();
+            let [caller, callee] = phones.addresses(None).unwrap();
             phones.connect([callee, caller], [None, None]).unwrap();
         }
-        assert!(phones.next_addresses().is_err());
+        assert!(phones.addresses(None).is_err());
         let tally = phones.run(Duration::from_millis(100)).unwrap();
         assert!(tally.sent >= 4, "{tally:?}");
         assert_eq!((tally.received, tally.wrong, tally.repeated), (tally.sent, 0, 0));
         assert_eq!(tally.latencies.count() as u64, tally.sent);
+    }
+
+    #[test]
+    fn phones_have_one_call_after_the_other_and_some_are_silent() {
+        let mut phones = Phones::open(2).unwrap();
+        for _ in 0..2 {
+            let [caller, callee] = phones.addresses(None).unwrap();
+            phones.connect([callee, caller], [None, None]).unwrap();
+        }
+        let [caller, callee] = phones.addresses(Some(1)).unwrap();
+        phones
+            .connect_again(1, 7, [callee, caller], [None, None])
+            .unwrap();
+        let tally = phones.run_some(1..2, Duration::from_millis(50)).unwrap();
+        assert!(tally.sent >= 2, "{tally:?}");
+        assert_eq!((tally.received, tally.wrong), (tally.sent, 0));
+        assert!(phones.calls[0].legs.iter().all(Leg::is_silent), "nobody has sent");
+        assert!(phones.addresses(Some(2)).is_err());
     }
 }

@@ -104,6 +104,12 @@ impl Leg {
         Some(&self.buffer[..len])
     }
 
+    /// Whether nothing was sent.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.sent.is_empty()
+    }
+
     /// Waits no longer for what was sent so far.
     pub fn forget_sent(&mut self) {
         self.awaited_from = self.sent.len();

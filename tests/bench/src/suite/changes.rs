@@ -121,7 +121,7 @@ impl<'a> Changes<'a> {
     }
 }
 
-fn to_tag(reply: &OkReply) -> anyhow::Result<ByteString> {
+pub(super) fn to_tag(reply: &OkReply) -> anyhow::Result<ByteString> {
     let tag = reply.rest.get("to-tag").and_then(Value::as_bytes).cloned();
     tag.context("a listener without a name")
 }

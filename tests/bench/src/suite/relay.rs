@@ -1,5 +1,6 @@
 //! One run of one relay.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::{Context, ensure};
@@ -76,7 +77,28 @@ pub(super) fn set_up(
     number: u32,
     mode: MediaMode,
 ) -> anyhow::Result<CallPlan> {
-    let [caller, callee] = phones.next_addresses()?;
+    let SetUp { plan, relay, crypto } = negotiate(commander, (phones, None), number, mode)?;
+    phones.connect(relay, [crypto, None])?;
+    Ok(plan)
+}
+
+/// A call that a relay knows.
+pub(super) struct SetUp {
+    pub(super) plan: CallPlan,
+    /// Where its phones send to.
+    pub(super) relay: [SocketAddr; 2],
+    /// The caller's keys.
+    pub(super) crypto: Option<Crypto>,
+}
+
+/// Gives the commands for one call of the phones that wait, or of those of another call, which is over.
+pub(super) fn negotiate(
+    commander: &mut Commander,
+    (phones, of): (&Phones, Option<usize>),
+    number: u32,
+    mode: MediaMode,
+) -> anyhow::Result<SetUp> {
+    let [caller, callee] = phones.addresses(of)?;
     let plan = CallPlan::new(number, mode, caller, callee);
     let toward_callee = commander.sdp(&plan.offer()?)?;
     let toward_caller = commander.sdp(&plan.answer())?;
@@ -85,13 +107,16 @@ pub(super) fn set_up(
         MediaMode::Plain => None,
         MediaMode::Sdes => Some(Crypto::new(&plan.caller_key()?, &relay_keys(&toward_caller)?)),
         MediaMode::Dtls => {
-            let (relay, crypto) = phones.shake_hands(&toward_caller)?;
+            let (relay, crypto) = phones.shake_hands(of, &toward_caller)?;
             to_relay = relay;
             Some(crypto)
         }
     };
-    phones.connect([to_relay, relay_address(&toward_callee)?], [crypto, None])?;
-    Ok(plan)
+    Ok(SetUp {
+        plan,
+        relay: [to_relay, relay_address(&toward_callee)?],
+        crypto,
+    })
 }
 
 /// What the phones heard, and what else the machine did meanwhile.
