@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use viaduct_rtp::g711::Law;
+
 use crate::address::{CryptoId, FlowId, FlowKey, LegId, LocalAddr, Out};
 
 /// One flow: what may come from one peer address, and where it goes.
@@ -74,14 +76,16 @@ impl FlowRule {
             rtcp_out: _,
             protect: _,
             same_key,
+            recode,
             extensions,
             mid,
             feedback: _,
             block: _,
             listeners,
         } = route;
-        let as_it_is = *select == Select::default() && extensions.is_none() && mid.is_none();
-        self.may_pass && *same_key && as_it_is && listeners.is_empty()
+        let as_it_is = recode.is_none() && extensions.is_none() && mid.is_none();
+        let all = *select == Select::default();
+        self.may_pass && *same_key && all && as_it_is && listeners.is_empty()
     }
 
     /// Everywhere that something of the flow may go.
@@ -160,6 +164,8 @@ pub struct Route {
     pub protect: Option<CryptoId>,
     /// That context has the key of the flow's `unprotect`: the receiver can open what the flow's peer has sent.
     pub same_key: bool,
+    /// RTP of this law of G.711 is told in the other one.
+    pub recode: Option<Law>,
     /// What is left of header extensions; `None`: all.
     pub extensions: Option<Extensions>,
     /// Put into RTP that does not name its m-line itself, for a receiver that bundles (RFC 8843, section 15).
@@ -202,6 +208,7 @@ impl Route {
             rtcp_out: Some(out),
             protect: None,
             same_key: false,
+            recode: None,
             extensions: None,
             mid: None,
             feedback: true,

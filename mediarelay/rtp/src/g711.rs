@@ -1,4 +1,90 @@
-//! G.711: 16-bit samples at 8 kHz to octets and back (ITU-T G.711).
+//! G.711: 16-bit samples at 8 kHz to octets and back (ITU-T G.711), and from one law to the other.
+
+use crate::RtpPacket;
+
+/// Bits of the second octet of an RTP header that are not the payload type.
+const MARKER: u8 = 0x80;
+
+/// One of the two laws, each with a static payload type (RFC 3551).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Law {
+    /// PCMU.
+    Mu,
+    /// PCMA.
+    A,
+}
+
+impl Law {
+    /// Its payload type.
+    #[must_use]
+    pub const fn payload_type(self) -> u8 {
+        match self {
+            Self::Mu => 0,
+            Self::A => 8,
+        }
+    }
+
+    /// The other one.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Mu => Self::A,
+            Self::A => Self::Mu,
+        }
+    }
+
+    /// The only one of the two among payload types.
+    #[must_use]
+    pub fn only_of(payload_types: &[u8]) -> Option<Self> {
+        let has = |law: Self| payload_types.contains(&law.payload_type());
+        match (has(Self::Mu), has(Self::A)) {
+            (true, false) => Some(Self::Mu),
+            (false, true) => Some(Self::A),
+            _ => None,
+        }
+    }
+
+    /// Makes an RTP packet of this law one of the other: each octet becomes the one whose sample is nearest, and the payload type
+    /// changes. A packet of any other payload type stays as it is.
+    pub fn recode(self, packet: &mut [u8]) {
+        let Ok(parsed) = RtpPacket::parse(packet) else {
+            return;
+        };
+        if parsed.header().payload_type() != self.payload_type() {
+            return;
+        }
+        let begin = parsed.header().size();
+        let payload = begin..begin + parsed.payload().len();
+        packet[1] = packet[1] & MARKER | self.other().payload_type();
+        let table = match self {
+            Self::Mu => &A_OF_MU,
+            Self::A => &MU_OF_A,
+        };
+        for octet in &mut packet[payload] {
+            *octet = table[usize::from(*octet)];
+        }
+    }
+}
+
+/// By octet of µ-law.
+static A_OF_MU: [u8; 256] = {
+    let (samples, mut octets, mut octet) = (mu_law::samples(), [0; 256], 0);
+    while octet < 256 {
+        octets[octet] = a_law::encode(samples[octet]);
+        octet += 1;
+    }
+    octets
+};
+
+/// By octet of A-law.
+static MU_OF_A: [u8; 256] = {
+    let (samples, mut octets, mut octet) = (a_law::samples(), [0; 256], 0);
+    while octet < 256 {
+        octets[octet] = mu_law::encode(samples[octet]);
+        octet += 1;
+    }
+    octets
+};
 
 /// µ-law, payload type 0.
 pub mod mu_law {
@@ -36,7 +122,7 @@ pub mod mu_law {
         SAMPLES[usize::from(octet)]
     }
 
-    const fn samples() -> [i16; 256] {
+    pub(super) const fn samples() -> [i16; 256] {
         let mut samples = [0; 256];
         let mut octet = 0;
         while octet < 256 {
@@ -85,7 +171,7 @@ pub mod a_law {
         SAMPLES[usize::from(octet)]
     }
 
-    const fn samples() -> [i16; 256] {
+    pub(super) const fn samples() -> [i16; 256] {
         let mut samples = [0; 256];
         let mut octet = 0;
         while octet < 256 {
@@ -111,7 +197,65 @@ pub mod a_law {
 
 #[cfg(test)]
 mod tests {
-    use super::{a_law, mu_law};
+    use super::{Law, a_law, mu_law};
+
+    fn packet(payload_type: u8, payload: &[u8]) -> Vec<u8> {
+        let header = [0x80, 0x80 | payload_type, 0, 7, 0, 0, 0, 160, 1, 2, 3, 4];
+        [&header[..], payload].concat()
+    }
+
+    #[test]
+    fn every_octet_of_one_law_is_told_in_the_other_as_its_samples_are() {
+        let all: Vec<u8> = (0..=255).collect();
+        let told = |law: Law| {
+            let mut recoded = packet(law.payload_type(), &all);
+            law.recode(&mut recoded);
+            assert_eq!(recoded[..12], packet(law.other().payload_type(), &[])[..]);
+            recoded.split_off(12)
+        };
+        let (a, mu) = (told(Law::Mu), told(Law::A));
+        for octet in 0..=255_u8 {
+            let at = usize::from(octet);
+            assert_eq!(a[at], a_law::encode(mu_law::decode(octet)), "µ-law {octet:#04x}");
+            assert_eq!(mu[at], mu_law::encode(a_law::decode(octet)), "A-law {octet:#04x}");
+            // What is told differs by no more than half a step of the coarser law there.
+            for (said, heard) in [
+                (mu_law::decode(octet), a_law::decode(a[at])),
+                (a_law::decode(octet), mu_law::decode(mu[at])),
+            ] {
+                let (said, heard) = (i32::from(said), i32::from(heard));
+                assert!((said - heard).abs() <= said.abs() / 16 + 16, "{said} as {heard}");
+            }
+        }
+        assert_eq!((a[0], mu[0]), (0x2a, 0x29), "as rtpengine's tests have them");
+        assert_eq!((a[0xff], mu[0xd5]), (a_law::SILENCE, 0xfe), "silence");
+    }
+
+    #[test]
+    fn what_is_not_of_the_law_stays_and_so_does_what_stands_around_it() {
+        for payload_type in [8, 101, 13] {
+            let before = packet(payload_type, &[1, 2, 3]);
+            let mut after = before.clone();
+            Law::Mu.recode(&mut after);
+            assert_eq!(after, before);
+        }
+        for mut nothing in [vec![], vec![0x80, 0], packet(0, &[])] {
+            Law::Mu.recode(&mut nothing);
+        }
+        // One contributing source before the payload, and two octets of padding after it.
+        let mut padded = packet(0, &[9, 9, 9, 9, 0xff, 0, 2]);
+        padded[0] |= 0x21;
+        Law::Mu.recode(&mut padded);
+        assert_eq!(padded[12..], [9, 9, 9, 9, 0xd5, 0, 2]);
+    }
+
+    #[test]
+    fn a_law_is_the_only_one_where_the_other_is_not() {
+        assert_eq!(Law::only_of(&[101, 0]), Some(Law::Mu));
+        assert_eq!(Law::only_of(&[8]), Some(Law::A));
+        assert_eq!(Law::only_of(&[8, 0]), None);
+        assert_eq!(Law::only_of(&[96]), None);
+    }
 
     #[test]
     fn octets_survive_the_round_trip() {

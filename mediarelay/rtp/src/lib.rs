@@ -3,8 +3,8 @@
 //! Everything borrows the datagram it reads and works in the caller's buffer. A context that has met an SSRC once does
 //! not allocate for its packets, and a statistic costs a few additions a packet.
 //!
-//! It refuses to know addresses, to schedule RTCP, to buffer or reorder packets, to mix or transcode (the G.711 tables
-//! are for the echo service), and to do any I/O. Time is an argument: a [`Tick`].
+//! It refuses to know addresses, to schedule RTCP, to buffer or reorder packets, to mix, or to transcode (but between the
+//! two laws of G.711), and to do any I/O. Time is an argument: a [`Tick`].
 //!
 //! **Contract: nothing a peer sends changes a context or a statistic unless it is authentic (where there is a key) and
 //! well-formed; whatever fails is an error value, never a panic.**

@@ -117,6 +117,7 @@ impl Worker {
                 rtcp: route.rtcp_out.map(|out| self.target(out)).transpose()?,
                 protect,
                 same_key: route.same_key,
+                recode: route.recode,
                 extensions: route.extensions.as_ref().map(Identifiers::of).map(Box::new),
                 mid: route
                     .mid

@@ -72,6 +72,9 @@ impl Worker {
         if !self.sockets.is_bound(target.via) {
             return Err(DropReason::OutputUnbound);
         }
+        if let (Packet::Rtp, Some(law)) = (packet, route.recode) {
+            law.recode(buffer.data_mut());
+        }
         if let (Packet::Rtp, Some(ids)) = (packet, &route.extensions) {
             let len = buffer.len();
             let len = retain_elements(buffer.data_mut(), len, |id| ids.has(id));

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use viaduct_rtp::g711::Law;
 use viaduct_rtp::{RtpHeader, Tick, static_clock_rate};
 
 use super::digits::Digits;
@@ -50,6 +51,7 @@ pub(super) struct CompiledRoute {
     pub(super) protect: Option<SharedSend>,
     /// It has the key of the flow's `unprotect`.
     pub(super) same_key: bool,
+    pub(super) recode: Option<Law>,
     /// Identifiers of header extensions that go on; `None`: all.
     pub(super) extensions: Option<Box<Identifiers>>,
     /// Identifier and value of the header extension that names the m-line to the receiver.

@@ -179,6 +179,7 @@ fn a_route_without_mid_blocks_its_payload_type_in_every_section() {
         mid: None,
         protect: None,
         same_key: false,
+        recode: None,
         extensions: None,
         feedback: true,
         listeners: Vec::new(),

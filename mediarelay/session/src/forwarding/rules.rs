@@ -7,6 +7,7 @@ use viaduct_forward::{
     Accept, BlockReason, CryptoDirection, Extensions, FlowId, FlowRule, IceAgent, IcePassword, IceRule,
     LegId, MidSelector, PortRule, Route, Select,
 };
+use viaduct_rtp::g711::Law;
 
 use super::{Tables, Wanted, has_output};
 use crate::call::Call;
@@ -174,6 +175,7 @@ impl Call {
             rtcp_out: None,
             protect: None,
             same_key: false,
+            recode: None,
             extensions: None,
             mid: None,
             feedback: true,
@@ -192,6 +194,10 @@ impl Call {
             let from = self.leg_of(party, media);
             route.same_key = from.is_some_and(|from| from.shares_its_key_with(to, component));
         }
+        // Two packets of one index under one key must not differ.
+        route.recode = self
+            .recoded((party, media), (peer, opposite))
+            .filter(|_| !route.same_key);
         route.extensions = self.extensions_to(party, media, peer, opposite);
         route.mid = self.named_to((party, media), (peer, opposite));
         route.feedback = self.takes_feedback((party, media), (peer, opposite));
@@ -217,6 +223,17 @@ impl Call {
                 .opposite(party, media)
                 .filter(|(peer, _)| self.are_joined(party, *peer)),
         }
+    }
+
+    /// The law of G.711 that a party speaks, where its peer knows nothing but the other one: nobody has negotiated between parties
+    /// that were connected on request.
+    fn recoded(&self, from: (PartyId, usize), to: (PartyId, usize)) -> Option<Law> {
+        let law = |(party, media): (PartyId, usize)| {
+            let media = self.parties.get(&party)?.medias.get(media)?;
+            Law::only_of(&media.remote.as_ref()?.payload_types)
+        };
+        let (spoken, known) = (law(from)?, law(to)?);
+        (spoken != known).then_some(spoken)
     }
 
     /// The header extensions that a peer gets: those that were agreed on, where requests have chosen, and none that names
@@ -288,6 +305,7 @@ impl Call {
             rtcp_out: None,
             protect: None,
             same_key: false,
+            recode: None,
             extensions: None,
             mid: None,
             feedback: true,

@@ -50,6 +50,8 @@ outside! {
     Listener, "listener", "somebody listens: a recorder or a subscriber";
     /// Header extensions are changed.
     Extensions, "extensions", "header extensions are changed on its way";
+    /// Its codec is changed.
+    Recoded, "recoded", "it is told in the other law of G.711";
     /// It goes back to where it comes from.
     Echo, "echo", "it goes back to where it comes from";
     /// It may come back, and is to be watched for that.
@@ -93,6 +95,9 @@ pub(super) fn plain(rule: &FlowRule) -> Result<Out, Outside> {
     }
     if route.extensions.is_some() || route.mid.is_some() {
         return Err(Outside::Extensions);
+    }
+    if route.recode.is_some() {
+        return Err(Outside::Recoded);
     }
     if (rule.unprotect.is_some() || route.protect.is_some()) && !rule.passes() {
         return Err(Outside::Secure);
@@ -183,6 +188,10 @@ mod tests {
             rtcp_out: None,
             protect: None,
         };
+        assert_eq!(
+            changed(|rule| rule.routes[0].recode = Some(viaduct_rtp::g711::Law::A)),
+            Err(Outside::Recoded)
+        );
         assert_eq!(changed(|rule| rule.accept = Accept::RTCP), Err(Outside::NotRtp));
         assert_eq!(changed(|rule| rule.accept = Accept::RAW), Err(Outside::NotRtp));
         assert_eq!(
