@@ -15,7 +15,9 @@ use viaduct_ng::{
     ByteString, Dict, Encoding, OtherCommand, OtherRequest, Query, Request, TransportProtocol, Unsubscribe,
     Value,
 };
-use viaduct_settings::{KernelMode, MediaSettings, PublicIp, RelayListener, RelayScheme, SdesMode};
+use viaduct_settings::{
+    KernelMode, MediaSettings, PortRange, PublicIp, RelayListener, RelayScheme, SdesMode, SteeringMode,
+};
 
 use crate::restarts::Place;
 use crate::support::call::{Call, answer, delete, offer_again, ok, record, sdp_of};
@@ -72,6 +74,12 @@ fn relay_with(address: IpAddr, change: impl FnOnce(&mut MediaSettings)) -> Optio
     }
     let mut media = MediaSettings {
         browser_port: None,
+        // Phones may be at the relay's own address. Theirs are ports that the system gives, and none is to be taken for its.
+        rtp_ports: PortRange {
+            first: 20_000,
+            last: 29_999,
+        },
+        steering: SteeringMode::Off,
         kernel: KernelMode::Required,
         ..settings(address)
     };
