@@ -298,7 +298,11 @@ impl Fast {
     /// Whether packets still reach the program: nobody has unloaded it.
     #[must_use]
     pub fn is_attached(&self) -> bool {
-        self.folder.links().is_ok_and(|links| !links.is_empty())
+        match self.folder.links() {
+            Ok(links) => !links.is_empty(),
+            // A process that has no descriptors left cannot look; what was attached still is.
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        }
     }
 
     /// The interfaces that it is attached to.

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::FileExt;
 
 use aya::maps::{HashMap, MapData, MapError, SockMap};
 use aya::programs::SkLookup;
@@ -116,7 +116,8 @@ fn attach(program: &mut SkLookup) -> Result<LinkFacts, Box<dyn std::error::Error
 
 /// An attachment, and where the kernel tells of it. The loader gives neither its descriptor nor all that the kernel says.
 struct LinkFacts {
-    path: PathBuf,
+    /// Stays open: a process that has no descriptors left must not take its ports for lost.
+    told: File,
     line: String,
     _link: FdLink,
 }
@@ -126,11 +127,13 @@ impl LinkFacts {
         let id = link.info().map_err(io::Error::other)?.id();
         let line = format!("link_id:\t{id}");
         for entry in fs::read_dir("/proc/self/fdinfo")? {
-            let path = entry?.path();
             // Other threads close descriptors meanwhile.
-            if reads(&path).is_some_and(|text| has_line(&text, &line)) {
+            let Ok(told) = File::open(entry?.path()) else {
+                continue;
+            };
+            if reads(&told).is_some_and(|text| has_line(&text, &line)) {
                 return Ok(Self {
-                    path,
+                    told,
                     line,
                     _link: link,
                 });
@@ -142,12 +145,17 @@ impl LinkFacts {
     }
 
     fn is_attached(&self) -> bool {
-        reads(&self.path).is_some_and(|text| is_attached(&text, &self.line))
+        reads(&self.told).is_some_and(|text| is_attached(&text, &self.line))
     }
 }
 
-fn reads(path: &Path) -> Option<String> {
-    fs::read_to_string(path).ok()
+/// What the kernel tells now: such a file is written anew when it is read from its beginning.
+fn reads(told: &File) -> Option<String> {
+    /// More than it tells of any attachment.
+    const LENGTH_MAX: usize = 1_024;
+    let mut octets = [0; LENGTH_MAX];
+    let length = told.read_at(&mut octets, 0).ok()?;
+    String::from_utf8(octets[..length].to_vec()).ok()
 }
 
 fn has_line(text: &str, line: &str) -> bool {
