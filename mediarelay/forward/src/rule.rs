@@ -188,7 +188,7 @@ pub enum Extensions {
 }
 
 /// Somebody who hears what goes by a route, and is heard by nobody: a recorder (NG `subscribe request`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Listener {
     /// Where RTP goes.
     pub rtp_out: Option<Out>,
@@ -196,6 +196,8 @@ pub struct Listener {
     pub rtcp_out: Option<Out>,
     /// The send context, if the listener wants SRTP.
     pub protect: Option<CryptoId>,
+    /// Names the m-line in RTP instead of what its sender calls it.
+    pub mid: Option<MidSelector>,
 }
 
 impl Route {

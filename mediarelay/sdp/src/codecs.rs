@@ -9,6 +9,19 @@ pub use static_types::static_rtpmap;
 use crate::attribute::{Attribute, RtpMap, number};
 use crate::media::Media;
 
+/// The parameters of Opus (RFC 7587 section 6.1).
+const OPUS_PARAMETERS: [&str; 9] = [
+    "stereo",
+    "sprop-stereo",
+    "useinbandfec",
+    "usedtx",
+    "cbr",
+    "maxplaybackrate",
+    "maxaveragebitrate",
+    "sprop-maxcapturerate",
+    "minptime",
+];
+
 /// One format of an `m=` line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Codec {
@@ -79,6 +92,38 @@ impl Codec {
         ["red", "rtx", "ulpfec", "flexfec-03"]
             .iter()
             .any(|name| self.encoding().eq_ignore_ascii_case(name))
+    }
+
+    /// True for what goes with `codec` where it is chosen alone: events and comfort noise, which count its time (RFC 4733
+    /// section 2.1, RFC 3389 section 4), and redundancy.
+    pub fn accompanies(&self, codec: &Self) -> bool {
+        let is_redundancy = self.encoding().eq_ignore_ascii_case("red");
+        let clock_rate = |of: &Self| of.rtpmap.as_ref().map(|rtpmap| rtpmap.clock_rate);
+        (self.is_supplemental() || is_redundancy) && clock_rate(self) == clock_rate(codec)
+    }
+
+    /// Writes the parameters of Opus in the order in which rtpengine has them, those that RFC 7587 does not name last. What they
+    /// say is the same.
+    pub fn order_parameters(&mut self) {
+        if !self.encoding().eq_ignore_ascii_case("opus") || self.fmtp.is_empty() {
+            return;
+        }
+        let place = |parameter: &[u8]| {
+            let name = parameter.split(|octet| *octet == b'=').next().unwrap_or_default();
+            let known = OPUS_PARAMETERS
+                .iter()
+                .position(|known| name.trim_ascii().eq_ignore_ascii_case(known.as_bytes()));
+            known.unwrap_or(OPUS_PARAMETERS.len())
+        };
+        let mut parameters: Vec<&[u8]> = self
+            .fmtp
+            .iter()
+            .flat_map(|line| line.split(|octet| *octet == b';'))
+            .map(<[u8]>::trim_ascii)
+            .filter(|parameter| !parameter.is_empty())
+            .collect();
+        parameters.sort_by_key(|parameter| place(parameter));
+        self.fmtp = vec![parameters.join(&b"; "[..])];
     }
 
     /// True when both are the same codec: by mapping, or by format where neither has one.

@@ -172,6 +172,13 @@ impl<'a> Media<'a> {
         self.attributes().has("rtcp-mux")
     }
 
+    /// True when packets may mix headers of one octet and of two: `a=extmap-allow-mixed` of this media or of the session
+    /// (RFC 8285 section 6).
+    pub fn effective_extmap_allow_mixed(&self) -> bool {
+        let levels = [self.attributes(), self.session.attributes()];
+        levels.iter().any(|level| level.has("extmap-allow-mixed"))
+    }
+
     /// `a=setup` of this media, else that of the session.
     pub fn effective_setup(&self) -> Result<Option<Setup>, LineError> {
         self.effective_one()

@@ -218,7 +218,7 @@ impl Description {
             mid: media.mid(),
             extensions: extensions(media),
             mid_extension: mid_extension(media),
-            extmap_allow_mixed: media.attributes().has("extmap-allow-mixed"),
+            extmap_allow_mixed: media.effective_extmap_allow_mixed(),
             payload_types: Vec::new(),
             telephone_events: Vec::new(),
             octet_aligned: Vec::new(),

@@ -16,7 +16,7 @@ mod write;
 use std::net::IpAddr;
 use std::time::Instant;
 
-use viaduct_ng::{ByteString, ErrorReason, Flag, Options, RtcpMux, SdesWord};
+use viaduct_ng::{Bundle, ByteString, ErrorReason, Flag, Options, RtcpMux, SdesWord};
 use viaduct_sdp::{PlainTwin, Session};
 
 use crate::call::Call;
@@ -93,6 +93,12 @@ pub(crate) struct TowardOfferer {
     pub(crate) learning: Option<LearningRules>,
     /// Header extensions were chosen.
     pub(crate) chooses_extensions: bool,
+}
+
+/// Whether an offer with these options names m-lines that have no name yet.
+pub(crate) fn names_new_medias(options: &Options) -> bool {
+    let mut words = [Bundle::Offer, Bundle::Require, Bundle::Strict, Bundle::Reject].into_iter();
+    options.has(Flag::GenerateMid) || words.any(|word| options.bundle.contains(word))
 }
 
 /// Whether a request leaves header extensions out (NG `extmap`, `strip-extmap`).

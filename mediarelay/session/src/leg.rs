@@ -212,6 +212,7 @@ impl Leg {
             rtp_out: self.egress(carrier),
             rtcp_out: self.egress(Component::Rtcp).filter(|_| fits),
             protect,
+            mid: None,
         }
     }
 

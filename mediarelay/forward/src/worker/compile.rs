@@ -9,7 +9,7 @@ use crate::address::{CryptoId, FlowId, Out, Tuple};
 use crate::command::CommandError;
 use crate::crypto::{SharedSend, lock};
 use crate::limits::{LISTENERS_MAX, ROUTES_MAX};
-use crate::rule::{FlowRule, Select};
+use crate::rule::{FlowRule, MidSelector, Select};
 
 impl Worker {
     /// Puts a flow in or gives a known one another rule; checks everything before anything changes.
@@ -107,6 +107,7 @@ impl Worker {
                     rtp: listener.rtp_out.map(|out| self.target(out)).transpose()?,
                     rtcp: listener.rtcp_out.map(|out| self.target(out)).transpose()?,
                     protect: self.send_context(listener.protect)?,
+                    mid: listener.mid.as_ref().map(element),
                 })
             });
             let listeners = listeners.collect::<Result<_, CommandError>>()?;
@@ -119,10 +120,7 @@ impl Worker {
                 same_key: route.same_key,
                 recode: route.recode,
                 extensions: route.extensions.as_ref().map(Identifiers::of).map(Box::new),
-                mid: route
-                    .mid
-                    .as_ref()
-                    .map(|mid| (mid.extension_id, mid.mid.as_bytes().into())),
+                mid: route.mid.as_ref().map(element),
                 feedback: route.feedback,
                 block: route.block,
                 listeners,
@@ -169,4 +167,9 @@ impl Worker {
             back: Tuple::new(via, out.remote),
         })
     }
+}
+
+/// The header extension's element that names an m-line.
+fn element(named: &MidSelector) -> (u8, Box<[u8]>) {
+    (named.extension_id, named.mid.as_bytes().into())
 }

@@ -96,6 +96,8 @@ pub(super) struct CompiledListener {
     pub(super) rtp: Option<Target>,
     pub(super) rtcp: Option<Target>,
     pub(super) protect: Option<SharedSend>,
+    /// As [`CompiledRoute::mid`], and nothing else by that identifier.
+    pub(super) mid: Option<(u8, Box<[u8]>)>,
 }
 
 /// An output with its socket's number.

@@ -2,7 +2,7 @@
 
 use viaduct_forward::{
     BlockReason, Command, CommandError, CryptoDirection, CryptoId, DropReason, FlowId, FlowRule,
-    LISTENERS_MAX, Limits, Listener, Out, PacketBuf, Report, Route, Shared, TelephoneEvent,
+    LISTENERS_MAX, Limits, Listener, MidSelector, Out, PacketBuf, Report, Route, Shared, TelephoneEvent,
 };
 use viaduct_rtp::srtp::SrtpProfile;
 
@@ -17,6 +17,7 @@ fn listener() -> Listener {
         rtp_out: Some(out(VIDEO, RECORDER)),
         rtcp_out: Some(out(VIDEO, RECORDER_RTCP)),
         protect: None,
+        mid: None,
     }
 }
 
@@ -101,6 +102,25 @@ fn a_listener_with_srtp_has_keys_of_its_own() {
     assert_eq!(*to, out(VIDEO, RECORDER));
     assert_ne!(copy[..], packet);
     assert_eq!(recorder.unprotect_rtp(copy), packet);
+}
+
+#[test]
+fn a_listener_reads_its_own_name_of_the_m_line() {
+    const NAMES: u8 = 4;
+    let mut relay = Relay::new();
+    let to = out(VIDEO, "198.51.100.20:7000");
+    let mut rule = heard(Route::to(to));
+    rule.routes[0].listeners[0].mid = Some(MidSelector {
+        extension_id: NAMES,
+        mid: "voice".to_owned(),
+    });
+    relay.install(rule);
+    for said in [rtp_with_mid(5, 1, 0, NAMES, "0"), rtp_of_type(5, 1, 0)] {
+        // Who takes part gets what was said.
+        assert_eq!(relay.forwards(PHONE, AUDIO, &said, to), said);
+        let told = rtp_with_mid(5, 1, 0, NAMES, "voice");
+        assert_eq!(copies(&mut relay), [(out(VIDEO, RECORDER), told)]);
+    }
 }
 
 #[test]

@@ -162,6 +162,7 @@ fn after_rollovers_a_listener_hears_all_and_the_receiver_notices_nothing() {
             rtp_out: Some(out(VIDEO, STRANGER)),
             rtcp_out: None,
             protect: None,
+            mid: None,
         };
         relay.install(changed(|route| route.listeners = vec![listener]));
         let mut copy = PacketBuf::new();

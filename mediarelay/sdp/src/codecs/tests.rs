@@ -49,6 +49,43 @@ fn attributes_hang_on_their_format() {
     assert_eq!(list.0[4].fmtp, [b"annexb=no"]);
 }
 
+#[test]
+fn events_noise_and_redundancy_accompany_a_codec_of_their_clock() {
+    let list = list(
+        "m=audio 9 RTP/AVP 111 0 110 101 13 63 98\na=rtpmap:111 opus/48000/2\na=rtpmap:110 telephone-event/48000\n\
+        a=rtpmap:101 telephone-event/8000\na=rtpmap:63 red/48000/2\na=rtpmap:98 rtx/48000",
+    );
+    let with = |at: usize| {
+        let of = &list.0[at];
+        let accompany = list.iter().filter(|codec| codec.accompanies(of));
+        accompany.map(|codec| codec.format.as_str()).collect::<Vec<_>>()
+    };
+    assert_eq!(with(0), ["110", "63"]);
+    assert_eq!(with(1), ["101", "13"]);
+}
+
+#[test]
+fn parameters_of_opus_have_an_order_and_lose_nothing() {
+    for (fmtp, ordered) in [
+        ("minptime=10;useinbandfec=1", "useinbandfec=1; minptime=10"),
+        (
+            "x-new=1; MinPTime = 10 ;; stereo=1;sprop-stereo=0",
+            "stereo=1; sprop-stereo=0; MinPTime = 10; x-new=1",
+        ),
+        ("useinbandfec=1", "useinbandfec=1"),
+    ] {
+        let lines = format!("m=audio 9 RTP/AVP 111\na=rtpmap:111 opus/48000/2\na=fmtp:111 {fmtp}");
+        let mut opus = list(&lines).0.remove(0);
+        opus.order_parameters();
+        assert_eq!(opus.fmtp, [ordered.as_bytes()]);
+    }
+    let mut other = list("m=audio 9 RTP/AVP 18\na=fmtp:18 minptime=10;annexb=no")
+        .0
+        .remove(0);
+    other.order_parameters();
+    assert_eq!(other.fmtp, [b"minptime=10;annexb=no"]);
+}
+
 /// RFC 4867 section 8.1.
 #[test]
 fn octet_aligned_amr_is_told_from_the_other_kind() {

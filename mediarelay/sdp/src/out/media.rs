@@ -148,7 +148,7 @@ impl MediaOut {
         out.mid = sender.mid();
         out.label = attributes.one::<Label>().ok().flatten().map(|label| label.0);
         out.codecs = sender.codecs();
-        out.extmap_allow_mixed = attributes.has("extmap-allow-mixed");
+        out.extmap_allow_mixed = sender.effective_extmap_allow_mixed();
         out.extmaps = attributes.all().flatten().collect();
         out.passed = sender
             .passed_attributes()

@@ -4,7 +4,7 @@
 //! parties that are heard. So a listener gets its offer, and answers it, as every party does; and what comes in on an
 //! m-line that is stood for goes to the listener besides its way.
 
-use viaduct_forward::{LISTENERS_MAX, Listener};
+use viaduct_forward::{LISTENERS_MAX, Listener, MidSelector};
 use viaduct_ng::{ByteString, ErrorReason, Flag, Options};
 use viaduct_sdp::{Codec, Connection, Direction, Media, MediaOut, Protocol, Session, SessionOut};
 
@@ -12,6 +12,7 @@ use super::Call;
 use crate::core::Core;
 use crate::describe::MID_EXTENSION;
 use crate::dialogue::Dialogue;
+use crate::exchange::names_new_medias;
 use crate::leg::Component;
 use crate::party::{Part, PartyId};
 
@@ -57,11 +58,28 @@ impl Call {
         })
     }
 
+    /// What a listener is to see an m-line called in packets: where it has to tell it from others, or its sender may call it
+    /// something that the listener does not know.
+    fn named_to_listener(&self, from: (PartyId, usize), to: (PartyId, usize)) -> Option<MidSelector> {
+        let remote =
+            |(party, media): (PartyId, usize)| self.parties.get(&party)?.medias.get(media)?.remote.as_ref();
+        let is_called = remote(from)?.mid_extension.is_some();
+        if !is_called && !self.parties.get(&to.0)?.tells_apart(to.1) {
+            return None;
+        }
+        let remote = remote(to)?;
+        Some(MidSelector {
+            extension_id: remote.mid_extension?,
+            mid: remote.mid.clone().filter(|mid| !mid.is_empty())?,
+        })
+    }
+
     /// Where else packets of a party's m-line go.
     pub(crate) fn listeners(&self, party: PartyId, media: usize, component: Component) -> Vec<Listener> {
         let hearing = self.hearing(party, media).filter_map(|(listener, opposite)| {
-            let listener = self.leg_of(listener, opposite)?.reached_from(component);
-            (listener.rtp_out.is_some() || listener.rtcp_out.is_some()).then_some(listener)
+            let way = self.leg_of(listener, opposite)?.reached_from(component);
+            let mid = self.named_to_listener((party, media), (listener, opposite));
+            (way.rtp_out.is_some() || way.rtcp_out.is_some()).then_some(Listener { mid, ..way })
         });
         hearing.take(LISTENERS_MAX).collect()
     }
@@ -102,6 +120,9 @@ impl Call {
                 let told = opposite.and_then(|at| session.media(at));
                 let media = told.and_then(|told| self.media_of_stand_in(*party, position, told, &connection));
                 let Some(mut media) = media else { continue };
+                if !names_new_medias(options) {
+                    media.extmaps.retain(|extmap| extmap.uri != MID_EXTENSION);
+                }
                 if medias.len() >= core.config.limits.medias_per_party {
                     break;
                 }
@@ -169,7 +190,6 @@ impl Call {
         out.port = DISCARD;
         out.connection = connection.clone();
         out.mid = None;
-        out.extmaps.retain(|extmap| extmap.uri != MID_EXTENSION);
         out.direction = Some(Direction::new(remote.direction.sends(), false));
         // Only what was accepted comes, if something was.
         let comes = |codec: &Codec| {
@@ -177,6 +197,9 @@ impl Call {
         };
         if out.codecs.iter().any(comes) {
             out.codecs.0.retain(comes);
+        }
+        for codec in &mut out.codecs.0 {
+            codec.order_parameters();
         }
         if remote.is_rtp() {
             let protocol = match remote.protocol.has_feedback() {

@@ -178,7 +178,8 @@ impl Call {
     }
 }
 
-/// What an audience answers: it takes those codecs of each m-line that `accept` of `codec` names, else the first.
+/// What an audience answers: it takes those codecs of each m-line that `accept` of `codec` names, else the first, with what goes
+/// with it.
 fn answer_of_audience(
     core: &mut Core,
     offer: &Session,
@@ -202,8 +203,13 @@ fn answer_of_audience(
         });
         if out.codecs.iter().any(accepts) {
             out.codecs.0.retain(accepts);
-        } else {
-            out.codecs.0.truncate(1);
+        } else if let Some(first) = out.codecs.iter().next().cloned() {
+            out.codecs
+                .0
+                .retain(|codec| *codec == first || codec.accompanies(&first));
+        }
+        for codec in &mut out.codecs.0 {
+            codec.order_parameters();
         }
         out
     };

@@ -359,7 +359,7 @@ fn a_browser_with_one_m_line_names_it_in_no_packet() {
 
 /// A phone's packet as a browser gets it that has several m-lines on one transport (RFC 8843 section 15), and that names
 /// the extension for that 4 in its SDP.
-fn named(mut packet: Vec<u8>, mid: &str) -> Vec<u8> {
+pub(crate) fn named(mut packet: Vec<u8>, mid: &str) -> Vec<u8> {
     let len = packet.len();
     packet.resize(len + viaduct_rtp::ELEMENT_GROWTH_MAX, 0);
     let len = viaduct_rtp::insert_element(&mut packet, len, 4, mid.as_bytes());

@@ -11,7 +11,7 @@ use viaduct_session::{Digit, What};
 
 use crate::between_likes::phones;
 use crate::browser::Browser;
-use crate::browser_and_phone::{WEB_TO_PHONE, established};
+use crate::browser_and_phone::{WEB_TO_PHONE, established, named};
 use crate::phone::{Phone, rtp};
 use crate::world::*;
 
@@ -43,6 +43,10 @@ fn unsubscribe(to: &str) -> Request {
 fn text(ok: &OkReply, key: &str) -> String {
     ok.rest.get(key).and_then(Value::as_bytes).unwrap().to_string()
 }
+
+/// What a browser that only listens is offered.
+const FOR_BROWSERS: &str =
+    "UDP/TLS/RTP/SAVPF ICE=force rtcp-mux-offer rtcp-mux-require SDES-off DTLS=passive generate-mid";
 
 const NOTHING: Vec<Vec<u8>> = Vec::new();
 
@@ -178,9 +182,7 @@ fn a_monitor_may_be_a_browser() {
     let mut world = World::new();
     let (mut caller, mut callee) = phones(&mut world, "");
     let mut monitor = Browser::new("203.0.113.99:50000", 0xb000_0009);
-    let web =
-        "UDP/TLS/RTP/SAVPF ICE=force rtcp-mux-offer rtcp-mux-require SDES-off DTLS=passive generate-mid";
-    let offered = world.ok(&subscribe(&["a"], Some("web"), options(web)));
+    let offered = world.ok(&subscribe(&["a"], Some("web"), options(FOR_BROWSERS)));
     assert_eq!(text(&offered, "from-tag"), "a");
     let sdp = Sdp::of(offered.sdp.as_ref().unwrap());
     assert!(
@@ -384,7 +386,7 @@ fn a_publisher_talks_to_those_who_subscribe() {
     let published = world.ok(&publish(&publisher.sdp(), Some(CALL), None));
     let sdp = Sdp::of(published.sdp.as_ref().unwrap());
     assert!(
-        sdp.has("a=recvonly") && sdp.text.contains(" RTP/AVP 8\r\n"),
+        sdp.has("a=recvonly") && sdp.text.contains(" RTP/AVP 8 101\r\n"),
         "{}",
         sdp.text
     );
@@ -403,7 +405,7 @@ fn a_publisher_talks_to_those_who_subscribe() {
     let offered = world.ok(&subscribe(&[&tag], Some("rec"), Options::default()));
     let to_recorder = Sdp::of(offered.sdp.as_ref().unwrap());
     assert!(
-        to_recorder.has("a=sendonly") && to_recorder.text.contains(" RTP/AVP 8\r\n"),
+        to_recorder.has("a=sendonly") && to_recorder.text.contains(" RTP/AVP 8 101\r\n"),
         "{}",
         to_recorder.text
     );
@@ -438,6 +440,25 @@ fn a_publisher_talks_to_those_who_subscribe() {
 }
 
 #[test]
+fn a_publishers_first_codec_is_taken_with_what_goes_with_it() {
+    let mut world = World::new();
+    let offer = "v=0\r\no=- 1 1 IN IP4 198.51.100.9\r\ns=-\r\nc=IN IP4 198.51.100.9\r\nt=0 0\r\nm=audio 4000 RTP/AVP 111 8 \
+                 110 101 63\r\na=rtpmap:111 opus/48000/2\r\na=fmtp:111 minptime=10;useinbandfec=1\r\na=rtpmap:110 \
+                 telephone-event/48000\r\na=rtpmap:101 telephone-event/8000\r\na=rtpmap:63 red/48000/2\r\na=fmtp:63 \
+                 111/111\r\na=sendonly\r\n";
+    let published = world.ok(&publish(offer, Some(CALL), Some("talker")));
+    let to_listener = world.ok(&subscribe(&["talker"], Some("rec"), Options::default()));
+    for told in [&published, &to_listener] {
+        let sdp = Sdp::of(told.sdp.as_ref().unwrap());
+        assert!(
+            sdp.text.contains(" RTP/AVP 111 110 63\r\n") && sdp.has("a=fmtp:111 useinbandfec=1; minptime=10"),
+            "{}",
+            sdp.text
+        );
+    }
+}
+
+#[test]
 fn a_browser_may_publish_and_needs_no_names() {
     let mut world = World::new();
     let mut browser = Browser::new("203.0.113.7:50000", 0xb000_0001);
@@ -458,6 +479,37 @@ fn a_browser_may_publish_and_needs_no_names() {
     };
     delete.call_id = call.as_str().into();
     world.ok(&Request::Delete(delete));
+    world.assert_empty();
+}
+
+/// Each numbers m-lines for itself. A browser drops what is named as none of its own (RFC 8843 section 9.2).
+#[test]
+fn a_listener_reads_its_own_name_of_a_publishers_m_line() {
+    let mut world = World::new();
+    let mut publisher = Browser::new("203.0.113.7:50000", 0xb000_0001);
+    let mut monitor = Browser::new("203.0.113.99:50000", 0xb000_0009);
+    let published = world.ok(&publish(&publisher.offer(), Some(CALL), Some("talker")));
+    publisher.read(&Sdp::of(published.sdp.as_ref().unwrap()));
+    let offered = world.ok(&subscribe(&["talker"], Some("web"), options(FOR_BROWSERS)));
+    let sdp = Sdp::of(offered.sdp.as_ref().unwrap());
+    let mid = sdp.session.media(0).unwrap().mid();
+    assert_eq!(mid.as_deref(), Some("1"));
+    assert!(
+        sdp.has("a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid"),
+        "{}",
+        sdp.text
+    );
+    let answer = monitor.answer(&sdp).replace("a=sendrecv", "a=recvonly");
+    world.ok(&subscribe_answer(&answer, "web"));
+    Browser::connect(&mut world, &mut [&mut publisher, &mut monitor]);
+    let packet = |sequence| rtp(publisher.ssrc, sequence, 8);
+    let (first, second) = (packet(1), packet(2));
+    for (said, packet) in [(named(first.clone(), "0"), first), (second.clone(), second)] {
+        let protected = publisher.protect_rtp(&said);
+        world.receive(publisher.address, publisher.relay.unwrap(), &protected);
+        assert_eq!(monitor.received(&mut world), [named(packet, "1")]);
+    }
+    world.ok(&delete_now());
     world.assert_empty();
 }
 

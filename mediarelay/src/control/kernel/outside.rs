@@ -187,6 +187,7 @@ mod tests {
             rtp_out: None,
             rtcp_out: None,
             protect: None,
+            mid: None,
         };
         assert_eq!(
             changed(|rule| rule.routes[0].recode = Some(viaduct_rtp::g711::Law::A)),

@@ -18,7 +18,7 @@ use crate::describe::{FIRST_DYNAMIC, MID_EXTENSION, RemoteMedia};
 use crate::dtls::fingerprint;
 use crate::exchange::legs::protocol;
 use crate::exchange::pairing::media_type;
-use crate::exchange::{Exchange, Kind, chooses_extensions};
+use crate::exchange::{Exchange, Kind, chooses_extensions, names_new_medias};
 use crate::ice::{FullAgent, Ice, local_candidates};
 use crate::leg::{Component, Leg, Path};
 use crate::party::Offered;
@@ -273,15 +273,10 @@ impl Call {
             let offered = self.party(exchange.reader).medias[position].remote.as_ref();
             return offered.and_then(|offered| offered.mid.clone());
         }
-        let word = |word| exchange.options.bundle.contains(word);
-        let generates = exchange.has(Flag::GenerateMid)
-            || [Bundle::Offer, Bundle::Require, Bundle::Strict, Bundle::Reject]
-                .into_iter()
-                .any(word);
         let own = sender.and_then(|sender| sender.mid());
         let mid = known
             .or(own)
-            .or_else(|| generates.then(|| self.new_mid(exchange, position)));
+            .or_else(|| names_new_medias(exchange.options).then(|| self.new_mid(exchange, position)));
         self.party_mut(exchange.reader).medias[position]
             .mid
             .clone_from(&mid);
