@@ -13,7 +13,7 @@ import { Program, until } from './proc.mjs';
 const run = promisify(execFile);
 
 /** Where the programs are. */
-export const BIN = process.env.VIADUCT_BIN ?? fileURLToPath(new URL('../../../target/release', import.meta.url));
+export const BIN = process.env.VIADUCT_BIN ?? fileURLToPath(new URL('../../../target/debug', import.meta.url));
 
 /** This machine's address inside the tests' network. */
 export const ADDRESS = process.env.VIADUCT_TEST_ADDRESS ?? '127.0.0.1';
