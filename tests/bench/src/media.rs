@@ -75,13 +75,13 @@ pub struct Rotation {
 }
 
 impl Rotation {
-    /// Begins at `start`.
+    /// Begins at `start`. Each stream sends every `packet_time`.
     #[must_use]
-    pub fn new(streams: usize, start: Instant) -> Self {
+    pub fn new(streams: usize, packet_time: Duration, start: Instant) -> Self {
         Self {
             start,
             streams,
-            packet_time: packet_time(streams / 2),
+            packet_time,
             sent: 0,
         }
     }
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn every_stream_sends_once_in_a_packet_time() {
         let start = Instant::now();
-        let mut rotation = Rotation::new(4, start);
+        let mut rotation = Rotation::new(4, PACKET_TIME, start);
         assert_eq!(rotation.take_due(start), None);
         assert_eq!(rotation.take_due(start + Duration::from_millis(4)), None);
         assert_eq!(rotation.take_due(start + Duration::from_millis(5)), Some(0));

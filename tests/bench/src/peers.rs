@@ -187,7 +187,7 @@ impl RelayPeer {
         let has_room = calls as u64 <= room;
         Ok(match self {
             Self::Viaduct => true,
-            Self::ViaductSockets => work == Work::Plain && has_room,
+            Self::ViaductSockets => matches!(work, Work::Plain | Work::MediaRate) && has_room,
             Self::Rtpengine => has_room,
         })
     }

@@ -36,6 +36,36 @@ pub struct RatePlan {
     pub tries: usize,
 }
 
+/// How the highest rate of packets without a loss is looked for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MediaRatePlan {
+    /// Calls at the same time.
+    pub calls: usize,
+    /// Packets a second at first, of all phones together.
+    pub first: f64,
+    /// By how much the next rate is higher.
+    pub factor: f64,
+    /// Packets a second at most.
+    pub max: f64,
+    /// How long each rate is kept.
+    pub step: Duration,
+    /// Rates that are tried between one that held and one that did not.
+    pub tries: usize,
+}
+
+/// Calls that come and go beside others.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ChurnPlan {
+    /// Calls that go on.
+    pub calls: usize,
+    /// Those of them whose phones talk: as many as the phones' processor is enough for.
+    pub talking: usize,
+    /// Calls that come in a second.
+    pub per_second: f64,
+    /// How many come.
+    pub times: u64,
+}
+
 /// What memory is measured with.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MemoryPlan {
@@ -104,12 +134,16 @@ pub struct Plan {
     pub media_warm_up: Duration,
     /// How long they talk then.
     pub media: Duration,
+    /// As many packets as possible.
+    pub media_rate: MediaRatePlan,
+    /// Calls that come and go.
+    pub churn: ChurnPlan,
     /// The same with phones on links of their own.
     pub street: StreetPlan,
 }
 
 impl Plan {
-    /// Figures to quote. Takes about a quarter of an hour.
+    /// Figures to quote. Takes about twenty minutes.
     #[must_use]
     pub fn full() -> Self {
         let load = |paced_per_second| LoadPlan {
@@ -149,6 +183,20 @@ impl Plan {
             media_calls: 100,
             media_warm_up: Duration::from_secs(1),
             media: Duration::from_secs(3),
+            media_rate: MediaRatePlan {
+                calls: 1_000,
+                first: 30_000.0,
+                factor: 1.4,
+                max: 400_000.0,
+                step: Duration::from_secs(1),
+                tries: 2,
+            },
+            churn: ChurnPlan {
+                calls: 5_000,
+                talking: 500,
+                per_second: 200.0,
+                times: 1_000,
+            },
             street: StreetPlan {
                 calls: 1_000,
                 heard: Duration::from_secs(3),
@@ -160,7 +208,7 @@ impl Plan {
         }
     }
 
-    /// Shows that everything works, and figures of the right size. Takes less than three minutes.
+    /// Shows that everything works, and figures of the right size. Takes less than four minutes.
     #[must_use]
     pub fn quick() -> Self {
         let full = Self::full();
@@ -194,6 +242,19 @@ impl Plan {
             instruction_times: 200,
             media_warm_up: Duration::from_millis(500),
             media: Duration::from_millis(1_500),
+            media_rate: MediaRatePlan {
+                calls: 200,
+                factor: 2.0,
+                step: Duration::from_millis(500),
+                tries: 1,
+                ..full.media_rate
+            },
+            churn: ChurnPlan {
+                calls: 1_000,
+                talking: 200,
+                times: 200,
+                ..full.churn
+            },
             street: StreetPlan {
                 calls: 200,
                 heard: Duration::from_secs(1),
@@ -230,8 +291,12 @@ impl Plan {
         let change = self.street.change_every * times(self.street.changed);
         let street = self.street.heard + 2 * self.street.turns * self.street.unheard + 3 * change;
         let talk = self.media_warm_up + self.media;
-        let relay = 3 * talk + self.media_warm_up + street;
-        let each = proxies * proxy + proxies_on_disk * load(self.register) + relays * relay + talk;
+        // Phones are the limit long before the highest rate is reached.
+        let rates = 8 * self.media_rate.step + 3 * self.media_warm_up;
+        let churn = Duration::from_secs_f64(self.churn.times as f64 / self.churn.per_second);
+        let relay = 3 * talk + self.media_warm_up + street + rates;
+        let sockets = talk + rates;
+        let each = proxies * proxy + proxies_on_disk * load(self.register) + relays * relay + sockets + churn;
         times(self.runs) * each + times(self.rate.runs) * proxies * self.rate.duration_max()
     }
 }
@@ -251,7 +316,7 @@ mod tests {
     #[test]
     fn plans_keep_their_promise_of_time() {
         // Each start and end, with what is set up in between, takes a second or two.
-        assert!(Plan::full().duration(3, 1, 2) < Duration::from_secs(720));
-        assert!(Plan::quick().duration(3, 1, 2) < Duration::from_secs(135));
+        assert!(Plan::full().duration(3, 1, 2) < Duration::from_secs(900));
+        assert!(Plan::quick().duration(3, 1, 2) < Duration::from_secs(180));
     }
 }

@@ -29,6 +29,10 @@ pub enum Work {
     Sdes,
     /// Media, SRTP with keys of a handshake on one side, as browsers have it, and RTP on the other.
     Dtls,
+    /// Media, RTP on both sides, ever more packets a second until one is lost.
+    MediaRate,
+    /// Calls that come and go at a relay where many more go on.
+    Churn,
     /// Media, RTP on both sides, between phones on links of their own: our relay has the kernel forward it.
     Kernel,
 }

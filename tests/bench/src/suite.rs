@@ -1,8 +1,10 @@
 //! Runs everything in turn.
 
 mod changes;
+mod churn;
 mod instructions;
 mod kernel;
+mod media_rate;
 mod memory;
 mod proxy;
 mod rate;
@@ -93,20 +95,52 @@ impl Suite {
                     measured.with_context(|| format!("measuring {}", peer.name()))?;
                 }
             }
-            for work in self.chosen([Work::Kernel]) {
-                for &peer in &self.relays {
-                    if !peer.does(work, self.plan.street.calls)? {
-                        continue;
-                    }
-                    self.say(run, peer.name(), "RTP to RTP between links");
-                    let measured = self.in_folder(peer.name(), run, |folder| {
-                        kernel::measure(self, peer, folder, &mut results)
-                    });
-                    measured.with_context(|| format!("measuring {}", peer.name()))?;
-                }
-            }
+            self.run_relays(
+                run,
+                Work::MediaRate,
+                self.plan.media_rate.calls,
+                media_rate::measure,
+                &mut results,
+            )?;
+            self.run_relays(
+                run,
+                Work::Churn,
+                self.plan.churn.calls,
+                churn::measure,
+                &mut results,
+            )?;
+            self.run_relays(
+                run,
+                Work::Kernel,
+                self.plan.street.calls,
+                kernel::measure,
+                &mut results,
+            )?;
         }
         Ok(results)
+    }
+
+    /// One run of each relay at one work with so many calls, if it is to be done.
+    fn run_relays(
+        &self,
+        run: usize,
+        work: Work,
+        calls: usize,
+        measure: impl Fn(&Self, RelayPeer, &Path, &mut Results) -> anyhow::Result<()>,
+        results: &mut Results,
+    ) -> anyhow::Result<()> {
+        for work in self.chosen([work]) {
+            for &peer in &self.relays {
+                if !peer.does(work, calls)? {
+                    continue;
+                }
+                self.say(run, peer.name(), &format!("{work:?}"));
+                let measured =
+                    self.in_folder(peer.name(), run, |folder| measure(self, peer, folder, results));
+                measured.with_context(|| format!("measuring {}", peer.name()))?;
+            }
+        }
+        Ok(())
     }
 
     /// What is measured once: it hardly depends on what else the machine does.

@@ -14,7 +14,7 @@ use viaduct_rtp::{Kind, classify};
 
 use super::browser::{response, shake_hands};
 use super::{DATAGRAM_MAX, bind, bind_at, received};
-use crate::media::{Crypto, Leg, PacketTally, Rotation};
+use crate::media::{Crypto, Leg, PacketTally, Rotation, packet_time};
 use crate::street::{PHONES, Street};
 
 /// How long packets that are on their way are waited for at the end.
@@ -186,7 +186,19 @@ impl Phones {
         beside: impl FnMut() -> anyhow::Result<bool>,
     ) -> anyhow::Result<PacketTally> {
         self.counted = counted;
-        self.talk(0..self.calls.len(), duration, beside)
+        let packet_time = packet_time(self.calls.len());
+        self.talk(0..self.calls.len(), packet_time, duration, beside)
+    }
+
+    /// Lets all phones of all calls talk so fast that they send so many packets a second together.
+    ///
+    /// # Errors
+    /// A socket fails: the relay is gone.
+    pub fn run_at(&mut self, per_second: f64, duration: Duration) -> anyhow::Result<PacketTally> {
+        self.counted = usize::MAX;
+        let streams = 2 * self.calls.len();
+        let packet_time = Duration::from_secs_f64(streams as f64 / per_second);
+        self.talk(0..self.calls.len(), packet_time, duration, || Ok(false))
     }
 
     /// Lets the phones of these calls talk for `duration`, and all others be silent.
@@ -194,13 +206,28 @@ impl Phones {
     /// # Errors
     /// A socket fails: the relay is gone.
     pub fn run_some(&mut self, calls: Range<usize>, duration: Duration) -> anyhow::Result<PacketTally> {
+        self.run_some_beside(calls, duration, || Ok(false))
+    }
+
+    /// The same while something else is done, as in [`run_beside`](Self::run_beside).
+    ///
+    /// # Errors
+    /// The same, and those of `beside`.
+    pub fn run_some_beside(
+        &mut self,
+        calls: Range<usize>,
+        duration: Duration,
+        beside: impl FnMut() -> anyhow::Result<bool>,
+    ) -> anyhow::Result<PacketTally> {
         self.counted = usize::MAX;
-        self.talk(calls, duration, || Ok(false))
+        let packet_time = packet_time(calls.len());
+        self.talk(calls, packet_time, duration, beside)
     }
 
     fn talk(
         &mut self,
         calls: Range<usize>,
+        packet_time: Duration,
         duration: Duration,
         mut beside: impl FnMut() -> anyhow::Result<bool>,
     ) -> anyhow::Result<PacketTally> {
@@ -209,7 +236,7 @@ impl Phones {
         for leg in self.calls.iter_mut().flat_map(|call| &mut call.legs) {
             leg.forget_sent();
         }
-        let mut rotation = Rotation::new(2 * calls.len(), start);
+        let mut rotation = Rotation::new(2 * calls.len(), packet_time, start);
         let mut events = Events::with_capacity(EVENTS);
         let mut tally = PacketTally::default();
         loop {
@@ -242,7 +269,7 @@ impl Phones {
         let clock = ClockId::CLOCK_THREAD_CPUTIME_ID;
         let mut tally = PacketTally::default();
         let (start, before) = (Instant::now(), Duration::from(clock.now()?));
-        let mut rotation = Rotation::new(2 * self.calls.len(), start);
+        let mut rotation = Rotation::new(2 * self.calls.len(), packet_time(self.calls.len()), start);
         for tick in 1.. {
             let now = Instant::now();
             if now > start + duration {

@@ -113,6 +113,24 @@ const MEDIA: &[Row] = &[
     row(Figure::CommandMostWithin, "  offer or answer p99", "µs"),
 ];
 
+const MEDIA_RATE: &[Row] = &[
+    row(Figure::HeldRate, "no packet lost at", "1/s"),
+    row(Figure::Busy, "  processor in use", "%"),
+    row(Figure::FailedRate, "a packet was lost at", "1/s"),
+];
+
+const CHURN: &[Row] = &[
+    row(Figure::Failed, "calls refused", ""),
+    row(Figure::CommandHalfWithin, "command p50", "µs"),
+    row(Figure::CommandMostWithin, "command p99", "µs"),
+    row(Figure::Lost, "packets of others lost", "%"),
+    row(Figure::Wrong, "damaged or twice", ""),
+    row(Figure::HalfWithin, "their delay p50", "µs"),
+    row(Figure::MostWithin, "their delay p99", "µs"),
+    row(Figure::NearlyAllWithin, "their delay p99.9", "µs"),
+    row(Figure::Others, "machine used by others", "%"),
+];
+
 const STREET: &[Row] = &[
     row(Figure::Processor, "processor time, each packet", "µs"),
     row(Figure::OwnProcessor, "  of it in the program's threads", "µs"),
@@ -143,7 +161,7 @@ const RTPENGINE: &[(&str, &str)] = &[("viaduct-relay", "rtpengine")];
 const RTPENGINE_TWICE: &[(&str, &str)] = &[("viaduct-relay", "rtpengine"), ("sockets", "rtpengine")];
 
 /// All tables in the order in which they are shown.
-pub(super) const SECTIONS: [Section; 11] = [
+pub(super) const SECTIONS: [Section; 13] = [
     Section {
         work: Work::Register,
         peers: PROXIES,
@@ -203,6 +221,18 @@ pub(super) const SECTIONS: [Section; 11] = [
         peers: RELAYS,
         rivals: RTPENGINE,
         rows: MEDIA,
+    },
+    Section {
+        work: Work::MediaRate,
+        peers: RELAYS_OF_PORTS,
+        rivals: RTPENGINE_TWICE,
+        rows: MEDIA_RATE,
+    },
+    Section {
+        work: Work::Churn,
+        peers: RELAYS,
+        rivals: RTPENGINE,
+        rows: CHURN,
     },
     Section {
         work: Work::Kernel,
@@ -276,6 +306,16 @@ pub(super) fn title(work: Work, plan: &Plan) -> String {
             plan.street.turns,
             plan.street.changed,
             plan.street.change_every.as_millis()
+        ),
+        Work::MediaRate => format!(
+            "The same calls, {} at a time, ever more packets a second ({} s each) until one is lost or the phones can send no\n\
+             more: then the highest rate at which none was lost is theirs, and the relay's is above it.",
+            plan.media_rate.calls,
+            plan.media_rate.step.as_secs_f64()
+        ),
+        Work::Churn => format!(
+            "{} calls that come and go, {} a second, beside {} that go on, {} of which talk. The delay is that of their packets.",
+            plan.churn.times, plan.churn.per_second, plan.churn.calls, plan.churn.talking
         ),
         Work::Sdes => format!("Media, SRTP (AES_CM_128_HMAC_SHA1_80, keys in SDP) to RTP: {media}."),
         Work::Dtls => format!(

@@ -23,10 +23,7 @@ pub(super) fn measure(
 ) -> anyhow::Result<()> {
     let calls = suite.plan.media_calls;
     let mut phones = Phones::open(calls)?;
-    let mut commander = Commander::open(ng_address())?;
-    let launch = peer.prepare(&suite.places, folder, RelaySetup::USER_SPACE)?;
-    let mut daemon = Daemon::start(&launch, suite.processor, folder)?;
-    daemon.wait_until(START_MAX, || commander.probe())?;
+    let (daemon, mut commander) = start(suite, peer, folder)?;
 
     let resident_before = resident(daemon.pid())?;
     let before = Usage::of(daemon.pid())?;
@@ -68,6 +65,15 @@ pub(super) fn measure(
         &mut add,
     );
     daemon.stop()
+}
+
+/// A relay that forwards by its own threads, and who commands it.
+pub(super) fn start(suite: &Suite, peer: RelayPeer, folder: &Path) -> anyhow::Result<(Daemon, Commander)> {
+    let mut commander = Commander::open(ng_address())?;
+    let launch = peer.prepare(&suite.places, folder, RelaySetup::USER_SPACE)?;
+    let mut daemon = Daemon::start(&launch, suite.processor, folder)?;
+    daemon.wait_until(START_MAX, || commander.probe())?;
+    Ok((daemon, commander))
 }
 
 /// Gives the commands for one call.

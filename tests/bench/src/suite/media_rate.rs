@@ -1,0 +1,102 @@
+//! One search for the highest rate of packets of which none is lost.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+
+use super::relay::{set_up, start};
+use super::watch::Watch;
+use super::{Suite, note};
+use crate::drive::Phones;
+use crate::media::{MediaMode, PacketTally};
+use crate::peers::RelayPeer;
+use crate::ramp::Ramp;
+use crate::results::{Figure, Results, Work};
+
+/// Phones that send less than this part of what they should are the limit themselves.
+const KEPT_UP: f64 = 0.98;
+
+/// How often a rate at which something was lost is tried again: others may have had the processor for a moment.
+const AGAIN: usize = 1;
+
+/// What came of one rate.
+#[derive(Debug)]
+struct Step {
+    tally: PacketTally,
+    /// The part of its processor that the relay used, in percent.
+    busy: f64,
+}
+
+impl Step {
+    fn lost(&self) -> u64 {
+        self.tally.sent.saturating_sub(self.tally.received)
+    }
+
+    /// Packets a second that phones have sent.
+    fn rate(&self, time: Duration) -> f64 {
+        self.tally.sent as f64 / time.as_secs_f64()
+    }
+}
+
+pub(super) fn measure(
+    suite: &Suite,
+    peer: RelayPeer,
+    folder: &Path,
+    results: &mut Results,
+) -> anyhow::Result<()> {
+    let plan = suite.plan.media_rate;
+    let mut phones = Phones::open(plan.calls)?;
+    let (daemon, mut commander) = start(suite, peer, folder)?;
+    for number in 0..plan.calls {
+        let set_up = set_up(
+            &mut commander,
+            &mut phones,
+            u32::try_from(number)?,
+            MediaMode::Plain,
+        );
+        set_up.with_context(|| daemon.tail())?;
+    }
+    phones.run_at(plan.first, suite.plan.media_warm_up)?;
+
+    let mut at = |rate: f64| -> anyhow::Result<Step> {
+        let watch = Watch::start(daemon.pid())?;
+        let tally = phones.run_at(rate, plan.step)?;
+        let used = watch.stop()?.used.processor;
+        ensure!(tally.received > 0, "no packet came through:\n{}", daemon.tail());
+        let busy = used.as_secs_f64() / plan.step.as_secs_f64() * 100.0;
+        Ok(Step { tally, busy })
+    };
+    let mut ramp = Ramp::new(plan.first, plan.factor, plan.max, plan.tries);
+    let mut held: Option<(f64, f64)> = None;
+    while let Some(rate) = ramp.rate() {
+        let mut step = at(rate)?;
+        for _ in 0..AGAIN {
+            if step.lost() > 0 {
+                step = at(rate)?;
+            }
+        }
+        let (sent, lost) = (step.rate(plan.step), step.lost());
+        note(&format!(
+            "  {sent:.0} packets a second: {lost} lost, {:.0} % busy",
+            step.busy
+        ));
+        if lost == 0 && held.is_none_or(|(best, _)| sent > best) {
+            held = Some((sent, step.busy));
+        }
+        if sent < KEPT_UP * rate {
+            note("  the phones can send no more");
+            break;
+        }
+        ramp.tried(lost > 0);
+    }
+    let mut add = |figure, value| results.add(Work::MediaRate, figure, peer.name(), value);
+    if let Some((rate, busy)) = held {
+        add(Figure::HeldRate, rate);
+        add(Figure::Busy, busy);
+    }
+    if let Some(rate) = ramp.failed() {
+        add(Figure::FailedRate, rate);
+    }
+    daemon.stop()
+}
