@@ -28,7 +28,8 @@ section! {
         browser_port: Option<u16> = default(or_word("none", port()), "3480");
         /// UDP ports for phones: two for each side of a call (RTP and RTCP). An interface may have its own.
         rtp_ports: PortRange = default(port_range(), "30000-39999");
-        /// How long a port rests after a call, so that late packets do not reach the next one.
+        /// How long a port rests after a call, so that late packets do not reach the next one; less where no other port
+        /// is left.
         port_rest: Duration = default(duration(Duration::ZERO, 10 * MINUTE), "10s");
         /// Pairs of ports that are open in advance at each address, so that an offer need not wait for one. Raise it if
         /// `viaduct_relay_out_of_ports` counts in bursts of calls although ports are free.

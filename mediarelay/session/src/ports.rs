@@ -3,7 +3,7 @@
 //! The shell owns the sockets. It is asked for pairs of ports in advance, so that an offer can be answered without
 //! waiting for a socket, and it says which it could open. Pairs are chosen at random: a port that cannot be guessed is
 //! a port that nobody sends to in advance. A pair that was used is closed and rests, so that what still arrives for it
-//! meets nobody.
+//! meets nobody; it rests for less when there is no other for the next call.
 //!
 //! Interfaces with one address may have ranges of their own there, which may overlap. A pair is then in one state for all of
 //! them, and one that is open serves whoever comes first.
@@ -113,7 +113,8 @@ pub struct PortPlan {
 }
 
 impl PortPlan {
-    /// A plan for these addresses and ports. `stock` pairs are kept open for each set; a used pair rests for `rest`.
+    /// A plan for these addresses and ports. `stock` pairs are kept open for each set; a used pair rests for `rest`,
+    /// or until no other is left.
     pub fn new(sets: impl IntoIterator<Item = (IpAddr, PortSet)>, stock: usize, rest: Duration) -> Self {
         let mut by_address: Vec<(IpAddr, Vec<PortSet>)> = Vec::new();
         let mut places = Vec::new();

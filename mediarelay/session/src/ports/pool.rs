@@ -17,6 +17,10 @@ const FAILURES_BEFORE_PAUSE: u32 = 16;
 /// How long opening pauses then.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// While no other pair is left, so many pairs are kept open of those that have not rested to the end: enough for the m-lines of
+/// the next call.
+const STOCK_OF_TIRED: usize = 8;
+
 /// Random picks before a free pair is looked for in order.
 const PICKS: usize = 16;
 
@@ -27,6 +31,15 @@ enum State {
     Stocked,
     Used,
     Resting,
+}
+
+/// Why a pair rests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rest {
+    /// What still arrives is for those who used it.
+    Used,
+    /// Another program has it.
+    Taken,
 }
 
 /// The RTP port of the pair at a place, which lies below the end of a range.
@@ -43,7 +56,7 @@ pub(super) struct Pool {
     /// Of each pair from there to the end of the last set, those between the sets among them, which stay free for ever.
     states: Vec<State>,
     sets: Vec<Set>,
-    resting: BTreeSet<(Instant, u16)>,
+    resting: BTreeSet<(Instant, u16, Rest)>,
     stock_target: usize,
     rest: Duration,
     failures: u32,
@@ -115,13 +128,27 @@ impl Pool {
             set.count(State::Stocked) + set.count(State::Opening) < self.stock_target
                 && set.count(State::Free) > 0
         };
-        let at = self
-            .sets
-            .iter()
-            .filter(lacks)
-            .find_map(|set| self.random_free(&set.ports, rng))?;
+        let mut lacking = self.sets.iter().filter(lacks);
+        let at = lacking
+            .find_map(|set| self.random_free(&set.ports, rng))
+            .or_else(|| self.wake())?;
         self.set(at, State::Opening);
         Some(self.pair(at))
+    }
+
+    /// The pair that has rested longest, of a set in which no other is left: better than to refuse a call.
+    fn wake(&mut self) -> Option<usize> {
+        let stock = self.stock_target.min(STOCK_OF_TIRED);
+        let is_short = |set: &&Set| {
+            set.count(State::Stocked) + set.count(State::Opening) < stock && set.count(State::Free) == 0
+        };
+        let entry = self.sets.iter().filter(is_short).find_map(|set| {
+            let mut resting = self.resting.iter();
+            resting.find(|(_, port, why)| *why == Rest::Used && set.ports.has_pair(*port))
+        });
+        let entry = *entry?;
+        self.resting.remove(&entry);
+        self.position(entry.1, State::Resting)
     }
 
     pub(super) fn opened(&mut self, port: u16) -> bool {
@@ -143,7 +170,7 @@ impl Pool {
             return;
         };
         self.set(at, State::Resting);
-        self.resting.insert((now + FAILED_REST, port));
+        self.resting.insert((now + FAILED_REST, port, Rest::Taken));
         self.failures += 1;
         if self.failures >= FAILURES_BEFORE_PAUSE {
             self.failures = 0;
@@ -176,7 +203,7 @@ impl Pool {
         }
         match self.states[at] {
             State::Free | State::Opening => {}
-            State::Resting => self.resting.retain(|(_, resting)| *resting != port),
+            State::Resting => self.resting.retain(|(_, resting, _)| *resting != port),
             State::Stocked | State::Used => return false,
         }
         self.set(at, State::Used);
@@ -188,12 +215,12 @@ impl Pool {
             return;
         };
         self.set(at, State::Resting);
-        self.resting.insert((now + self.rest, port));
+        self.resting.insert((now + self.rest, port, Rest::Used));
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant) {
         self.paused_until = self.paused_until.filter(|until| now < *until);
-        while let Some((end, port)) = self.resting.first().copied() {
+        while let Some((end, port, _)) = self.resting.first().copied() {
             if end > now {
                 break;
             }
@@ -205,7 +232,7 @@ impl Pool {
     }
 
     pub(super) fn next_timeout(&self) -> Option<Instant> {
-        let rest = self.resting.first().map(|(end, _)| *end);
+        let rest = self.resting.first().map(|(end, ..)| *end);
         rest.into_iter().chain(self.paused_until).min()
     }
 

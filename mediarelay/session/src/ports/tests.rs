@@ -65,18 +65,53 @@ fn the_last_port_can_be_used_and_odd_ends_are_left_out() {
 
 #[test]
 fn a_used_pair_rests_before_it_is_opened_again() {
-    let (mut plan, mut rng, now) = plan(30_000..=30_001, 1);
+    let (mut plan, mut rng, now) = plan(30_000..=30_003, 1);
     open_all(&mut plan, now, &mut rng);
     let pair = plan.take(FIRST, &mut rng).unwrap();
     assert_eq!(plan.take(FIRST, &mut rng), None);
     plan.give_back(now, pair);
-    assert_eq!(plan.poll_wanted(now, &mut rng), None);
+    let other = plan.poll_wanted(now, &mut rng).unwrap();
+    assert_ne!(other, pair);
+    assert!(plan.opened(other));
+    assert_eq!(plan.take(FIRST, &mut rng), Some(other));
     assert_eq!(plan.poll_timeout(), Some(now + REST));
     plan.handle_timeout(now + REST - Duration::from_millis(1));
     assert_eq!(usage(&plan).resting, 1);
     plan.handle_timeout(now + REST);
     assert_eq!(plan.poll_wanted(now + REST, &mut rng), Some(pair));
     assert_eq!(plan.poll_timeout(), None);
+}
+
+#[test]
+fn where_no_other_is_left_the_pair_that_has_rested_longest_is_opened() {
+    let (mut plan, mut rng, now) = plan(30_000..=30_005, 3);
+    open_all(&mut plan, now, &mut rng);
+    let taken: Vec<_> = (0..3).map(|_| plan.take(FIRST, &mut rng).unwrap()).collect();
+    let later = now + Duration::from_millis(10);
+    plan.give_back(later, taken[1]);
+    plan.give_back(now, taken[0]);
+    for pair in &taken[..2] {
+        assert_eq!(plan.poll_wanted(later, &mut rng), Some(*pair));
+    }
+    assert_eq!(plan.poll_wanted(later, &mut rng), None);
+    assert!(plan.opened(taken[0]));
+    plan.failed(later, taken[1]);
+    assert_eq!(
+        plan.poll_wanted(later, &mut rng),
+        None,
+        "another program has it: it stays alone"
+    );
+    assert_eq!(plan.take(FIRST, &mut rng), Some(taken[0]));
+}
+
+#[test]
+fn no_more_pairs_are_kept_from_their_rest_than_the_next_call_needs() {
+    let (mut plan, mut rng, now) = plan(30_000..=30_199, 100);
+    open_all(&mut plan, now, &mut rng);
+    while let Some(pair) = plan.take(FIRST, &mut rng) {
+        plan.give_back(now, pair);
+    }
+    assert_eq!(open_all(&mut plan, now, &mut rng).len(), 8);
 }
 
 #[test]
