@@ -24,6 +24,22 @@ impl Law {
         }
     }
 
+    /// The one with this encoding name (RFC 3551), in any case.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        let is = |of: &Self| of.name().eq_ignore_ascii_case(name);
+        [Self::Mu, Self::A].into_iter().find(is)
+    }
+
+    /// Its encoding name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Mu => "PCMU",
+            Self::A => "PCMA",
+        }
+    }
+
     /// The other one.
     #[must_use]
     pub const fn other(self) -> Self {
@@ -255,6 +271,11 @@ mod tests {
         assert_eq!(Law::only_of(&[8]), Some(Law::A));
         assert_eq!(Law::only_of(&[8, 0]), None);
         assert_eq!(Law::only_of(&[96]), None);
+        assert_eq!(
+            (Law::named("pcma"), Law::named("PCMU")),
+            (Some(Law::A), Some(Law::Mu))
+        );
+        assert_eq!(Law::named("G729"), None);
     }
 
     #[test]

@@ -17,6 +17,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use viaduct_ng::{Bundle, ByteString, ErrorReason, Flag, Options, RtcpMux, SdesWord};
+use viaduct_rtp::g711::Law;
 use viaduct_sdp::{PlainTwin, Session};
 
 use crate::call::Call;
@@ -93,6 +94,8 @@ pub(crate) struct TowardOfferer {
     pub(crate) learning: Option<LearningRules>,
     /// Header extensions were chosen.
     pub(crate) chooses_extensions: bool,
+    /// The law of G.711 that is taken from it, whichever one the answerer knows (NG `codec` `accept`).
+    pub(crate) law: Option<Law>,
 }
 
 /// Whether an offer with these options names m-lines that have no name yet.
@@ -121,6 +124,7 @@ impl TowardOfferer {
             dtls_passive: passive(dtls),
             learning: None,
             chooses_extensions: chooses_extensions(options),
+            law: options.codec.accept.iter().find_map(|name| Law::named(name)),
         }
     }
 }

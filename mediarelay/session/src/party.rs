@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use viaduct_forward::LegId;
 use viaduct_ng::{AddressFamily as NgFamily, ByteString, IceMode, Sdes};
+use viaduct_rtp::g711::Law;
 use viaduct_sdp::{Direction, Extmap, HashFunction, PlainTwin, Protocol};
 
 use crate::describe::RemoteMedia;
@@ -99,6 +100,8 @@ pub(crate) struct Media {
     /// Header extensions of its offer that the other side is not told of, while it is told that they are taken (NG `extmap`
     /// `mask`).
     pub(crate) masked: Vec<Extmap>,
+    /// The law of G.711 that an answer has told it to speak, while the answerer speaks the other one.
+    pub(crate) law: Option<Law>,
     /// The header extensions that were agreed on, where requests have chosen: packets for it have no others.
     pub(crate) extensions: Option<Vec<u8>>,
 }

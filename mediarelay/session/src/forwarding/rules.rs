@@ -225,12 +225,14 @@ impl Call {
         }
     }
 
-    /// The law of G.711 that a party speaks, where its peer knows nothing but the other one: nobody has negotiated between parties
-    /// that were connected on request.
+    /// The law of G.711 that a party speaks, where its peer knows nothing but the other one: an answer has told it so, or nobody has
+    /// negotiated between parties that were connected on request.
     fn recoded(&self, from: (PartyId, usize), to: (PartyId, usize)) -> Option<Law> {
         let law = |(party, media): (PartyId, usize)| {
             let media = self.parties.get(&party)?.medias.get(media)?;
-            Law::only_of(&media.remote.as_ref()?.payload_types)
+            media
+                .law
+                .or_else(|| Law::only_of(&media.remote.as_ref()?.payload_types))
         };
         let (spoken, known) = (law(from)?, law(to)?);
         (spoken != known).then_some(spoken)

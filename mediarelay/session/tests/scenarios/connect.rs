@@ -8,6 +8,7 @@ use viaduct_session::{Event, What};
 
 use crate::between_likes::phones_hear_each_other;
 use crate::phone::Phone;
+use crate::rewriting::{sounding, speaking};
 use crate::sdes::{self, SecurePhone};
 use crate::world::*;
 
@@ -314,31 +315,21 @@ fn whose_media_was_blocked_is_blocked_in_the_call_that_they_are_in_then() {
 fn who_speaks_another_law_is_told_in_ones_own() {
     let mut world = World::new();
     let [mut a, mut b, mut c, mut d] = phones();
-    let speaking = |sdp: String, payload_type: &str, other: &str| {
-        let named = sdp.replace("RTP/AVP 8 0 101", &format!("RTP/AVP {payload_type} 101"));
-        let others = |line: &&str| !line.starts_with(&format!("a=rtpmap:{other} "));
-        named.split_inclusive("\r\n").filter(others).collect::<String>()
-    };
-    let pcma = |phone: &mut Phone| speaking(phone.sdp(), "8", "0");
+    let pcma = |phone: &mut Phone| speaking(&phone.sdp(), "8 101");
     b.read(&world.sdp(&offer(&pcma(&mut a), "a", None, "")));
     a.read(&world.sdp(&answer(&pcma(&mut b), "a", "b", "")));
-    let pcmu = |phone: &mut Phone| speaking(phone.sdp(), "0", "8");
+    let pcmu = |phone: &mut Phone| speaking(&phone.sdp(), "0 101");
     d.read(&world.sdp(&in_call(OTHER, offer(&pcmu(&mut c), "c", None, ""))));
     c.read(&world.sdp(&in_call(OTHER, answer(&pcmu(&mut d), "c", "d", ""))));
     world.ok(&connect(CALL, "a", Some(OTHER), "d"));
-    let with = |payload_type: u8, ssrc: u32, octet: u8| {
-        let mut packet = crate::phone::rtp(ssrc, 7, payload_type);
-        packet[12..].fill(octet);
-        packet
-    };
     let [to_a, to_d] = [a.relay.unwrap(), d.relay.unwrap()];
-    world.receive(a.rtp, to_a, &with(8, 1, 0x00));
-    assert_eq!(d.received(&mut world), [with(0, 1, 0x29)]);
-    world.receive(d.rtp, to_d, &with(0, 4, 0x00));
-    assert_eq!(a.received(&mut world), [with(8, 4, 0x2a)]);
+    world.receive(a.rtp, to_a, &sounding(8, 1, 0x00));
+    assert_eq!(d.received(&mut world), [sounding(0, 1, 0x29)]);
+    world.receive(d.rtp, to_d, &sounding(0, 4, 0x00));
+    assert_eq!(a.received(&mut world), [sounding(8, 4, 0x2a)]);
     // Digits are the same in both.
-    world.receive(d.rtp, to_d, &with(101, 4, 0x00));
-    assert_eq!(a.received(&mut world), [with(101, 4, 0x00)]);
+    world.receive(d.rtp, to_d, &sounding(101, 4, 0x00));
+    assert_eq!(a.received(&mut world), [sounding(101, 4, 0x00)]);
     world.ok(&delete_now());
     world.ok(&delete_call(OTHER));
     world.assert_empty();

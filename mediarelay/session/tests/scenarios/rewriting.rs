@@ -3,7 +3,7 @@
 use viaduct_ng::{MediaType, Request, SdpAttr, SdpSection};
 
 use crate::browser_and_phone::*;
-use crate::phone::Phone;
+use crate::phone::{Phone, rtp};
 use crate::world::*;
 
 fn change(request: Request, change: impl FnOnce(&mut viaduct_ng::Options)) -> Request {
@@ -73,6 +73,83 @@ fn codecs_are_left_out_and_put_in_order() {
     assert!(sdp.m_lines()[0].starts_with("m=audio 0 "), "{}", sdp.text);
     world.ok(&delete_now());
     world.assert_empty();
+}
+
+/// A phone's SDP with these formats and no others.
+pub(crate) fn speaking(sdp: &str, formats: &str) -> String {
+    let named = sdp.replace("RTP/AVP 8 0 101", &format!("RTP/AVP {formats}"));
+    let is_of_another = |line: &&str| {
+        let of = line
+            .strip_prefix("a=rtpmap:")
+            .and_then(|map| map.split(' ').next());
+        of.is_none_or(|of| formats.split(' ').any(|format| format == of))
+    };
+    named.split_inclusive("\r\n").filter(is_of_another).collect()
+}
+
+/// A packet with one sound all through.
+pub(crate) fn sounding(payload_type: u8, ssrc: u32, octet: u8) -> Vec<u8> {
+    let mut packet = rtp(ssrc, 7, payload_type);
+    packet[12..].fill(octet);
+    packet
+}
+
+/// NG `codec` `accept`: a phone whose law of G.711 is taken, although the other one declines it, speaks it.
+#[test]
+fn a_law_that_is_accepted_is_converted_for_who_knows_the_other() {
+    let mut world = World::new();
+    let (mut caller, mut callee) = phones();
+    let both = speaking(&caller.sdp(), "0 8 101");
+    callee.read(&world.sdp(&offer(&both, "a", None, "codec-accept-PCMU")));
+    let pcma = speaking(&callee.sdp(), "8 101");
+    let to_caller = world.sdp(&answer(&pcma, "a", "b", ""));
+    assert!(
+        to_caller.m_lines()[0].ends_with("RTP/AVP 0 101") && to_caller.has("a=rtpmap:0 PCMU/8000"),
+        "{}",
+        to_caller.text
+    );
+    caller.read(&to_caller);
+    let [to_a, to_b] = [caller.relay.unwrap(), callee.relay.unwrap()];
+    world.receive(caller.rtp, to_a, &sounding(0, 1, 0x00));
+    assert_eq!(callee.received(&mut world), [sounding(8, 1, 0x2a)]);
+    world.receive(callee.rtp, to_b, &sounding(8, 2, 0x00));
+    assert_eq!(caller.received(&mut world), [sounding(0, 2, 0x29)]);
+    // An offer that does not ask for it ends it.
+    callee.read(&world.sdp(&offer(&both, "a", Some("b"), "")));
+    let to_caller = world.sdp(&answer(&pcma, "a", "b", ""));
+    assert!(
+        to_caller.m_lines()[0].ends_with("RTP/AVP 8 101"),
+        "{}",
+        to_caller.text
+    );
+    world.receive(callee.rtp, to_b, &sounding(8, 2, 0x00));
+    assert_eq!(caller.received(&mut world), [sounding(8, 2, 0x00)]);
+    world.ok(&delete_now());
+    world.assert_empty();
+}
+
+#[test]
+fn a_law_that_is_accepted_is_not_converted_without_need() {
+    for (offered, accepts, answered, told) in [
+        // The callee takes it.
+        ("0 8 101", "PCMU", "0 8 101", "0 8 101"),
+        // The caller likes the other one better.
+        ("8 0 101", "PCMU", "8 101", "8 101"),
+        // It was not offered.
+        ("8 101", "PCMU", "8 101", "8 101"),
+        // It is nothing that could be made of what the callee speaks.
+        ("0 9 101", "PCMU", "9 101", "9 101"),
+        ("9 8 101", "G722", "8 101", "8 101"),
+    ] {
+        let mut world = World::new();
+        let (mut caller, mut callee) = phones();
+        let offered = speaking(&caller.sdp(), offered);
+        world.sdp(&offer(&offered, "a", None, &format!("codec-accept-{accepts}")));
+        let sdp = world.sdp(&answer(&speaking(&callee.sdp(), answered), "a", "b", ""));
+        assert!(sdp.m_lines()[0].ends_with(&format!(" {told}")), "{}", sdp.text);
+        world.ok(&delete_now());
+        world.assert_empty();
+    }
 }
 
 #[test]

@@ -5,10 +5,11 @@ use std::net::IpAddr;
 
 use viaduct_forward::LegId;
 use viaduct_ng::{Bundle, Flag, Osrtp, Replace, RtcpMux, SdpSection, TransportProtocol};
+use viaduct_rtp::g711::Law;
 use viaduct_sdp::{
     AddressFamily, Codec, CodecPattern, CodecRules, CodecSelector, Connection, Direction, Extmap,
     Fingerprint, HashFunction, Host, Media, MediaOut, PlainTwin, Protocol, RemoteCandidate, RemoteCandidates,
-    Rtcp, Session, Setup, TlsId,
+    Rtcp, Session, Setup, TlsId, static_rtpmap,
 };
 
 use super::{edits, rejected};
@@ -90,6 +91,10 @@ impl Call {
         }
         if let (Kind::Answer, Some(own)) = (exchange.kind, &own_offer) {
             answer_codecs(core, exchange, own, &mut out);
+            let law = self.dialogues[exchange.dialogue].toward_offerer.law;
+            let law = law.filter(|law| accept_law(*law, own, &mut out));
+            self.party_mut(exchange.sender).medias[sender.index()].law = None;
+            self.party_mut(exchange.reader).medias[position].law = law;
         }
         let bundled = self.party(exchange.reader).tells_apart(position);
         let bundles = (bundled, self.party(exchange.sender).bundles);
@@ -441,6 +446,32 @@ fn answer_codecs(core: &Core, exchange: &Exchange<'_>, own: &RemoteMedia, out: &
             .0
             .retain(|codec| codec.is_supplemental() || std::mem::take(&mut first));
     }
+}
+
+/// Names a law of G.711 in an answer instead of the other one, which the answerer has taken. Not where the answerer takes it, or
+/// something that the offerer likes better.
+fn accept_law(law: Law, own: &RemoteMedia, out: &mut MediaOut) -> bool {
+    let is = |codec: &Codec, law: Law| codec.payload_type() == Some(law.payload_type());
+    let better = own
+        .payload_types
+        .iter()
+        .take_while(|offered| **offered != law.payload_type());
+    let better: Vec<u8> = better.copied().collect();
+    let is_offered = better.len() < own.payload_types.len();
+    let takes = |codec: &Codec| is(codec, law) || codec.payload_type().is_some_and(|of| better.contains(&of));
+    let mut taken = out.codecs.iter().filter(|codec| !codec.is_supplemental());
+    if !is_offered || taken.any(takes) {
+        return false;
+    }
+    let Some(rtpmap) = static_rtpmap(law.payload_type()) else {
+        return false;
+    };
+    let mut codecs = out.codecs.0.iter_mut();
+    let Some(other) = codecs.find(|codec| is(codec, law.other())) else {
+        return false;
+    };
+    *other = Codec::new(rtpmap);
+    true
 }
 
 /// Header extensions: those that are to be left out are, and the one that names m-lines is there where a bundle needs it
