@@ -189,3 +189,15 @@ fn a_browser_keeps_ice_and_keys_over_offers_that_fail() {
     world.ok(&delete_now());
     world.assert_empty();
 }
+
+/// Ports rest after a call, but not at the cost of the next one.
+#[test]
+fn calls_that_follow_each_other_find_ports_where_there_are_few() {
+    let mut world = world();
+    for _ in 0..20 {
+        established(&mut world);
+        world.ok(&delete_now());
+    }
+    assert_eq!(world.relay.counters().out_of_ports, 0);
+    world.assert_empty();
+}
