@@ -4,6 +4,7 @@
 //! what control must have is copied into its queue, which `forward` keeps rare.
 
 mod batch;
+mod bursts;
 mod io;
 mod mailbox;
 mod pace;

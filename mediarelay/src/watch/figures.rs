@@ -173,6 +173,7 @@ pub(super) const WORKER: &[Figure<WorkerFigures>] = figures! { WorkerFigures, "v
     "replied", "STUN answers", forward.replied;
     "to_control", "Datagrams for control", forward.to_control;
     "sent", "Datagrams sent", io.sent;
+    "sent_in_bursts", "Those of them that went together with others to the same peer", io.sent_in_bursts;
     "receive_errors", "Reads that failed", io.receive_errors;
     "strays", "Datagrams to ports that are steered no more, or not yet", io.strays;
     "wakeups", "Batches read", io.wakeups;

@@ -8,8 +8,8 @@ use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use nix::sys::socket::{
-    ControlMessageOwned, MsgFlags, MultiHeaders, RecvMsg, SockaddrIn, SockaddrIn6, SockaddrLike, recvmmsg,
-    sendmmsg,
+    ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, RecvMsg, SockaddrIn, SockaddrIn6,
+    SockaddrLike, recvmmsg, sendmmsg,
 };
 use viaduct_forward::PacketBuf;
 
@@ -28,6 +28,8 @@ pub(super) enum Headers {
 pub(super) struct Pair<A> {
     receive: MultiHeaders<A>,
     send: MultiHeaders<A>,
+    /// Of one message that stands for several datagrams.
+    burst: MultiHeaders<A>,
 }
 
 impl<A: SockaddrLike + Copy> Pair<A> {
@@ -35,6 +37,7 @@ impl<A: SockaddrLike + Copy> Pair<A> {
         Self {
             receive: MultiHeaders::preallocate(batch, told),
             send: MultiHeaders::preallocate(batch, None),
+            burst: MultiHeaders::preallocate(1, Some(nix::cmsg_space!(u16))),
         }
     }
 }
@@ -104,6 +107,20 @@ impl Headers {
         match self {
             Self::V4(pair) => send(socket, &mut pair.send, count, part),
             Self::V6(pair) => send(socket, &mut pair.send, count, part),
+        }
+    }
+
+    /// Sends datagrams to one peer with one way through the kernel (UDP_SEGMENT): all are as long as the first but the last, which
+    /// may be shorter. All go or none.
+    pub(super) fn send_burst(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        to: SocketAddr,
+        parts: &[IoSlice<'_>],
+    ) -> io::Result<()> {
+        match self {
+            Self::V4(pair) => send_burst(socket, &mut pair.burst, to, parts),
+            Self::V6(pair) => send_burst(socket, &mut pair.burst, to, parts),
         }
     }
 }
@@ -255,6 +272,26 @@ fn send<'b, A: Address, const N: usize>(
         MsgFlags::MSG_DONTWAIT,
     )?;
     Ok(sent.count())
+}
+
+fn send_burst<A: Address>(
+    socket: BorrowedFd<'_>,
+    headers: &mut MultiHeaders<A>,
+    to: SocketAddr,
+    parts: &[IoSlice<'_>],
+) -> io::Result<()> {
+    let to = A::of(to).ok_or(io::ErrorKind::AddrNotAvailable)?;
+    let first = parts.first().map_or(0, |part| part.len());
+    let size = u16::try_from(first).map_err(|_| io::ErrorKind::InvalidInput)?;
+    sendmmsg(
+        socket.as_raw_fd(),
+        headers,
+        &[parts],
+        [Some(to)],
+        [ControlMessage::UdpGsoSegments(&size)],
+        MsgFlags::MSG_DONTWAIT,
+    )?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -14,7 +14,8 @@ use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use viaduct_forward::{PacketBuf, SocketId};
 
-use super::batch::{BATCH_MAX, Headers, send_all};
+use super::batch::{BATCH_MAX, Headers};
+use super::bursts::Bursts;
 use super::io::{Departure, Found, MediaIo, Wait};
 use super::mailbox::Bell;
 use super::stats::{IoStats, SendFault};
@@ -74,6 +75,7 @@ enum End {
 
 struct Batches {
     headers: Headers,
+    bursts: Bursts,
     /// Where each stands that waits to be sent, and where it goes.
     departing: Vec<(usize, SocketAddr)>,
 }
@@ -128,6 +130,7 @@ impl PortSockets {
                 let batch = self.buffers.len();
                 let batches = Box::new(Batches {
                     headers: Headers::new(socket.local(), batch),
+                    bursts: Bursts::new(&*socket, batch),
                     departing: Vec::with_capacity(batch),
                 });
                 End::Shared {
@@ -297,13 +300,12 @@ impl PortSockets {
             let Some(Some(End::Shared { socket, batches, .. })) = self.sockets.get_mut(id.0 as usize) else {
                 continue;
             };
-            let Batches { headers, departing } = &mut **batches;
-            let buffers = &self.buffers;
-            let octets = |(buffer, _): &(usize, SocketAddr)| buffers[*buffer].len();
-            send_all(&self.stats, departing, octets, |rest| {
-                let part = |at: usize| (rest[at].1, [buffers[rest[at].0].data()]);
-                headers.send(socket.as_fd(), rest.len(), part)
-            });
+            let Batches {
+                headers,
+                bursts,
+                departing,
+            } = &mut **batches;
+            bursts.send((socket.as_fd(), headers), departing, &self.buffers, &self.stats);
             departing.clear();
         }
         self.held = 0;

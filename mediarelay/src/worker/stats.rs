@@ -74,6 +74,7 @@ pub(crate) struct IoStats {
     pub(super) received: Tally,
     pub(super) sent: Tally,
     pub(super) sent_octets: Tally,
+    pub(super) sent_in_bursts: Tally,
     pub(super) forwarded_octets: Tally,
     pub(super) faults: [Tally; SendFault::ALL.len()],
     pub(super) receive_errors: Tally,
@@ -103,6 +104,7 @@ impl IoStats {
             received: self.received.get(),
             sent: self.sent.get(),
             sent_octets: self.sent_octets.get(),
+            sent_in_bursts: self.sent_in_bursts.get(),
             forwarded_octets: self.forwarded_octets.get(),
             faults: SendFault::ALL.map(|fault| (fault, self.faults[fault as usize].get())),
             receive_errors: self.receive_errors.get(),
@@ -129,6 +131,8 @@ pub struct IoSnapshot {
     pub sent: u64,
     /// Their octets, without IP and UDP headers.
     pub sent_octets: u64,
+    /// Those of the datagrams that went together with others to the same peer (UDP_SEGMENT).
+    pub sent_in_bursts: u64,
     /// Octets of media that were to be sent on, without STUN answers.
     pub forwarded_octets: u64,
     /// Datagrams that could not be sent, by reason.
