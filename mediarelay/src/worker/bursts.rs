@@ -86,9 +86,9 @@ impl Bursts {
         stats: &IoStats,
     ) {
         let octets = |at: usize| buffers[departing[at].0].len();
-        let mut done = 0_u64;
+        let mut done = [false; BATCH_MAX];
         for at in 0..departing.len() {
-            if done >> at & 1 == 1 {
+            if done.get(at) == Some(&true) {
                 continue;
             }
             if self.usable && octets(at) >= OCTETS_MIN {
@@ -96,7 +96,7 @@ impl Bursts {
                 if burst.len > 1 {
                     self.send_singles((socket, &mut *headers), buffers, stats);
                     if self.send_burst((socket, &mut *headers), &burst, departing, buffers, stats) {
-                        burst.places().for_each(|at| done |= 1 << at);
+                        burst.places().for_each(|at| done[at] = true);
                         continue;
                     }
                 }
