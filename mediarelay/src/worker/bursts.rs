@@ -51,8 +51,8 @@ fn burst_from(first: usize, departing: &Departing, octets: impl Fn(usize) -> usi
         len: 0,
     };
     let room = OCTETS_MAX / size.max(1);
-    for at in first..departing.len().min(BATCH_MAX) {
-        if departing[at].1 != to {
+    for (at, (_, peer)) in departing.iter().enumerate().take(BATCH_MAX).skip(first) {
+        if *peer != to {
             continue;
         }
         let of = octets(at);
