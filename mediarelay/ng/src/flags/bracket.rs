@@ -8,7 +8,8 @@ use crate::value::{Dict, Value};
 /// Lists and dictionaries inside each other, as in OpenSIPS.
 const DEPTH_MAX: usize = 8;
 
-/// Reads a value that may be in brackets. The first member decides: with `=` it is a dictionary.
+/// Reads a value that may be in brackets. The first member decides: with `=` it is a dictionary. What has one in a list is a text,
+/// unless a bracket follows, which would be neither.
 pub(super) fn parse_value(text: &str) -> Result<Value, Problem> {
     parse(text, 0)
 }
@@ -34,8 +35,14 @@ fn parse(text: &str, depth: usize) -> Result<Value, Problem> {
         };
         return members.map(entry).collect::<Result<Dict, _>>().map(Value::Dict);
     }
+    let member = |token: super::token::Token<'_>| match token.value {
+        Some(value) if value.starts_with('[') => Err(Problem::EntryInList {
+            entry: token.text.to_owned(),
+        }),
+        _ => parse(token.text, depth + 1),
+    };
     members
-        .map(|token| parse(token.text, depth + 1))
+        .map(member)
         .collect::<Result<Vec<_>, _>>()
         .map(Value::List)
 }
@@ -84,6 +91,12 @@ mod tests {
         assert_eq!(
             parse_value("[k=v x]"),
             Err(Problem::EntryWithoutEquals { entry: "x".into() })
+        );
+        assert_eq!(
+            parse_value("[a k=[b c]]"),
+            Err(Problem::EntryInList {
+                entry: "k=[b c]".into()
+            })
         );
         assert!(parse_value(&format!("{}{}", "[".repeat(8), "]".repeat(8))).is_ok());
         let deep = format!("{}{}", "[".repeat(9), "]".repeat(9));

@@ -40,6 +40,11 @@ pub enum Problem {
         /// The entry.
         entry: String,
     },
+    /// A list in brackets has something of a dictionary in it.
+    EntryInList {
+        /// The entry.
+        entry: String,
+    },
     /// The value, or one member of it, is not what the key holds.
     Unusable {
         /// The member, where not the whole value is meant.
@@ -110,6 +115,7 @@ impl fmt::Display for Problem {
             Self::UnbalancedBracket => f.write_str("unbalanced bracket"),
             Self::TooDeep { limit } => write!(f, "brackets nested deeper than {limit}"),
             Self::EntryWithoutEquals { entry } => write!(f, "`{entry}` in a dictionary has no `=`"),
+            Self::EntryInList { entry } => write!(f, "`{entry}` stands in a list and not in a dictionary"),
             Self::Unusable {
                 member: Some(member),
                 expected,
