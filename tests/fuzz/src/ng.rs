@@ -53,7 +53,8 @@ pub fn json(data: &[u8]) {
 
 /// Reads octets as a flag string, as operators write them for OpenSIPS and for Kamailio.
 ///
-/// Laws: a diagnostic names a place in the string; what was understood without one prints what reads the same.
+/// Laws: a diagnostic names a place in the string; what was understood without one prints what reads the same, but for texts
+/// with `-=` in them, which a flag string cannot say everywhere (see [`flag_strings::print`]).
 pub fn flags(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
     for parsed in [
@@ -68,6 +69,9 @@ pub fn flags(data: &[u8]) {
     let parsed = flag_strings::parse_opensips(text);
     if parsed.diagnostics.is_empty() {
         let printed = flag_strings::print(&parsed.flags);
+        if printed.contains("-=") {
+            return;
+        }
         let again = flag_strings::parse_opensips(&printed);
         assert_eq!(
             (again.diagnostics, again.flags),
