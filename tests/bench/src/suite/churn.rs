@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use viaduct_ng::{Reply, Request};
 
-use super::relay::{add_heard, set_up, start};
+use super::relay::{add_heard, start_with_calls};
 use super::watch::Watch;
 use super::{Suite, add_latencies};
-use crate::drive::{Commander, Phones};
+use crate::drive::Commander;
 use crate::load::{Demand, Pacer};
 use crate::media::{CallPlan, MediaMode};
 use crate::peers::RelayPeer;
@@ -33,17 +33,7 @@ pub(super) fn measure(
     results: &mut Results,
 ) -> anyhow::Result<()> {
     let plan = suite.plan.churn;
-    let mut phones = Phones::open(plan.calls)?;
-    let (daemon, mut commander) = start(suite, peer, folder)?;
-    for number in 0..plan.calls {
-        let set_up = set_up(
-            &mut commander,
-            &mut phones,
-            u32::try_from(number)?,
-            MediaMode::Plain,
-        );
-        set_up.with_context(|| daemon.tail())?;
-    }
+    let (daemon, mut commander, mut phones) = start_with_calls(suite, peer, folder, plan.calls)?;
     phones.run_some(0..plan.talking, suite.plan.media_warm_up)?;
 
     // Nobody talks in calls that come and go, so they may name phones of others.

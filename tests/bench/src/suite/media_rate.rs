@@ -3,13 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 
-use super::relay::{set_up, start};
+use super::relay::start_with_calls;
 use super::watch::Watch;
 use super::{Suite, note};
-use crate::drive::Phones;
-use crate::media::{MediaMode, PacketTally};
+use crate::media::PacketTally;
 use crate::peers::RelayPeer;
 use crate::ramp::Ramp;
 use crate::results::{Figure, Results, Work};
@@ -46,17 +45,7 @@ pub(super) fn measure(
     results: &mut Results,
 ) -> anyhow::Result<()> {
     let plan = suite.plan.media_rate;
-    let mut phones = Phones::open(plan.calls)?;
-    let (daemon, mut commander) = start(suite, peer, folder)?;
-    for number in 0..plan.calls {
-        let set_up = set_up(
-            &mut commander,
-            &mut phones,
-            u32::try_from(number)?,
-            MediaMode::Plain,
-        );
-        set_up.with_context(|| daemon.tail())?;
-    }
+    let (daemon, _, mut phones) = start_with_calls(suite, peer, folder, plan.calls)?;
     phones.run_at(plan.first, suite.plan.media_warm_up)?;
 
     let mut at = |rate: f64| -> anyhow::Result<Step> {

@@ -76,6 +76,22 @@ pub(super) fn start(suite: &Suite, peer: RelayPeer, folder: &Path) -> anyhow::Re
     Ok((daemon, commander))
 }
 
+/// The same with so many calls of phones that speak RTP, and their phones.
+pub(super) fn start_with_calls(
+    suite: &Suite,
+    peer: RelayPeer,
+    folder: &Path,
+    calls: usize,
+) -> anyhow::Result<(Daemon, Commander, Phones)> {
+    let mut phones = Phones::open(calls)?;
+    let (daemon, mut commander) = start(suite, peer, folder)?;
+    for number in 0..u32::try_from(calls)? {
+        let set_up = set_up(&mut commander, &mut phones, number, MediaMode::Plain);
+        set_up.with_context(|| daemon.tail())?;
+    }
+    Ok((daemon, commander, phones))
+}
+
 /// Gives the commands for one call.
 pub(super) fn set_up(
     commander: &mut Commander,
