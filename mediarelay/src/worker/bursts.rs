@@ -30,8 +30,8 @@ pub(super) struct Bursts {
 }
 
 /// Places in a batch that belong together.
-#[derive(Debug, Clone, PartialEq, Eq)]
 struct Burst {
+    to: SocketAddr,
     places: [u8; BATCH_MAX],
     len: usize,
 }
@@ -47,6 +47,7 @@ impl Burst {
 fn burst_from(first: usize, departing: &Departing, octets: impl Fn(usize) -> usize) -> Burst {
     let (size, to) = (octets(first), departing[first].1);
     let mut burst = Burst {
+        to,
         places: [0; BATCH_MAX],
         len: 0,
     };
@@ -86,6 +87,9 @@ impl Bursts {
         stats: &IoStats,
     ) {
         let octets = |at: usize| buffers[departing[at].0].len();
+        if !self.usable || (0..departing.len()).all(|at| octets(at) < OCTETS_MIN) {
+            return send_each((socket, headers), departing, buffers, stats);
+        }
         let mut done = [false; BATCH_MAX];
         for at in 0..departing.len() {
             if done.get(at) == Some(&true) {
@@ -120,10 +124,7 @@ impl Bursts {
             *part = IoSlice::new(buffers[departing[at].0].data());
         }
         let parts = &parts[..burst.len];
-        let Some((_, to)) = burst.places().next().map(|at| departing[at]) else {
-            return false;
-        };
-        match headers.send_burst(socket, to, parts) {
+        match headers.send_burst(socket, burst.to, parts) {
             Ok(()) => {
                 stats.sent.add(burst.len as u64);
                 stats.sent_in_bursts.add(burst.len as u64);
@@ -140,19 +141,24 @@ impl Bursts {
         }
     }
 
-    fn send_singles(
-        &mut self,
-        (socket, headers): (BorrowedFd<'_>, &mut Headers),
-        buffers: &[PacketBuf],
-        stats: &IoStats,
-    ) {
-        let octets = |(buffer, _): &(usize, SocketAddr)| buffers[*buffer].len();
-        send_all(stats, &self.singles, octets, |rest| {
-            let part = |at: usize| (rest[at].1, [buffers[rest[at].0].data()]);
-            headers.send(socket, rest.len(), part)
-        });
+    fn send_singles(&mut self, by: (BorrowedFd<'_>, &mut Headers), buffers: &[PacketBuf], stats: &IoStats) {
+        send_each(by, &self.singles, buffers, stats);
         self.singles.clear();
     }
+}
+
+/// Sends datagrams as what they are.
+fn send_each(
+    (socket, headers): (BorrowedFd<'_>, &mut Headers),
+    departing: &Departing,
+    buffers: &[PacketBuf],
+    stats: &IoStats,
+) {
+    let octets = |(buffer, _): &(usize, SocketAddr)| buffers[*buffer].len();
+    send_all(stats, departing, octets, |rest| {
+        let part = |at: usize| (rest[at].1, [buffers[rest[at].0].data()]);
+        headers.send(socket, rest.len(), part)
+    });
 }
 
 #[cfg(test)]
