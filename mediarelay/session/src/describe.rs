@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
-use viaduct_forward::ClockRate;
+use viaduct_forward::{ClockRate, MidSelector};
 use viaduct_sdp::{
     AddressFamily, CandidateAddress, CodecList, Connection, Direction, Extmap, Label, Media, MediaKind,
     Protocol, Ptime, Session, Ssrc,
@@ -100,6 +100,14 @@ impl RemoteMedia {
     /// Whether RTP is spoken on it.
     pub(crate) fn is_rtp(&self) -> bool {
         self.protocol.is_rtp()
+    }
+
+    /// What it wants to be called in packets; `None` where its SDP lacks the extension for that, or a name.
+    pub(crate) fn named_in_packets(&self) -> Option<MidSelector> {
+        Some(MidSelector {
+            extension_id: self.mid_extension?,
+            mid: self.mid.clone().filter(|mid| !mid.is_empty())?,
+        })
     }
 
     /// Where it receives, by its own account.

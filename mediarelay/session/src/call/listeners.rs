@@ -67,11 +67,7 @@ impl Call {
         if !is_called && !self.parties.get(&to.0)?.tells_apart(to.1) {
             return None;
         }
-        let remote = remote(to)?;
-        Some(MidSelector {
-            extension_id: remote.mid_extension?,
-            mid: remote.mid.clone().filter(|mid| !mid.is_empty())?,
-        })
+        remote(to)?.named_in_packets()
     }
 
     /// Where else packets of a party's m-line go.

@@ -286,10 +286,7 @@ impl Call {
         if leg.sdes.passes_on_gcm() {
             return None;
         }
-        Some(MidSelector {
-            extension_id: remote.mid_extension?,
-            mid: remote.mid.clone().filter(|mid| !mid.is_empty())?,
-        })
+        remote.named_in_packets()
     }
 
     /// What takes blocked DTMF out of all m-lines of a flow, before any of their own routes.

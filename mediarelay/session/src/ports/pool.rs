@@ -75,6 +75,11 @@ impl Set {
     fn count(&self, state: State) -> usize {
         self.counts[state as usize]
     }
+
+    /// Pairs that wait for a call, or will.
+    fn prepared(&self) -> usize {
+        self.count(State::Stocked) + self.count(State::Opening)
+    }
 }
 
 impl Pool {
@@ -124,10 +129,7 @@ impl Pool {
         if self.paused_until.is_some_and(|until| now < until) {
             return None;
         }
-        let lacks = |set: &&Set| {
-            set.count(State::Stocked) + set.count(State::Opening) < self.stock_target
-                && set.count(State::Free) > 0
-        };
+        let lacks = |set: &&Set| set.prepared() < self.stock_target && set.count(State::Free) > 0;
         let mut lacking = self.sets.iter().filter(lacks);
         let at = lacking
             .find_map(|set| self.random_free(&set.ports, rng))
@@ -139,9 +141,7 @@ impl Pool {
     /// The pair that has rested longest, of a set in which no other is left: better than to refuse a call.
     fn wake(&mut self) -> Option<usize> {
         let stock = self.stock_target.min(STOCK_OF_TIRED);
-        let is_short = |set: &&Set| {
-            set.count(State::Stocked) + set.count(State::Opening) < stock && set.count(State::Free) == 0
-        };
+        let is_short = |set: &&Set| set.prepared() < stock && set.count(State::Free) == 0;
         let entry = self.sets.iter().filter(is_short).find_map(|set| {
             let mut resting = self.resting.iter();
             resting.find(|(_, port, why)| *why == Rest::Used && set.ports.has_pair(*port))

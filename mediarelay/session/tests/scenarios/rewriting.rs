@@ -78,13 +78,13 @@ fn codecs_are_left_out_and_put_in_order() {
 /// A phone's SDP with these formats and no others.
 pub(crate) fn speaking(sdp: &str, formats: &str) -> String {
     let named = sdp.replace("RTP/AVP 8 0 101", &format!("RTP/AVP {formats}"));
-    let is_of_another = |line: &&str| {
+    let is_kept = |line: &&str| {
         let of = line
             .strip_prefix("a=rtpmap:")
             .and_then(|map| map.split(' ').next());
         of.is_none_or(|of| formats.split(' ').any(|format| format == of))
     };
-    named.split_inclusive("\r\n").filter(is_of_another).collect()
+    named.split_inclusive("\r\n").filter(is_kept).collect()
 }
 
 /// A packet with one sound all through.
