@@ -78,67 +78,44 @@ impl Suite {
                     measured.with_context(|| format!("measuring {}", peer.name()))?;
                 }
             }
-            for work in self.chosen([Work::Plain, Work::Sdes, Work::Dtls]) {
-                let (mode, text) = match work {
-                    Work::Sdes => (MediaMode::Sdes, "SRTP to RTP"),
-                    Work::Dtls => (MediaMode::Dtls, "browser to phone"),
-                    _ => (MediaMode::Plain, "RTP to RTP"),
-                };
-                for &peer in &self.relays {
-                    if !peer.does(work, self.plan.media_calls)? {
-                        continue;
-                    }
-                    self.say(run, peer.name(), text);
-                    let measured = self.in_folder(peer.name(), run, |folder| {
-                        relay::measure(self, peer, (mode, work), folder, &mut results)
-                    });
-                    measured.with_context(|| format!("measuring {}", peer.name()))?;
-                }
-            }
-            self.run_relays(
-                run,
+            for work in self.chosen([
+                Work::Plain,
+                Work::Sdes,
+                Work::Dtls,
                 Work::MediaRate,
-                self.plan.media_rate.calls,
-                media_rate::measure,
-                &mut results,
-            )?;
-            self.run_relays(
-                run,
                 Work::Churn,
-                self.plan.churn.calls,
-                churn::measure,
-                &mut results,
-            )?;
-            self.run_relays(
-                run,
                 Work::Kernel,
-                self.plan.street.calls,
-                kernel::measure,
-                &mut results,
-            )?;
+            ]) {
+                self.run_relays(run, work, &mut results)?;
+            }
         }
         Ok(results)
     }
 
-    /// One run of each relay at one work with so many calls, if it is to be done.
-    fn run_relays(
-        &self,
-        run: usize,
-        work: Work,
-        calls: usize,
-        measure: impl Fn(&Self, RelayPeer, &Path, &mut Results) -> anyhow::Result<()>,
-        results: &mut Results,
-    ) -> anyhow::Result<()> {
-        for work in self.chosen([work]) {
-            for &peer in &self.relays {
-                if !peer.does(work, calls)? {
-                    continue;
-                }
-                self.say(run, peer.name(), &format!("{work:?}"));
-                let measured =
-                    self.in_folder(peer.name(), run, |folder| measure(self, peer, folder, results));
-                measured.with_context(|| format!("measuring {}", peer.name()))?;
+    /// One run of each relay at one work.
+    fn run_relays(&self, run: usize, work: Work, results: &mut Results) -> anyhow::Result<()> {
+        let (calls, text) = match work {
+            Work::Sdes => (self.plan.media_calls, "SRTP to RTP"),
+            Work::Dtls => (self.plan.media_calls, "browser to phone"),
+            Work::MediaRate => (self.plan.media_rate.calls, "ever more packets"),
+            Work::Churn => (self.plan.churn.calls, "calls that come and go"),
+            Work::Kernel => (self.plan.street.calls, "RTP to RTP between links"),
+            _ => (self.plan.media_calls, "RTP to RTP"),
+        };
+        for &peer in &self.relays {
+            if !peer.does(work, calls)? {
+                continue;
             }
+            self.say(run, peer.name(), text);
+            let measured = self.in_folder(peer.name(), run, |folder| match work {
+                Work::Sdes => relay::measure(self, peer, (MediaMode::Sdes, work), folder, results),
+                Work::Dtls => relay::measure(self, peer, (MediaMode::Dtls, work), folder, results),
+                Work::MediaRate => media_rate::measure(self, peer, folder, results),
+                Work::Churn => churn::measure(self, peer, folder, results),
+                Work::Kernel => kernel::measure(self, peer, folder, results),
+                _ => relay::measure(self, peer, (MediaMode::Plain, work), folder, results),
+            });
+            measured.with_context(|| format!("measuring {}", peer.name()))?;
         }
         Ok(())
     }
