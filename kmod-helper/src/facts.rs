@@ -3,6 +3,9 @@
 use std::fs;
 use std::path::Path;
 
+use nix::errno::Errno;
+use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
+
 use crate::fast::Refused;
 use crate::given_ports::GivenPorts;
 
@@ -90,16 +93,11 @@ fn effective_capabilities(status: &str) -> Option<u64> {
     u64::from_str_radix(line.trim(), 16).ok()
 }
 
-/// Whether a folder is, or is below, a mounted BPF file system.
+/// Whether a folder is, or will be when it is made, on a BPF file system.
 pub(crate) fn is_bpffs(folder: &Path) -> bool {
-    // Of the thread: it may have a mount namespace of its own.
-    let mounts = read("/proc/thread-self/mounts").unwrap_or_default();
-    let mut mounts = mounts.lines().filter_map(|line| {
-        let mut words = line.split_whitespace();
-        let point = words.nth(1)?;
-        Some((point.to_owned(), words.next()?.to_owned()))
-    });
-    mounts.any(|(point, kind)| kind == "bpf" && folder.starts_with(point))
+    let mut at = folder.ancestors().map(statfs);
+    let found = at.find(|answer| !matches!(answer, Err(Errno::ENOENT)));
+    found.is_some_and(|answer| answer.is_ok_and(|system| system.filesystem_type() == BPF_FS_MAGIC))
 }
 
 fn mounts_bpffs(mounts: &str) -> bool {
@@ -130,6 +128,13 @@ mod tests {
         assert_eq!(parse_version("5.4"), Some((5, 4)));
         assert_eq!(parse_version("unknown"), None);
         assert_eq!(parse_version(""), None);
+    }
+
+    #[test]
+    fn other_file_systems_are_not_that_of_bpf() {
+        for folder in ["/proc", "/proc/nothing/here", "/", "not/absolute", ""] {
+            assert!(!is_bpffs(Path::new(folder)), "{folder:?}");
+        }
     }
 
     #[test]
