@@ -10,7 +10,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use viaduct_rtp::srtp::{ReceiveContext, SendContext, SrtpKeyMaterial, SrtpLimits, SsrcIndices};
+use viaduct_rtp::Tick;
+use viaduct_rtp::srtp::{ProtectError, RTP_GROWTH_MAX, ReceiveContext, SendContext, SrtpKeyMaterial, SrtpLimits, SsrcIndices};
 
 use crate::address::CryptoId;
 
@@ -95,6 +96,17 @@ pub enum CryptoError {
     Full,
 }
 
+/// Why a packet cannot go out under a context.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum EmitError {
+    /// There is no such context.
+    #[error("there is no crypto context {} to send with", .0.0)]
+    Unknown(CryptoId),
+    /// It takes no more packets.
+    #[error(transparent)]
+    Protect(#[from] ProtectError),
+}
+
 #[derive(Debug, Clone)]
 enum Context {
     Send(SharedSend),
@@ -167,6 +179,19 @@ impl CryptoTable {
             Some(Context::Receive(context)) => lock(&context).indices(),
             None => Vec::new(),
         }
+    }
+
+    /// Makes SRTP of an RTP packet that is none of a flow's.
+    ///
+    /// # Errors
+    /// There is no such context, or it takes no more packets.
+    pub fn protect_rtp(&self, now: Tick, id: CryptoId, mut packet: Vec<u8>) -> Result<Vec<u8>, EmitError> {
+        let context = self.send(id).ok_or(EmitError::Unknown(id))?;
+        let len = packet.len();
+        packet.resize(len + RTP_GROWTH_MAX, 0);
+        let len = lock(&context).protect_rtp(now, &mut packet, len)?;
+        packet.truncate(len);
+        Ok(packet)
     }
 
     /// Contexts in the table.

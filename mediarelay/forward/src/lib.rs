@@ -49,7 +49,7 @@ mod worker;
 pub use address::{CryptoId, FlowId, FlowKey, LegId, LocalAddr, Out, SocketId};
 pub use buffer::{HEADROOM, PACKET_BUF_LEN, PacketBuf, RECEIVE_MAX, TAILROOM};
 pub use command::{Command, CommandError};
-pub use crypto::{CryptoCommand, CryptoDirection, CryptoError, CryptoLimits, CryptoTable};
+pub use crypto::{CryptoCommand, CryptoDirection, CryptoError, CryptoLimits, CryptoTable, EmitError};
 pub use drop_reason::DropReason;
 pub use limits::{LISTENERS_MAX, Limits, ROUTES_MAX};
 pub use rule::{

@@ -6,12 +6,14 @@ mod listeners;
 mod measure;
 mod merging;
 mod parties;
+mod playing;
 mod report;
 mod state;
 mod timers;
 
 pub(crate) use listeners::{DISCARD, Heard, nowhere, read_own};
 pub(crate) use parties::{Names, is_final};
+pub(crate) use playing::{Manner, Playing};
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -66,6 +68,8 @@ pub(crate) struct Call {
     pub(crate) next_check: Instant,
     /// Where the relay keeps its timer.
     pub(crate) timer: Option<Instant>,
+    /// What is played; in a box, since most calls have nothing.
+    pub(crate) playing: Option<Box<Playing>>,
     /// It ends for this reason as soon as what is being done is done.
     pub(crate) ends: Option<DeleteReason>,
     /// What was written down of it.
@@ -99,6 +103,7 @@ impl Call {
             rates: Rates::default(),
             next_check: now,
             timer: None,
+            playing: None,
             ends: None,
             state: CallState::default(),
             next_party: 1,

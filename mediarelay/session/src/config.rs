@@ -249,6 +249,10 @@ pub struct Limits {
     pub sources_per_call: usize,
     /// DTLS associations of the relay. Default 40,000.
     pub dtls_associations: usize,
+    /// Parties of the relay that something is played to at a time. Default 1,000.
+    pub players: usize,
+    /// Octets of clips that are played, each counted once however many hear it. A second has 16,000. Default 67,108,864.
+    pub clip_octets: usize,
     /// Trickled fragments that wait for the party they are for. Default 256.
     pub fragments_waiting: usize,
     /// Commands of one call that are kept for a relay that goes on after this one. A call with more is not kept any
@@ -280,6 +284,8 @@ impl Default for Limits {
             former_ports_per_leg: 2,
             sources_per_call: 32,
             dtls_associations: 40_000,
+            players: 1_000,
+            clip_octets: 64 << 20,
             fragments_waiting: 256,
             commands_kept: 256,
             state_waiting: 16_384,

@@ -18,7 +18,7 @@ use crate::event::{Event, What};
 use crate::leg::Origin;
 use crate::output::Output;
 use crate::ports::{PortPair, PortPlan, PortSetId};
-use crate::relay::Parts;
+use crate::relay::{Clips, Parts};
 use crate::secrets;
 use crate::state::{CallName, StateQueue};
 
@@ -85,6 +85,10 @@ pub(crate) struct Core {
     retired: VecDeque<(Instant, Retired)>,
     /// What is kept of calls for another relay, if it is.
     pub(crate) state: Option<StateQueue>,
+    /// What is played.
+    pub(crate) clips: Clips,
+    /// Parties that something is played to.
+    pub(crate) players: usize,
     /// While a call is rebuilt: the pairs that its command took.
     pub(crate) taken_before: Option<Vec<PortPair>>,
     /// While the keys of a rebuilt call are installed: where their indices stood.
@@ -121,6 +125,8 @@ impl Core {
             closing: Vec::new(),
             retired: VecDeque::new(),
             state: None,
+            clips: Clips::default(),
+            players: 0,
             taken_before: None,
             resuming: None,
             outputs: VecDeque::new(),

@@ -23,6 +23,10 @@ pub struct Counters {
     pub calls_not_rebuilt: u64,
     /// Calls that became part of another one (NG `connect`).
     pub calls_merged: u64,
+    /// Clips that were begun, one for each party that hears it (NG `play media`).
+    pub clips_played: u64,
+    /// Packets of clips that were sent.
+    pub played_packets: u64,
     /// Calls ended by `delete`.
     pub ended_regularly: u64,
     /// Calls ended for want of media.
@@ -119,6 +123,10 @@ pub struct LimitCounters {
     pub dtls_early_records: u64,
     /// Handshakes that took too long: `handshake` of [`Limits::dtls`](crate::Limits::dtls).
     pub dtls_handshake: u64,
+    /// [`Limits::players`](crate::Limits::players)
+    pub players: u64,
+    /// [`Limits::clip_octets`](crate::Limits::clip_octets)
+    pub clip_octets: u64,
     /// [`Limits::fragments_waiting`](crate::Limits::fragments_waiting)
     pub fragments_waiting: u64,
     /// [`Limits::commands_kept`](crate::Limits::commands_kept): calls that would not survive a restart.
@@ -246,4 +254,6 @@ pub struct Gauges {
     pub timers: usize,
     /// Trickled fragments that wait for their party.
     pub fragments: usize,
+    /// Parties that something is played to.
+    pub players: usize,
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use viaduct_forward::{Command, CryptoCommand, LocalAddr};
+use viaduct_forward::{Command, CryptoCommand, CryptoId, LocalAddr};
 
 use crate::event::Event;
 use crate::ports::PortPair;
@@ -30,6 +30,17 @@ pub enum Output {
         to: SocketAddr,
         /// Its octets.
         data: Vec<u8>,
+    },
+    /// Send an RTP packet of our own, which is no flow's.
+    Emit {
+        /// From which of our sockets.
+        from: LocalAddr,
+        /// To which peer.
+        to: SocketAddr,
+        /// The send context, if the receiver wants SRTP.
+        protect: Option<CryptoId>,
+        /// The packet, in the clear.
+        packet: Vec<u8>,
     },
     /// Let the worker judge a datagram again that was handed up, as if it came in anew: there is a flow for it.
     Inject {

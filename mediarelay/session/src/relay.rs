@@ -3,6 +3,7 @@
 mod exchanges;
 mod keeping;
 mod others;
+mod playing;
 mod publishing;
 mod statistics;
 mod subscriptions;
@@ -19,6 +20,7 @@ use viaduct_ng::{
 };
 
 pub use self::keeping::{NotRebuilt, Rebuilt};
+pub(crate) use self::playing::Clips;
 use self::trickle::Fragments;
 use crate::call::Call;
 use crate::clock::WallClock;
@@ -54,6 +56,8 @@ pub struct Relay {
     by_id: BTreeMap<ByteString, CallKey>,
     /// When each call wants to be looked at.
     timers: BTreeSet<(Instant, CallKey)>,
+    /// When the next packet of what is played in a call is due.
+    playing: BTreeSet<(Instant, CallKey)>,
     fragments: Fragments,
     /// Why new calls are refused, whatever their number.
     overload: Option<LoadLimit>,
@@ -106,6 +110,7 @@ impl Relay {
             calls: BTreeMap::new(),
             by_id: BTreeMap::new(),
             timers: BTreeSet::new(),
+            playing: BTreeSet::new(),
             fragments: Fragments::default(),
             overload: None,
             started: now,
@@ -206,6 +211,7 @@ impl Relay {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.core.handle_timeout(now);
         self.fragments.handle_timeout(now);
+        self.play(now);
         let due: Vec<CallKey> = self
             .timers
             .iter()
@@ -221,10 +227,16 @@ impl Relay {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let calls = self.timers.first().map(|(at, _)| *at);
-        [calls, self.core.poll_timeout(), self.fragments.poll_timeout()]
-            .into_iter()
-            .flatten()
-            .min()
+        let playing = self.playing.first().map(|(at, _)| *at);
+        [
+            calls,
+            playing,
+            self.core.poll_timeout(),
+            self.fragments.poll_timeout(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// What the shell must do next.
@@ -249,6 +261,7 @@ impl Relay {
             retired: self.core.retired(),
             timers: self.timers.len(),
             fragments: self.fragments.len(),
+            players: self.core.players,
             ..Gauges::default()
         };
         for call in self.calls.values() {
@@ -438,6 +451,7 @@ impl Relay {
             }
             self.timers.insert((at, key));
         }
+        self.plan_playing(key);
     }
 
     fn end(&mut self, now: Instant, key: CallKey) {
@@ -451,6 +465,10 @@ impl Relay {
         if let Some(at) = call.timer {
             self.timers.remove(&(at, key));
         }
+        if let Some(at) = call.plays_at() {
+            self.playing.remove(&(at, key));
+        }
+        self.core.players -= call.players_count();
         call.close(now, &mut self.core);
         self.core.refill_ports(now);
     }

@@ -65,6 +65,7 @@ impl Call {
             rates,
             next_check,
             timer: _,
+            playing,
             ends: _,
             state: _,
             next_party,
@@ -108,6 +109,9 @@ impl Call {
             party.call_id = party.call_id.saturating_add(ids_before);
             party.rename(renamed);
             self.parties.insert(party.id, party);
+        }
+        if let Some(playing) = playing {
+            self.take_players(*playing, renamed);
         }
         self.dialogues.extend(dialogues.into_iter().map(|mut dialogue| {
             dialogue.rename(renamed);

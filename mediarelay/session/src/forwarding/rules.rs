@@ -227,7 +227,7 @@ impl Call {
 
     /// The law of G.711 that a party speaks, where its peer knows nothing but the other one: an answer has told it so, or nobody has
     /// negotiated between parties that were connected on request.
-    fn recoded(&self, from: (PartyId, usize), to: (PartyId, usize)) -> Option<Law> {
+    pub(crate) fn recoded(&self, from: (PartyId, usize), to: (PartyId, usize)) -> Option<Law> {
         let law = |(party, media): (PartyId, usize)| {
             let media = self.parties.get(&party)?.medias.get(media)?;
             media
@@ -272,7 +272,7 @@ impl Call {
 
     /// The name of an m-line that a party wants to see in packets: it, or who sends them, has others on the same transport,
     /// and its SDP has the extension for that.
-    fn named_to(&self, from: (PartyId, usize), to: (PartyId, usize)) -> Option<MidSelector> {
+    pub(crate) fn named_to(&self, from: (PartyId, usize), to: (PartyId, usize)) -> Option<MidSelector> {
         let tells_apart = |(party, media)| {
             let party = self.parties.get(&party);
             party.is_some_and(|party| party.tells_apart(media))
@@ -362,7 +362,7 @@ impl Call {
             of.map(Media::direction).unwrap_or_default()
         };
         let blocked = self.blocked.media || self.parties.get(&party).is_some_and(|party| party.blocked.media);
-        if blocked {
+        if blocked || self.hears_clip_alone(peer, opposite) {
             Some(BlockReason::Media)
         } else if !direction(party, media).sends() || !direction(peer, opposite).receives() {
             Some(BlockReason::Direction)

@@ -11,7 +11,7 @@ use viaduct_forward::{CryptoTable, SsrcIndices};
 use viaduct_ng::{ByteString, Flag, Reply, Request};
 
 use super::Relay;
-use super::others::connects_to;
+use super::others::{connects_to, is_lasting};
 use crate::call::Call;
 use crate::core::Resuming;
 use crate::event::DeleteReason;
@@ -74,8 +74,8 @@ pub(super) fn changes_calls(request: &Request) -> bool {
         | Request::Publish(_)
         | Request::SubscribeRequest(_)
         | Request::SubscribeAnswer(_)
-        | Request::Unsubscribe(_)
-        | Request::Other(_) => true,
+        | Request::Unsubscribe(_) => true,
+        Request::Other(other) => is_lasting(other.command),
         Request::Ping | Request::Query(_) | Request::List(_) | Request::Statistics => false,
     }
 }

@@ -13,8 +13,11 @@ use crate::state::CallName;
 
 impl Relay {
     pub(super) fn other(&mut self, now: Instant, request: &OtherRequest) -> Reply {
-        if request.command == OtherCommand::Connect {
-            return self.connect(now, &request.body);
+        match request.command {
+            OtherCommand::Connect => return self.connect(now, &request.body),
+            OtherCommand::PlayMedia => return self.play_media(now, &request.body),
+            OtherCommand::StopMedia => return self.stop_media(now, &request.body),
+            _ => {}
         }
         let Some(set) = setter(request.command) else {
             return Reply::error(ErrorReason::Unsupported);
@@ -44,6 +47,16 @@ fn setter(command: OtherCommand) -> Option<fn(&mut Blocked)> {
         OtherCommand::UnblockDtmf => Some(|blocked| blocked.dtmf = false),
         _ => None,
     }
+}
+
+/// Whether a command changes who hears whom, for as long as the call lasts.
+pub(super) fn is_lasting(command: OtherCommand) -> bool {
+    command == OtherCommand::Connect || setter(command).is_some()
+}
+
+/// Whether a command is about all parties, and says so.
+pub(super) fn is_for_all(body: &Dict) -> bool {
+    has_flag(body, "all") || get(body, "all").is_some()
 }
 
 impl Relay {
@@ -93,6 +106,9 @@ impl Relay {
         };
         if let Some(at) = of.timer {
             self.timers.remove(&(at, other));
+        }
+        if let Some(at) = of.plays_at() {
+            self.playing.remove(&(at, other));
         }
         for id in of.ids() {
             self.by_id.insert(id.clone(), key);
@@ -171,7 +187,7 @@ impl Call {
 
     /// Changes what is blocked for the selected party, or for the whole call.
     fn change_blocked(&mut self, body: &Dict, set: fn(&mut Blocked)) -> Result<(), ErrorReason> {
-        match self.selected(body)? {
+        match self.selected(body, has_flag(body, "directional"))? {
             Some(party) => set(&mut self.party_mut(party).blocked),
             None => {
                 set(&mut self.blocked);
@@ -183,10 +199,10 @@ impl Call {
         Ok(())
     }
 
-    /// The party that a command selects: by label, by the address of its SDP, or by its tag, where the flag
-    /// `directional` lets that count. `None` stands for all.
-    fn selected(&self, body: &Dict) -> Result<Option<PartyId>, ErrorReason> {
-        if has_flag(body, "all") || get(body, "all").is_some() {
+    /// The party that a command selects: by label, by the address of its SDP, or by its tag, where that counts. `None`
+    /// stands for all, or for nobody.
+    pub(super) fn selected(&self, body: &Dict, by_tag: bool) -> Result<Option<PartyId>, ErrorReason> {
+        if is_for_all(body) {
             return Ok(None);
         }
         let find = |reason: ErrorReason, fits: &dyn Fn(&Party) -> bool| {
@@ -205,7 +221,7 @@ impl Call {
                 remotes.any(|remote| Some(remote.ip()) == address)
             });
         }
-        match text(body, "from-tag").filter(|_| has_flag(body, "directional")) {
+        match text(body, "from-tag").filter(|_| by_tag) {
             Some(tag) => find(ErrorReason::NoSuchFromTag, &|party| party.is_called(tag)),
             None => Ok(None),
         }
@@ -213,19 +229,19 @@ impl Call {
 }
 
 /// A key in any of its spellings: hyphens, spaces or underscores, in any case.
-fn get<'d>(body: &'d Dict, key: &str) -> Option<&'d Value> {
+pub(super) fn get<'d>(body: &'d Dict, key: &str) -> Option<&'d Value> {
     body.iter()
         .find(|(name, _)| name.as_text().is_some_and(|name| is_same(name, key)))
         .map(|(_, value)| value)
 }
 
-fn text<'d>(body: &'d Dict, key: &str) -> Option<&'d ByteString> {
+pub(super) fn text<'d>(body: &'d Dict, key: &str) -> Option<&'d ByteString> {
     get(body, key)
         .and_then(Value::as_bytes)
         .filter(|text| !text.is_empty())
 }
 
-fn has_flag(body: &Dict, flag: &str) -> bool {
+pub(super) fn has_flag(body: &Dict, flag: &str) -> bool {
     let mut flags = get(body, "flags")
         .and_then(Value::as_list)
         .unwrap_or_default()

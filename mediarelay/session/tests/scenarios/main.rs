@@ -23,6 +23,7 @@ mod learning;
 mod like_rtpengine;
 mod listeners;
 mod phone;
+mod playing;
 mod queries;
 mod re_offers;
 mod refused;

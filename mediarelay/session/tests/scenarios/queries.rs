@@ -250,7 +250,7 @@ fn what_there_is_not_is_refused() {
     let mut world = World::new();
     let call = [("call-id", CALL)];
     assert_eq!(
-        world.fails(&other(OtherCommand::PlayMedia, &call, &[])),
+        world.fails(&other(OtherCommand::StartForwarding, &call, &[])),
         ErrorReason::Unsupported
     );
     assert_eq!(

@@ -259,6 +259,20 @@ impl World {
                 assert!(self.sockets.contains_key(&from), "nothing is bound to {from}");
                 self.emit(Datagram { from, to, data });
             }
+            Output::Emit {
+                from,
+                to,
+                protect,
+                packet,
+            } => {
+                assert!(self.sockets.contains_key(&from), "nothing is bound to {from}");
+                let tick = self.epoch.tick(self.now);
+                let data = match protect {
+                    Some(id) => self.shared.crypto.protect_rtp(tick, id, packet).unwrap(),
+                    None => packet,
+                };
+                self.emit(Datagram { from, to, data });
+            }
             Output::Inject { local, from, data } => drop(self.judge(from, local, &data)),
             Output::Mark { local, tos } => {
                 assert!(self.sockets.contains_key(&local));

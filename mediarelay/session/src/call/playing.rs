@@ -1,0 +1,329 @@
+//! What is played to parties of a call (NG `play media`).
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rand::RngExt;
+use viaduct_clip::{Clip, SAMPLE_RATE};
+use viaduct_forward::{CryptoId, MidSelector, Out};
+use viaduct_rtp::g711::{Law, a_law, mu_law};
+use viaduct_rtp::{ELEMENT_GROWTH_MAX, RtpFields, insert_element};
+
+use super::Call;
+use crate::core::Core;
+use crate::output::Output;
+use crate::party::PartyId;
+
+/// How much of a clip is in a packet: what phones take by default (RFC 3551 section 4.2).
+const FRAME: Duration = Duration::from_millis(20);
+
+/// Samples of a frame.
+const FRAME_SAMPLES: usize = SAMPLE_RATE as usize / 50;
+
+/// A player that is later than this does not catch up: a burst of speech is of use to nobody.
+const LATE_MAX: Duration = Duration::from_millis(200);
+
+/// How a clip is played.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Manner {
+    /// The first sample.
+    pub(crate) start: usize,
+    /// How often it is played; `None`: until `duration` is over.
+    pub(crate) times: Option<u32>,
+    /// How long it is played at most.
+    pub(crate) duration: Option<Duration>,
+    /// Nobody else is heard meanwhile (NG `block-egress`).
+    pub(crate) alone: bool,
+}
+
+/// Why nothing can be played to a party.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Unplayable {
+    #[error("the party has no audio that passes here")]
+    NoAudio,
+    #[error("the party takes neither PCMU nor PCMA")]
+    NoCodec,
+    #[error("the party's keys are those of another")]
+    ForeignKeys,
+}
+
+/// What is played in a call.
+#[derive(Debug, Default)]
+pub(crate) struct Playing {
+    /// One for each party that hears a clip.
+    players: Vec<Player>,
+    /// Where the relay keeps their timer.
+    pub(crate) timer: Option<Instant>,
+}
+
+/// Plays a clip to one m-line.
+#[derive(Debug)]
+pub(crate) struct Player {
+    party: PartyId,
+    media: usize,
+    clip: Arc<Clip>,
+    law: Law,
+    /// The next sample.
+    at: usize,
+    /// How often the clip begins anew; `None`: until `until`.
+    again: Option<u32>,
+    until: Option<Instant>,
+    alone: bool,
+    /// When the next packet is due.
+    next: Instant,
+    /// Its header.
+    header: RtpFields,
+}
+
+impl Player {
+    /// The octets of the next packet; `None`: that was all.
+    fn frame(&mut self, now: Instant) -> Option<Vec<u8>> {
+        if self.until.is_some_and(|until| until <= now) {
+            return None;
+        }
+        let (encode, silence): (fn(i16) -> u8, u8) = match self.law {
+            Law::Mu => (mu_law::encode, mu_law::SILENCE),
+            Law::A => (a_law::encode, a_law::SILENCE),
+        };
+        let first = encode(self.sample()?);
+        let mut packet = Vec::with_capacity(256);
+        packet.extend(self.header.encode());
+        packet.push(first);
+        packet.extend((1..FRAME_SAMPLES).map(|_| self.sample().map_or(silence, encode)));
+        self.header.marker = false;
+        self.header.sequence = self.header.sequence.wrapping_add(1);
+        self.header.timestamp = self.header.timestamp.wrapping_add(FRAME_SAMPLES as u32);
+        Some(packet)
+    }
+
+    fn sample(&mut self) -> Option<i16> {
+        let samples = self.clip.samples();
+        if self.at >= samples.len() {
+            if let Some(again) = &mut self.again {
+                *again = again.checked_sub(1)?;
+            }
+            self.at = 0;
+        }
+        let sample = *samples.get(self.at)?;
+        self.at += 1;
+        Some(sample)
+    }
+}
+
+/// How packets of ours get to an m-line.
+struct Way {
+    out: Out,
+    protect: Option<CryptoId>,
+    mid: Option<MidSelector>,
+}
+
+impl Call {
+    /// Where a clip can be played to a party, and in which law.
+    ///
+    /// # Errors
+    /// [`Unplayable`].
+    fn playable(&self, party: PartyId) -> Result<(usize, Law), Unplayable> {
+        let medias = self.parties.get(&party).map(|party| party.medias.as_slice());
+        let audio = medias
+            .unwrap_or_default()
+            .iter()
+            .enumerate()
+            .filter(|(_, media)| {
+                let remote = media.remote.as_ref();
+                !media.direct && remote.is_some_and(|remote| remote.kind_text == "audio" && !remote.rejected)
+            });
+        let mut why = Unplayable::NoAudio;
+        for (at, _) in audio {
+            let leg = self.leg_of(party, at);
+            let Some(leg) = leg.filter(|leg| !leg.raw && !leg.transparent) else {
+                continue;
+            };
+            if leg.sdes.passes_on_gcm() {
+                // Under another's key of GCM only that other's packets may go out.
+                why = Unplayable::ForeignKeys;
+                continue;
+            }
+            match self.law_to(party, at) {
+                Some(law) => return Ok((at, law)),
+                None => why = Unplayable::NoCodec,
+            }
+        }
+        Err(why)
+    }
+
+    /// A law of G.711 that a party has agreed to hear.
+    fn law_to(&self, party: PartyId, at: usize) -> Option<Law> {
+        let media = self.parties.get(&party)?.medias.get(at)?;
+        if let Some(told) = media.law {
+            return Some(told);
+        }
+        let laws_of = |payload_types: &[u8]| -> Vec<Law> {
+            let of = |payload_type: &u8| {
+                [Law::Mu, Law::A]
+                    .into_iter()
+                    .find(|law| law.payload_type() == *payload_type)
+            };
+            payload_types.iter().filter_map(of).collect()
+        };
+        let own = laws_of(&media.remote.as_ref()?.payload_types);
+        let opposite = self.opposite(party, at);
+        if opposite.is_some_and(|opposite| self.recoded(opposite, (party, at)).is_some()) {
+            return own.first().copied();
+        }
+        let theirs = opposite.and_then(|(peer, at)| self.parties.get(&peer)?.medias.get(at)?.remote.as_ref());
+        match theirs {
+            Some(theirs) => {
+                let theirs = laws_of(&theirs.payload_types);
+                own.into_iter().find(|law| theirs.contains(law))
+            }
+            None => own.first().copied(),
+        }
+    }
+
+    /// Plays a clip to a party from now on, instead of what is played to it.
+    ///
+    /// # Errors
+    /// [`Unplayable`].
+    pub(crate) fn start_playing(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        party: PartyId,
+        clip: Arc<Clip>,
+        manner: Manner,
+    ) -> Result<(), Unplayable> {
+        let (media, law) = self.playable(party)?;
+        self.stop_playing(party);
+        let player = Player {
+            party,
+            media,
+            clip,
+            law,
+            at: manner.start,
+            again: manner.times.map(|times| times.saturating_sub(1)),
+            until: manner.duration.map(|duration| now + duration),
+            alone: manner.alone,
+            next: now,
+            header: RtpFields {
+                marker: true,
+                payload_type: law.payload_type(),
+                sequence: core.rng.random(),
+                timestamp: core.rng.random(),
+                ssrc: core.rng.random(),
+            },
+        };
+        self.playing.get_or_insert_default().players.push(player);
+        Ok(())
+    }
+
+    /// Plays nothing to a party any more. Which sample was next.
+    pub(crate) fn stop_playing(&mut self, party: PartyId) -> Option<usize> {
+        let players = &mut self.playing.as_mut()?.players;
+        let at = players.iter().position(|player| player.party == party)?;
+        Some(players.swap_remove(at).at)
+    }
+
+    /// How many players there are for others than these parties.
+    pub(crate) fn players_besides(&self, parties: &[PartyId]) -> usize {
+        let players = self.players().iter();
+        players.filter(|player| !parties.contains(&player.party)).count()
+    }
+
+    /// Sends what is due. Whether a clip is over: rules may follow from that.
+    pub(crate) fn play(&mut self, now: Instant, core: &mut Core) -> bool {
+        let Some(mut playing) = self.playing.take() else {
+            return false;
+        };
+        let before = playing.players.len();
+        playing
+            .players
+            .retain_mut(|player| self.play_one(now, core, player));
+        let is_over = playing.players.len() < before;
+        self.playing = Some(playing);
+        is_over
+    }
+
+    /// Whether there is more to play.
+    fn play_one(&self, now: Instant, core: &mut Core, player: &mut Player) -> bool {
+        if !self.parties.contains_key(&player.party) {
+            return false;
+        }
+        if now.saturating_duration_since(player.next) > LATE_MAX {
+            player.next = now;
+        }
+        let way = self.way_to(player.party, player.media);
+        while player.next <= now {
+            let Some(mut packet) = player.frame(now) else {
+                return false;
+            };
+            player.next += FRAME;
+            let Some(Way { out, protect, mid }) = &way else {
+                continue;
+            };
+            if let Some(mid) = mid {
+                let len = packet.len();
+                packet.resize(len + ELEMENT_GROWTH_MAX, 0);
+                let len = insert_element(&mut packet, len, mid.extension_id, mid.mid.as_bytes());
+                packet.truncate(len);
+            }
+            core.counters.played_packets += 1;
+            core.output(Output::Emit {
+                from: out.local,
+                to: out.remote,
+                protect: *protect,
+                packet,
+            });
+        }
+        true
+    }
+
+    /// `None` while a party's address or keys are missing, and while it does not want to hear anything.
+    fn way_to(&self, party: PartyId, media: usize) -> Option<Way> {
+        let of = self.parties.get(&party)?.medias.get(media)?;
+        if of.is_rejected() || !of.direction().receives() {
+            return None;
+        }
+        let way = self
+            .leg_of(party, media)?
+            .reached_from(crate::leg::Component::Rtp);
+        Some(Way {
+            out: way.rtp_out?,
+            protect: way.protect,
+            mid: self.named_to((party, media), (party, media)),
+        })
+    }
+
+    /// When [`play`](Self::play) is due.
+    pub(crate) fn next_packet(&self) -> Option<Instant> {
+        self.players().iter().map(|player| player.next).min()
+    }
+
+    /// Whether an m-line hears a clip and nobody else.
+    pub(crate) fn hears_clip_alone(&self, party: PartyId, media: usize) -> bool {
+        let mut players = self.players().iter();
+        players.any(|player| player.alone && (player.party, player.media) == (party, media))
+    }
+
+    /// Takes in what was played in another call, whose parties are called otherwise from here on.
+    pub(super) fn take_players(&mut self, other: Playing, name: impl Fn(PartyId) -> PartyId) {
+        let players = other.players.into_iter().map(|player| Player {
+            party: name(player.party),
+            ..player
+        });
+        self.playing.get_or_insert_default().players.extend(players);
+    }
+
+    fn players(&self) -> &[Player] {
+        self.playing.as_ref().map_or(&[], |playing| &playing.players)
+    }
+
+    /// How many parties hear something.
+    pub(crate) fn players_count(&self) -> usize {
+        self.players().len()
+    }
+
+    /// Where the relay keeps the timer of what is played.
+    pub(crate) fn plays_at(&self) -> Option<Instant> {
+        self.playing.as_ref()?.timer
+    }
+}
