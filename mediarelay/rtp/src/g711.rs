@@ -115,7 +115,8 @@ pub mod mu_law {
     /// The octet for silence.
     pub const SILENCE: u8 = 0xff;
 
-    /// The octet nearest to a sample.
+    /// The octet nearest to a sample, which at the beginning of a segment is another one than by the decision values of
+    /// G.711: these lie where the segments meet, and steps are of two sizes there.
     #[must_use]
     pub const fn encode(sample: i16) -> u8 {
         let negative = sample < 0;
@@ -128,7 +129,11 @@ pub mod mu_law {
         // 0x84 to 0x7fff: the highest bit stands at 7 to 14, which is segment 0 to 7.
         let segment = 24 - biased.leading_zeros();
         let step = (biased >> (segment + 3)) & 0x0f;
-        let octet = (segment << 4) as u8 | step as u8;
+        let mut octet = (segment << 4) as u8 | step as u8;
+        if segment > 0 && biased < 0x102 << (segment - 1) {
+            // Before the middle between the last level of the segment below and the first of this one.
+            octet -= 1;
+        }
         !(octet | if negative { 0x80 } else { 0 })
     }
 
@@ -164,7 +169,7 @@ pub mod a_law {
     /// The octet for silence: the smallest positive value, since A-law has no zero.
     pub const SILENCE: u8 = 0xd5;
 
-    /// The octet nearest to a sample.
+    /// The octet nearest to a sample; see [`mu_law::encode`](super::mu_law::encode).
     #[must_use]
     pub const fn encode(sample: i16) -> u8 {
         // Thirteen bits count; -1 becomes the smallest negative value.
@@ -176,7 +181,11 @@ pub mod a_law {
         } else {
             // 32 to 4095: the highest bit stands at 5 to 11, which is segment 1 to 7.
             let segment = 27 - magnitude.leading_zeros() as i32;
-            (segment << 4) | (magnitude >> segment & 0x0f)
+            let octet = (segment << 4) | (magnitude >> segment & 0x0f);
+            // In sixteen bits, since the middle between two levels is finer than thirteen.
+            let sample = if negative { -(sample as i32) } else { sample as i32 };
+            let is_below = segment > 1 && sample < 0x204 << (segment - 2);
+            octet - is_below as i32
         };
         (octet as u8 | if negative { 0 } else { 0x80 }) ^ INVERTED
     }
@@ -321,6 +330,20 @@ mod tests {
         assert_eq!(a_law::encode(i16::MAX), 0xaa);
         assert_eq!(mu_law::encode(0), mu_law::SILENCE);
         assert_eq!(a_law::encode(0), a_law::SILENCE);
+    }
+
+    #[test]
+    fn no_octet_is_nearer_than_the_one_that_is_chosen() {
+        for sample in i16::MIN..=i16::MAX {
+            let away = |decoded: i16| i32::from(decoded).abs_diff(i32::from(sample));
+            for (name, chosen, decode) in [
+                ("µ-law", mu_law::encode(sample), mu_law::decode as fn(u8) -> i16),
+                ("A-law", a_law::encode(sample), a_law::decode),
+            ] {
+                let nearest = (0..=255).map(|octet| away(decode(octet))).min();
+                assert_eq!(Some(away(decode(chosen))), nearest, "{name} {sample}");
+            }
+        }
     }
 
     /// Every sample comes back within half a step of its segment, and louder stays louder.
