@@ -20,7 +20,7 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use tokio::sync::broadcast;
-use viaduct_forward::CryptoTable;
+use viaduct_forward::{CryptoTable, Epoch};
 use viaduct_kmod_helper::BPFFS;
 use viaduct_session::{Event, Relay};
 
@@ -60,6 +60,8 @@ pub(crate) struct ControlPlan {
     pub(crate) relay: Relay,
     pub(crate) workers: Vec<WorkerThread>,
     pub(crate) crypto: CryptoTable,
+    /// The clock of the workers.
+    pub(crate) epoch: Epoch,
     /// What ports of their own are set to.
     pub(crate) port_options: SocketOptions,
     /// Of each address with a browsers' port: a socket for each worker.
@@ -112,6 +114,7 @@ impl Control {
             crew,
             sockets,
             crypto: plan.crypto,
+            epoch: plan.epoch,
             events: plan.events,
             stats: plan.stats,
             limits: plan.limits,

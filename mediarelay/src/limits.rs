@@ -102,6 +102,8 @@ fn calls_of(settings: &RelayLimitSettings, calls: usize) -> viaduct_session::Lim
         former_ports_per_leg: of.former_ports_per_leg,
         sources_per_call: of.sources_per_call,
         dtls_associations: of.dtls_associations.unwrap_or(calls * DTLS_ASSOCIATIONS_PER_CALL),
+        players: of.players,
+        clip_octets: of.clips,
         fragments_waiting: of.fragments_waiting,
         commands_kept: of.commands_kept,
         state_waiting: of.state_waiting,
@@ -251,6 +253,8 @@ pub struct ShellLimits {
     pub http_connections: usize,
     /// Octets of one HTTP request's body. Default 262,144.
     pub http_body_octets: usize,
+    /// Octets of a file or blob that is played. Default 33,554,432: six minutes of a compact disc's sound, and far more of speech.
+    pub media_file_octets: usize,
     /// Messages of Janus' protocol that wait for one connection. Default 256.
     pub janus_waiting: usize,
     /// How long a client of a TCP listener may take for one request, and for taking its answer. Default 60 s.
@@ -307,6 +311,7 @@ impl ShellLimits {
             cli_line,
             http_connections,
             http_body,
+            media_file,
             client_patience,
             control_patience,
         } = listeners;
@@ -342,6 +347,7 @@ impl ShellLimits {
             cli_line_octets: *cli_line,
             http_connections: *http_connections,
             http_body_octets: *http_body,
+            media_file_octets: *media_file,
             janus_waiting: janus.waiting,
             client_patience: *client_patience,
             control_patience: *control_patience,
@@ -383,6 +389,7 @@ impl Default for ShellLimits {
             cli_line_octets: 1_024,
             http_connections: 64,
             http_body_octets: 256 << 10,
+            media_file_octets: 32 << 20,
             janus_waiting: 256,
             client_patience: Duration::from_secs(60),
             control_patience: Duration::from_secs(5),

@@ -2,6 +2,7 @@
 
 mod desk;
 mod dialogue;
+mod media;
 mod notice;
 mod splitter;
 pub(crate) mod tcp;

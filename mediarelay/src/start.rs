@@ -140,6 +140,7 @@ impl Builder {
                 relay,
                 workers: crew,
                 crypto: shared.crypto,
+                epoch,
                 port_options: self.port_options(),
                 shared: self.shared_ports.values().cloned().collect(),
                 asks,
@@ -261,7 +262,13 @@ impl Builder {
         let (dialogue, accepts) = (Arc::clone(&sights.dialogue), Arc::clone(&sights.accepts));
         let watch = Watch::new(line.clone(), sights, janus.clone());
         let cli = Cli::new(line.clone(), self.config.media.clone(), self.interfaces.clone());
-        let desk = Desk::new(dialogue, line.clone(), cli.clone(), limits.ng_outstanding);
+        let desk = Desk::new(
+            dialogue,
+            line.clone(),
+            cli.clone(),
+            limits.ng_outstanding,
+            limits.media_file_octets,
+        );
         let http = Http::new(desk.clone(), watch.clone(), janus, &limits);
         Services {
             desk,

@@ -113,6 +113,8 @@ pub struct NgFigures {
     pub unsent: u64,
     /// Bodies over HTTP that were refused for their size.
     pub http_too_large: u64,
+    /// Files and blobs that could not be played.
+    pub media_refused: u64,
     /// Names without effect that were not logged, because enough others were.
     pub ignored_unlogged: u64,
     /// What the cache of answers has seen.
@@ -228,6 +230,7 @@ impl Watch {
                 overload: ng.overload.get(),
                 unsent: ng.unsent.get(),
                 http_too_large: ng.http_too_large.get(),
+                media_refused: ng.media_refused.get(),
                 ignored_unlogged: ng.ignored_unlogged.get(),
                 cache: sights.dialogue.cache_counters(),
             },

@@ -78,6 +78,11 @@ section! {
         sources_per_call: usize = default(amount(0..=1_000), "32");
         /// DTLS associations of the whole relay; `auto` is 4 for each call of `calls`.
         dtls_associations: Option<usize> = default(or_word("auto", amount(1..=TABLE_MAX)), "auto");
+        /// Parties of the whole relay that something is played to at a time (NG `play media`); for a further one the command is
+        /// refused.
+        players: usize = default(amount(0..=100_000), "1000");
+        /// Size of all that is played, 16 kB a second, once however many hear it; a command for more is refused.
+        clips: usize = default(size(64 << 10, 4 << 30), "64MiB");
         /// Trickled candidates of the whole relay that wait for the party they are for; further ones are dropped.
         fragments_waiting: usize = default(amount(0..=65_536), "256");
         /// Commands of one call that are kept in `state_file` of `viaduct-relay`; a call with more does not survive a
@@ -280,6 +285,9 @@ section! {
         /// Size of the body of an HTTP request; a larger one gets 413. Counted by
         /// `viaduct_relay_ng_http_too_large`.
         http_body: usize = default(size(16 << 10, 16 << 20), "256KiB");
+        /// Size of a file or blob that is played (NG `play media`); a larger one is refused. Counted by
+        /// `viaduct_relay_ng_media_refused`.
+        media_file: usize = default(size(64 << 10, 256 << 20), "32MiB");
         /// How long a client over TCP may take for one request, and for taking its answer.
         client_patience: Duration = default(duration(SECOND, HOUR), "60s");
         /// How long the control thread may take for a request before whoever asked is told so.

@@ -11,7 +11,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use viaduct_rtp::Tick;
-use viaduct_rtp::srtp::{ProtectError, RTP_GROWTH_MAX, ReceiveContext, SendContext, SrtpKeyMaterial, SrtpLimits, SsrcIndices};
+use viaduct_rtp::srtp::{
+    ProtectError, RTP_GROWTH_MAX, ReceiveContext, SendContext, SrtpKeyMaterial, SrtpLimits, SsrcIndices,
+};
 
 use crate::address::CryptoId;
 

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use nix::errno::Errno;
 use tokio::sync::broadcast;
-use viaduct_forward::{Command, FlowId, LegId, Report};
+use viaduct_forward::{Command, CryptoId, Epoch, FlowId, LegId, Report};
 use viaduct_ng as ng;
 use viaduct_session::{Event, Output, PortPair, Relay, What};
 
@@ -33,6 +33,7 @@ pub(crate) struct Office {
     pub(super) sockets: Sockets,
     dispatch: Dispatch,
     crypto: viaduct_forward::CryptoTable,
+    epoch: Epoch,
     /// Pairs of ports to be opened.
     opening: VecDeque<PortPair>,
     /// Pairs to be opened when they are closed.
@@ -57,6 +58,8 @@ pub(super) struct Furniture {
     pub(super) crew: Crew,
     pub(super) sockets: Sockets,
     pub(super) crypto: viaduct_forward::CryptoTable,
+    /// The clock of the workers.
+    pub(super) epoch: Epoch,
     pub(super) events: broadcast::Sender<Event>,
     pub(super) stats: Arc<ControlStats>,
     pub(super) limits: ShellLimits,
@@ -70,6 +73,7 @@ impl Office {
             crew,
             sockets,
             crypto,
+            epoch,
             events,
             stats,
             limits,
@@ -81,6 +85,7 @@ impl Office {
             sockets,
             dispatch: Dispatch::default(),
             crypto,
+            epoch,
             opening: VecDeque::new(),
             reopening: Vec::new(),
             favourite: 0,
@@ -277,6 +282,12 @@ impl Office {
                     .forward(command, self.favourite, &mut self.sockets, &mut self.crew)?;
             }
             Output::Send { from, to, data } => self.send(from, to, &data)?,
+            Output::Emit {
+                from,
+                to,
+                protect,
+                packet,
+            } => self.emit(now, from, to, protect, packet)?,
             Output::Inject { local, from, data } => {
                 let target = self.sockets.target(local, self.favourite, &mut self.crew)?;
                 let socket = self.sockets.id(local)?;
@@ -412,6 +423,29 @@ impl Office {
             Err(_) => self.stats.send_faults.add(1),
         }
         Ok(())
+    }
+
+    /// Sends a packet that is no flow's.
+    fn emit(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        to: SocketAddr,
+        protect: Option<CryptoId>,
+        packet: Vec<u8>,
+    ) -> Result<(), NoSocket> {
+        let packet = match protect {
+            Some(id) => match self.crypto.protect_rtp(self.epoch.tick(now), id, packet) {
+                Ok(packet) => packet,
+                Err(error) => {
+                    self.stats.send_faults.add(1);
+                    tracing::debug!("protecting a packet for {to}: {error}");
+                    return Ok(());
+                }
+            },
+            None => packet,
+        };
+        self.send(from, to, &packet)
     }
 
     pub(super) fn open_pair(&mut self, pair: PortPair) -> io::Result<()> {

@@ -12,6 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use viaduct_ng::{Dict, ErrorReason, LoadLimit, OkReply, OtherCommand, Reply, Request, Value};
 
 use super::dialogue::{Dialogue, Step, Ticket};
+use super::media::Media;
 use crate::cli::Cli;
 use crate::line::{Ask, Line};
 
@@ -21,6 +22,7 @@ pub(crate) struct Desk {
     dialogue: Arc<Dialogue>,
     line: Line,
     cli: Cli,
+    media: Media,
     /// One for each message that is being answered.
     permits: Arc<Semaphore>,
 }
@@ -93,11 +95,19 @@ pub(crate) enum Taken {
 }
 
 impl Desk {
-    pub(crate) fn new(dialogue: Arc<Dialogue>, line: Line, cli: Cli, outstanding: usize) -> Self {
+    /// At most `outstanding` messages are answered at a time, and files of at most `media_octets` played.
+    pub(crate) fn new(
+        dialogue: Arc<Dialogue>,
+        line: Line,
+        cli: Cli,
+        outstanding: usize,
+        media_octets: usize,
+    ) -> Self {
         Self {
             dialogue,
             line,
             cli,
+            media: Media::new(media_octets),
             permits: Arc::new(Semaphore::new(outstanding)),
         }
     }
@@ -161,7 +171,7 @@ impl Desk {
         case: Box<Case>,
         deliver: impl Fn(&[u8], usize) -> io::Result<()> + Send + Sync + 'static,
     ) -> Option<Arc<Waiting>> {
-        if is_for_cli(&case.request) {
+        if takes_time(&case.request) {
             let desk = self.clone();
             tokio::spawn(async move {
                 let (answer, copies) = desk.carry_out(case).await;
@@ -222,11 +232,18 @@ impl Desk {
         self.cli.answer(line).await
     }
 
-    async fn reply(&self, request: Box<Request>, client: SocketAddr) -> Reply {
-        if let Request::Other(other) = &*request
-            && is_for_cli(&request)
-        {
-            return self.cli_reply(other.body.get("body")).await;
+    async fn reply(&self, mut request: Box<Request>, client: SocketAddr) -> Reply {
+        if let Request::Other(other) = &mut *request {
+            match other.command {
+                OtherCommand::Cli => return self.cli_reply(other.body.get("body")).await,
+                OtherCommand::PlayMedia => {
+                    if let Err(reason) = self.media.prepare(&mut other.body).await {
+                        self.dialogue.stats.media_refused.add(1);
+                        return Reply::error(reason);
+                    }
+                }
+                _ => {}
+            }
         }
         let supports_load_limit = supports_load_limit(&request);
         let answer = self.line.ng(Some(client.ip()), request).await;
@@ -249,9 +266,13 @@ impl Desk {
     }
 }
 
-/// A line of the text interface, which may ask control several things.
-fn is_for_cli(request: &Request) -> bool {
-    matches!(request, Request::Other(other) if other.command == OtherCommand::Cli)
+/// Whether something has to be done before control has it: a line of the text interface may ask control several things, and
+/// what is to be played is read first.
+fn takes_time(request: &Request) -> bool {
+    let Request::Other(other) = request else {
+        return false;
+    };
+    matches!(other.command, OtherCommand::Cli | OtherCommand::PlayMedia)
 }
 
 /// A text on which proxies try another relay, whatever the reason.

@@ -46,6 +46,8 @@ pub(crate) struct DialogueStats {
     pub(crate) unsent: SharedTally,
     /// Bodies over HTTP that were refused for their size.
     pub(crate) http_too_large: SharedTally,
+    /// Files and blobs that could not be played.
+    pub(crate) media_refused: SharedTally,
     /// Names without effect that were not logged, because enough others were.
     pub(crate) ignored_unlogged: SharedTally,
 }

@@ -206,7 +206,7 @@ mod tests {
         let templates = Templates::default();
         let dialogue = Dialogue::new(Instant::now(), CookieScope::PerSender, &limits, templates);
         let dialogue = Arc::new(dialogue);
-        let desk = Desk::new(Arc::clone(&dialogue), line.clone(), cli, outstanding);
+        let desk = Desk::new(Arc::clone(&dialogue), line.clone(), cli, outstanding, 1 << 20);
         let socket = bind("127.0.0.1:0".parse().unwrap(), 64 << 10).unwrap();
         let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         client.connect(socket.local_addr().unwrap()).await.unwrap();

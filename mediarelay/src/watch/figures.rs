@@ -59,6 +59,7 @@ pub(super) const GAUGES: &[Figure<Gauges>] = figures! { Gauges, "viaduct_relay_"
     "srtp_contexts", "SRTP contexts", crypto;
     "ice_ufrags", "ICE username fragments", ufrags;
     "ice_fragments_waiting", "Trickled candidates that wait for their party", fragments;
+    "players", "Parties that something is played to", players;
     "dtls_tuples", "Addresses that may send DTLS", dtls_tuples;
     "dtls_associations", "DTLS associations", dtls_associations;
     "call_timers", "Calls with a timer", timers;
@@ -75,6 +76,8 @@ pub(super) const COUNTERS: &[Figure<Counters>] = figures! { Counters, "viaduct_r
     "calls_refused_for_load", "Those of them refused because of max_load, max_cpu or max_bandwidth", calls_refused_for_load;
     "calls_zero_way", "Ended calls in which nobody sent anything", zero_way_calls;
     "calls_one_way", "Ended calls in which one side alone sent", one_way_calls;
+    "clips_played", "Clips begun, one for each party that hears it", clips_played;
+    "played_packets", "Packets of clips that were sent", played_packets;
     "out_of_ports", "Offers that found no ports", out_of_ports;
     "sdp_unusable", "SDPs that could not be used", sdp_unusable;
     "repeats", "Offers and answers that came again and got the same reply", repeats;
@@ -117,6 +120,8 @@ pub(super) const LIMITS: &[Figure<LimitCounters>] = figures! { LimitCounters, ""
     "dtls_messages_ahead", "", dtls_messages_ahead;
     "dtls_early_records", "", dtls_early_records;
     "dtls_handshake", "", dtls_handshake;
+    "players", "", players;
+    "clips", "", clip_octets;
     "fragments_waiting", "", fragments_waiting;
     "commands_kept", "", commands_kept;
     "state_waiting", "", state_waiting;
@@ -204,6 +209,7 @@ pub(super) const NG: &[Figure<NgFigures>] = figures! { NgFigures, "viaduct_relay
     "overload", "Messages dropped because too many were being answered", overload;
     "unsent", "Answers over UDP that could not be sent", unsent;
     "http_too_large", "Bodies over HTTP that were refused for their size", http_too_large;
+    "media_refused", "Files and blobs that could not be played", media_refused;
     "ignored_unlogged", "Names without effect that were not logged, because enough others were", ignored_unlogged;
     "repeats", "Repeated messages answered from the cache", cache.hits;
     "repeats_in_work", "Messages repeated before they were answered", cache.hits_in_work;

@@ -19,6 +19,7 @@ fn main() -> Result<()> {
     worker()?;
     dns()?;
     ws_frames()?;
+    clip()?;
     proxies()
 }
 
@@ -479,4 +480,38 @@ fn proxies() -> Result<()> {
     write("proxies", "v2-ipv6", &header(0x21, 0x21, &[0x20; 36]))?;
     write("proxies", "v2-local", &header(0x20, 0, &[]))?;
     write("proxies", "fault-v2-short", &header(0x21, 0x11, &v4[..8]))
+}
+
+/// WAV files of 10 ms: as clips are, and as they are not.
+fn clip() -> Result<()> {
+    let wav = |format: u16, channels: u16, rate: u32, bits: u16| {
+        let frame = channels * bits / 8;
+        let samples: Vec<u8> = (0..u32::from(frame) * rate / 100)
+            .map(|at| (at * 7) as u8)
+            .collect();
+        [
+            &b"RIFF"[..],
+            &(36 + samples.len() as u32).to_le_bytes(),
+            b"WAVEfmt ",
+            &16_u32.to_le_bytes(),
+            &format.to_le_bytes(),
+            &channels.to_le_bytes(),
+            &rate.to_le_bytes(),
+            &(rate * u32::from(frame)).to_le_bytes(),
+            &frame.to_le_bytes(),
+            &bits.to_le_bytes(),
+            b"data",
+            &(samples.len() as u32).to_le_bytes(),
+            &samples,
+        ]
+        .concat()
+    };
+    let (pcm, float, mu_law) = (1, 3, 7);
+    write("clip", "plain", &wav(pcm, 1, 8_000, 16))?;
+    write("clip", "stereo-48000", &wav(pcm, 2, 48_000, 16))?;
+    write("clip", "8-bits-11025", &wav(pcm, 1, 11_025, 8))?;
+    write("clip", "24-bits-44100", &wav(pcm, 1, 44_100, 24))?;
+    write("clip", "floating-16000", &wav(float, 1, 16_000, 32))?;
+    write("clip", "fault-odd-rate", &wav(pcm, 1, 7_919, 16))?;
+    write("clip", "fault-mu-law", &wav(mu_law, 1, 8_000, 8))
 }

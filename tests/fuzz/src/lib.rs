@@ -29,6 +29,7 @@
     reason = "a law that does not hold is told by a panic"
 )]
 
+mod clip;
 mod digest;
 mod dns;
 mod dtls;
@@ -48,6 +49,7 @@ mod worker;
 mod ws_frames;
 mod ws_handshake;
 
+pub use clip::clip;
 pub use digest::digest;
 pub use dns::dns;
 pub use dtls::dtls;
@@ -77,10 +79,14 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 20] = [
+pub const TARGETS: [Target; 21] = [
     Target {
         name: "bencode",
         run: bencode,
+    },
+    Target {
+        name: "clip",
+        run: clip,
     },
     Target {
         name: "digest",

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use viaduct_clip::Clip;
 use viaduct_forward::{Command, Epoch, PacketBuf, Shared, SocketId, Verdict, Worker};
 use viaduct_ng::{
-    Answer, Delete, Flag, Offer, Query, Reply, Request, SubscribeAnswer, SubscribeRequest, Unsubscribe,
-    WordSet, flags,
+    Answer, Delete, Dict, Flag, Offer, OtherCommand, OtherRequest, Query, Reply, Request, SubscribeAnswer,
+    SubscribeRequest, Unsubscribe, Value, WordSet, flags,
 };
 use viaduct_rtp::srtp::DtlsRole;
 use viaduct_sdp::Session;
@@ -201,17 +202,17 @@ impl World {
             }
             5 => self.receive(usize::from(what >> 4), choice, octets),
             6 => self.wait(Duration::from_millis(u64::from(choice) << (what >> 4).min(11))),
-            _ if choice & 1 == 0 => self.listen(choice & 6, from, offer),
+            _ if choice & 1 == 0 => self.listen(choice, from, offer),
             _ => drop(self.ng(&Request::Delete(delete(Duration::from_secs(u64::from(
                 what >> 4,
             )))))),
         }
     }
 
-    /// Somebody listens, or looks.
+    /// Somebody listens, or looks, or is made to hear something.
     fn listen(&mut self, choice: u8, from: &str, said: Offer) {
         let (call_id, to_tag) = (said.call_id, "rec".into());
-        let request = match choice {
+        let request = match choice & 6 {
             2 => Request::SubscribeRequest(Box::new(SubscribeRequest {
                 call_id,
                 from_tags: vec![from.into()],
@@ -225,6 +226,7 @@ impl World {
                 options: said.options,
             })),
             6 => Request::Unsubscribe(Unsubscribe { call_id, to_tag }),
+            _ if choice & 8 != 0 => play(from),
             _ => Request::Query(query()),
         };
         let reply = self.ng(&request);
@@ -305,6 +307,18 @@ impl World {
             Output::Crypto(command) => self.shared.crypto.apply(&command).unwrap(),
             Output::Forward(command) => self.order(&command),
             Output::Send { from, .. } => assert!(self.sockets.contains_key(&from)),
+            Output::Emit {
+                from,
+                protect,
+                packet,
+                ..
+            } => {
+                assert!(self.sockets.contains_key(&from));
+                if let Some(id) = protect {
+                    let now = self.epoch.tick(self.now);
+                    self.shared.crypto.protect_rtp(now, id, packet).unwrap();
+                }
+            }
             Output::Inject { local, from, data } => self.judge(local, from, &data),
             Output::Mark { local, .. } => assert!(self.sockets.contains_key(&local)),
             Output::Event(event) => drop(format!("{event:?}")),
@@ -389,6 +403,19 @@ impl World {
             assert_eq!((usage.used, usage.opening, usage.resting), (0, 0, 0), "{usage:?}");
         }
     }
+}
+
+/// 60 ms of something, to whoever has this tag.
+fn play(tag: &str) -> Request {
+    let mut body = Dict::new();
+    body.insert("call-id", Value::text("call"));
+    body.insert("from-tag", Value::text(tag));
+    body.insert("blob", Value::Bytes(Clip::new(vec![7; 480]).to_wav().into()));
+    body.insert("flags", Value::texts(["block-egress"]));
+    Request::Other(OtherRequest {
+        command: OtherCommand::PlayMedia,
+        body,
+    })
 }
 
 fn query() -> Query {

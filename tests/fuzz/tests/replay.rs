@@ -85,6 +85,11 @@ fn bencode() {
 }
 
 #[test]
+fn clip() {
+    replay("clip", MUTATIONS_OF_SLOW);
+}
+
+#[test]
 fn digest() {
     replay("digest", MUTATIONS);
 }
@@ -232,6 +237,7 @@ fn seeds_are_read() {
                 "sdp" => is_document(&octets),
                 "sip" => viaduct_sip::Message::parse_datagram(octets.into(), &viaduct_sip::Limits::default())
                     .is_ok(),
+                "clip" => viaduct_clip::Clip::parse(&octets).is_ok(),
                 "stun" => viaduct_stun::Message::parse(&octets).is_ok(),
                 "dns" => is_dns(&octets),
                 "hook_answer" => viaduct_trunk::hook::HookDecision::from_json(&octets).is_ok(),
