@@ -19,6 +19,7 @@ mod command_line;
 mod garbage;
 mod kernel;
 mod listeners;
+mod playing;
 mod recorders;
 mod restarts;
 mod secure;

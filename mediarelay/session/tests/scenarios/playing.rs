@@ -11,6 +11,7 @@ use viaduct_rtp::g711::{a_law, mu_law};
 use crate::between_likes::{phones, phones_hear_each_other};
 use crate::browser::Browser;
 use crate::browser_and_phone::established;
+use crate::connect::connect;
 use crate::phone::Phone;
 use crate::rewriting;
 use crate::world::*;
@@ -392,6 +393,33 @@ fn what_is_played_ends_with_the_party_and_nothing_of_it_is_kept_for_a_restart() 
     world.wait_millis(1_000);
     assert_eq!(caller.received(&mut world), Vec::<Vec<u8>>::new());
     play(&mut world, "a", &clip(80_000));
+    world.ok(&delete_now());
+    world.assert_empty();
+}
+
+/// Who is called from another call goes on hearing what is played to it, until it is stopped under its new name.
+#[test]
+fn a_clip_goes_on_when_two_calls_become_one() {
+    let mut world = World::new();
+    let (_a, _b) = phones(&mut world, "");
+    let mut c = Phone::new("198.51.100.10:4000", 3);
+    let mut d = Phone::new("203.0.113.45:7000", 4);
+    d.read(&world.sdp(&in_call("call-2", offer(&c.sdp(), "c", None, ""))));
+    c.read(&world.sdp(&in_call("call-2", answer(&d.sdp(), "c", "d", ""))));
+    let clip = clip(8_000);
+    let Request::Other(mut play) = request(OtherCommand::PlayMedia, &[to("d"), blob(&clip)], &[]) else {
+        unreachable!()
+    };
+    play.body.insert("call-id", Value::text("call-2"));
+    world.ok(&Request::Other(play));
+    world.wait_millis(30);
+    world.ok(&connect(CALL, "a", Some("call-2"), "d"));
+    world.wait_millis(30);
+    assert_eq!(stream(&d.received(&mut world), 8), in_a_law(&clip)[..4 * 160]);
+    assert_eq!(world.relay.gauges().players, 1);
+    world.ok(&request(OtherCommand::StopMedia, &[to("d")], &[]));
+    world.wait_millis(100);
+    assert_eq!(d.received(&mut world), Vec::<Vec<u8>>::new());
     world.ok(&delete_now());
     world.assert_empty();
 }

@@ -62,6 +62,7 @@ const LAYERS: [Layer<'static>; 9] = [
             "viaduct-stun",
             "viaduct-rtp",
             "viaduct-dtls",
+            "viaduct-clip",
         ],
     },
     Layer {
@@ -81,7 +82,7 @@ const SIGNALLING: [&str; 8] = [
     "viaduct-sip",
 ];
 
-const MEDIA: [&str; 9] = [
+const MEDIA: [&str; 10] = [
     "viaduct-mediarelay",
     "viaduct-janus",
     "viaduct-session",
@@ -91,6 +92,7 @@ const MEDIA: [&str; 9] = [
     "viaduct-stun",
     "viaduct-rtp",
     "viaduct-dtls",
+    "viaduct-clip",
 ];
 
 /// Where signalling reaches over to media. The other way there is nothing: the relay never reads SIP.
@@ -115,7 +117,7 @@ const REFUSED: [(&str, &str, &str); 1] = [(
 )];
 
 /// Crates without I/O.
-const CORES: [&str; 15] = [
+const CORES: [&str; 16] = [
     "viaduct-sip",
     "viaduct-txn",
     "viaduct-trunk",
@@ -127,6 +129,7 @@ const CORES: [&str; 15] = [
     "viaduct-stun",
     "viaduct-rtp",
     "viaduct-dtls",
+    "viaduct-clip",
     "viaduct-forward",
     "viaduct-janus",
     "viaduct-session",
