@@ -118,6 +118,12 @@ impl Media {
     pub(crate) fn is_rejected(&self) -> bool {
         self.remote.as_ref().is_some_and(|remote| remote.rejected)
     }
+
+    /// Nothing is relayed for it.
+    fn let_go(&mut self) {
+        self.leg = None;
+        self.offered = None;
+    }
 }
 
 /// See the module.
@@ -249,6 +255,21 @@ impl Party {
         let leg = self.medias.get(media).and_then(|media| media.leg);
         let on_leg = self.medias.iter().filter(|other| other.leg == leg);
         self.bundles && leg.is_some() && on_leg.count() > 1
+    }
+
+    /// An answer has refused an m-line. What it was offered stays its own while another answer may take it, unless that is on
+    /// the leg of others.
+    pub(crate) fn refuse(&mut self, position: usize) {
+        let leg = self.medias[position].leg;
+        if self.medias.iter().filter(|media| media.leg == leg).count() > 1 {
+            self.medias[position].let_go();
+        }
+    }
+
+    /// No other answer follows.
+    pub(crate) fn refuse_for_good(&mut self) {
+        let refused = self.medias.iter_mut().filter(|media| media.is_rejected());
+        refused.for_each(Media::let_go);
     }
 
     /// The first m-line on a leg, counted from 0.

@@ -30,29 +30,30 @@ impl Call {
         }
         for (position, remote) in description.medias.into_iter().enumerate() {
             let sender = self.party_mut(exchange.sender);
+            if remote.rejected {
+                sender.refuse(position);
+            }
             let media = &mut sender.medias[position];
-            let offered = media.offered.take();
+            let offered = media.offered.take_if(|_| !remote.rejected);
             media.mid = remote.mid.clone().or(media.mid.take());
             media.protocol = Some(remote.protocol);
             media.twin = exchange.twin(position);
-            if remote.rejected {
-                media.leg = None;
-            }
             let remote = Arc::new(remote);
             media.remote = Some(Arc::clone(&remote));
             // In a bundle the first m-line speaks for all.
             let speaks = media
                 .leg
-                .is_some_and(|leg| sender.first_media_on(leg) == Some(position));
+                .is_some_and(|leg| sender.first_media_on(leg) == Some(position))
+                && !remote.rejected;
             if let Some(leg) = self.leg_of_mut(exchange.sender, position).filter(|_| speaks) {
                 settle_answerer(leg, core, exchange, rules, offered, &remote);
             }
         }
         // Fewer m-lines than offered: the rest is refused.
-        for media in self.party_mut(exchange.sender).medias.iter_mut().skip(count) {
-            media.leg = None;
-            media.offered = None;
-            if let Some(remote) = &mut media.remote {
+        let sender = self.party_mut(exchange.sender);
+        for position in count..sender.medias.len() {
+            sender.refuse(position);
+            if let Some(remote) = &mut sender.medias[position].remote {
                 Arc::make_mut(remote).rejected = true;
             }
         }

@@ -304,7 +304,13 @@ impl Call {
                 reply
             }
         };
-        let provisional = is_final(&message.options) == Some(false);
+        let is_final = is_final(&message.options);
+        // No other answer follows: of another fork, or of this one when it lifts its receiver.
+        if is_final.unwrap_or(self.party(sender).tag_fixed) {
+            self.party_mut(sender).refuse_for_good();
+            self.close_unused_legs(now, core);
+        }
+        let provisional = is_final == Some(false);
         self.rings = provisional && (self.rings || self.answered.is_none());
         if self.answered.is_none() {
             self.answered = Some(now);

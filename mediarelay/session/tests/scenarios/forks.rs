@@ -228,3 +228,84 @@ fn each_branch_has_its_own_say_about_rtcp_mux_toward_the_caller() {
         world.assert_empty();
     }
 }
+
+/// The same with video on the port after the next, or with a refusal of video.
+fn with_video(phone: &mut Phone, takes_it: bool) -> String {
+    let port = if takes_it { phone.rtp.port() + 2 } else { 0 };
+    format!(
+        "{}m=video {port} RTP/AVP 96\r\na=rtpmap:96 VP8/90000\r\n",
+        phone.sdp()
+    )
+}
+
+/// Pairs.
+fn ports_used(world: &World) -> usize {
+    world.relay.port_usage().iter().map(|usage| usage.used).sum()
+}
+
+/// Who is called may say another thing when it answers, or be another one: until then the ports that it was offered are its
+/// own.
+#[test]
+fn video_that_is_refused_while_it_rings_can_be_taken_when_it_is_answered() {
+    let mut world = World::new();
+    let mut caller = caller();
+    let [mut callee, _] = callees();
+    let told = world.sdp(&offer(&with_video(&mut caller, true), "a", None, ""));
+    callee.read(&told);
+    let used = ports_used(&world);
+    for (tag, takes_it, code) in [("one", false, 183), ("two", false, 183), ("two", true, 200)] {
+        let said = with_video(&mut callee, takes_it);
+        let heard = world.sdp(&answer_branch(&said, tag, None, code));
+        assert_eq!(
+            heard.m_lines()[1].starts_with("m=video 0 "),
+            !takes_it,
+            "{}",
+            heard.text
+        );
+        assert_eq!(ports_used(&world), used);
+        caller.read(&heard);
+        phones_hear_each_other(&mut world, &mut caller, &mut callee);
+        if !takes_it {
+            let video = crate::phone::rtp(9, 1, 96);
+            let verdict = world.receive(addr("203.0.113.44:6002"), told.address(1), &video);
+            assert!(
+                matches!(verdict, Verdict::Drop(_) | Verdict::ToControl(_)),
+                "{verdict:?}"
+            );
+            assert_eq!(world.take(addr("198.51.100.9:4002")), []);
+            continue;
+        }
+        for (from, relay, to) in [
+            ("203.0.113.44:6002", told.address(1), "198.51.100.9:4002"),
+            ("198.51.100.9:4002", heard.address(1), "203.0.113.44:6002"),
+        ] {
+            let video = crate::phone::rtp(9, 2, 96);
+            world.receive(addr(from), relay, &video);
+            let taken = world.take(addr(to));
+            assert_eq!(taken.iter().map(|of| &of.data).collect::<Vec<_>>(), [&video]);
+        }
+    }
+    world.ok(&delete_now());
+    world.assert_empty();
+}
+
+#[test]
+fn what_is_refused_for_good_costs_no_ports() {
+    let mut world = World::new();
+    let mut caller = caller();
+    let [mut callee, _] = callees();
+    callee.read(&world.sdp(&offer(&with_video(&mut caller, true), "a", None, "")));
+    let used = ports_used(&world);
+    let refused = with_video(&mut callee, false);
+    caller.read(&world.sdp(&answer_branch(&refused, "b", None, 183)));
+    assert_eq!(ports_used(&world), used);
+    world.sdp(&answer_branch(&refused, "b", None, 200));
+    assert_eq!(ports_used(&world), used - 1);
+    phones_hear_each_other(&mut world, &mut caller, &mut callee);
+    // Offered again it has ports again.
+    let told = world.sdp(&offer(&with_video(&mut caller, true), "a", Some("b"), ""));
+    assert!(!told.m_lines()[1].starts_with("m=video 0 "));
+    assert_eq!(ports_used(&world), used);
+    world.ok(&delete_now());
+    world.assert_empty();
+}
