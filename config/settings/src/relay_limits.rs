@@ -78,8 +78,8 @@ section! {
         sources_per_call: usize = default(amount(0..=1_000), "32");
         /// DTLS associations of the whole relay; `auto` is 4 for each call of `calls`.
         dtls_associations: Option<usize> = default(or_word("auto", amount(1..=TABLE_MAX)), "auto");
-        /// Parties of the whole relay that something is played to at a time (NG `play media`); for a further one the command is
-        /// refused.
+        /// Parties of the whole relay that something is played to at a time (NG `play media`), and keys that are pressed or wait
+        /// for it (`play DTMF`); a command for one more is refused.
         players: usize = default(amount(0..=100_000), "1000");
         /// Size of all that is played, 16 kB a second, once however many hear it; a command for more is refused.
         clips: usize = default(size(64 << 10, 4 << 30), "64MiB");

@@ -53,7 +53,7 @@ pub use crypto::{CryptoCommand, CryptoDirection, CryptoError, CryptoLimits, Cryp
 pub use drop_reason::DropReason;
 pub use limits::{LISTENERS_MAX, Limits, ROUTES_MAX};
 pub use rule::{
-    Accept, BlockReason, ClockRate, Extensions, FlowRule, IceAgent, IcePassword, IceRule, Listener,
+    Accept, BlockReason, ClockRate, Extensions, FlowRule, IceAgent, IcePassword, IceRule, KeyPress, Listener,
     MidSelector, PortMode, PortRule, Route, Select,
 };
 pub use stats::{

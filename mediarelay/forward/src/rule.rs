@@ -77,13 +77,16 @@ impl FlowRule {
             protect: _,
             same_key,
             recode,
+            silence,
+            key_press,
             extensions,
             mid,
             feedback: _,
             block: _,
             listeners,
         } = route;
-        let as_it_is = recode.is_none() && extensions.is_none() && mid.is_none();
+        let is_said = recode.is_none() && silence.is_none() && key_press.is_none();
+        let as_it_is = is_said && extensions.is_none() && mid.is_none();
         let all = *select == Select::default();
         self.may_pass && *same_key && all && as_it_is && listeners.is_empty()
     }
@@ -166,6 +169,11 @@ pub struct Route {
     pub same_key: bool,
     /// RTP of this law of G.711 is told in the other one.
     pub recode: Option<Law>,
+    /// Speech of G.711 is told as silence, and other speech is dropped (NG `silence media`). Telephone events go on: these are
+    /// their payload types, 0 to 127.
+    pub silence: Option<Vec<u8>>,
+    /// A key is pressed in the sender's name (NG `play DTMF`).
+    pub key_press: Option<KeyPress>,
     /// What is left of header extensions; `None`: all.
     pub extensions: Option<Extensions>,
     /// Put into RTP that does not name its m-line itself, for a receiver that bundles (RFC 8843, section 15).
@@ -176,6 +184,23 @@ pub struct Route {
     pub block: Option<BlockReason>,
     /// Who else hears it, whatever becomes of it; at most [`LISTENERS_MAX`](crate::LISTENERS_MAX).
     pub listeners: Vec<Listener>,
+}
+
+/// A key that is pressed in a sender's name. What tells of it takes the place of what the sender says meanwhile, packet by packet,
+/// so sequence numbers and SSRC stay as they are; who says nothing presses no key.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct KeyPress {
+    /// Its name: a rule with the same goes on with it.
+    pub id: u64,
+    /// The event: 0 to 15 (RFC 4733 section 3.2).
+    pub event: u8,
+    /// How long, in milliseconds.
+    pub millis: u16,
+    /// Power in dBm0 with the sign dropped, 0 to 63.
+    pub volume: u8,
+    /// The receiver's payload types for telephone events, by their clocks: the one with the clock of the speech is taken. With
+    /// none at all two tones are heard in G.711.
+    pub payload_types: Vec<ClockRate>,
 }
 
 /// Which elements of header extensions go on, by the identifiers of `a=extmap`.
@@ -211,6 +236,8 @@ impl Route {
             protect: None,
             same_key: false,
             recode: None,
+            silence: None,
+            key_press: None,
             extensions: None,
             mid: None,
             feedback: true,

@@ -116,6 +116,17 @@ pub enum Report {
         /// When.
         at: Tick,
     },
+    /// A [`KeyPress`](crate::KeyPress) is over.
+    KeyPressed {
+        /// In whose name.
+        flow: FlowId,
+        /// Whose.
+        leg: LegId,
+        /// Which.
+        id: u64,
+        /// When.
+        at: Tick,
+    },
     /// The peer believes to be controlled as well; it was told to change.
     RoleConflict {
         /// Whose.
@@ -135,6 +146,7 @@ impl Report {
         | Self::TupleValidated { leg, .. }
         | Self::Nominated { leg, .. }
         | Self::EventEnded { leg, .. }
+        | Self::KeyPressed { leg, .. }
         | Self::RoleConflict { leg, .. }) = self;
         *leg
     }

@@ -15,6 +15,7 @@ mod rtcp;
 mod rtp;
 mod select;
 mod sockets;
+mod speech;
 mod ssrcs;
 mod stun;
 

@@ -2,6 +2,7 @@
 
 mod deletion;
 mod digits;
+mod keys;
 mod listeners;
 mod measure;
 mod merging;
@@ -11,6 +12,7 @@ mod report;
 mod state;
 mod timers;
 
+pub(crate) use keys::{Key, Press};
 pub(crate) use listeners::{DISCARD, Heard, nowhere, read_own};
 pub(crate) use parties::{Names, is_final};
 pub(crate) use playing::{Manner, Playing};
@@ -296,6 +298,7 @@ impl Call {
             Report::TupleValidated { tuple, priority, .. } => of.on_validated(now, core, tuple, priority),
             Report::Nominated { tuple, .. } => of.on_nominated(now, core, tuple),
             Report::EventEnded { flow, event, .. } => self.tell_digit(core, leg, flow, event),
+            Report::KeyPressed { id, .. } => self.key_pressed(now, core, id),
             // The worker has told the peer to change roles.
             Report::RoleConflict { .. } => {}
         }

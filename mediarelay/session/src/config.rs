@@ -249,7 +249,7 @@ pub struct Limits {
     pub sources_per_call: usize,
     /// DTLS associations of the relay. Default 40,000.
     pub dtls_associations: usize,
-    /// Parties of the relay that something is played to at a time. Default 1,000.
+    /// Parties of the relay that something is played to at a time, and keys that are pressed or wait for it. Default 1,000.
     pub players: usize,
     /// Octets of clips that are played, each counted once however many hear it. A second has 16,000. Default 67,108,864.
     pub clip_octets: usize,

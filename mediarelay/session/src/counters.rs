@@ -27,6 +27,10 @@ pub struct Counters {
     pub clips_played: u64,
     /// Packets of clips that were sent.
     pub played_packets: u64,
+    /// Keys that were pressed in the name of a party (NG `play DTMF`).
+    pub keys_pressed: u64,
+    /// Those that were given up, since the party said nothing that they could take the place of.
+    pub keys_unpressed: u64,
     /// Calls ended by `delete`.
     pub ended_regularly: u64,
     /// Calls ended for want of media.

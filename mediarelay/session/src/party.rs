@@ -169,6 +169,8 @@ pub(crate) struct Blocked {
     pub(crate) media: bool,
     /// NG `block DTMF`.
     pub(crate) dtmf: bool,
+    /// NG `silence media`.
+    pub(crate) speech: bool,
 }
 
 impl Blocked {
@@ -177,6 +179,7 @@ impl Blocked {
         Self {
             media: self.media || other.media,
             dtmf: self.dtmf || other.dtmf,
+            speech: self.speech || other.speech,
         }
     }
 
@@ -185,6 +188,7 @@ impl Blocked {
         Self {
             media: self.media && other.media,
             dtmf: self.dtmf && other.dtmf,
+            speech: self.speech && other.speech,
         }
     }
 }

@@ -468,7 +468,7 @@ impl Relay {
         if let Some(at) = call.plays_at() {
             self.playing.remove(&(at, key));
         }
-        self.core.players -= call.players_count();
+        self.core.players -= call.players_counted();
         call.close(now, &mut self.core);
         self.core.refill_ports(now);
     }

@@ -78,6 +78,8 @@ pub(super) const COUNTERS: &[Figure<Counters>] = figures! { Counters, "viaduct_r
     "calls_one_way", "Ended calls in which one side alone sent", one_way_calls;
     "clips_played", "Clips begun, one for each party that hears it", clips_played;
     "played_packets", "Packets of clips that were sent", played_packets;
+    "keys_pressed", "Keys pressed in the name of a party (NG play DTMF)", keys_pressed;
+    "keys_unpressed", "Those given up, since the party said nothing meanwhile", keys_unpressed;
     "out_of_ports", "Offers that found no ports", out_of_ports;
     "sdp_unusable", "SDPs that could not be used", sdp_unusable;
     "repeats", "Offers and answers that came again and got the same reply", repeats;
@@ -134,7 +136,7 @@ pub(super) const CONTROL: &[Figure<ControlSnapshot>] = figures! { ControlSnapsho
     "datagrams", "Datagrams that workers handed to control", datagrams;
     "reports", "Reports of workers", reports;
     "orders_failed", "Orders that workers could not carry out", orders_failed;
-    "sent", "DTLS and STUN datagrams sent by control", sent;
+    "sent", "Datagrams sent by control: DTLS, STUN, played media", sent;
     "send_faults", "Those that could not be sent", send_faults;
     "addresses_unknown", "Orders for addresses without a socket", addresses_unknown;
     "events", "Events of calls", events;

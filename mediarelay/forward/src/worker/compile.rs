@@ -4,6 +4,7 @@ use super::Worker;
 use super::flow::{Clocks, CompiledListener, CompiledRoute, Flow, Identifiers, Target};
 use super::flows::FlowIndex;
 use super::select::{Sections, Selector};
+use super::speech::Speech;
 use super::ssrcs::Ssrcs;
 use crate::address::{CryptoId, FlowId, Out, Tuple};
 use crate::command::CommandError;
@@ -70,6 +71,7 @@ impl Worker {
                 .fold(0, |all, of| all | 1 << of),
             repeats: rule.may_loop.then(Box::default),
             digits: known.map(|at| self.flows[at].digits).unwrap_or_default(),
+            pressing: known.map(|at| self.flows[at].pressing).unwrap_or_default(),
             stats: self.shared.stats.enter_flow(rule.flow, &self.limits),
         });
         self.stats.flows.set(self.flows.len() as u64);
@@ -119,6 +121,7 @@ impl Worker {
                 protect,
                 same_key: route.same_key,
                 recode: route.recode,
+                speech: Speech::of(route),
                 extensions: route.extensions.as_ref().map(Identifiers::of).map(Box::new),
                 mid: route.mid.as_ref().map(element),
                 feedback: route.feedback,

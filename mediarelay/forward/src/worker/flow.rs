@@ -9,6 +9,7 @@ use super::digits::Digits;
 use super::repeats::Repeats;
 use super::reports::Reports;
 use super::select::{Sections, Selector};
+use super::speech::{Pressing, Speech};
 use super::ssrcs::Ssrcs;
 use crate::address::{FlowId, LegId, Out, SocketId, Tuple};
 use crate::crypto::{SharedReceive, SharedSend};
@@ -37,6 +38,8 @@ pub(super) struct Flow {
     /// Bit `n`: payload type `n` carries telephone events that control wants to hear of.
     pub(super) events: u128,
     pub(super) digits: Digits,
+    /// The key that is pressed in its peer's name, or was last.
+    pub(super) pressing: Pressing,
     /// Where packets may come round again.
     pub(super) repeats: Option<Box<Repeats>>,
     pub(super) stats: Arc<FlowStats>,
@@ -52,6 +55,8 @@ pub(super) struct CompiledRoute {
     /// It has the key of the flow's `unprotect`.
     pub(super) same_key: bool,
     pub(super) recode: Option<Law>,
+    /// What is said instead of what the peer says; most flows have nothing of the kind.
+    pub(super) speech: Option<Box<Speech>>,
     /// Identifiers of header extensions that go on; `None`: all.
     pub(super) extensions: Option<Box<Identifiers>>,
     /// Identifier and value of the header extension that names the m-line to the receiver.

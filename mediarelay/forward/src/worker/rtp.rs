@@ -41,10 +41,15 @@ impl Worker {
             flow.on_event(now, &packet, &mut self.reports, &self.stats);
         }
         let route_at = flow.measure_and_route(now, packet.header(), wire_len, &self.limits)?;
-        let route = flow.routes.get(route_at).filter(|route| route.same_key);
-        if let Some((context, index)) = route.and_then(|route| route.protect.as_ref()).zip(index) {
-            // To its receiver it is a packet of the sender's, whose others may have passed unopened.
-            lock(context).follow(now, packet.header().ssrc(), index);
+        let ssrc = packet.header().ssrc();
+        if let Some(route) = flow.routes.get(route_at) {
+            if let Some((context, index)) = route.protect.as_ref().filter(|_| route.same_key).zip(index) {
+                // To its receiver it is a packet of the sender's, whose others may have passed unopened.
+                lock(context).follow(now, ssrc, index);
+            }
+            if route.speech.is_some() {
+                flow.say(now, route_at, buffer, &mut self.reports, &self.stats)?;
+            }
         }
         self.emit(now, at, route_at, Packet::Rtp, buffer)
     }

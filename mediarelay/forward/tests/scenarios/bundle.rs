@@ -180,6 +180,8 @@ fn a_route_without_mid_blocks_its_payload_type_in_every_section() {
         protect: None,
         same_key: false,
         recode: None,
+        silence: None,
+        key_press: None,
         extensions: None,
         feedback: true,
         listeners: Vec::new(),

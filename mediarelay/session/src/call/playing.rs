@@ -9,7 +9,7 @@ use viaduct_forward::{CryptoId, MidSelector, Out};
 use viaduct_rtp::g711::{Law, a_law, mu_law};
 use viaduct_rtp::{ELEMENT_GROWTH_MAX, RtpFields, insert_element};
 
-use super::Call;
+use super::{Call, Press};
 use crate::core::Core;
 use crate::output::Output;
 use crate::party::PartyId;
@@ -52,6 +52,10 @@ pub(crate) enum Unplayable {
 pub(crate) struct Playing {
     /// One for each party that hears a clip.
     players: Vec<Player>,
+    /// Keys that are pressed or are about to be, in their order.
+    pub(super) presses: Vec<Press>,
+    /// How many of both the relay has counted.
+    pub(crate) counted: usize,
     /// Where the relay keeps their timer.
     pub(crate) timer: Option<Instant>,
 }
@@ -226,7 +230,8 @@ impl Call {
     /// How many players there are for others than these parties.
     pub(crate) fn players_besides(&self, parties: &[PartyId]) -> usize {
         let players = self.players().iter();
-        players.filter(|player| !parties.contains(&player.party)).count()
+        let others = players.filter(|player| !parties.contains(&player.party));
+        self.presses().len() + others.count()
     }
 
     /// Sends what is due. Whether a clip is over: rules may follow from that.
@@ -240,7 +245,7 @@ impl Call {
             .retain_mut(|player| self.play_one(now, core, player));
         let is_over = playing.players.len() < before;
         self.playing = Some(playing);
-        is_over
+        is_over | self.press_keys(now, core)
     }
 
     /// Whether there is more to play.
@@ -295,7 +300,8 @@ impl Call {
 
     /// When [`play`](Self::play) is due.
     pub(crate) fn next_packet(&self) -> Option<Instant> {
-        self.players().iter().map(|player| player.next).min()
+        let packets = self.players().iter().map(|player| player.next);
+        packets.chain(self.next_press()).min()
     }
 
     /// Whether an m-line hears a clip and nobody else.
@@ -310,16 +316,26 @@ impl Call {
             party: name(player.party),
             ..player
         });
-        self.playing.get_or_insert_default().players.extend(players);
+        let players: Vec<Player> = players.collect();
+        let presses = other.presses.into_iter().map(|press| press.of(&name));
+        let playing = self.playing.get_or_insert_default();
+        playing.counted += other.counted;
+        playing.presses.extend(presses);
+        playing.players.extend(players);
     }
 
     fn players(&self) -> &[Player] {
         self.playing.as_ref().map_or(&[], |playing| &playing.players)
     }
 
-    /// How many parties hear something.
+    /// How many parties hear something, and how many keys wait.
     pub(crate) fn players_count(&self) -> usize {
-        self.players().len()
+        self.players().len() + self.presses().len()
+    }
+
+    /// How many of them the relay has counted.
+    pub(crate) fn players_counted(&self) -> usize {
+        self.playing.as_ref().map_or(0, |playing| playing.counted)
     }
 
     /// Where the relay keeps the timer of what is played.

@@ -12,6 +12,9 @@ use crate::party::PartyId;
 /// How often quality and rates of a call are measured while it can have media.
 const MEASURE_EVERY: Duration = Duration::from_secs(5);
 
+/// How long after an offer or answer another answer may come: nobody lets it ring for longer (RFC 3261 section 16.7, timer C).
+const LAST_ANSWER: Duration = Duration::from_secs(180);
+
 /// A check is never put off longer than this, so that settings far away do not keep what is wrong.
 const CHECK_AT_LEAST: Duration = Duration::from_secs(3_600);
 
@@ -24,6 +27,12 @@ impl Call {
         self.delete_due(now, core);
         if self.ends.is_some() {
             return;
+        }
+        if now.saturating_duration_since(self.last_signal) >= LAST_ANSWER {
+            self.parties
+                .values_mut()
+                .for_each(|party| party.refuse_for_good());
+            self.close_unused_legs(now, core);
         }
         self.find_counters(core);
         self.measure(now, core);

@@ -176,6 +176,8 @@ impl Call {
             protect: None,
             same_key: false,
             recode: None,
+            silence: None,
+            key_press: None,
             extensions: None,
             mid: None,
             feedback: true,
@@ -198,6 +200,12 @@ impl Call {
         route.recode = self
             .recoded((party, media), (peer, opposite))
             .filter(|_| !route.same_key);
+        if component == Component::Rtp {
+            route.silence = self.silence(party, media).filter(|_| !route.same_key);
+            route.key_press = self
+                .key_press(party, media, (peer, opposite))
+                .filter(|_| !route.same_key);
+        }
         route.extensions = self.extensions_to(party, media, peer, opposite);
         route.mid = self.named_to((party, media), (peer, opposite));
         route.feedback = self.takes_feedback((party, media), (peer, opposite));
@@ -207,6 +215,10 @@ impl Call {
         };
         route.block = self.block(party, media, peer, opposite);
         route.block = route.block.filter(|block| !passes(block));
+        if route.same_key && self.silence(party, media).is_some() {
+            // Nothing can be said in its place.
+            route.block = route.block.or(Some(BlockReason::Media));
+        }
         route
     }
 
@@ -305,6 +317,8 @@ impl Call {
             protect: None,
             same_key: false,
             recode: None,
+            silence: None,
+            key_press: None,
             extensions: None,
             mid: None,
             feedback: true,
@@ -369,6 +383,14 @@ impl Call {
         } else {
             None
         }
+    }
+
+    /// What of a silenced party's audio goes on: its telephone events. `None`: it is not silenced.
+    fn silence(&self, party: PartyId, media: usize) -> Option<Vec<u8>> {
+        let of = self.parties.get(&party)?;
+        let is_audio = of.medias.get(media)?.remote.as_ref()?.kind_text == "audio";
+        let is_silenced = self.blocked.speech || of.blocked.speech;
+        (is_audio && is_silenced).then(|| self.telephone_events(party, &[media]))
     }
 
     fn is_dtmf_blocked(&self, party: PartyId) -> bool {

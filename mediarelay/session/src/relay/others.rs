@@ -17,6 +17,7 @@ impl Relay {
             OtherCommand::Connect => return self.connect(now, &request.body),
             OtherCommand::PlayMedia => return self.play_media(now, &request.body),
             OtherCommand::StopMedia => return self.stop_media(now, &request.body),
+            OtherCommand::PlayDtmf => return self.play_dtmf(now, &request.body),
             _ => {}
         }
         let Some(set) = setter(request.command) else {
@@ -44,6 +45,8 @@ fn setter(command: OtherCommand) -> Option<fn(&mut Blocked)> {
         OtherCommand::BlockMedia => Some(|blocked| blocked.media = true),
         OtherCommand::UnblockMedia => Some(|blocked| blocked.media = false),
         OtherCommand::BlockDtmf => Some(|blocked| blocked.dtmf = true),
+        OtherCommand::SilenceMedia => Some(|blocked| blocked.speech = true),
+        OtherCommand::UnsilenceMedia => Some(|blocked| blocked.speech = false),
         OtherCommand::UnblockDtmf => Some(|blocked| blocked.dtmf = false),
         _ => None,
     }

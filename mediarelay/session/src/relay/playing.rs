@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use viaduct_clip::Clip;
 use viaduct_ng::{Dict, ErrorReason, OkReply, Reply, Value};
+use viaduct_rtp::telephone_event::event_of;
 
 use super::Relay;
 use super::others::{get, has_flag, text};
-use crate::call::{Call, Manner};
+use crate::call::{Call, Key, Manner};
 use crate::core::{CallKey, Core};
 use crate::party::PartyId;
 
@@ -49,8 +50,8 @@ impl Relay {
             let duration = clip.duration();
             let manner = manner_in(body);
             let limits = &core.config.limits;
-            let others = call.players_besides(&parties);
-            if core.players + others + parties.len() > limits.players {
+            let others = core.players - call.players_counted() + call.players_besides(&parties);
+            if others + parties.len() > limits.players {
                 core.counters.limits.players += 1;
                 return Err(ErrorReason::Other("Too many media players".into()));
             }
@@ -88,6 +89,25 @@ impl Relay {
         })
     }
 
+    /// `play DTMF`: keys of a party are pressed for those who hear it.
+    pub(super) fn play_dtmf(&mut self, now: Instant, body: &Dict) -> Reply {
+        self.about_parties(now, body, |now, call, core, parties| {
+            let key = Key::of(body)?;
+            let others = core.players - call.players_counted() + call.players_count();
+            if others + parties.len() > core.config.limits.players {
+                core.counters.limits.players += 1;
+                return Err(ErrorReason::Other("Too many media players".into()));
+            }
+            for party in &parties {
+                call.check_key(*party).map_err(ErrorReason::Other)?;
+            }
+            for party in parties {
+                call.press_key(now, core, party, key);
+            }
+            Ok(Reply::ok())
+        })
+    }
+
     /// Answers a command about parties of a call.
     fn about_parties(
         &mut self,
@@ -100,11 +120,7 @@ impl Relay {
         };
         self.with_call(now, call_id, |call, core| {
             let parties = call.listeners_named(body)?;
-            // Of other calls, meanwhile.
-            core.players -= call.players_count();
-            let result = work(now, call, core, parties);
-            core.players += call.players_count();
-            result
+            work(now, call, core, parties)
         })
     }
 
@@ -116,10 +132,7 @@ impl Relay {
             let Some(call) = self.calls.get_mut(&key) else {
                 continue;
             };
-            let before = call.players_count();
-            let is_over = call.play(now, &mut self.core);
-            self.core.players -= before - call.players_count();
-            if is_over {
+            if call.play(now, &mut self.core) {
                 self.work(now, key, |_, _| ());
             } else {
                 self.plan_playing(key);
@@ -127,15 +140,17 @@ impl Relay {
         }
     }
 
-    /// Notes when the next packet of a call's clips is due.
+    /// Notes what is played in a call, and when the next packet of it is due.
     pub(super) fn plan_playing(&mut self, key: CallKey) {
         let Some(call) = self.calls.get_mut(&key) else {
             return;
         };
-        let next = call.next_packet();
+        let (next, count) = (call.next_packet(), call.players_count());
         let Some(playing) = &mut call.playing else {
             return;
         };
+        self.core.players += count;
+        self.core.players -= std::mem::replace(&mut playing.counted, count);
         if playing.timer != next {
             if let Some(before) = std::mem::replace(&mut playing.timer, next) {
                 self.playing.remove(&(before, key));
@@ -166,11 +181,40 @@ fn not_started(why: &str) -> ErrorReason {
     ErrorReason::Other(format!("Failed to start media playback: {why}").as_str().into())
 }
 
+/// A number that a command names.
+fn number(body: &Dict, key: &str) -> Option<i64> {
+    get(body, key)?.to_integer()
+}
+
+impl Key {
+    /// The key that a command names, in bounds.
+    fn of(body: &Dict) -> Result<Self, ErrorReason> {
+        let named = get(body, "code").or_else(|| get(body, "digit"));
+        let named = named.ok_or_else(|| ErrorReason::Other("No DTMF code specified".into()))?;
+        let of_character = || {
+            let text = named.as_bytes()?.as_text()?;
+            let mut characters = text.trim_ascii().chars();
+            let event = event_of(characters.next()?)?;
+            characters.next().is_none().then_some(event)
+        };
+        // `1` is the key and its code alike; of two digits it can only be the code.
+        let of_number = || u8::try_from(named.to_integer()?).ok().filter(|code| *code < 16);
+        let event = of_character().or_else(of_number);
+        let event = event.ok_or_else(|| ErrorReason::Other("Out of range DTMF code specified".into()))?;
+        let millis =
+            |key, default| number(body, key).map_or(default, |millis| millis.clamp(100, 5_000) as u16);
+        let volume = number(body, "volume").unwrap_or(-8);
+        Ok(Self {
+            event,
+            millis: millis("duration", 250),
+            pause: Duration::from_millis(millis("pause", 100).into()),
+            volume: volume.unsigned_abs().min(63) as u8,
+        })
+    }
+}
+
 fn manner_in(body: &Dict) -> Manner {
-    let number = |key| {
-        let value = get(body, key)?;
-        u32::try_from(value.to_integer()?).ok()
-    };
+    let number = |key| u32::try_from(number(body, key)?).ok();
     let duration = number("repeat-duration").filter(|millis| *millis > 0);
     let times = number("repeat-times").filter(|times| *times > 0);
     Manner {

@@ -309,3 +309,24 @@ fn what_is_refused_for_good_costs_no_ports() {
     world.ok(&delete_now());
     world.assert_empty();
 }
+
+/// Proxies need not say which answer is the last.
+#[test]
+fn what_is_refused_costs_no_ports_once_nobody_can_answer_any_more() {
+    let mut world = World::new();
+    let mut caller = caller();
+    let [mut callee, _] = callees();
+    callee.read(&world.sdp(&offer(&with_video(&mut caller, true), "a", None, "")));
+    let used = ports_used(&world);
+    caller.read(&world.sdp(&answer(&with_video(&mut callee, false), "a", "b", "")));
+    for _ in 0..17 {
+        phones_hear_each_other(&mut world, &mut caller, &mut callee);
+        world.wait_millis(10_000);
+    }
+    assert_eq!(ports_used(&world), used);
+    world.wait_millis(20_000);
+    assert_eq!(ports_used(&world), used - 1);
+    phones_hear_each_other(&mut world, &mut caller, &mut callee);
+    world.ok(&delete_now());
+    world.assert_empty();
+}

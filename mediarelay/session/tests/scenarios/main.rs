@@ -18,6 +18,7 @@ mod dtls_phone;
 mod echo;
 mod forks;
 mod hostile;
+mod keys;
 mod latching;
 mod learning;
 mod like_rtpengine;

@@ -52,6 +52,8 @@ outside! {
     Extensions, "extensions", "header extensions are changed on its way";
     /// Its codec is changed.
     Recoded, "recoded", "it is told in the other law of G.711";
+    /// Something else is said in its place.
+    Altered, "altered", "it is silenced, or a digit is played in its place";
     /// It goes back to where it comes from.
     Echo, "echo", "it goes back to where it comes from";
     /// It may come back, and is to be watched for that.
@@ -98,6 +100,9 @@ pub(super) fn plain(rule: &FlowRule) -> Result<Out, Outside> {
     }
     if route.recode.is_some() {
         return Err(Outside::Recoded);
+    }
+    if route.silence.is_some() || route.key_press.is_some() {
+        return Err(Outside::Altered);
     }
     if (rule.unprotect.is_some() || route.protect.is_some()) && !rule.passes() {
         return Err(Outside::Secure);
@@ -192,6 +197,10 @@ mod tests {
         assert_eq!(
             changed(|rule| rule.routes[0].recode = Some(viaduct_rtp::g711::Law::A)),
             Err(Outside::Recoded)
+        );
+        assert_eq!(
+            changed(|rule| rule.routes[0].silence = Some(Vec::new())),
+            Err(Outside::Altered)
         );
         assert_eq!(changed(|rule| rule.accept = Accept::RTCP), Err(Outside::NotRtp));
         assert_eq!(changed(|rule| rule.accept = Accept::RAW), Err(Outside::NotRtp));
