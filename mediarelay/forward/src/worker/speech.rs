@@ -334,10 +334,20 @@ mod tests {
         let clocks = Clocks::new(&[]);
         let key = key(vec![event_type(101, 8_000)]);
         let mut pressing = Pressing::default();
-        for (timestamp, duration) in [(1_600, 160), (1_920, 640), (1_760, 480), (1_440, 320), (2_080, 800)] {
+        for (timestamp, duration) in [
+            (1_600, 160),
+            (1_920, 640),
+            (1_760, 480),
+            (1_440, 320),
+            (2_080, 800),
+        ] {
             let mut buffer = packet(8, timestamp, 160);
             pressing.press(&key, &clocks, &mut buffer);
-            assert!(event(&buffer).duration <= duration, "{timestamp}: {:?}", event(&buffer));
+            assert!(
+                event(&buffer).duration <= duration,
+                "{timestamp}: {:?}",
+                event(&buffer)
+            );
         }
     }
 
