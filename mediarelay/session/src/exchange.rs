@@ -176,6 +176,7 @@ impl Call {
         }
         self.dtmf_log = exchange.options.dtmf_log_dest.or(self.dtmf_log);
         self.recrypts |= exchange.has(Flag::Recrypt);
+        self.party_mut(exchange.sender).blocked.dtmf |= exchange.has(Flag::BlockDtmf);
         if let Some(metadata) = &exchange.options.metadata {
             self.metadata = Some(metadata.clone());
         }

@@ -19,6 +19,8 @@ words! {
         Asymmetric = "asymmetric";
         /// `publish`: answer that we send as well
         Bidirectional = "bidirectional";
+        /// Telephone events of whoever sends the SDP go no further
+        BlockDtmf = "block-DTMF";
         /// In other commands: the from-tag selects
         Directional = "directional";
         /// Play to the caller before the answer

@@ -245,6 +245,37 @@ fn dtmf_is_blocked_and_speech_goes_on() {
     world.assert_empty();
 }
 
+/// The party whose SDP came with the flag; the other one's digits go on.
+#[test]
+fn dtmf_of_a_party_can_be_blocked_with_its_sdp() {
+    let mut world = World::new();
+    let mut caller = Phone::new("198.51.100.9:4000", 0x0f00_0001);
+    let mut callee = Phone::new("203.0.113.44:6000", 0x0f00_0002);
+    callee.read(&world.sdp(&offer(&caller.sdp(), "a", None, "block-DTMF")));
+    caller.read(&world.sdp(&answer(&callee.sdp(), "a", "b", "")));
+    phones_hear_each_other(&mut world, &mut caller, &mut callee);
+    let digit = |phone: &Phone| crate::phone::rtp(phone.ssrc, phone.sequence + 1, 101);
+    let verdict = world.receive(caller.rtp, caller.relay.unwrap(), &digit(&caller));
+    assert_eq!(verdict, Verdict::Drop(DropReason::BlockedDtmf));
+    world.receive(callee.rtp, callee.relay.unwrap(), &digit(&callee));
+    assert_eq!(caller.received(&mut world), [digit(&callee)]);
+    // A re-offer without it changes nothing; the command does.
+    world.sdp(&offer(&caller.sdp(), "a", Some("b"), ""));
+    world.sdp(&answer(&callee.sdp(), "a", "b", ""));
+    let verdict = world.receive(caller.rtp, caller.relay.unwrap(), &digit(&caller));
+    assert_eq!(verdict, Verdict::Drop(DropReason::BlockedDtmf));
+    let unblock = other(
+        OtherCommand::UnblockDtmf,
+        &[("call-id", CALL), ("from-tag", "a")],
+        &["directional"],
+    );
+    world.ok(&unblock);
+    world.receive(caller.rtp, caller.relay.unwrap(), &digit(&caller));
+    assert_eq!(callee.received(&mut world), [digit(&caller)]);
+    world.ok(&delete_now());
+    world.assert_empty();
+}
+
 #[test]
 fn what_there_is_not_is_refused() {
     let mut world = World::new();

@@ -63,11 +63,10 @@ const KEYS: [&str; 55] = [
 const KEY_PREFIXES: [&str; 4] = ["output-", "recording-", "vsc-", "xmlrpc-"];
 
 /// Flags, folded.
-const FLAGS: [&str; 33] = [
+const FLAGS: [&str; 32] = [
     "always-transcode",
     "asymmetric-codecs",
     "audio-player",
-    "block-dtmf",
     "block-egress",
     "block-short",
     "block-short-packets",
