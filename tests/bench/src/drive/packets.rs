@@ -162,7 +162,11 @@ impl Phones {
         crypto: [Option<Crypto>; 2],
     ) -> anyhow::Result<()> {
         let of = self.calls.get_mut(call).context("no such call")?;
-        of.legs = legs(number, &of.sockets, relay, crypto)?;
+        let legs = legs(number, &of.sockets, relay, crypto)?;
+        let before = std::mem::replace(&mut of.legs, legs);
+        for (leg, before) in of.legs.iter_mut().zip(before) {
+            leg.follow(before);
+        }
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use viaduct_rtp::srtp::{ReceiveContext, SendContext, SrtpKeyMaterial, SrtpLimits};
-use viaduct_rtp::{Epoch, RTP_HEADER_LEN, RtpFields, RtpPacket};
+use viaduct_rtp::{Epoch, RTP_HEADER_LEN, RtpFields, RtpPacket, Tick};
 
 use super::PAYLOAD_OCTETS;
 
@@ -47,6 +47,13 @@ pub enum Heard {
     Wrong,
 }
 
+/// What tells packets of the call that a phone had before.
+#[derive(Debug)]
+struct Before {
+    other_ssrc: u32,
+    receive: Option<ReceiveContext>,
+}
+
 /// Two of them, one for each phone of a call, are made by [`pair`](Self::pair). A packet is sent by one and heard by the
 /// other.
 #[derive(Debug)]
@@ -59,6 +66,8 @@ pub struct Leg {
     sent: Vec<Option<Instant>>,
     /// Packets before this one are not waited for.
     awaited_from: usize,
+    /// On the same sockets, so that something of it may still come.
+    before: Option<Box<Before>>,
     buffer: [u8; PACKET_MAX],
 }
 
@@ -76,9 +85,18 @@ impl Leg {
                 crypto,
                 sent: Vec::new(),
                 awaited_from: 0,
+                before: None,
                 buffer: [0; PACKET_MAX],
             }
         })
+    }
+
+    /// The phone has had another call before, on the same sockets.
+    pub fn follow(&mut self, before: Self) {
+        self.before = Some(Box::new(Before {
+            other_ssrc: before.other_ssrc,
+            receive: before.crypto.map(|crypto| crypto.receive),
+        }));
     }
 
     /// The next packet, to be sent at once. `None` when the sequence numbers are used up.
@@ -117,6 +135,17 @@ impl Leg {
 
     /// Takes a datagram that the relay sent to this phone. `other` is the leg of the other phone.
     pub fn hear(&mut self, now: Instant, datagram: &mut [u8], other: &mut Self) -> Heard {
+        let of_before = match &mut self.before {
+            Some(before) => before.has_sent(self.epoch.tick(now), datagram),
+            None => false,
+        };
+        if of_before {
+            return Heard::Late;
+        }
+        self.hear_other(now, datagram, other)
+    }
+
+    fn hear_other(&mut self, now: Instant, datagram: &mut [u8], other: &mut Self) -> Heard {
         let tick = self.epoch.tick(now);
         let len = match &mut self.crypto {
             Some(crypto) => match crypto.receive.unprotect_rtp(tick, datagram) {
@@ -128,12 +157,8 @@ impl Leg {
         let Ok(packet) = RtpPacket::parse(&datagram[..len]) else {
             return Heard::Wrong;
         };
-        let number = packet.header().sequence();
-        let payload = packet.payload();
-        let is_whole = payload.len() == PAYLOAD_OCTETS
-            && payload.iter().all(|&octet| octet == voice(number))
-            && packet.header().ssrc() == self.other_ssrc;
-        let number = usize::from(number);
+        let is_whole = is_whole(&packet) && packet.header().ssrc() == self.other_ssrc;
+        let number = usize::from(packet.header().sequence());
         match other.sent.get_mut(number) {
             Some(_) if is_whole && number < other.awaited_from => Heard::Late,
             Some(sent) if is_whole => sent.take().map_or(Heard::Repeated, |sent| {
@@ -142,6 +167,35 @@ impl Leg {
             _ => Heard::Wrong,
         }
     }
+}
+
+impl Before {
+    /// Whether a datagram is a whole packet of the phone that was heard in that call.
+    fn has_sent(&mut self, now: Tick, datagram: &[u8]) -> bool {
+        // The header is in the clear.
+        let is_of = |datagram: &[u8]| {
+            let packet = RtpPacket::parse(datagram);
+            packet.is_ok_and(|packet| packet.header().ssrc() == self.other_ssrc)
+        };
+        if !is_of(datagram) {
+            return false;
+        }
+        let Some(receive) = &mut self.receive else {
+            return RtpPacket::parse(datagram).is_ok_and(|packet| is_whole(&packet));
+        };
+        let mut copy = datagram.to_vec();
+        let Ok(len) = receive.unprotect_rtp(now, &mut copy) else {
+            return false;
+        };
+        RtpPacket::parse(&copy[..len]).is_ok_and(|packet| is_whole(&packet))
+    }
+}
+
+/// Whether a packet's payload is as it was made.
+fn is_whole(packet: &RtpPacket<'_>) -> bool {
+    let voice = voice(packet.header().sequence());
+    let payload = packet.payload();
+    payload.len() == PAYLOAD_OCTETS && payload.iter().all(|octet| *octet == voice)
 }
 
 /// What the octets of a packet's payload are, so that one packet cannot pass for another.
@@ -183,6 +237,27 @@ mod tests {
         let mut next = a.packet(start).unwrap().to_vec();
         assert_eq!(b.hear(start, &mut early, &mut a), Heard::Late);
         assert_eq!(b.hear(start, &mut next, &mut a), Heard::Packet(Duration::ZERO));
+    }
+
+    #[test]
+    fn what_comes_of_the_call_before_is_late_and_of_another_call_is_wrong() {
+        let start = Instant::now();
+        for is_secure in [false, true] {
+            let crypto = |octet| is_secure.then(|| Crypto::new(&keys(octet), &keys(octet)));
+            let [mut a, b] = Leg::pair(3, start, [crypto(1), crypto(1)]);
+            let mut late = a.packet(start).unwrap().to_vec();
+            let [mut c, mut d] = Leg::pair(4, start, [crypto(2), crypto(2)]);
+            d.follow(b);
+            assert_eq!(d.hear(start, &mut late, &mut c), Heard::Late);
+            let mut own = c.packet(start).unwrap().to_vec();
+            assert_eq!(d.hear(start, &mut own, &mut c), Heard::Packet(Duration::ZERO));
+            let [mut e, _] = Leg::pair(5, start, [crypto(3), crypto(3)]);
+            let mut strange = e.packet(start).unwrap().to_vec();
+            assert_eq!(d.hear(start, &mut strange, &mut c), Heard::Wrong);
+            let mut damaged = a.packet(start).unwrap().to_vec();
+            damaged[20] ^= 1;
+            assert_eq!(d.hear(start, &mut damaged, &mut c), Heard::Wrong);
+        }
     }
 
     #[test]
