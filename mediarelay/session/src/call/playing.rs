@@ -127,32 +127,47 @@ impl Call {
     /// # Errors
     /// [`Unplayable`].
     fn playable(&self, party: PartyId) -> Result<(usize, Law), Unplayable> {
-        let medias = self.parties.get(&party).map(|party| party.medias.as_slice());
-        let audio = medias
-            .unwrap_or_default()
-            .iter()
-            .enumerate()
-            .filter(|(_, media)| {
-                let remote = media.remote.as_ref();
-                !media.direct && remote.is_some_and(|remote| remote.kind_text == "audio" && !remote.rejected)
-            });
+        let count = self.parties.get(&party).map_or(0, |party| party.medias.len());
         let mut why = Unplayable::NoAudio;
-        for (at, _) in audio {
-            let leg = self.leg_of(party, at);
-            let Some(leg) = leg.filter(|leg| !leg.raw && !leg.transparent) else {
-                continue;
-            };
-            if leg.sdes.passes_on_gcm() {
-                // Under another's key of GCM only that other's packets may go out.
-                why = Unplayable::ForeignKeys;
-                continue;
-            }
-            match self.law_to(party, at) {
-                Some(law) => return Ok((at, law)),
-                None => why = Unplayable::NoCodec,
+        for at in 0..count {
+            match self.playable_on(party, at) {
+                Ok(law) => return Ok((at, law)),
+                Err(Unplayable::NoAudio) => {}
+                Err(other) => why = other,
             }
         }
         Err(why)
+    }
+
+    /// In which law a clip can be played to an m-line.
+    fn playable_on(&self, party: PartyId, at: usize) -> Result<Law, Unplayable> {
+        let media = self.parties.get(&party).and_then(|party| party.medias.get(at));
+        let is_audio = media.is_some_and(|media| {
+            let remote = media.remote.as_ref();
+            !media.direct && remote.is_some_and(|remote| remote.kind_text == "audio" && !remote.rejected)
+        });
+        let leg = self.leg_of(party, at).filter(|_| is_audio);
+        let leg = leg.filter(|leg| !leg.raw && !leg.transparent);
+        if leg.ok_or(Unplayable::NoAudio)?.sdes.passes_on_gcm() {
+            // Under another's key of GCM only that other's packets may go out.
+            return Err(Unplayable::ForeignKeys);
+        }
+        self.law_to(party, at).ok_or(Unplayable::NoCodec)
+    }
+
+    /// What the parties have agreed on may be another thing than when a clip began: it is played on as they hear it now, or no
+    /// more.
+    pub(crate) fn follow_agreements(&mut self) {
+        let Some(mut playing) = self.playing.take() else {
+            return;
+        };
+        playing.players.retain_mut(|player| {
+            let law = self.playable_on(player.party, player.media);
+            player.law = law.unwrap_or(player.law);
+            player.header.payload_type = player.law.payload_type();
+            law.is_ok()
+        });
+        self.playing = Some(playing);
     }
 
     /// A law of G.711 that a party has agreed to hear.
@@ -250,9 +265,6 @@ impl Call {
 
     /// Whether there is more to play.
     fn play_one(&self, now: Instant, core: &mut Core, player: &mut Player) -> bool {
-        if !self.parties.contains_key(&player.party) {
-            return false;
-        }
         if now.saturating_duration_since(player.next) > LATE_MAX {
             player.next = now;
         }
@@ -285,7 +297,7 @@ impl Call {
     /// `None` while a party's address or keys are missing, and while it does not want to hear anything.
     fn way_to(&self, party: PartyId, media: usize) -> Option<Way> {
         let of = self.parties.get(&party)?.medias.get(media)?;
-        if of.is_rejected() || !of.direction().receives() {
+        if !of.direction().receives() {
             return None;
         }
         let way = self

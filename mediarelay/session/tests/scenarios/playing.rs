@@ -149,6 +149,44 @@ fn the_law_is_one_that_both_sides_know() {
 }
 
 #[test]
+fn a_clip_goes_on_in_the_law_that_the_parties_change_to_and_ends_with_g_711() {
+    let mut world = World::new();
+    let (mut caller, mut callee) = phones(&mut world, "");
+    let clip = clip(8_000);
+    play(&mut world, "a", &clip);
+    world.wait_millis(30);
+    let mut heard = caller.received(&mut world);
+    stream(&heard, 8);
+    let only_mu = |sdp: String| {
+        sdp.replace(" 8 0 101", " 0 101")
+            .replace("a=rtpmap:8 PCMA/8000\r\n", "")
+    };
+    world.sdp(&offer(&only_mu(caller.sdp()), "a", Some("b"), ""));
+    world.sdp(&answer(&only_mu(callee.sdp()), "a", "b", ""));
+    world.wait_millis(40);
+    heard.extend(caller.received(&mut world));
+    let types: Vec<u8> = heard.iter().map(|packet| packet[1] & 0x7f).collect();
+    assert_eq!(types, [8, 8, 0, 0]);
+    assert_eq!(
+        heard[2][12..],
+        in_mu_law(&clip)[320..480],
+        "it goes on where it was"
+    );
+    let g729 = |sdp: String| {
+        sdp.replace(" 8 0 101", " 18")
+            .replace("a=rtpmap:8 PCMA", "a=rtpmap:18 G729")
+    };
+    world.sdp(&offer(&g729(caller.sdp()), "a", Some("b"), ""));
+    world.sdp(&answer(&g729(callee.sdp()), "a", "b", ""));
+    caller.received(&mut world);
+    world.wait_millis(1_000);
+    assert_eq!(caller.received(&mut world), Vec::<Vec<u8>>::new());
+    assert_eq!(world.relay.gauges().players, 0);
+    world.ok(&delete_now());
+    world.assert_empty();
+}
+
+#[test]
 fn who_waits_for_an_answer_can_hear_a_clip() {
     let mut world = World::new();
     let mut caller = Phone::new("198.51.100.9:4000", 1);
