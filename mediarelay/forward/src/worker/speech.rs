@@ -1,5 +1,7 @@
 //! What is said instead of what a peer says: silence, and keys that are pressed in its name (RFC 4733).
 
+use std::ops::Range;
+
 use viaduct_rtp::g711::{Law, a_law, mu_law};
 use viaduct_rtp::telephone_event::{EVENT_LEN, TelephoneEvent};
 use viaduct_rtp::{RtpPacket, Tick};
@@ -132,31 +134,51 @@ impl Flow {
     }
 }
 
+/// What is known of a packet while its octets change.
+struct Spoken {
+    payload_type: u8,
+    timestamp: u32,
+    payload: Range<usize>,
+}
+
+impl Spoken {
+    fn of(buffer: &PacketBuf) -> Option<Self> {
+        let packet = RtpPacket::parse(buffer.data()).ok()?;
+        let begin = packet.header().size();
+        Some(Self {
+            payload_type: packet.header().payload_type(),
+            timestamp: packet.header().timestamp(),
+            payload: begin..begin + packet.payload().len(),
+        })
+    }
+}
+
 /// Speech is silent, and all else goes on.
 fn silence(buffer: &mut PacketBuf, events: u128) -> Result<(), DropReason> {
-    let Ok(packet) = RtpPacket::parse(buffer.data()) else {
+    let Some(spoken) = Spoken::of(buffer) else {
         return Ok(());
     };
-    let payload_type = packet.header().payload_type();
-    let begin = packet.header().size();
-    let payload = begin..begin + packet.payload().len();
-    let silence = match payload_type {
+    let silence = match spoken.payload_type {
         0 => mu_law::SILENCE,
         8 => a_law::SILENCE,
         COMFORT_NOISE => return Ok(()),
         other if events >> other & 1 == 1 => return Ok(()),
         _ => return Err(BlockReason::Media.into()),
     };
-    buffer.data_mut()[payload].fill(silence);
+    buffer.data_mut()[spoken.payload].fill(silence);
     Ok(())
 }
 
 impl Pressing {
     fn press(&mut self, key: &KeyPress, clocks: &Clocks, buffer: &mut PacketBuf) -> Said {
-        let Ok(packet) = RtpPacket::parse(buffer.data()) else {
+        let Some(spoken) = Spoken::of(buffer) else {
             return Said::AsItWas;
         };
-        let (payload_type, timestamp) = (packet.header().payload_type(), packet.header().timestamp());
+        let Spoken {
+            payload_type,
+            timestamp,
+            payload,
+        } = spoken;
         let is_event = key.payload_types.iter().any(|of| of.payload_type == payload_type);
         let is_first = self.id != Some(key.id);
         if is_event || payload_type == COMFORT_NOISE || !is_first && self.is_over {
@@ -204,13 +226,15 @@ impl Pressing {
                     volume: key.volume,
                     duration: duration as u16,
                 };
-                write_event(buffer, event, of.payload_type, self.began, is_first);
+                let header = (of.payload_type, self.began, is_first);
+                write_event(buffer, payload.start, header, event);
                 self.ends += u8::from(end);
                 self.is_over = self.ends >= ENDS;
             }
             (None, Some(law)) => {
-                let len = write_tones(buffer, key, law, elapsed, wanted);
-                self.is_over = elapsed.saturating_add(len) >= wanted;
+                let octets = &mut buffer.data_mut()[payload];
+                write_tones(octets, key, law, elapsed, wanted);
+                self.is_over = elapsed.saturating_add(octets.len() as u32) >= wanted;
             }
             (None, None) => {}
         }
@@ -218,12 +242,14 @@ impl Pressing {
     }
 }
 
-/// Makes a packet one of an event: its payload, its payload type, and the timestamp of when the event began.
-fn write_event(buffer: &mut PacketBuf, event: TelephoneEvent, payload_type: u8, began: u32, is_first: bool) {
-    let Ok(packet) = RtpPacket::parse(buffer.data()) else {
-        return;
-    };
-    let begin = packet.header().size();
+/// Makes a packet one of an event: its payload, and in its header the payload type, the timestamp of when the event began, and the
+/// marker if it is the first.
+fn write_event(
+    buffer: &mut PacketBuf,
+    begin: usize,
+    (payload_type, began, is_first): (u8, u32, bool),
+    event: TelephoneEvent,
+) {
     let octets = buffer.with_room();
     octets[0] &= !PADDING;
     octets[1] = payload_type & !MARKER | if is_first { MARKER } else { 0 };
@@ -232,13 +258,8 @@ fn write_event(buffer: &mut PacketBuf, event: TelephoneEvent, payload_type: u8, 
     buffer.set_len(begin + EVENT_LEN);
 }
 
-/// Fills a packet of G.711 with the tones of a key, and with silence once it is released. How many samples it has.
-fn write_tones(buffer: &mut PacketBuf, key: &KeyPress, law: Law, elapsed: u32, wanted: u32) -> u32 {
-    let Ok(packet) = RtpPacket::parse(buffer.data()) else {
-        return 0;
-    };
-    let begin = packet.header().size();
-    let payload = begin..begin + packet.payload().len();
+/// Fills a payload of G.711 with the tones of a key, and with silence once it is released.
+fn write_tones(octets: &mut [u8], key: &KeyPress, law: Law, elapsed: u32, wanted: u32) {
     let encode = match law {
         Law::Mu => mu_law::encode,
         Law::A => a_law::encode,
@@ -246,7 +267,6 @@ fn write_tones(buffer: &mut PacketBuf, key: &KeyPress, law: Law, elapsed: u32, w
     let (row, column) = TONES[usize::from(key.event) % TONES.len()];
     // Half of what can be told for each of the two, and so much below that.
     let loudness = 16_383.0 * 10_f32.powf(-f32::from(key.volume) / 20.0);
-    let octets = &mut buffer.data_mut()[payload];
     for (at, octet) in (elapsed..).zip(octets.iter_mut()) {
         // Both tones begin anew with every second, so the angle stays small and exact.
         let seconds = (at % CLOCK_RATE) as f32 / CLOCK_RATE as f32;
@@ -258,7 +278,6 @@ fn write_tones(buffer: &mut PacketBuf, key: &KeyPress, law: Law, elapsed: u32, w
         };
         *octet = encode(sample as i16);
     }
-    octets.len() as u32
 }
 
 #[cfg(test)]

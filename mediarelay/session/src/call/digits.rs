@@ -9,7 +9,7 @@ use crate::core::Core;
 use crate::event::{Digit, What};
 
 /// The clock of telephone events where nobody says another (RFC 4733 section 2.3).
-const CLOCK_RATE: u32 = 8_000;
+pub(super) const CLOCK_RATE: u32 = 8_000;
 
 /// 0 to 9, `*`, `#`, A to D (RFC 4733 section 3.2).
 const DIGITS_END: u8 = 16;

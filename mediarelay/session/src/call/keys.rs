@@ -7,11 +7,9 @@ use viaduct_ng::ByteString;
 use viaduct_rtp::g711::Law;
 
 use super::Call;
+use super::digits::CLOCK_RATE;
 use crate::core::Core;
 use crate::party::PartyId;
-
-/// The clock of telephone events where nobody says another (RFC 4733 section 2.3).
-const CLOCK_RATE: u32 = 8_000;
 
 /// How much longer than it takes a key may be pressed: a party that says nothing presses none, and others wait behind it.
 const PATIENCE: Duration = Duration::from_secs(2);
