@@ -49,6 +49,31 @@ impl Law {
         }
     }
 
+    /// The one with this static payload type.
+    #[must_use]
+    pub fn of_payload_type(payload_type: u8) -> Option<Self> {
+        let is = |of: &Self| of.payload_type() == payload_type;
+        [Self::Mu, Self::A].into_iter().find(is)
+    }
+
+    /// The octet nearest to a sample.
+    #[must_use]
+    pub const fn encode(self, sample: i16) -> u8 {
+        match self {
+            Self::Mu => mu_law::encode(sample),
+            Self::A => a_law::encode(sample),
+        }
+    }
+
+    /// The octet for silence.
+    #[must_use]
+    pub const fn silence(self) -> u8 {
+        match self {
+            Self::Mu => mu_law::SILENCE,
+            Self::A => a_law::SILENCE,
+        }
+    }
+
     /// The only one of the two among payload types.
     #[must_use]
     pub fn only_of(payload_types: &[u8]) -> Option<Self> {

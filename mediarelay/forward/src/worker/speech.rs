@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use viaduct_rtp::g711::{Law, a_law, mu_law};
+use viaduct_rtp::g711::Law;
 use viaduct_rtp::telephone_event::{EVENT_LEN, TelephoneEvent};
 use viaduct_rtp::{RtpPacket, Tick};
 
@@ -158,14 +158,15 @@ fn silence(buffer: &mut PacketBuf, events: u128) -> Result<(), DropReason> {
     let Some(spoken) = Spoken::of(buffer) else {
         return Ok(());
     };
-    let silence = match spoken.payload_type {
-        0 => mu_law::SILENCE,
-        8 => a_law::SILENCE,
-        COMFORT_NOISE => return Ok(()),
-        other if events >> other & 1 == 1 => return Ok(()),
-        _ => return Err(BlockReason::Media.into()),
+    let Some(law) = Law::of_payload_type(spoken.payload_type) else {
+        let goes_on = spoken.payload_type == COMFORT_NOISE || events >> spoken.payload_type & 1 == 1;
+        return if goes_on {
+            Ok(())
+        } else {
+            Err(BlockReason::Media.into())
+        };
     };
-    buffer.data_mut()[spoken.payload].fill(silence);
+    buffer.data_mut()[spoken.payload].fill(law.silence());
     Ok(())
 }
 
@@ -190,9 +191,7 @@ impl Pressing {
         };
         let fits = |of: &&ClockRate| of.hertz == clock;
         let event = key.payload_types.iter().find(fits);
-        let law = [Law::Mu, Law::A]
-            .into_iter()
-            .find(|law| law.payload_type() == payload_type && key.payload_types.is_empty());
+        let law = Law::of_payload_type(payload_type).filter(|_| key.payload_types.is_empty());
         if event.is_none() && law.is_none() {
             return Said::AsItWas;
         }
@@ -260,10 +259,6 @@ fn write_event(
 
 /// Fills a payload of G.711 with the tones of a key, and with silence once it is released.
 fn write_tones(octets: &mut [u8], key: &KeyPress, law: Law, elapsed: u32, wanted: u32) {
-    let encode = match law {
-        Law::Mu => mu_law::encode,
-        Law::A => a_law::encode,
-    };
     let (row, column) = TONES[usize::from(key.event) % TONES.len()];
     // Half of what can be told for each of the two, and so much below that.
     let loudness = 16_383.0 * 10_f32.powf(-f32::from(key.volume) / 20.0);
@@ -276,7 +271,7 @@ fn write_tones(octets: &mut [u8], key: &KeyPress, law: Law, elapsed: u32, wanted
         } else {
             0.0
         };
-        *octet = encode(sample as i16);
+        *octet = law.encode(sample as i16);
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rand::RngExt;
 use viaduct_clip::{Clip, SAMPLE_RATE};
 use viaduct_forward::{CryptoId, MidSelector, Out};
-use viaduct_rtp::g711::{Law, a_law, mu_law};
+use viaduct_rtp::g711::Law;
 use viaduct_rtp::{ELEMENT_GROWTH_MAX, RtpFields, insert_element};
 
 use super::{Call, Press};
@@ -85,15 +85,15 @@ impl Player {
         if self.until.is_some_and(|until| until <= now) {
             return None;
         }
-        let (encode, silence): (fn(i16) -> u8, u8) = match self.law {
-            Law::Mu => (mu_law::encode, mu_law::SILENCE),
-            Law::A => (a_law::encode, a_law::SILENCE),
-        };
-        let first = encode(self.sample()?);
+        let law = self.law;
+        let first = law.encode(self.sample()?);
         let mut packet = Vec::with_capacity(256);
         packet.extend(self.header.encode());
         packet.push(first);
-        packet.extend((1..FRAME_SAMPLES).map(|_| self.sample().map_or(silence, encode)));
+        packet.extend((1..FRAME_SAMPLES).map(|_| {
+            let sample = self.sample();
+            sample.map_or(law.silence(), |sample| law.encode(sample))
+        }));
         self.header.marker = false;
         self.header.sequence = self.header.sequence.wrapping_add(1);
         self.header.timestamp = self.header.timestamp.wrapping_add(FRAME_SAMPLES as u32);
@@ -177,12 +177,8 @@ impl Call {
             return Some(told);
         }
         let laws_of = |payload_types: &[u8]| -> Vec<Law> {
-            let of = |payload_type: &u8| {
-                [Law::Mu, Law::A]
-                    .into_iter()
-                    .find(|law| law.payload_type() == *payload_type)
-            };
-            payload_types.iter().filter_map(of).collect()
+            let laws = payload_types.iter().copied();
+            laws.filter_map(Law::of_payload_type).collect()
         };
         let own = laws_of(&media.remote.as_ref()?.payload_types);
         let opposite = self.opposite(party, at);
