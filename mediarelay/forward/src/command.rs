@@ -72,6 +72,17 @@ pub enum Command {
         /// Later answers are dropped.
         until: Tick,
     },
+    /// Control has sent a sender report of its own about a source to those that hear it: what they answer tells the round trip.
+    ReportSent {
+        /// By which the source comes.
+        flow: FlowId,
+        /// The source.
+        ssrc: u32,
+        /// The middle of the report's NTP timestamp.
+        ntp_middle: u32,
+        /// When.
+        at: Tick,
+    },
 }
 
 /// Why a command changed nothing.

@@ -12,10 +12,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use viaduct_rtp::Tick;
 use viaduct_rtp::srtp::{
-    ProtectError, RTP_GROWTH_MAX, ReceiveContext, SendContext, SrtpKeyMaterial, SrtpLimits, SsrcIndices,
+    ProtectError, RTCP_GROWTH_MAX, RTP_GROWTH_MAX, ReceiveContext, SendContext, SrtpKeyMaterial, SrtpLimits,
+    SsrcIndices,
 };
 
 use crate::address::CryptoId;
+use crate::verdict::MediaKind;
 
 /// A context that flows share.
 pub(crate) type SharedSend = Arc<Mutex<SendContext>>;
@@ -183,15 +185,24 @@ impl CryptoTable {
         }
     }
 
-    /// Makes SRTP of an RTP packet that is none of a flow's.
+    /// Makes SRTP of an RTP packet that is none of a flow's, or SRTCP of RTCP.
     ///
     /// # Errors
     /// There is no such context, or it takes no more packets.
-    pub fn protect_rtp(&self, now: Tick, id: CryptoId, mut packet: Vec<u8>) -> Result<Vec<u8>, EmitError> {
+    pub fn protect(
+        &self,
+        now: Tick,
+        id: CryptoId,
+        kind: MediaKind,
+        mut packet: Vec<u8>,
+    ) -> Result<Vec<u8>, EmitError> {
         let context = self.send(id).ok_or(EmitError::Unknown(id))?;
         let len = packet.len();
-        packet.resize(len + RTP_GROWTH_MAX, 0);
-        let len = lock(&context).protect_rtp(now, &mut packet, len)?;
+        packet.resize(len + RTP_GROWTH_MAX.max(RTCP_GROWTH_MAX), 0);
+        let len = match kind {
+            MediaKind::Rtp => lock(&context).protect_rtp(now, &mut packet, len)?,
+            MediaKind::Rtcp => lock(&context).protect_rtcp(now, &mut packet, len)?,
+        };
         packet.truncate(len);
         Ok(packet)
     }

@@ -81,6 +81,8 @@ drop_reasons! {
     NoOutput = "route has no output",
     /// Nothing but RTCP feedback, for a receiver that has agreed on none.
     UnwantedFeedback = "receiver takes no RTCP feedback",
+    /// RTCP without feedback, in whose place control writes reports of its own.
+    ReportsReplaced = "RTCP reports are replaced by the relay's own",
     /// It has come too often: it goes round and round.
     Loop = "packet goes round in a loop",
     /// The output's socket is gone.

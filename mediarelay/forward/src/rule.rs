@@ -82,6 +82,7 @@ impl FlowRule {
             extensions,
             mid,
             feedback: _,
+            reports: _,
             block: _,
             listeners,
         } = route;
@@ -180,6 +181,8 @@ pub struct Route {
     pub mid: Option<MidSelector>,
     /// RTCP feedback (RFC 4585) goes on. Without, it is taken out of compounds: the receiver has agreed on none.
     pub feedback: bool,
+    /// RTCP other than feedback goes on. Without, it is taken out: control writes reports of its own (NG `generate-RTCP`).
+    pub reports: bool,
     /// RTP is dropped for this reason. RTCP goes on: a held stream has reports too.
     pub block: Option<BlockReason>,
     /// Who else hears it, whatever becomes of it; at most [`LISTENERS_MAX`](crate::LISTENERS_MAX).
@@ -230,9 +233,19 @@ impl Route {
     #[must_use]
     pub fn to(out: Out) -> Self {
         Self {
-            select: Select::default(),
             rtp_out: Some(out),
             rtcp_out: Some(out),
+            ..Self::nowhere()
+        }
+    }
+
+    /// Everything to nobody.
+    #[must_use]
+    pub fn nowhere() -> Self {
+        Self {
+            select: Select::default(),
+            rtp_out: None,
+            rtcp_out: None,
             protect: None,
             same_key: false,
             recode: None,
@@ -241,6 +254,7 @@ impl Route {
             extensions: None,
             mid: None,
             feedback: true,
+            reports: true,
             block: None,
             listeners: Vec::new(),
         }

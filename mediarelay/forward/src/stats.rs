@@ -111,6 +111,11 @@ impl LastTick {
         self.0.store(now.as_micros().saturating_add(1), Ordering::Relaxed);
     }
 
+    /// It has not happened since.
+    pub(crate) fn clear(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+
     pub(crate) fn get(&self) -> Option<Tick> {
         self.0
             .load(Ordering::Relaxed)

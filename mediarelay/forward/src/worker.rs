@@ -111,6 +111,12 @@ impl Worker {
                 self.legs.revoke_dtls(tuple);
                 Ok(())
             }
+            Command::ReportSent {
+                flow,
+                ssrc,
+                ntp_middle,
+                at,
+            } => self.flows.report_sent(flow, ssrc, ntp_middle, at),
             Command::ExpectStun {
                 transaction,
                 local,

@@ -93,6 +93,14 @@ pub enum RtcpPacket<'a> {
     },
 }
 
+impl RtcpPacket<'_> {
+    /// Whether it is feedback (RFC 4585: types 205 and 206).
+    #[must_use]
+    pub const fn is_feedback(&self) -> bool {
+        matches!(self, Self::TransportFeedback(_) | Self::PayloadFeedback(_))
+    }
+}
+
 /// A datagram of one or more RTCP packets, every bound checked.
 ///
 /// Reduced-size RTCP (RFC 5506) is accepted: the first packet may be of any type.
@@ -155,16 +163,40 @@ impl<'a> Compound<'a> {
 /// it was nothing else. What is no compound stays as it is.
 #[must_use]
 pub fn remove_feedback(buffer: &mut [u8], len: usize) -> usize {
-    let (mut from, mut to) = (0, 0);
-    while from < len {
-        let Ok((packet, next)) = read(&buffer[..len], from) else {
-            return len;
-        };
-        let is_feedback = matches!(
-            packet,
-            RtcpPacket::TransportFeedback(_) | RtcpPacket::PayloadFeedback(_)
-        );
-        if !is_feedback {
+    retain(buffer, len, 0, false)
+}
+
+/// Leaves feedback alone in the compound in the first `len` octets, behind a receiver report without blocks if a report stood
+/// before it: a compound begins with one. How many octets are left; 0 if there was no feedback. What is no compound stays as it
+/// is.
+#[must_use]
+pub fn retain_feedback(buffer: &mut [u8], len: usize) -> usize {
+    let first = Compound::parse(&buffer[..len]).map(|compound| compound.packets().next());
+    let begins_with_report = matches!(
+        first,
+        Ok(Some(RtcpPacket::SenderReport(_) | RtcpPacket::ReceiverReport(_)))
+    );
+    // A report has no less than that.
+    let start = if begins_with_report { RTCP_HEADER_LEN } else { 0 };
+    let left = retain(buffer, len, start, true);
+    if left == start {
+        return 0;
+    }
+    if begins_with_report {
+        buffer[..4].copy_from_slice(&[0x80, packet_type::RECEIVER_REPORT, 0, 1]);
+    }
+    left
+}
+
+/// Moves the packets of a compound that are feedback, or those that are not, to `start`: no later than where the first of them
+/// is. Where they end.
+fn retain(buffer: &mut [u8], len: usize, start: usize, feedback: bool) -> usize {
+    if Compound::parse(&buffer[..len]).is_err() {
+        return len;
+    }
+    let (mut from, mut to) = (0, start);
+    while let Ok((packet, next)) = read(&buffer[..len], from) {
+        if packet.is_feedback() == feedback {
             buffer.copy_within(from..next, to);
             to += next - from;
         }

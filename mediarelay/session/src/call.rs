@@ -9,6 +9,7 @@ mod merging;
 mod parties;
 mod playing;
 mod report;
+mod reporting;
 mod state;
 mod timers;
 
@@ -16,6 +17,7 @@ pub(crate) use keys::{Key, Press};
 pub(crate) use listeners::{DISCARD, Heard, nowhere, read_own};
 pub(crate) use parties::{Names, is_final};
 pub(crate) use playing::{Manner, Playing};
+pub(crate) use reporting::Reporting;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -72,6 +74,8 @@ pub(crate) struct Call {
     pub(crate) timer: Option<Instant>,
     /// What is played; in a box, since most calls have nothing.
     pub(crate) playing: Option<Box<Playing>>,
+    /// Reports of our own, if they are wanted (NG `generate-RTCP`).
+    pub(crate) reporting: Option<Box<Reporting>>,
     /// It ends for this reason as soon as what is being done is done.
     pub(crate) ends: Option<DeleteReason>,
     /// What was written down of it.
@@ -106,6 +110,7 @@ impl Call {
             next_check: now,
             timer: None,
             playing: None,
+            reporting: None,
             ends: None,
             state: CallState::default(),
             next_party: 1,
@@ -330,7 +335,9 @@ impl Call {
     /// When [`drive`](Self::drive) or the check of the timers is due.
     pub(crate) fn poll_timeout(&mut self, now: Instant) -> Instant {
         let legs = self.legs.values_mut().filter_map(|leg| leg.poll_timeout(now));
-        legs.min().map_or(self.next_check, |at| at.min(self.next_check))
+        let reports = self.reporting.as_ref().map(|reporting| reporting.next());
+        let next = legs.chain(reports).min();
+        next.map_or(self.next_check, |at| at.min(self.next_check))
     }
 
     /// Time since the answer; zero before it.

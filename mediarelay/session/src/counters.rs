@@ -31,6 +31,8 @@ pub struct Counters {
     pub keys_pressed: u64,
     /// Those that were given up, since the party said nothing that they could take the place of.
     pub keys_unpressed: u64,
+    /// RTCP compounds of our own that were sent (NG `generate-RTCP`).
+    pub reports_sent: u64,
     /// Calls ended by `delete`.
     pub ended_regularly: u64,
     /// Calls ended for want of media.

@@ -20,7 +20,7 @@ use viaduct_ng::{Bundle, ByteString, ErrorReason, Flag, Options, RtcpMux, SdesWo
 use viaduct_rtp::g711::Law;
 use viaduct_sdp::{PlainTwin, Session};
 
-use crate::call::Call;
+use crate::call::{Call, Reporting};
 use crate::config::Config;
 use crate::core::Core;
 use crate::describe::{Description, Unusable};
@@ -176,6 +176,13 @@ impl Call {
         }
         self.dtmf_log = exchange.options.dtmf_log_dest.or(self.dtmf_log);
         self.recrypts |= exchange.has(Flag::Recrypt);
+        let generates = exchange.has(Flag::GenerateRtcp);
+        if generates {
+            let new = || Box::new(Reporting::new(exchange.now));
+            self.reporting.get_or_insert_with(new);
+        } else if exchange.kind == Kind::Offer {
+            self.reporting = None;
+        }
         self.party_mut(exchange.sender).blocked.dtmf |= exchange.has(Flag::BlockDtmf);
         if let Some(metadata) = &exchange.options.metadata {
             self.metadata = Some(metadata.clone());

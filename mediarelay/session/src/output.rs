@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use viaduct_forward::{Command, CryptoCommand, CryptoId, LocalAddr};
+use viaduct_forward::{Command, CryptoCommand, CryptoId, LocalAddr, MediaKind};
 
 use crate::event::Event;
 use crate::ports::PortPair;
@@ -31,7 +31,7 @@ pub enum Output {
         /// Its octets.
         data: Vec<u8>,
     },
-    /// Send an RTP packet of our own, which is no flow's.
+    /// Send a packet of our own, which is no flow's.
     Emit {
         /// From which of our sockets.
         from: LocalAddr,
@@ -39,6 +39,8 @@ pub enum Output {
         to: SocketAddr,
         /// The send context, if the receiver wants SRTP.
         protect: Option<CryptoId>,
+        /// What it is.
+        kind: MediaKind,
         /// The packet, in the clear.
         packet: Vec<u8>,
     },

@@ -2,7 +2,8 @@
 //!
 //! The workers measure each source on each of its flows. Here the figures of flows that have ended are kept, and every
 //! few seconds a score is made from what was lost since the last time, the jitter, and the round trip to whoever
-//! hears the source. Without RTCP there is no round trip, and so no score.
+//! hears the source. Without RTCP there is no round trip, and so no score, unless the relay reports itself: then what it has
+//! heard is scored, with no round trip as long as nobody answers.
 
 mod history;
 
@@ -34,6 +35,15 @@ struct Source {
     /// All flows together at the time of the last score.
     measured: Figures,
     history: History,
+}
+
+/// What was heard of a source: packets with their octets, and how many were expected and lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Heard {
+    pub(crate) packets: u64,
+    pub(crate) octets: u64,
+    pub(crate) expected: u64,
+    pub(crate) lost: u64,
 }
 
 /// What adds up over the flows of a source.
@@ -93,17 +103,40 @@ impl Quality {
         without_room
     }
 
-    /// Scores all sources. `live` has them by flow, so one may stand there more than once. Returns how many found no
-    /// room.
-    pub(crate) fn measure(&mut self, now: Instant, live: &[SsrcSnapshot], sources_max: usize) -> u64 {
+    /// Scores all sources. `live` has them by flow, so one may stand there more than once. `always`: without a round trip too.
+    /// Returns how many found no room.
+    pub(crate) fn measure(
+        &mut self,
+        now: Instant,
+        live: &[SsrcSnapshot],
+        sources_max: usize,
+        always: bool,
+    ) -> u64 {
         let mut without_room = 0;
         for (ssrc, flows) in by_source(live) {
             match self.source(ssrc, sources_max) {
-                Some(source) => source.measure(now, &flows),
+                Some(source) => source.measure(now, &flows, always),
                 None => without_room += 1,
             }
         }
         without_room
+    }
+
+    /// What was heard of a source, on flows that have ended too.
+    pub(crate) fn heard(&self, ssrc: u32, live: &[SsrcSnapshot]) -> Heard {
+        let mut all = self
+            .sources
+            .get(&ssrc)
+            .map(|source| source.past)
+            .unwrap_or_default();
+        let flows = live.iter().filter(|flow| flow.ssrc == ssrc);
+        flows.for_each(|flow| all.add(Figures::of(flow)));
+        Heard {
+            packets: all.traffic.packets,
+            octets: all.traffic.octets,
+            expected: all.expected,
+            lost: all.lost,
+        }
     }
 
     /// What is known of each source.
@@ -131,12 +164,15 @@ impl Quality {
 }
 
 impl Source {
-    fn measure(&mut self, now: Instant, flows: &[&SsrcSnapshot]) {
+    fn measure(&mut self, now: Instant, flows: &[&SsrcSnapshot], always: bool) {
         let all = self.all(flows);
         let expected = all.expected.saturating_sub(self.measured.expected);
         let lost = all.lost.saturating_sub(self.measured.lost);
         let heard = flows.iter().max_by_key(|flow| flow.last_packet);
-        let Some((flow, round_trip)) = heard.and_then(|flow| Some((flow, flow.round_trip?))) else {
+        let Some((flow, round_trip)) = heard.and_then(|flow| {
+            let none = always.then_some(Duration::ZERO);
+            Some((flow, flow.round_trip.or(none)?))
+        }) else {
             return;
         };
         if expected == 0 {

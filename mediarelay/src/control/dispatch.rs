@@ -54,6 +54,10 @@ impl Dispatch {
                 self.move_flow(rule.flow, target, crew);
                 target
             }
+            Command::ReportSent { flow, .. } => match self.flows.get(flow) {
+                Some(target) => *target,
+                None => return Ok(()),
+            },
             Command::RemoveFlow { flow } => match self.flows.remove(flow) {
                 Some(target) => target,
                 None => return Ok(()),

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use nix::errno::Errno;
 use tokio::sync::broadcast;
-use viaduct_forward::{Command, CryptoId, Epoch, FlowId, LegId, Report};
+use viaduct_forward::{Command, CryptoId, Epoch, FlowId, LegId, MediaKind, Report};
 use viaduct_ng as ng;
 use viaduct_session::{Event, Output, PortPair, Relay, What};
 
@@ -286,8 +286,9 @@ impl Office {
                 from,
                 to,
                 protect,
+                kind,
                 packet,
-            } => self.emit(now, from, to, protect, packet)?,
+            } => self.emit(now, (from, to), protect, kind, packet)?,
             Output::Inject { local, from, data } => {
                 let target = self.sockets.target(local, self.favourite, &mut self.crew)?;
                 let socket = self.sockets.id(local)?;
@@ -429,13 +430,13 @@ impl Office {
     fn emit(
         &mut self,
         now: Instant,
-        from: SocketAddr,
-        to: SocketAddr,
+        (from, to): (SocketAddr, SocketAddr),
         protect: Option<CryptoId>,
+        kind: MediaKind,
         packet: Vec<u8>,
     ) -> Result<(), NoSocket> {
         let packet = match protect {
-            Some(id) => match self.crypto.protect_rtp(self.epoch.tick(now), id, packet) {
+            Some(id) => match self.crypto.protect(self.epoch.tick(now), id, kind, packet) {
                 Ok(packet) => packet,
                 Err(error) => {
                     self.stats.send_faults.add(1);

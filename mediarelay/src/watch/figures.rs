@@ -80,6 +80,7 @@ pub(super) const COUNTERS: &[Figure<Counters>] = figures! { Counters, "viaduct_r
     "played_packets", "Packets of clips that were sent", played_packets;
     "keys_pressed", "Keys pressed in the name of a party (NG play DTMF)", keys_pressed;
     "keys_unpressed", "Those given up, since the party said nothing meanwhile", keys_unpressed;
+    "reports_sent", "RTCP reports of the relay's own that were sent (NG generate-RTCP)", reports_sent;
     "out_of_ports", "Offers that found no ports", out_of_ports;
     "sdp_unusable", "SDPs that could not be used", sdp_unusable;
     "repeats", "Offers and answers that came again and got the same reply", repeats;

@@ -322,6 +322,7 @@ fn command_name(command: &Command) -> &'static str {
         Command::AllowDtls { .. } => "allow DTLS",
         Command::RevokeDtls { .. } => "revoke DTLS",
         Command::ExpectStun { .. } => "expect STUN answer",
+        Command::ReportSent { .. } => "note a report",
     }
 }
 

@@ -21,6 +21,7 @@ mod kernel;
 mod listeners;
 mod playing;
 mod recorders;
+mod reports;
 mod restarts;
 mod secure;
 mod start_and_end;

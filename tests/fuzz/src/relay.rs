@@ -310,13 +310,14 @@ impl World {
             Output::Emit {
                 from,
                 protect,
+                kind,
                 packet,
                 ..
             } => {
                 assert!(self.sockets.contains_key(&from));
                 if let Some(id) = protect {
                     let now = self.epoch.tick(self.now);
-                    self.shared.crypto.protect_rtp(now, id, packet).unwrap();
+                    self.shared.crypto.protect(now, id, kind, packet).unwrap();
                 }
             }
             Output::Inject { local, from, data } => self.judge(local, from, &data),

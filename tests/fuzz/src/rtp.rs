@@ -66,7 +66,7 @@ fn read_rtcp(packet: RtcpPacket<'_>, octets: usize, rtt: &mut RttEstimator) {
     match packet {
         RtcpPacket::SenderReport(report) => {
             let blocks: Vec<ReportBlock> = report.blocks().collect();
-            rtt.on_sender_report(Tick::ZERO, &report.info);
+            rtt.on_sender_report(Tick::ZERO, report.info.ntp_middle());
             rtts_are_sane(rtt, &blocks);
             writer.sender_report(report.ssrc, &report.info, &blocks).unwrap();
             let again = only(writer.finish());

@@ -59,6 +59,8 @@ pub(crate) struct SsrcStats {
     clock_rate: SmallGauge,
     /// Microseconds plus one; 0 while unknown. The estimator takes nothing above half a minute.
     round_trip: SmallGauge,
+    sender_report: SmallGauge,
+    sender_report_at: LastTick,
 }
 
 impl SsrcStats {
@@ -68,6 +70,7 @@ impl SsrcStats {
         self.traffic.packets.set(0);
         self.traffic.octets.set(0);
         self.round_trip.set(0);
+        self.sender_report_at.clear();
     }
 
     #[inline]
@@ -88,6 +91,11 @@ impl SsrcStats {
 
     pub(crate) fn publish_round_trip(&self, round_trip: Duration) {
         self.round_trip.set(round_trip.as_micros() as u32 + 1);
+    }
+
+    pub(crate) fn publish_sender_report(&self, now: Tick, ntp_middle: u32) {
+        self.sender_report.set(ntp_middle);
+        self.sender_report_at.set(now);
     }
 
     /// `None` while the place is unused.
@@ -116,6 +124,10 @@ impl SsrcStats {
                 .get()
                 .checked_sub(1)
                 .map(|micros| Duration::from_micros(micros.into())),
+            sender_report: self
+                .sender_report_at
+                .get()
+                .map(|at| (self.sender_report.get(), at)),
         })
     }
 }
@@ -170,6 +182,7 @@ impl Beside {
                 reception: ReceptionSnapshot::default(),
                 last_packet,
                 round_trip: None,
+                sender_report: None,
             });
             snapshot.ssrcs.len() - 1
         });
@@ -340,4 +353,6 @@ pub struct SsrcSnapshot {
     /// Between the relay and the endpoint that receives this SSRC, from its latest report. Measured if both flows are
     /// on one worker.
     pub round_trip: Option<Duration>,
+    /// Its last sender report: the middle of the NTP timestamp, and when it came.
+    pub sender_report: Option<(u32, Tick)>,
 }

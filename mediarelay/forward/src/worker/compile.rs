@@ -125,6 +125,7 @@ impl Worker {
                 extensions: route.extensions.as_ref().map(Identifiers::of).map(Box::new),
                 mid: route.mid.as_ref().map(element),
                 feedback: route.feedback,
+                reports: route.reports,
                 block: route.block,
                 listeners,
             });

@@ -1,6 +1,6 @@
 //! The end of every packet's path: out by its route, protected if the receiver wants that.
 
-use viaduct_rtp::rtcp::remove_feedback;
+use viaduct_rtp::rtcp::{remove_feedback, retain_feedback};
 use viaduct_rtp::srtp::ProtectError;
 use viaduct_rtp::{Tick, insert_element, retain_elements};
 
@@ -90,6 +90,15 @@ impl Worker {
             let len = remove_feedback(buffer.data_mut(), len);
             if len == 0 {
                 return Err(DropReason::UnwantedFeedback);
+            }
+            buffer.set_len(len);
+        }
+        if packet == Packet::Rtcp && !route.reports {
+            let len = buffer.len();
+            let len = retain_feedback(buffer.data_mut(), len);
+            if len == 0 {
+                // That is no fault of the sender's.
+                return Ok(Verdict::Drop(DropReason::ReportsReplaced));
             }
             buffer.set_len(len);
         }

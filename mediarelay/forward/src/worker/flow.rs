@@ -62,6 +62,7 @@ pub(super) struct CompiledRoute {
     /// Identifier and value of the header extension that names the m-line to the receiver.
     pub(super) mid: Option<(u8, Box<[u8]>)>,
     pub(super) feedback: bool,
+    pub(super) reports: bool,
     pub(super) block: Option<BlockReason>,
     pub(super) listeners: Box<[CompiledListener]>,
 }

@@ -6,7 +6,9 @@ use viaduct_rtp::rtcp::{Compound, ReportBlock, RtcpPacket};
 use super::Worker;
 use super::emit::Packet;
 use super::flows::{FlowIndex, Flows};
+use crate::address::FlowId;
 use crate::buffer::PacketBuf;
+use crate::command::CommandError;
 use crate::crypto::lock;
 use crate::drop_reason::DropReason;
 use crate::limits::ROUTES_MAX;
@@ -68,9 +70,12 @@ impl Flows {
         let media = self.media_flow(at);
         for packet in compound.packets().take(SOURCES_MAX) {
             if let RtcpPacket::SenderReport(report) = packet
-                && let Some((_, source)) = self[media].ssrcs.find_mut(report.ssrc)
+                && let Some((place, source)) = self[media].ssrcs.find_mut(report.ssrc)
             {
-                source.round_trip.on_sender_report(now, &report.info);
+                source.round_trip.on_sender_report(now, report.info.ntp_middle());
+                if let Some(stats) = self[media].stats.ssrcs.get(place) {
+                    stats.publish_sender_report(now, report.info.ntp_middle());
+                }
             }
         }
         for block in compound.report_blocks().take(SOURCES_MAX) {
@@ -78,6 +83,21 @@ impl Flows {
                 self.on_report_block(now, *origin, &block);
             }
         }
+    }
+
+    /// Control has sent a report of its own about a source of a flow. One that has no place any more has no round trip either.
+    pub(super) fn report_sent(
+        &mut self,
+        flow: FlowId,
+        ssrc: u32,
+        ntp_middle: u32,
+        at: Tick,
+    ) -> Result<(), CommandError> {
+        let flow = self.by_id(flow).ok_or(CommandError::UnknownFlow(flow))?;
+        if let Some((_, source)) = self[flow].ssrcs.find_mut(ssrc) {
+            source.round_trip.on_sender_report(at, ntp_middle);
+        }
+        Ok(())
     }
 
     fn on_report_block(&mut self, now: Tick, origin: FlowIndex, block: &ReportBlock) {

@@ -174,17 +174,7 @@ fn a_route_without_mid_blocks_its_payload_type_in_every_section() {
             ..Select::default()
         },
         block: Some(BlockReason::Dtmf),
-        rtp_out: None,
-        rtcp_out: None,
-        mid: None,
-        protect: None,
-        same_key: false,
-        recode: None,
-        silence: None,
-        key_press: None,
-        extensions: None,
-        feedback: true,
-        listeners: Vec::new(),
+        ..Route::nowhere()
     };
     rule.routes.insert(0, blocked);
     relay.install(rule);

@@ -1,6 +1,11 @@
 //! Sender and receiver reports (RFC 3550, sections 6.4.1 and 6.4.2).
 
+use std::time::Duration;
+
 use super::be32;
+
+/// Seconds from 1900, where NTP counts from, to 1970.
+const NTP_TO_UNIX_S: u64 = 2_208_988_800;
 
 /// Octets of one report block.
 pub const REPORT_BLOCK_LEN: usize = 24;
@@ -30,6 +35,16 @@ pub struct ReportBlock {
 impl ReportBlock {
     /// The range that fits the 24 bits of the cumulative loss.
     pub const CUMULATIVE_LOST_RANGE: std::ops::RangeInclusive<i32> = -0x80_0000..=0x7f_ffff;
+
+    /// The block with what it says of the source's last sender report: the middle of its NTP time, and how long ago it came.
+    #[must_use]
+    pub fn with_last_sr(self, ntp_middle: u32, delay: Duration) -> Self {
+        Self {
+            last_sr: ntp_middle,
+            delay_since_last_sr: u32::try_from((delay.as_micros() << 16) / 1_000_000).unwrap_or(u32::MAX),
+            ..self
+        }
+    }
 
     fn decode(octets: &[u8; REPORT_BLOCK_LEN]) -> Self {
         let loss = be32(&octets[4..]);
@@ -111,6 +126,15 @@ pub struct SenderInfo {
 }
 
 impl SenderInfo {
+    /// NTP time of a time since 1970: seconds since 1900 and a 32-bit fraction. It wraps in 2036, as all of RTCP does.
+    #[must_use]
+    pub const fn ntp_at(unix: Duration) -> u64 {
+        let seconds = unix.as_secs().wrapping_add(NTP_TO_UNIX_S) << 32;
+        // Below 2^62, since there are fewer than 2^30 nanoseconds.
+        let fraction = ((unix.subsec_nanos() as u64) << 32) / 1_000_000_000;
+        seconds | fraction
+    }
+
     /// The middle 32 bits of the NTP time: what a receiver repeats as "last SR".
     #[must_use]
     pub const fn ntp_middle(&self) -> u32 {

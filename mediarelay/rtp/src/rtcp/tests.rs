@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -312,6 +314,7 @@ proptest! {
 
 /// Reads everything there is to read.
 fn exercise(datagram: &[u8]) {
+    take_apart(datagram);
     let Ok(compound) = Compound::parse(datagram) else {
         return;
     };
@@ -327,4 +330,71 @@ fn exercise(datagram: &[u8]) {
             _ => {}
         }
     }
+}
+
+#[test]
+fn ntp_counts_from_1900() {
+    assert_eq!(SenderInfo::ntp_at(Duration::ZERO), 2_208_988_800 << 32);
+    assert_eq!(SenderInfo::ntp_at(Duration::from_millis(500)) as u32, 0x8000_0000);
+    let block = ReportBlock::default().with_last_sr(7, Duration::from_millis(1_500));
+    assert_eq!((block.last_sr, block.delay_since_last_sr), (7, 0x1_8000));
+}
+
+/// Takes feedback out and leaves it alone: what comes of a compound is one again, with the same feedback or none.
+fn take_apart(datagram: &[u8]) {
+    let feedback = |datagram: &[u8]| -> Vec<String> {
+        let packets = Compound::parse(datagram).map(|compound| compound.packets());
+        let feedback = packets.into_iter().flatten().filter(RtcpPacket::is_feedback);
+        feedback.map(|packet| format!("{packet:?}")).collect()
+    };
+    let mut without = datagram.to_vec();
+    let len = remove_feedback(&mut without, datagram.len());
+    without.truncate(len);
+    let mut alone = datagram.to_vec();
+    let len = retain_feedback(&mut alone, datagram.len());
+    alone.truncate(len);
+    if Compound::parse(datagram).is_err() {
+        assert_eq!((&without[..], &alone[..]), (datagram, datagram));
+        return;
+    }
+    assert_eq!(without.is_empty(), Compound::parse(&without).is_err());
+    assert_eq!(feedback(&without), Vec::<String>::new());
+    assert_eq!(alone.is_empty(), Compound::parse(&alone).is_err());
+    assert_eq!(alone.is_empty(), feedback(datagram).is_empty());
+    assert_eq!(feedback(&alone), feedback(datagram));
+    assert!(without.len() <= datagram.len() && alone.len() <= datagram.len());
+}
+
+#[test]
+fn feedback_is_left_alone_behind_an_empty_report() {
+    let picture_loss = [0x81, 206, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2];
+    let nack = [0x81, 205, 0, 3, 0, 0, 0, 1, 0, 0, 0, 2, 0, 9, 0, 0];
+    let mut buffer = [0; 256];
+    let mut writer = RtcpWriter::new(&mut buffer);
+    let blocks = [ReportBlock::default()];
+    writer
+        .sender_report(7, &SenderInfo::default(), &blocks)
+        .unwrap()
+        .sdes(&[(7, "somebody")])
+        .unwrap();
+    let report = writer.finish();
+    let empty = [0x80, 201, 0, 1, 0, 0, 0, 7];
+    let left = |packets: &[&[u8]]| {
+        let mut compound = packets.concat();
+        let len = retain_feedback(&mut compound, packets.concat().len());
+        compound.truncate(len);
+        compound
+    };
+    assert_eq!(
+        left(&[report, &picture_loss, &nack]),
+        [&empty[..], &picture_loss, &nack].concat()
+    );
+    assert_eq!(left(&[report]), []);
+    assert_eq!(left(&[&empty, &nack]), [&empty[..], &nack].concat());
+    assert_eq!(
+        left(&[&nack, report, &picture_loss]),
+        [&nack[..], &picture_loss].concat()
+    );
+    let broken = [report, &picture_loss[..11]].concat();
+    assert_eq!(left(&[&broken]), broken);
 }

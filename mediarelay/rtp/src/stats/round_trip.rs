@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::rtcp::{ReportBlock, SenderInfo};
+use crate::rtcp::ReportBlock;
 use crate::tick::Tick;
 
 /// How many sender reports are remembered: an endpoint answers one of the latest.
@@ -26,9 +26,9 @@ pub struct RttEstimator {
 }
 
 impl RttEstimator {
-    /// A sender report of the source passes towards the endpoint.
-    pub fn on_sender_report(&mut self, now: Tick, info: &SenderInfo) {
-        self.passed.get_or_insert_default()[self.next] = Some((info.ntp_middle(), now));
+    /// A sender report of the source goes to the endpoint: the middle of its NTP timestamp.
+    pub fn on_sender_report(&mut self, now: Tick, ntp_middle: u32) {
+        self.passed.get_or_insert_default()[self.next] = Some((ntp_middle, now));
         self.next = (self.next + 1) % REMEMBERED;
     }
 
@@ -64,6 +64,7 @@ impl RttEstimator {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rtcp::SenderInfo;
 
     fn info(second: u64) -> SenderInfo {
         SenderInfo {
@@ -88,7 +89,7 @@ mod tests {
     #[test]
     fn subtracts_the_endpoints_delay() {
         let mut estimator = RttEstimator::default();
-        estimator.on_sender_report(at(1000), &info(1));
+        estimator.on_sender_report(at(1000), info(1).ntp_middle());
         let trip = estimator
             .on_report_block(at(3080), &block(1, Duration::from_secs(2)))
             .unwrap();
@@ -100,7 +101,7 @@ mod tests {
     fn answers_to_the_latest_reports_count() {
         let mut estimator = RttEstimator::default();
         for second in 1..=6 {
-            estimator.on_sender_report(at(1000 * second), &info(second));
+            estimator.on_sender_report(at(1000 * second), info(second).ntp_middle());
         }
         assert_eq!(
             estimator.on_report_block(at(7000), &block(2, Duration::ZERO)),
@@ -113,7 +114,7 @@ mod tests {
     #[test]
     fn nonsense_is_no_measurement() {
         let mut estimator = RttEstimator::default();
-        estimator.on_sender_report(at(1000), &info(1));
+        estimator.on_sender_report(at(1000), info(1).ntp_middle());
         assert_eq!(estimator.on_report_block(at(2000), &ReportBlock::default()), None);
         assert_eq!(
             estimator.on_report_block(at(2000), &block(1, Duration::from_secs(2))),

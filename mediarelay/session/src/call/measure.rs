@@ -11,7 +11,8 @@ impl Call {
     /// Scores the sources and takes the rates.
     pub(super) fn measure(&mut self, now: Instant, core: &mut Core) {
         let max = core.config.limits.sources_per_call;
-        core.counters.limits.sources_per_call += self.quality.measure(now, &self.sources(), max);
+        let reports = self.reporting.is_some();
+        core.counters.limits.sources_per_call += self.quality.measure(now, &self.sources(), max, reports);
         self.rates.measure(now, self.totals().forwarded());
         self.state.indices_due = true;
     }

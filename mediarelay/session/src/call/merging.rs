@@ -66,6 +66,7 @@ impl Call {
             next_check,
             timer: _,
             playing,
+            reporting,
             ends: _,
             state: _,
             next_party,
@@ -84,6 +85,13 @@ impl Call {
         self.dtmf_log = self.dtmf_log.or(dtmf_log);
         self.recrypts |= recrypts;
         self.tells_digits |= tells_digits;
+        self.reporting = match (self.reporting.take(), reporting) {
+            (Some(mut own), Some(other)) => {
+                own.merge(*other);
+                Some(own)
+            }
+            (own, other) => own.or(other),
+        };
         self.past.add(&past);
         let without_room = self.quality.merge(quality, core.config.limits.sources_per_call);
         core.counters.limits.sources_per_call += without_room;

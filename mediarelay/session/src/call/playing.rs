@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rand::RngExt;
 use viaduct_clip::{Clip, SAMPLE_RATE};
-use viaduct_forward::{CryptoId, MidSelector, Out};
+use viaduct_forward::{CryptoId, MediaKind, MidSelector, Out};
 use viaduct_rtp::g711::Law;
 use viaduct_rtp::{ELEMENT_GROWTH_MAX, RtpFields, insert_element};
 
@@ -284,6 +284,7 @@ impl Call {
                 from: out.local,
                 to: out.remote,
                 protect: *protect,
+                kind: MediaKind::Rtp,
                 packet,
             });
         }

@@ -21,6 +21,7 @@ const CHECK_AT_LEAST: Duration = Duration::from_secs(3_600);
 impl Call {
     /// Time has passed: looks at what is due.
     pub(crate) fn handle_timeout(&mut self, now: Instant, core: &mut Core) {
+        self.send_reports(now, core);
         if self.next_check > now {
             return;
         }

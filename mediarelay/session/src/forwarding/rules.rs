@@ -171,18 +171,8 @@ impl Call {
             } else {
                 Select::default()
             },
-            rtp_out: None,
-            rtcp_out: None,
-            protect: None,
-            same_key: false,
-            recode: None,
-            silence: None,
-            key_press: None,
-            extensions: None,
-            mid: None,
-            feedback: true,
-            block: None,
             listeners: self.listeners(party, media, component),
+            ..Route::nowhere()
         };
         let Some((peer, opposite)) = self.target(party, media) else {
             return route;
@@ -209,6 +199,7 @@ impl Call {
         route.extensions = self.extensions_to(party, media, peer, opposite);
         route.mid = self.named_to((party, media), (peer, opposite));
         route.feedback = self.takes_feedback((party, media), (peer, opposite));
+        route.reports = !self.is_reported(party, media);
         // Checks pass whichever way media does.
         let passes = |block: &BlockReason| {
             *block == BlockReason::Direction && self.leg_of(party, media).is_some_and(|leg| leg.transparent)
@@ -312,18 +303,8 @@ impl Call {
                 payload_types: events,
                 ..Select::default()
             },
-            rtp_out: None,
-            rtcp_out: None,
-            protect: None,
-            same_key: false,
-            recode: None,
-            silence: None,
-            key_press: None,
-            extensions: None,
-            mid: None,
-            feedback: true,
             block: Some(BlockReason::Dtmf),
-            listeners: Vec::new(),
+            ..Route::nowhere()
         })
     }
 
@@ -368,6 +349,12 @@ impl Call {
                 mid,
             }),
         }
+    }
+
+    /// Whether media of an m-line goes on to its peer.
+    pub(crate) fn sends_to_its_peer(&self, party: PartyId, media: usize) -> bool {
+        let target = self.target(party, media).filter(|(peer, _)| *peer != party);
+        target.is_some_and(|(peer, opposite)| self.block(party, media, peer, opposite).is_none())
     }
 
     fn block(&self, party: PartyId, media: usize, peer: PartyId, opposite: usize) -> Option<BlockReason> {

@@ -21,6 +21,7 @@ fn source(ssrc: u32, expected: u64, lost: u64, round_trip: Option<u64>) -> SsrcS
         },
         last_packet: Tick::from_micros(expected),
         round_trip: round_trip.map(Duration::from_millis),
+        sender_report: None,
     }
 }
 
@@ -32,7 +33,7 @@ fn clock(now: Instant) -> WallClock {
 fn there_is_no_score_without_a_round_trip() {
     let now = base();
     let mut quality = Quality::default();
-    quality.measure(now, &[source(7, 250, 0, None)], 8);
+    quality.measure(now, &[source(7, 250, 0, None)], 8, false);
     let report = quality.report(&[source(7, 250, 0, None)], &clock(now));
     assert_eq!(
         (report[0].0, report[0].1.packets, &report[0].1.average_mos),
@@ -45,9 +46,9 @@ fn a_lossy_moment_is_the_lowest_and_counts_since_the_last_one_only() {
     let now = base();
     let second = Duration::from_secs(1);
     let mut quality = Quality::default();
-    quality.measure(now, &[source(7, 100, 0, Some(40))], 8);
-    quality.measure(now + 5 * second, &[source(7, 200, 10, Some(40))], 8);
-    quality.measure(now + 10 * second, &[source(7, 300, 10, Some(40))], 8);
+    quality.measure(now, &[source(7, 100, 0, Some(40))], 8, false);
+    quality.measure(now + 5 * second, &[source(7, 200, 10, Some(40))], 8, false);
+    quality.measure(now + 10 * second, &[source(7, 300, 10, Some(40))], 8, false);
     let live = [source(7, 300, 10, Some(40))];
     let report = &quality.report(&live, &clock(now))[0].1;
     let (lowest, highest) = (
@@ -79,13 +80,14 @@ fn sources_and_history_are_bounded() {
     let now = base();
     let mut quality = Quality::default();
     let live: Vec<_> = (0..10).map(|ssrc| source(ssrc, 10, 0, Some(1))).collect();
-    assert_eq!(quality.measure(now, &live, 8), 2);
+    assert_eq!(quality.measure(now, &live, 8, false), 2);
     assert!(!quality.keep(&source(9, 10, 0, None), 8));
     for n in 1..5_000_u32 {
         quality.measure(
             now + n * Duration::from_secs(5),
             &[source(1, 10 + u64::from(n), 0, Some(1))],
             8,
+            false,
         );
     }
     let report = quality.report(&[], &clock(now));

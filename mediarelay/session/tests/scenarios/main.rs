@@ -28,6 +28,7 @@ mod playing;
 mod queries;
 mod re_offers;
 mod refused;
+mod reporting;
 mod restarts;
 mod rewriting;
 mod rtcp;

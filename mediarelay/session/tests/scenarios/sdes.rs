@@ -417,3 +417,28 @@ fn like_rtpengine_dtls_is_offered_beside_keys() {
         world.assert_empty();
     }
 }
+
+/// Under a key that both phones have, only what one of them has sent goes to the other.
+#[test]
+fn nobody_reports_under_the_key_of_others() {
+    let mut world = World::with(viaduct_session::Config {
+        sdes: SdesMode::Rtpengine,
+        ..config()
+    });
+    let (mut caller, mut callee) = (SecurePhone::new(), SecurePhone::new());
+    callee.phone = plain();
+    let flags = "DTLS=off generate-RTCP";
+    let tag = callee.read(&world.sdp(&offer(&caller.sdp(1), "a", None, flags)));
+    caller.read(&world.sdp(&answer(&callee.sdp(tag), "a", "b", "")));
+    assert!(caller.shares_key && callee.shares_key);
+    for sequence in 1..50 {
+        let (_, packet) = caller.send(&mut world, sequence);
+        assert_eq!(callee.received(&mut world), [packet]);
+        world.wait_millis(20);
+    }
+    world.wait(std::time::Duration::from_secs(7));
+    assert!(callee.phone.received_reports(&mut world).is_empty());
+    assert!(caller.phone.received_reports(&mut world).is_empty());
+    world.ok(&delete_now());
+    world.assert_empty();
+}

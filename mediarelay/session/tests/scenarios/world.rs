@@ -263,12 +263,13 @@ impl World {
                 from,
                 to,
                 protect,
+                kind,
                 packet,
             } => {
                 assert!(self.sockets.contains_key(&from), "nothing is bound to {from}");
                 let tick = self.epoch.tick(self.now);
                 let data = match protect {
-                    Some(id) => self.shared.crypto.protect_rtp(tick, id, packet).unwrap(),
+                    Some(id) => self.shared.crypto.protect(tick, id, kind, packet).unwrap(),
                     None => packet,
                 };
                 self.emit(Datagram { from, to, data });

@@ -8,9 +8,6 @@ use viaduct_rtp::Tick;
 use viaduct_rtp::rtcp::{Compound, ReportBlock, RtcpPacket, RtcpWriter, SenderInfo, WriteError};
 use viaduct_rtp::stats::RttEstimator;
 
-/// Seconds from 1900, where NTP counts from, to 1970.
-const NTP_UNIX_S: u64 = 2_208_988_800;
-
 /// One stream's RTCP.
 #[derive(Debug)]
 pub(super) struct Reports {
@@ -79,7 +76,7 @@ impl Reports {
         let block = heard.map(|block| self.with_last_sr(now, block));
         let blocks = block.as_slice();
         let info = SenderInfo {
-            ntp: ntp(unix),
+            ntp: SenderInfo::ntp_at(unix),
             rtp_timestamp: sent.timestamp,
             // The counters of a report wrap (RFC 3550 section 6.4.1).
             packets: sent.packets as u32,
@@ -89,7 +86,7 @@ impl Reports {
         let is_sender = sent.packets > self.sent[1];
         self.sent = [sent.packets, self.sent[0]];
         if is_sender {
-            self.round_trip.on_sender_report(tick, &info);
+            self.round_trip.on_sender_report(tick, info.ntp_middle());
         }
         let mut writer = RtcpWriter::new(buffer);
         let mut write = || -> Result<(), WriteError> {
@@ -139,21 +136,12 @@ impl Reports {
         self.last_sr = None;
     }
 
-    fn with_last_sr(&self, now: Instant, mut block: ReportBlock) -> ReportBlock {
-        if let Some((middle, came)) = self.last_sr {
-            block.last_sr = middle;
-            let delay = now.saturating_duration_since(came).as_micros() * 65_536 / 1_000_000;
-            block.delay_since_last_sr = u32::try_from(delay).unwrap_or(u32::MAX);
+    fn with_last_sr(&self, now: Instant, block: ReportBlock) -> ReportBlock {
+        match self.last_sr {
+            Some((middle, came)) => block.with_last_sr(middle, now.saturating_duration_since(came)),
+            None => block,
         }
-        block
     }
-}
-
-/// NTP time: seconds since 1900 and a 32-bit fraction. It wraps in 2036, as all of RTCP does.
-fn ntp(unix: Duration) -> u64 {
-    let seconds = unix.as_secs().wrapping_add(NTP_UNIX_S) << 32;
-    let fraction = (u64::from(unix.subsec_nanos()) << 32) / 1_000_000_000;
-    seconds | fraction
 }
 
 #[cfg(test)]
@@ -162,12 +150,6 @@ mod tests {
 
     use super::*;
     use crate::test::base;
-
-    #[test]
-    fn ntp_counts_from_1900() {
-        assert_eq!(ntp(Duration::ZERO), 2_208_988_800 << 32);
-        assert_eq!(ntp(Duration::from_millis(500)) as u32, 0x8000_0000);
-    }
 
     #[test]
     fn reports_leave_at_random_times_around_their_interval() {
