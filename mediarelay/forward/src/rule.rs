@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use viaduct_rtp::ElementForms;
 use viaduct_rtp::g711::Law;
 
 use crate::address::{CryptoId, FlowId, FlowKey, LegId, LocalAddr, Out};
@@ -209,8 +210,8 @@ pub struct KeyPress {
 /// Which elements of header extensions go on, by the identifiers of `a=extmap`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Extensions {
-    /// These and no others.
-    Only(Vec<u8>),
+    /// These and no others, in the forms that the receiver takes.
+    Only(Vec<u8>, ElementForms),
     /// All but this one.
     Without(u8),
 }

@@ -44,10 +44,25 @@ pub fn insert_element(buffer: &mut [u8], len: usize, id: u8, data: &[u8]) -> usi
     len + growth
 }
 
+/// Which forms of elements the receiver of a packet takes (RFC 8285, section 4.1.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ElementForms {
+    /// Either: both sides have said `a=extmap-allow-mixed`, or there are identifiers that only the two-byte form has.
+    Both,
+    /// The one-byte form.
+    OneByte,
+}
+
 /// Takes out of the RTP packet in the first `len` octets of the buffer what `keep` does not want of its header extension,
-/// by identifiers, and says how long the packet is then. An extension of which nothing is left goes as a whole, and so does
-/// one of a form that RFC 8285 does not know.
-pub fn retain_elements(buffer: &mut [u8], len: usize, keep: impl Fn(u8) -> bool) -> usize {
+/// by identifiers, and says how long the packet is then. Elements of a form that its receiver does not take are told in the other
+/// one, or left out if it has no room for them. An extension of which nothing is left goes as a whole, and so does one of a form
+/// that RFC 8285 does not know.
+pub fn retain_elements(
+    buffer: &mut [u8],
+    len: usize,
+    forms: ElementForms,
+    keep: impl Fn(u8) -> bool,
+) -> usize {
     let Ok(header) = RtpHeader::parse(&buffer[..len]) else {
         return len;
     };
@@ -55,7 +70,8 @@ pub fn retain_elements(buffer: &mut [u8], len: usize, keep: impl Fn(u8) -> bool)
         return len;
     };
     let known = !matches!(extension.elements().form, Form::Other);
-    if known && extension.elements().all(|element| keep(element.id)) {
+    let narrows = forms == ElementForms::OneByte && matches!(extension.elements().form, Form::TwoByte);
+    if known && !narrows && extension.elements().all(|element| keep(element.id)) {
         return len;
     }
     let begin = RTP_HEADER_LEN + 4 * header.csrcs().len() + 4;
@@ -65,9 +81,20 @@ pub fn retain_elements(buffer: &mut [u8], len: usize, keep: impl Fn(u8) -> bool)
         // Padding before it is left out.
         let kept = keep(element).then_some(size.element);
         from += size.padding;
-        if let Some(kept) = kept {
-            buffer.copy_within(from..from + kept, to);
-            to += kept;
+        match kept {
+            Some(kept) if narrows => {
+                let data = from + size.head..from + kept;
+                if let (1..=14, len @ 1..=16) = (element, data.len()) {
+                    buffer[to] = element << 4 | (len - 1) as u8;
+                    buffer.copy_within(data, to + 1);
+                    to += 1 + len;
+                }
+            }
+            Some(kept) => {
+                buffer.copy_within(from..from + kept, to);
+                to += kept;
+            }
+            None => {}
         }
         from += size.element;
     }
@@ -79,6 +106,9 @@ pub fn retain_elements(buffer: &mut [u8], len: usize, keep: impl Fn(u8) -> bool)
             begin - 4
         }
         words => {
+            if narrows {
+                buffer[begin - 4..begin - 2].copy_from_slice(&ONE_BYTE_FORM.to_be_bytes());
+            }
             buffer[begin - 2..begin].copy_from_slice(&(words as u16).to_be_bytes());
             begin + 4 * words
         }
@@ -290,14 +320,25 @@ mod tests {
         ] {
             let mut buffer = packet(extension);
             let len = buffer.len();
-            let len = retain_elements(&mut buffer, len, |id| keep.contains(&id));
+            let len = retain_elements(&mut buffer, len, ElementForms::Both, |id| keep.contains(&id));
             assert_eq!(buffer[..len], packet(left), "{extension:?} {keep:?}");
+        }
+        let of_two_bytes = b"\x10\0\0\x08\x01\x01a\0\x02\0\x0f\x01b\x0e\x02cd\x03\x110123456789abcdefg";
+        for (keep, left) in [
+            (&[1, 2, 3, 14, 15][..], &b"\xbe\xde\0\x02\x10a\xe1cd\0\0\0"[..]),
+            (&[1], b"\xbe\xde\0\x01\x10a\0\0"),
+            (&[2, 3, 15], b""),
+        ] {
+            let mut buffer = packet(of_two_bytes);
+            let len = buffer.len();
+            let len = retain_elements(&mut buffer, len, ElementForms::OneByte, |id| keep.contains(&id));
+            assert_eq!(buffer[..len], packet(left), "{keep:?}");
         }
     }
 
     proptest! {
         #[test]
-        fn what_is_kept_is_what_was_there(data in prop::collection::vec(any::<u8>(), 0..40), two in any::<bool>(), keep: u16) {
+        fn what_is_kept_is_what_was_there(data in prop::collection::vec(any::<u8>(), 0..40), two in any::<bool>(), both: bool, keep: u16) {
             let words = data.len() / 4;
             let mut packet = vec![0x90, 8, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3];
             packet.extend(if two { [0x10, 0] } else { [0xbe, 0xde] });
@@ -310,9 +351,12 @@ mod tests {
                 let elements = header.extension().into_iter().flat_map(|extension| extension.elements());
                 elements.map(|element| (element.id, element.data.to_vec())).collect()
             };
-            let wanted: Vec<_> = of(&packet).into_iter().filter(|(id, _)| keeps(*id)).collect();
+            let fits = |(id, data): &(u8, Vec<u8>)| both || !two || (*id < 15 && (1..17).contains(&data.len()));
+            let wanted = of(&packet).into_iter().filter(|(id, _)| keeps(*id));
+            let wanted: Vec<_> = wanted.filter(fits).collect();
             let len = packet.len();
-            let len = retain_elements(&mut packet, len, keeps);
+            let forms = if both { ElementForms::Both } else { ElementForms::OneByte };
+            let len = retain_elements(&mut packet, len, forms, keeps);
             prop_assert_eq!(of(&packet[..len]), wanted);
             prop_assert!(packet[..len].ends_with(b"speech"));
         }

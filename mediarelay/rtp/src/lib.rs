@@ -37,6 +37,8 @@ mod tick;
 
 pub use classify::{Kind, classify};
 pub use clock_rate::static_clock_rate;
-pub use extension::{ELEMENT_GROWTH_MAX, Element, Elements, Extension, insert_element, retain_elements};
+pub use extension::{
+    ELEMENT_GROWTH_MAX, Element, ElementForms, Elements, Extension, insert_element, retain_elements,
+};
 pub use header::{RTP_HEADER_LEN, RtpError, RtpFields, RtpHeader, RtpPacket};
 pub use tick::{Epoch, Tick};

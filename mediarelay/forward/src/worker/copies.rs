@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use viaduct_rtp::{Tick, insert_element, retain_elements};
+use viaduct_rtp::{ElementForms, Tick, insert_element, retain_elements};
 
 use super::emit::Packet;
 use super::flow::{CompiledListener, CompiledRoute, Target};
@@ -75,7 +75,7 @@ impl Copies {
         let mut buffer = self.spare.pop().unwrap_or_default();
         buffer.fill(data);
         if let (Packet::Rtp, Some((id, mid))) = (packet, &listener.mid) {
-            let len = retain_elements(buffer.data_mut(), data.len(), |of| of != *id);
+            let len = retain_elements(buffer.data_mut(), data.len(), ElementForms::Both, |of| of != *id);
             let len = insert_element(buffer.with_room(), len, *id, mid);
             buffer.set_len(len);
         }

@@ -2,7 +2,7 @@
 
 use viaduct_rtp::rtcp::{remove_feedback, retain_feedback};
 use viaduct_rtp::srtp::ProtectError;
-use viaduct_rtp::{Tick, insert_element, retain_elements};
+use viaduct_rtp::{Tick, insert_element};
 
 use super::Worker;
 use super::flows::FlowIndex;
@@ -76,9 +76,7 @@ impl Worker {
             law.recode(buffer.data_mut());
         }
         if let (Packet::Rtp, Some(ids)) = (packet, &route.extensions) {
-            let len = buffer.len();
-            let len = retain_elements(buffer.data_mut(), len, |id| ids.has(id));
-            buffer.set_len(len);
+            ids.retain(buffer);
         }
         if let (Packet::Rtp, Some((id, mid))) = (packet, &route.mid) {
             let len = buffer.len();

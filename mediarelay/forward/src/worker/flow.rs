@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use viaduct_rtp::g711::Law;
-use viaduct_rtp::{RtpHeader, Tick, static_clock_rate};
+use viaduct_rtp::{ElementForms, RtpHeader, Tick, retain_elements, static_clock_rate};
 
 use super::digits::Digits;
 use super::repeats::Repeats;
@@ -12,6 +12,7 @@ use super::select::{Sections, Selector};
 use super::speech::{Pressing, Speech};
 use super::ssrcs::Ssrcs;
 use crate::address::{FlowId, LegId, Out, SocketId, Tuple};
+use crate::buffer::PacketBuf;
 use crate::crypto::{SharedReceive, SharedSend};
 use crate::rule::{Accept, BlockReason, ClockRate, Extensions};
 use crate::stats::{FlowStats, WorkerStats};
@@ -67,31 +68,39 @@ pub(super) struct CompiledRoute {
     pub(super) listeners: Box<[CompiledListener]>,
 }
 
-/// A set of identifiers of header extensions.
+/// A set of identifiers of header extensions, and the forms in which they go on.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Identifiers([u128; 2]);
+pub(super) struct Identifiers([u128; 2], ElementForms);
 
 impl Identifiers {
     pub(super) fn of(extensions: &Extensions) -> Self {
         let bit = |id: u8| 1 << (id % 128);
         match extensions {
-            Extensions::Only(ids) => {
+            Extensions::Only(ids, forms) => {
                 let mut set = [0; 2];
                 for id in ids {
                     set[usize::from(id / 128)] |= bit(*id);
                 }
-                Self(set)
+                Self(set, *forms)
             }
             Extensions::Without(id) => {
                 let mut set = [u128::MAX; 2];
                 set[usize::from(id / 128)] &= !bit(*id);
-                Self(set)
+                Self(set, ElementForms::Both)
             }
         }
     }
 
+    /// Takes the others out of a packet.
     #[inline]
-    pub(super) fn has(&self, id: u8) -> bool {
+    pub(super) fn retain(&self, buffer: &mut PacketBuf) {
+        let len = buffer.len();
+        let len = retain_elements(buffer.data_mut(), len, self.1, |id| self.has(id));
+        buffer.set_len(len);
+    }
+
+    #[inline]
+    fn has(&self, id: u8) -> bool {
         self.0[usize::from(id / 128)] >> (id % 128) & 1 == 1
     }
 }

@@ -7,6 +7,7 @@ use viaduct_forward::{
     Accept, BlockReason, CryptoDirection, Extensions, FlowId, FlowRule, IceAgent, IcePassword, IceRule,
     LegId, MidSelector, PortRule, Route, Select,
 };
+use viaduct_rtp::ElementForms;
 use viaduct_rtp::g711::Law;
 
 use super::{Tables, Wanted, has_output};
@@ -257,7 +258,14 @@ impl Call {
             return None;
         }
         if let Some(agreed) = &of_peer.extensions {
-            return Some(Extensions::Only(agreed.clone()));
+            let remote = of_peer.remote.as_ref();
+            let mixed = remote.is_some_and(|remote| remote.extmap_allow_mixed);
+            let forms = if mixed || agreed.iter().any(|id| *id > ONE_BYTE_ID_MAX) {
+                ElementForms::Both
+            } else {
+                ElementForms::OneByte
+            };
+            return Some(Extensions::Only(agreed.clone(), forms));
         }
         let names = from.medias.get(media)?.remote.as_ref()?.mid_extension?;
         let reads_names = of_peer.remote.as_ref()?.mid_extension.is_some();
@@ -405,6 +413,9 @@ impl Call {
 /// Clocks of one flow, and selectors of one route: what the workers take by default.
 const CLOCKS_MAX: usize = 64;
 const SELECTORS_MAX: usize = 48;
+
+/// The highest identifier of the one-byte form (RFC 8285 section 4.2).
+const ONE_BYTE_ID_MAX: u8 = 14;
 
 /// An identifier that no header extension has (RFC 8285 section 4.2 reserves it).
 const NO_EXTENSION: u8 = 15;

@@ -449,3 +449,47 @@ fn header_extensions_that_were_not_agreed_on_are_left_out_of_packets() {
         world.assert_empty();
     }
 }
+
+/// RFC 8285 section 4.1.2: elements of the two-byte form are for who has agreed to both forms, or to identifiers that no other form
+/// has.
+#[test]
+fn elements_of_header_extensions_have_a_form_that_their_receiver_takes() {
+    const SENT: &[u8] = b"\x10\0\0\x06\x01\x01a\x02\x12as long as this is";
+    for (offered, taken, expected) in [
+        (
+            &["a=extmap:1 foo", "a=extmap:2 bar", "a=extmap:3 baz"][..],
+            &["a=extmap:1 foo", "a=extmap:2 bar"][..],
+            &b"\xbe\xde\0\x01\x10a\0\0"[..],
+        ),
+        (
+            &["a=extmap:1 foo", "a=extmap:2 bar", "a=extmap:3 baz"],
+            &["a=extmap-allow-mixed", "a=extmap:1 foo", "a=extmap:2 bar"],
+            SENT,
+        ),
+        (
+            &["a=extmap:1 foo", "a=extmap:20 bar", "a=extmap:3 baz"],
+            &["a=extmap:1 foo", "a=extmap:20 bar"],
+            b"\x10\0\0\x01\x01\x01a\0",
+        ),
+    ] {
+        let mut world = World::new();
+        let mut caller = Phone::new("198.51.100.9:4000", 1);
+        let mut callee = Phone::new("203.0.113.44:6000", 2);
+        let flags = "extmap=[mask=[baz]]";
+        callee.read(&world.sdp(&offer(&caller.sdp_with("RTP/AVP", offered), "a", None, flags)));
+        caller.read(&world.sdp(&answer(&callee.sdp_with("RTP/AVP", taken), "a", "b", "")));
+        let plain = crate::phone::rtp(caller.ssrc, 7, 8);
+        let with = |extension: &[u8]| {
+            let mut packet = [&plain[..12], extension, &plain[12..]].concat();
+            packet[0] |= 0x10;
+            packet
+        };
+        let mut sent = SENT.to_vec();
+        sent.resize(28, 0);
+        world.receive(caller.rtp, caller.relay.unwrap(), &with(&sent));
+        let expected = if expected == SENT { &sent } else { expected };
+        assert_eq!(callee.received(&mut world), [with(expected)], "{taken:?}");
+        world.ok(&delete_now());
+        world.assert_empty();
+    }
+}
