@@ -54,10 +54,10 @@ pub use drop_reason::DropReason;
 pub use limits::{LISTENERS_MAX, Limits, ROUTES_MAX};
 pub use rule::{
     Accept, BlockReason, ClockRate, Extensions, FlowRule, IceAgent, IcePassword, IceRule, KeyPress, Listener,
-    MidSelector, PortMode, PortRule, Route, Select,
+    MidSelector, PortMode, PortRule, Resume, Route, Select,
 };
 pub use stats::{
-    Beside, BesideSource, FlowSnapshot, FlowStats, RouteSnapshot, Shared, SsrcSnapshot, StatsTable,
+    Beside, BesideSource, FlowSnapshot, FlowStats, RouteSnapshot, Shared, Shift, SsrcSnapshot, StatsTable,
     TupleConsent, WorkerSnapshot, WorkerStats,
 };
 pub use verdict::{MediaKind, Report, TelephoneEvent, ToControl, Verdict};

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use viaduct_rtp::ElementForms;
 use viaduct_rtp::g711::Law;
+use viaduct_rtp::{ElementForms, Tick};
 
 use crate::address::{CryptoId, FlowId, FlowKey, LegId, LocalAddr, Out};
 
@@ -80,6 +80,7 @@ impl FlowRule {
             recode,
             silence,
             key_press,
+            resume,
             extensions,
             mid,
             feedback: _,
@@ -87,7 +88,7 @@ impl FlowRule {
             block: _,
             listeners,
         } = route;
-        let is_said = recode.is_none() && silence.is_none() && key_press.is_none();
+        let is_said = recode.is_none() && silence.is_none() && key_press.is_none() && resume.is_none();
         let as_it_is = is_said && extensions.is_none() && mid.is_none();
         let all = *select == Select::default();
         self.may_pass && *same_key && all && as_it_is && listeners.is_empty()
@@ -176,6 +177,8 @@ pub struct Route {
     pub silence: Option<Vec<u8>>,
     /// A key is pressed in the sender's name (NG `play DTMF`).
     pub key_press: Option<KeyPress>,
+    /// Something else was said under the name of a source: it goes on behind that.
+    pub resume: Option<Resume>,
     /// What is left of header extensions; `None`: all.
     pub extensions: Option<Extensions>,
     /// Put into RTP that does not name its m-line itself, for a receiver that bundles (RFC 8843, section 15).
@@ -205,6 +208,22 @@ pub struct KeyPress {
     /// The receiver's payload types for telephone events, by their clocks: the one with the clock of the speech is taken. With
     /// none at all two tones are heard in G.711.
     pub payload_types: Vec<ClockRate>,
+}
+
+/// How a source goes on in whose name something else was said (NG `play media`): its first packet gets the numbers behind that, and
+/// so do all that follow, by their distance to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Resume {
+    /// Its name: a rule with the same goes on with it.
+    pub id: u64,
+    /// The source.
+    pub ssrc: u32,
+    /// The next sequence number.
+    pub sequence: u16,
+    /// The next timestamp, if the packet comes at that moment. One that comes later has one that is as much later.
+    pub timestamp: u32,
+    /// That moment.
+    pub at: Tick,
 }
 
 /// Which elements of header extensions go on, by the identifiers of `a=extmap`.
@@ -252,6 +271,7 @@ impl Route {
             recode: None,
             silence: None,
             key_press: None,
+            resume: None,
             extensions: None,
             mid: None,
             feedback: true,

@@ -13,7 +13,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use viaduct_rtp::Tick;
 
-pub use flow::{Beside, BesideSource, FlowSnapshot, FlowStats, RouteSnapshot, SsrcSnapshot};
+pub(crate) use flow::RouteStats;
+pub use flow::{Beside, BesideSource, FlowSnapshot, FlowStats, RouteSnapshot, Shift, SsrcSnapshot};
 pub(crate) use table::LegStats;
 pub use table::{Shared, StatsTable, TupleConsent};
 pub use worker::{WorkerSnapshot, WorkerStats};

@@ -11,6 +11,7 @@ mod pass;
 mod raw;
 mod repeats;
 mod reports;
+mod resumed;
 mod rtcp;
 mod rtp;
 mod select;

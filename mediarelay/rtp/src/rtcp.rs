@@ -205,6 +205,24 @@ fn retain(buffer: &mut [u8], len: usize, start: usize, feedback: bool) -> usize 
     to
 }
 
+/// Adds to the timestamps of a source's sender reports in a compound. What is no compound stays as it is.
+pub fn shift_sender_reports(buffer: &mut [u8], ssrc: u32, timestamp: u32) {
+    if Compound::parse(buffer).is_err() {
+        return;
+    }
+    let mut from = 0;
+    while let Ok((packet, next)) = read(buffer, from) {
+        if let RtcpPacket::SenderReport(report) = packet
+            && report.ssrc == ssrc
+        {
+            let shifted = report.info.rtp_timestamp.wrapping_add(timestamp);
+            // Behind the header, the SSRC and the NTP time (RFC 3550, section 6.4.1).
+            buffer[from + 16..from + 20].copy_from_slice(&shifted.to_be_bytes());
+        }
+        from = next;
+    }
+}
+
 /// Iterator of [`Compound::packets`].
 #[derive(Debug, Clone)]
 pub struct Packets<'a> {

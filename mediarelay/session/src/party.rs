@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use viaduct_forward::LegId;
+use viaduct_forward::{LegId, Resume};
 use viaduct_ng::{AddressFamily as NgFamily, ByteString, IceMode, Sdes};
 use viaduct_rtp::g711::Law;
 use viaduct_sdp::{Direction, Extmap, HashFunction, PlainTwin, Protocol};
@@ -104,6 +104,8 @@ pub(crate) struct Media {
     pub(crate) law: Option<Law>,
     /// The header extensions that were agreed on, where requests have chosen: packets for it have no others.
     pub(crate) extensions: Option<Vec<u8>>,
+    /// How the source that it hears goes on behind a clip that was played in its name.
+    pub(crate) resume: Option<Resume>,
 }
 
 impl Media {

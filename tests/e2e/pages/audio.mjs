@@ -62,9 +62,9 @@ export function picture() {
   return canvas.captureStream(15).getVideoTracks()[0];
 }
 
-/** What the test wants to know of a connection: selected pair, packets and codecs. */
+/** What the test wants to know of a connection: selected pair, packets, codecs and reports. */
 export async function summarize(connection) {
-  const summary = { received: 0, sent: 0, codec: null, dtls: null, ice: connection.iceConnectionState, frames: 0 };
+  const summary = { received: 0, sent: 0, codec: null, dtls: null, ice: connection.iceConnectionState, frames: 0, told: {} };
   summary.ufrag = /a=ice-ufrag:(\S+)/.exec(connection.localDescription.sdp)?.[1];
   const stats = await connection.getStats();
   stats.forEach((entry) => {
@@ -74,6 +74,12 @@ export async function summarize(connection) {
     }
     if (entry.type === 'inbound-rtp' && entry.kind === 'video') summary.frames += entry.framesDecoded ?? 0;
     if (entry.type === 'outbound-rtp' && entry.kind === 'audio') summary.sent += entry.packetsSent;
+    // What the other side has said of both directions in RTCP.
+    if (entry.type === 'remote-outbound-rtp' && entry.kind === 'audio') summary.told.sent = entry.packetsSent;
+    if (entry.type === 'remote-inbound-rtp' && entry.kind === 'audio') {
+      summary.told.lost = entry.packetsLost;
+      summary.told.roundTrip = entry.roundTripTime;
+    }
     if (entry.type === 'transport') summary.dtls = entry.srtpCipher ?? entry.dtlsState;
   });
   return summary;

@@ -39,6 +39,26 @@ impl Traffic {
 pub(crate) struct RouteStats {
     pub(crate) rtp: Traffic,
     pub(crate) rtcp: Traffic,
+    /// Made with the first; nearly no route has one.
+    shift: OnceLock<Box<Mutex<Shift>>>,
+}
+
+impl RouteStats {
+    pub(crate) fn set_shift(&self, shift: Shift) {
+        *lock(self.shift.get_or_init(Box::default)) = shift;
+    }
+}
+
+/// By how much the numbers of a source that goes out are others than those that came in, since something was said in its name in
+/// between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Shift {
+    /// Which source.
+    pub ssrc: u32,
+    /// Added to sequence numbers.
+    pub sequence: u16,
+    /// Added to timestamps.
+    pub timestamp: u32,
 }
 
 /// One measured SSRC. The fields are those of [`SsrcSnapshot`].
@@ -288,6 +308,7 @@ impl FlowStats {
                 .map(|route| RouteSnapshot {
                     rtp: route.rtp.snapshot(),
                     rtcp: route.rtcp.snapshot(),
+                    shift: route.shift.get().map(|shift| *lock(shift)),
                 })
                 .collect(),
             ssrcs: self.ssrcs.iter().filter_map(SsrcStats::snapshot).collect(),
@@ -333,6 +354,8 @@ pub struct RouteSnapshot {
     pub rtp: Counters,
     /// RTCP.
     pub rtcp: Counters,
+    /// What is added to the numbers of a source on this route, if that ever was anything.
+    pub shift: Option<Shift>,
 }
 
 /// One measured SSRC of a flow.

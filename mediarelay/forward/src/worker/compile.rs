@@ -3,6 +3,7 @@
 use super::Worker;
 use super::flow::{Clocks, CompiledListener, CompiledRoute, Flow, Identifiers, Target};
 use super::flows::FlowIndex;
+use super::resumed::{self, Resumed};
 use super::select::{Sections, Selector};
 use super::speech::Speech;
 use super::ssrcs::Ssrcs;
@@ -39,7 +40,10 @@ impl Worker {
             ),
             None => None,
         };
-        let (routes, sections) = self.compile_routes(rule)?;
+        let (mut routes, sections) = self.compile_routes(rule)?;
+        if let Some(known) = known {
+            resumed::take_over(&mut routes, &self.flows[known].routes);
+        }
         let passes = rule.passes();
         if let Some(context) = unprotect.as_ref().filter(|_| passes && !rule.confirm) {
             lock(context).expect_unseen();
@@ -122,6 +126,7 @@ impl Worker {
                 same_key: route.same_key,
                 recode: route.recode,
                 speech: Speech::of(route),
+                resumed: route.resume.map(Resumed::new).map(Box::new),
                 extensions: route.extensions.as_ref().map(Identifiers::of).map(Box::new),
                 mid: route.mid.as_ref().map(element),
                 feedback: route.feedback,

@@ -1,6 +1,6 @@
 //! The end of every packet's path: out by its route, protected if the receiver wants that.
 
-use viaduct_rtp::rtcp::{remove_feedback, retain_feedback};
+use viaduct_rtp::rtcp::{remove_feedback, retain_feedback, shift_sender_reports};
 use viaduct_rtp::srtp::ProtectError;
 use viaduct_rtp::{Tick, insert_element};
 
@@ -9,6 +9,7 @@ use super::flows::FlowIndex;
 use crate::buffer::PacketBuf;
 use crate::crypto::{SharedSend, lock};
 use crate::drop_reason::DropReason;
+use crate::stats::Shift;
 use crate::verdict::Verdict;
 
 /// What goes out.
@@ -53,8 +54,12 @@ impl Worker {
         packet: Packet,
         buffer: &mut PacketBuf,
     ) -> Result<Verdict, DropReason> {
-        let flow = &self.flows[at];
-        let route = flow.routes.get(route_at).ok_or(DropReason::NoRoute)?;
+        let shift = match packet {
+            Packet::Rtcp => self.flows.shift(at, route_at),
+            Packet::Rtp | Packet::Raw => None,
+        };
+        let flow = &mut self.flows[at];
+        let route = flow.routes.get_mut(route_at).ok_or(DropReason::NoRoute)?;
         if !route.listeners.is_empty() {
             self.copies
                 .for_listeners(now, route, packet, buffer.data(), &self.sockets, &self.stats);
@@ -74,6 +79,13 @@ impl Worker {
         }
         if let (Packet::Rtp, Some(law)) = (packet, route.recode) {
             law.recode(buffer.data_mut());
+        }
+        if let (Packet::Rtp, Some(resumed)) = (packet, &mut route.resumed) {
+            let stats = flow.stats.routes.get(route_at);
+            resumed.renumber(now, &flow.clocks, buffer.data_mut(), stats);
+        }
+        if let Some(Shift { ssrc, timestamp, .. }) = shift {
+            shift_sender_reports(buffer.data_mut(), ssrc, timestamp);
         }
         if let (Packet::Rtp, Some(ids)) = (packet, &route.extensions) {
             ids.retain(buffer);

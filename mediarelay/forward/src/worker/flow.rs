@@ -8,6 +8,7 @@ use viaduct_rtp::{ElementForms, RtpHeader, Tick, retain_elements, static_clock_r
 use super::digits::Digits;
 use super::repeats::Repeats;
 use super::reports::Reports;
+use super::resumed::Resumed;
 use super::select::{Sections, Selector};
 use super::speech::{Pressing, Speech};
 use super::ssrcs::Ssrcs;
@@ -58,6 +59,8 @@ pub(super) struct CompiledRoute {
     pub(super) recode: Option<Law>,
     /// What is said instead of what the peer says; most flows have nothing of the kind.
     pub(super) speech: Option<Box<Speech>>,
+    /// A source goes on under other numbers; few flows have one.
+    pub(super) resumed: Option<Box<Resumed>>,
     /// Identifiers of header extensions that go on; `None`: all.
     pub(super) extensions: Option<Box<Identifiers>>,
     /// Identifier and value of the header extension that names the m-line to the receiver.

@@ -49,7 +49,7 @@ type Origins = [Option<FlowIndex>; ROUTES_MAX];
 
 impl Flows {
     /// The flow itself, or for an RTCP port of its own the flow of the RTP.
-    fn media_flow(&self, at: FlowIndex) -> FlowIndex {
+    pub(super) fn media_flow(&self, at: FlowIndex) -> FlowIndex {
         self[at].rtp_flow.and_then(|id| self.by_id(id)).unwrap_or(at)
     }
 

@@ -1,8 +1,8 @@
 //! SRTP between two phones that have each other's keys: it goes on unopened.
 
 use viaduct_forward::{
-    CryptoDirection, CryptoId, DropReason, Extensions, FlowId, FlowRule, Listener, PacketBuf, Report, Route,
-    TelephoneEvent,
+    CryptoDirection, CryptoId, DropReason, Extensions, FlowId, FlowRule, Listener, PacketBuf, Report, Resume,
+    Route, TelephoneEvent, Tick,
 };
 use viaduct_rtp::srtp::{ReceiveContext, SendContext, SrtpKeyMaterial, SrtpKeyPair, SrtpLimits, SrtpProfile};
 
@@ -188,6 +188,16 @@ fn what_is_to_be_checked_or_changed_does_not_pass() {
         changed(|route| route.same_key = false),
         changed(|route| route.extensions = Some(Extensions::Without(1))),
         changed(|route| route.select.ssrcs = vec![SSRC]),
+        changed(|route| route.silence = Some(Vec::new())),
+        changed(|route| {
+            route.resume = Some(Resume {
+                id: 1,
+                ssrc: SSRC,
+                sequence: 2,
+                timestamp: 3,
+                at: Tick::ZERO,
+            });
+        }),
         FlowRule {
             may_pass: false,
             ..passing()

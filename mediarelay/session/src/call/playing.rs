@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use rand::RngExt;
 use viaduct_clip::{Clip, SAMPLE_RATE};
-use viaduct_forward::{CryptoId, MediaKind, MidSelector, Out};
+use viaduct_forward::{CryptoId, MediaKind, MidSelector, Out, Resume, SsrcSnapshot, Tick};
 use viaduct_rtp::g711::Law;
 use viaduct_rtp::{ELEMENT_GROWTH_MAX, RtpFields, insert_element};
 
 use super::{Call, Press};
 use crate::core::Core;
+use crate::leg::Component;
 use crate::output::Output;
 use crate::party::PartyId;
 
@@ -19,6 +20,9 @@ const FRAME: Duration = Duration::from_millis(20);
 
 /// Samples of a frame.
 const FRAME_SAMPLES: usize = SAMPLE_RATE as usize / 50;
+
+/// Sequence numbers that are left out before a clip in the name of a source: its packets may pass until the workers know.
+const MARGIN: u16 = 10;
 
 /// A player that is later than this does not catch up: a burst of speech is of use to nobody.
 const LATE_MAX: Duration = Duration::from_millis(200);
@@ -73,6 +77,8 @@ pub(crate) struct Player {
     again: Option<u32>,
     until: Option<Instant>,
     alone: bool,
+    /// It speaks in the name of the source that the party hears otherwise, which is not heard meanwhile.
+    in_place: bool,
     /// When the next packet is due.
     next: Instant,
     /// Its header.
@@ -111,6 +117,25 @@ impl Player {
         let sample = *samples.get(self.at)?;
         self.at += 1;
         Some(sample)
+    }
+}
+
+/// Under which numbers a clip begins.
+#[derive(Debug, Clone, Copy)]
+struct Numbers {
+    ssrc: u32,
+    sequence: u16,
+    timestamp: u32,
+}
+
+impl Numbers {
+    fn random(core: &mut Core) -> Self {
+        Self {
+            ssrc: core.rng.random(),
+            // Far enough from where numbers wrap for a receiver of SRTP that misses the first (RFC 3711 section 3.3.1).
+            sequence: core.rng.random::<u16>() >> 1,
+            timestamp: core.rng.random(),
+        }
     }
 }
 
@@ -157,17 +182,19 @@ impl Call {
 
     /// What the parties have agreed on may be another thing than when a clip began: it is played on as they hear it now, or no
     /// more.
-    pub(crate) fn follow_agreements(&mut self) {
+    pub(crate) fn follow_agreements(&mut self, core: &mut Core) {
         let Some(mut playing) = self.playing.take() else {
             return;
         };
-        playing.players.retain_mut(|player| {
+        let ended = playing.players.extract_if(.., |player| {
             let law = self.playable_on(player.party, player.media);
             player.law = law.unwrap_or(player.law);
             player.header.payload_type = player.law.payload_type();
-            law.is_ok()
+            law.is_err()
         });
+        let ended: Vec<Player> = ended.collect();
         self.playing = Some(playing);
+        ended.iter().for_each(|player| self.resume_behind(core, player));
     }
 
     /// A law of G.711 that a party has agreed to hear.
@@ -208,7 +235,10 @@ impl Call {
         manner: Manner,
     ) -> Result<(), Unplayable> {
         let (media, law) = self.playable(party)?;
-        self.stop_playing(party);
+        self.stop_playing(core, party);
+        self.find_counters(core);
+        let in_place = self.place(now, core, party, media);
+        let numbers = in_place.unwrap_or_else(|| Numbers::random(core));
         let player = Player {
             party,
             media,
@@ -218,13 +248,14 @@ impl Call {
             again: manner.times.map(|times| times.saturating_sub(1)),
             until: manner.duration.map(|duration| now + duration),
             alone: manner.alone,
+            in_place: in_place.is_some(),
             next: now,
             header: RtpFields {
                 marker: true,
                 payload_type: law.payload_type(),
-                sequence: core.rng.random(),
-                timestamp: core.rng.random(),
-                ssrc: core.rng.random(),
+                sequence: numbers.sequence,
+                timestamp: numbers.timestamp,
+                ssrc: numbers.ssrc,
             },
         };
         self.playing.get_or_insert_default().players.push(player);
@@ -232,10 +263,93 @@ impl Call {
     }
 
     /// Plays nothing to a party any more. Which sample was next.
-    pub(crate) fn stop_playing(&mut self, party: PartyId) -> Option<usize> {
+    pub(crate) fn stop_playing(&mut self, core: &mut Core, party: PartyId) -> Option<usize> {
         let players = &mut self.playing.as_mut()?.players;
         let at = players.iter().position(|player| player.party == party)?;
-        Some(players.swap_remove(at).at)
+        let player = players.swap_remove(at);
+        self.resume_behind(core, &player);
+        Some(player.at)
+    }
+
+    /// The numbers under which a clip goes on in the name of the source that a party hears on an m-line: where its SDP names
+    /// sources, a browser hears those and no others.
+    fn place(&self, now: Instant, core: &mut Core, party: PartyId, media: usize) -> Option<Numbers> {
+        let (peer, opposite) = self.opposite(party, media)?;
+        let (to, from) = (self.leg_of(party, media)?, self.leg_of(peer, opposite)?);
+        if from.shares_its_key_with(to, Component::Rtp) || to.shares_its_key_with(from, Component::Rtp) {
+            return None;
+        }
+        let told = &self
+            .parties
+            .get(&peer)?
+            .medias
+            .get(opposite)?
+            .remote
+            .as_ref()?
+            .ssrcs;
+        let first = *told.first()?;
+        let paths = from.paths.iter().filter(|path| path.component == Component::Rtp);
+        let heard = paths.filter_map(|path| {
+            let flow = path.stats.as_ref()?.snapshot();
+            let sources = flow.ssrcs.into_iter();
+            let source = sources.filter(|source| told.contains(&source.ssrc));
+            let source = source.max_by_key(|source| source.last_packet)?;
+            let shifts = flow.routes.into_iter().filter_map(|route| route.shift);
+            let shift = shifts.into_iter().find(|shift| shift.ssrc == source.ssrc);
+            Some((source, shift.unwrap_or_default()))
+        });
+        let heard = heard.max_by_key(|(source, _)| source.last_packet);
+        let of = self.parties.get(&party)?.medias.get(media)?;
+        let resume = of.resume.filter(|resume| told.contains(&resume.ssrc));
+        let is_older = |source: &SsrcSnapshot| {
+            resume.is_some_and(|resume| resume.ssrc == source.ssrc && source.last_packet < resume.at)
+        };
+        let ticks = |since: Tick, clock: u32| {
+            let passed = core.epoch.tick(now).since(since).as_micros() * u128::from(clock) / 1_000_000;
+            passed as u32
+        };
+        if let Some((source, shift)) = heard.filter(|(source, _)| !is_older(source)) {
+            let passed = ticks(source.last_packet, source.reception.clock_rate);
+            let margin = u32::from(MARGIN) * FRAME_SAMPLES as u32;
+            return Some(Numbers {
+                ssrc: source.ssrc,
+                sequence: (source.reception.highest_sequence as u16)
+                    .wrapping_add(shift.sequence)
+                    .wrapping_add(MARGIN),
+                timestamp: (source.reception.last_timestamp)
+                    .wrapping_add(shift.timestamp)
+                    .wrapping_add(passed)
+                    .wrapping_add(margin),
+            });
+        }
+        Some(match resume {
+            Some(resume) => Numbers {
+                ssrc: resume.ssrc,
+                sequence: resume.sequence,
+                timestamp: resume.timestamp.wrapping_add(ticks(resume.at, SAMPLE_RATE)),
+            },
+            None => Numbers {
+                ssrc: first,
+                ..Numbers::random(core)
+            },
+        })
+    }
+
+    /// A clip is over: the source in whose name it was goes on behind it.
+    fn resume_behind(&mut self, core: &mut Core, player: &Player) {
+        let media = self
+            .parties
+            .get_mut(&player.party)
+            .and_then(|party| party.medias.get_mut(player.media));
+        if let Some(media) = media.filter(|_| player.in_place) {
+            media.resume = Some(Resume {
+                id: core.new_id(),
+                ssrc: player.header.ssrc,
+                sequence: player.header.sequence,
+                timestamp: player.header.timestamp,
+                at: core.epoch.tick(player.next),
+            });
+        }
     }
 
     /// How many players there are for others than these parties.
@@ -250,13 +364,13 @@ impl Call {
         let Some(mut playing) = self.playing.take() else {
             return false;
         };
-        let before = playing.players.len();
-        playing
+        let over = playing
             .players
-            .retain_mut(|player| self.play_one(now, core, player));
-        let is_over = playing.players.len() < before;
+            .extract_if(.., |player| !self.play_one(now, core, player));
+        let over: Vec<Player> = over.collect();
         self.playing = Some(playing);
-        is_over | self.press_keys(now, core)
+        over.iter().for_each(|player| self.resume_behind(core, player));
+        !over.is_empty() | self.press_keys(now, core)
     }
 
     /// Whether there is more to play.
@@ -297,9 +411,7 @@ impl Call {
         if !of.direction().receives() {
             return None;
         }
-        let way = self
-            .leg_of(party, media)?
-            .reached_from(crate::leg::Component::Rtp);
+        let way = self.leg_of(party, media)?.reached_from(Component::Rtp);
         Some(Way {
             out: way.rtp_out?,
             protect: way.protect,
@@ -316,7 +428,8 @@ impl Call {
     /// Whether an m-line hears a clip and nobody else.
     pub(crate) fn hears_clip_alone(&self, party: PartyId, media: usize) -> bool {
         let mut players = self.players().iter();
-        players.any(|player| player.alone && (player.party, player.media) == (party, media))
+        players
+            .any(|player| (player.alone || player.in_place) && (player.party, player.media) == (party, media))
     }
 
     /// Takes in what was played in another call, whose parties are called otherwise from here on.

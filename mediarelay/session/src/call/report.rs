@@ -177,14 +177,14 @@ impl Call {
             streams: leg
                 .map(|leg| streams(core, leg, is_first, &went_out))
                 .unwrap_or_default(),
-            flags: self.media_flags(party, media, leg),
+            flags: self.media_flags(party, at, media, leg),
             ingress_ssrcs: named(leg),
             egress_ssrcs: named(talks_to),
             ..MediaReport::default()
         }
     }
 
-    fn media_flags(&self, party: &Party, media: &Media, leg: Option<&Leg>) -> FlagList<MediaFlag> {
+    fn media_flags(&self, party: &Party, at: usize, media: &Media, leg: Option<&Leg>) -> FlagList<MediaFlag> {
         use viaduct_rtp::srtp::DtlsRole;
         let Some(leg) = leg else {
             return FlagList::default();
@@ -227,6 +227,7 @@ impl Call {
             (MediaFlag::IceLitePeer, lite_peer),
             (MediaFlag::IceLiteSelf, ice.is_some_and(Ice::is_lite)),
             (MediaFlag::RtcpFeedback, feedback),
+            (MediaFlag::RtcpGenerator, self.is_reported(party.id, at)),
             (MediaFlag::BlockEgress, party.blocked.media || self.blocked.media),
         ];
         flags

@@ -9,7 +9,7 @@ use std::f64::consts::E;
 use std::time::{Duration, Instant};
 
 use rand::RngExt;
-use viaduct_forward::{Command, FlowId, LegId, MediaKind, SsrcSnapshot};
+use viaduct_forward::{Command, FlowId, LegId, MediaKind, Shift, SsrcSnapshot};
 use viaduct_rtp::rtcp::{ReportBlock, RtcpWriter, SenderInfo, WriteError};
 
 use super::Call;
@@ -73,8 +73,13 @@ impl Reporting {
     }
 }
 
-/// A source and the flow that it comes by.
-type Source = (FlowId, SsrcSnapshot);
+/// A source, the flow that it comes by, and what is added to its numbers where it goes on.
+#[derive(Debug)]
+struct Source {
+    flow: FlowId,
+    heard: SsrcSnapshot,
+    shift: Shift,
+}
 
 impl Call {
     /// Whether what an m-line of a party reports to its peer stays here, and both are reported to by us.
@@ -152,9 +157,10 @@ impl Call {
         }
         let blocks = self.blocks(now, core, live, &heard, told);
         let ntp = SenderInfo::ntp_at(core.clock.unix(now));
-        let senders = sent
-            .iter()
-            .map(|(_, source)| (source.ssrc, self.info(now, core, live, ntp, source)));
+        let senders = sent.iter().map(|source| {
+            let info = self.info(now, core, live, ntp, source);
+            (source.heard.ssrc, info)
+        });
         let senders: Vec<(u32, SenderInfo)> = senders.collect();
         let mut buffer = [0; COMPOUND_MAX];
         let Ok(packet) = compound(&mut buffer, told.ssrc, &senders, &blocks, &core.instance_id) else {
@@ -171,10 +177,10 @@ impl Call {
             packet,
         });
         let at = core.epoch.tick(now);
-        for ((flow, source), (_, info)) in sent.iter().zip(&senders) {
+        for (source, (ssrc, info)) in sent.iter().zip(&senders) {
             core.forward(Command::ReportSent {
-                flow: *flow,
-                ssrc: source.ssrc,
+                flow: source.flow,
+                ssrc: *ssrc,
                 ntp_middle: info.ntp_middle(),
                 at,
             });
@@ -183,20 +189,29 @@ impl Call {
 
     /// The sources that were heard lately on legs, the latest first. One that came by several flows is there once.
     fn alive(&self, now: Instant, core: &Core, legs: impl Iterator<Item = LegId>, max: usize) -> Vec<Source> {
-        let legs = legs.filter_map(|leg| self.leg(leg));
-        let paths = legs.flat_map(|leg| leg.paths.iter().filter(|path| path.component == Component::Rtp));
-        let sources = paths.flat_map(|path| {
-            let snapshot = path.stats.as_ref().map(|stats| stats.snapshot());
-            let ssrcs = snapshot.map(|flow| flow.ssrcs).unwrap_or_default();
-            ssrcs.into_iter().map(|source| (path.flow, source))
-        });
-        let is_alive = |(_, source): &Source| {
-            now.saturating_duration_since(core.epoch.instant(source.last_packet)) <= ALIVE
-        };
-        let mut sources: Vec<Source> = sources.filter(is_alive).collect();
-        sources.sort_by_key(|(_, source)| std::cmp::Reverse(source.last_packet));
+        let mut sources: Vec<Source> = Vec::new();
+        for leg in legs.filter_map(|leg| self.leg(leg)) {
+            let paths = leg.paths.iter().filter(|path| path.component == Component::Rtp);
+            for (flow, stats) in paths.filter_map(|path| Some((path.flow, path.stats.as_ref()?))) {
+                let of = stats.snapshot();
+                let shifts = || of.routes.iter().filter_map(|route| route.shift);
+                sources.extend(of.ssrcs.iter().map(|heard| {
+                    Source {
+                        flow,
+                        heard: *heard,
+                        shift: shifts()
+                            .find(|shift| shift.ssrc == heard.ssrc)
+                            .unwrap_or_default(),
+                    }
+                }));
+            }
+        }
+        let silent =
+            |source: &Source| now.saturating_duration_since(core.epoch.instant(source.heard.last_packet));
+        sources.retain(|source| silent(source) <= ALIVE);
+        sources.sort_by_key(|source| std::cmp::Reverse(source.heard.last_packet));
         let mut seen = BTreeSet::new();
-        sources.retain(|(_, source)| seen.insert(source.ssrc));
+        sources.retain(|source| seen.insert(source.heard.ssrc));
         sources.truncate(max);
         sources
     }
@@ -211,7 +226,7 @@ impl Call {
         told: &mut Told,
     ) -> Vec<ReportBlock> {
         let mut before = BTreeMap::new();
-        let blocks = heard.iter().map(|(_, source)| {
+        let blocks = heard.iter().map(|Source { heard: source, .. }| {
             let heard = self.quality.heard(source.ssrc, live);
             before.insert(source.ssrc, (heard.expected, heard.lost));
             let (expected, lost) = told.before.get(&source.ssrc).copied().unwrap_or_default();
@@ -249,7 +264,9 @@ impl Call {
         core: &Core,
         live: &[SsrcSnapshot],
         ntp: u64,
-        source: &SsrcSnapshot,
+        Source {
+            heard: source, shift, ..
+        }: &Source,
     ) -> SenderInfo {
         let heard = self.quality.heard(source.ssrc, live);
         let since = now.saturating_duration_since(core.epoch.instant(source.last_packet));
@@ -257,7 +274,11 @@ impl Call {
         let passed = if since <= PAUSE_MAX { ticks as u32 } else { 0 };
         SenderInfo {
             ntp,
-            rtp_timestamp: source.reception.last_timestamp.wrapping_add(passed),
+            rtp_timestamp: source
+                .reception
+                .last_timestamp
+                .wrapping_add(shift.timestamp)
+                .wrapping_add(passed),
             // Both wrap, as they do for a sender (RFC 3550 section 6.4.1 has 32 bits).
             packets: heard.packets as u32,
             octets: heard.octets as u32,

@@ -197,6 +197,10 @@ impl Call {
                 .key_press(party, media, (peer, opposite))
                 .filter(|_| !route.same_key);
         }
+        let hearer = self.parties.get(&peer).and_then(|peer| peer.medias.get(opposite));
+        route.resume = hearer
+            .and_then(|hearer| hearer.resume)
+            .filter(|_| !route.same_key);
         route.extensions = self.extensions_to(party, media, peer, opposite);
         route.mid = self.named_to((party, media), (peer, opposite));
         route.feedback = self.takes_feedback((party, media), (peer, opposite));

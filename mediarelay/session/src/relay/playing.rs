@@ -68,7 +68,7 @@ impl Relay {
             }
             if let Err(why) = result {
                 for party in &parties {
-                    call.stop_playing(*party);
+                    call.stop_playing(core, *party);
                 }
                 return Err(not_started(&why.to_string()));
             }
@@ -81,8 +81,8 @@ impl Relay {
 
     /// `stop media`.
     pub(super) fn stop_media(&mut self, now: Instant, body: &Dict) -> Reply {
-        self.about_parties(now, body, |_, call, _, parties| {
-            let stopped = parties.iter().map(|party| call.stop_playing(*party));
+        self.about_parties(now, body, |_, call, core, parties| {
+            let stopped = parties.iter().map(|party| call.stop_playing(core, *party));
             let positions: Vec<usize> = stopped.flatten().collect();
             let first = positions.first().and_then(|at| i64::try_from(*at).ok());
             Ok(with("last-frame-pos", first))

@@ -7,6 +7,7 @@ use viaduct_forward::{DropReason, Verdict};
 use viaduct_ng::{Dict, ErrorReason, OtherCommand, OtherRequest, Request, Value};
 use viaduct_rtp::RtpPacket;
 use viaduct_rtp::g711::{a_law, mu_law};
+use viaduct_rtp::rtcp::{Compound, RtcpPacket, RtcpWriter, SenderInfo};
 
 use crate::between_likes::{phones, phones_hear_each_other};
 use crate::browser::Browser;
@@ -458,6 +459,133 @@ fn a_clip_goes_on_when_two_calls_become_one() {
     world.ok(&request(OtherCommand::StopMedia, &[to("d")], &[]));
     world.wait_millis(100);
     assert_eq!(d.received(&mut world), Vec::<Vec<u8>>::new());
+    world.ok(&delete_now());
+    world.assert_empty();
+}
+
+/// The number and timestamp of a packet, and what it says.
+fn numbers(packet: &[u8]) -> (u32, u16, u32, Vec<u8>) {
+    let packet = RtpPacket::parse(packet).unwrap();
+    let header = packet.header();
+    let payload = packet.payload().to_vec();
+    (header.ssrc(), header.sequence(), header.timestamp(), payload)
+}
+
+/// Two phones; the callee's SDP names its source.
+fn phones_with_a_source(world: &mut World) -> (Phone, Phone) {
+    let (mut caller, mut callee) = rewriting::phones();
+    callee.read(&world.sdp(&offer(&caller.sdp(), "a", None, "")));
+    let line = format!("a=ssrc:{} cname:x", callee.ssrc);
+    let answered = callee.sdp_with("RTP/AVP", &["a=sendrecv", &line]);
+    let told = world.sdp(&answer(&answered, "a", "b", ""));
+    assert!(told.has(&line), "{}", told.text);
+    caller.read(&told);
+    (caller, callee)
+}
+
+/// A browser that was told of a source hears no other.
+#[test]
+fn who_was_told_of_a_source_hears_a_clip_in_its_name_and_the_source_goes_on_behind_it() {
+    let mut world = World::new();
+    let (mut caller, mut callee) = phones_with_a_source(&mut world);
+    for _ in 0..5 {
+        phones_hear_each_other(&mut world, &mut caller, &mut callee);
+        world.wait_millis(20);
+    }
+    let last = numbers(&crate::phone::rtp(callee.ssrc, callee.sequence, 8));
+    let clip = clip(480);
+    for turn in 0..2 {
+        play(&mut world, "a", &clip);
+        let mut packets = Vec::new();
+        for _ in 0..3 {
+            packets.extend(caller.received(&mut world));
+            let verdict = callee.send(&mut world).0;
+            assert_eq!(verdict, Verdict::Drop(DropReason::BlockedMedia));
+            world.wait_millis(20);
+        }
+        assert_eq!(stream(&packets, 8), in_a_law(&clip));
+        let (ssrc, sequence, timestamp, _) = numbers(&packets[0]);
+        assert_eq!(ssrc, callee.ssrc);
+        if turn == 0 {
+            // Those that were on their way may have passed.
+            assert_eq!(sequence, last.1 + 10);
+            assert_eq!(timestamp.wrapping_sub(last.2), 20 * 8 + 10 * 160);
+        }
+        let (_, sequence, timestamp, _) = numbers(&packets[2]);
+        for count in 1..4 {
+            let (_, said) = callee.send(&mut world);
+            let heard = caller.received(&mut world);
+            let [heard] = &heard[..] else { panic!("{heard:?}") };
+            let said = numbers(&said).3;
+            let expected = (
+                callee.ssrc,
+                sequence.wrapping_add(count),
+                timestamp.wrapping_add(u32::from(count) * 160),
+                said,
+            );
+            assert_eq!(numbers(heard), expected, "{turn} {count}");
+            world.wait_millis(20);
+        }
+    }
+    // Its own reports are about the same clock.
+    let mut buffer = [0; 64];
+    let mut writer = RtcpWriter::new(&mut buffer);
+    let info = SenderInfo {
+        rtp_timestamp: u32::from(callee.sequence) * 160,
+        ..SenderInfo::default()
+    };
+    writer.sender_report(callee.ssrc, &info, &[]).unwrap();
+    let relay = std::net::SocketAddr::new(callee.relay.unwrap().ip(), callee.relay.unwrap().port() + 1);
+    let (_, _, before, _) = {
+        callee.send(&mut world);
+        numbers(&caller.received(&mut world)[0])
+    };
+    world.receive(callee.rtcp(), relay, writer.finish());
+    let reports = caller.received_reports(&mut world);
+    let told = Compound::parse(&reports[0]).unwrap().packets().next();
+    let Some(RtcpPacket::SenderReport(told)) = told else {
+        panic!("{told:?}")
+    };
+    assert_eq!(told.info.rtp_timestamp.wrapping_add(160), before);
+    world.ok(&delete_now());
+    world.assert_empty();
+}
+
+#[test]
+fn a_source_that_says_nothing_before_a_clip_goes_on_behind_it_as_well() {
+    let mut world = World::new();
+    let (mut caller, mut callee) = phones_with_a_source(&mut world);
+    callee.sequence = 65_000;
+    let clip = clip(1_600);
+    play(&mut world, "a", &clip);
+    world.wait_millis(50);
+    let stop = request(OtherCommand::StopMedia, &[to("a")], &[]);
+    world.ok(&stop);
+    let packets = caller.received(&mut world);
+    let (ssrc, sequence, timestamp, _) = numbers(packets.last().unwrap());
+    assert_eq!((packets.len(), ssrc), (3, callee.ssrc));
+    assert!(sequence < 33_000, "far from where numbers wrap");
+    // Nothing is heard for a second, and then another clip, and then the callee after another second.
+    world.wait_millis(1_000);
+    play(&mut world, "a", &clip);
+    world.wait_millis(10);
+    world.ok(&stop);
+    let again = numbers(&caller.received(&mut world)[0]);
+    assert_eq!((again.0, again.1), (callee.ssrc, sequence + 1));
+    assert_eq!(again.2.wrapping_sub(timestamp), 160 + (1_000 - 10) * 8);
+    world.wait_millis(1_000);
+    callee.send(&mut world);
+    let behind = numbers(&caller.received(&mut world)[0]);
+    assert_eq!((behind.0, behind.1), (callee.ssrc, again.1 + 1));
+    let later = behind.2.wrapping_sub(again.2);
+    assert_eq!(later, 160 + (1_000 - 10) * 8);
+    // A re-offer changes nothing about it.
+    world.sdp(&offer(&caller.sdp(), "a", Some("b"), ""));
+    let line = format!("a=ssrc:{} cname:x", callee.ssrc);
+    world.sdp(&answer(&callee.sdp_with("RTP/AVP", &[&line]), "a", "b", ""));
+    callee.send(&mut world);
+    let next = numbers(&caller.received(&mut world)[0]);
+    assert_eq!((next.1, next.2), (behind.1 + 1, behind.2.wrapping_add(160)));
     world.ok(&delete_now());
     world.assert_empty();
 }

@@ -53,7 +53,7 @@ outside! {
     /// Its codec is changed.
     Recoded, "recoded", "it is told in the other law of G.711";
     /// Something else is said in its place.
-    Altered, "altered", "it is silenced, or a digit is played in its place";
+    Altered, "altered", "it is silenced, a digit is played in its place, or its numbers are others after a clip";
     /// It goes back to where it comes from.
     Echo, "echo", "it goes back to where it comes from";
     /// It may come back, and is to be watched for that.
@@ -101,7 +101,7 @@ pub(super) fn plain(rule: &FlowRule) -> Result<Out, Outside> {
     if route.recode.is_some() {
         return Err(Outside::Recoded);
     }
-    if route.silence.is_some() || route.key_press.is_some() {
+    if route.silence.is_some() || route.key_press.is_some() || route.resume.is_some() {
         return Err(Outside::Altered);
     }
     if (rule.unprotect.is_some() || route.protect.is_some()) && !rule.passes() {
@@ -200,6 +200,17 @@ mod tests {
         );
         assert_eq!(
             changed(|rule| rule.routes[0].silence = Some(Vec::new())),
+            Err(Outside::Altered)
+        );
+        let resume = viaduct_forward::Resume {
+            id: 1,
+            ssrc: 2,
+            sequence: 3,
+            timestamp: 4,
+            at: viaduct_forward::Tick::ZERO,
+        };
+        assert_eq!(
+            changed(|rule| rule.routes[0].resume = Some(resume)),
             Err(Outside::Altered)
         );
         assert_eq!(changed(|rule| rule.accept = Accept::RTCP), Err(Outside::NotRtp));
