@@ -14,7 +14,7 @@ import { until } from './lib/proc.mjs';
 import { Relay } from './lib/viaduct.mjs';
 
 /** What each party sends, and what is played, in Hz. */
-const TONE = { page: 440, desk: 1500, clip: 600 };
+const TONE = { page: 440, other: 1000, desk: 1500, clip: 600 };
 
 /** A second of a tone as a WAV file: 8,000 samples of 16 bits. */
 function wav(frequency) {
@@ -37,6 +37,9 @@ function wav(frequency) {
   head.writeUInt32LE(data.length, 40);
   return Buffer.concat([head, data]);
 }
+
+/** A minute of it for whoever hears nobody else meanwhile. */
+const CLIP = { blob64: wav(TONE.clip).toString('base64'), 'repeat-times': 60, flags: ['block-egress'] };
 
 describe('commands about a call', () => {
   let folder;
@@ -69,15 +72,14 @@ describe('commands about a call', () => {
     if (folder) rmSync(folder, { recursive: true, force: true });
   });
 
+  function open(t, user, frequency) {
+    return openPhone(t, browser, pages.url('jssip'), { gateway: kamailio, server: kamailio.ws, user, frequency });
+  }
+
   /** A call from a browser to the desk phone, and how to ask the relay about either party. */
   async function call(t) {
     desk.forget();
-    const page = await openPhone(t, browser, pages.url('jssip'), {
-      gateway: kamailio,
-      server: kamailio.ws,
-      user: '300',
-      frequency: TONE.page,
-    });
+    const page = await open(t, '300', TONE.page);
     await page.talkTo(desk, '201', kamailio.domain);
     const [id] = (await ng.ask('list', {})).calls;
     const { tags } = await ng.ask('query', { 'call-id': id });
@@ -95,18 +97,46 @@ describe('commands about a call', () => {
 
   test('an announcement is heard by the browser, and then by the phone', async (t) => {
     const { page, ofBrowser, ofPhone } = await call(t);
-    const clip = { blob64: wav(TONE.clip).toString('base64'), 'repeat-times': 60, flags: ['block-egress'] };
-    assert.equal((await ofBrowser('play media', clip)).duration, 1000);
+    assert.equal((await ofBrowser('play media', CLIP)).duration, 1000);
     await page.hears(TONE.clip, [TONE.desk]);
     await desk.hears(TONE.page, [TONE.clip]);
     await ofBrowser('stop media');
     await page.hears(TONE.desk, [TONE.clip]);
-    await ofPhone('play media', clip);
+    await ofPhone('play media', CLIP);
     await desk.hears(TONE.clip, [TONE.page]);
     await page.hears(TONE.desk, [TONE.clip]);
     await ofPhone('stop media');
     await desk.hears(TONE.page, [TONE.clip]);
     await end(page);
+  });
+
+  test('an announcement is heard by one of two browsers', async (t) => {
+    const [page, other] = [await open(t, '300', TONE.page), await open(t, '301', TONE.other)];
+    await page.call('301', kamailio.domain);
+    await other.noted('incoming');
+    await other.run('answer');
+    await page.hears(TONE.other, [TONE.page]);
+    await other.hears(TONE.page, [TONE.other]);
+    const [id] = (await ng.ask('list', {})).calls;
+    const { tags } = await ng.ask('query', { 'call-id': id });
+    // One of them; the other one goes on hearing its peer.
+    const ofOne = { 'call-id': id, 'from-tag': Object.keys(tags)[0] };
+    await ng.ask('play media', { ...ofOne, ...CLIP });
+    const hears = async (phone) => (await phone.run('hear', [TONE.clip]))[0] > 0.05;
+    let hearer;
+    await until('one hears the announcement', async () => {
+      for (const phone of [page, other]) if (await hears(phone)) hearer = phone;
+      return hearer;
+    });
+    const peer = hearer === page ? other : page;
+    await hearer.hears(TONE.clip, [peer.frequency]);
+    await peer.hears(hearer.frequency, [TONE.clip]);
+    await ng.ask('stop media', ofOne);
+    await hearer.hears(peer.frequency, [TONE.clip]);
+    await page.run('hangup');
+    await other.noted('ended:remote');
+    await closePhones([page, other]);
+    await relay.expectClean();
   });
 
   test("a key is pressed in the browser's name, and who is silenced is not heard", async (t) => {
