@@ -6,7 +6,9 @@
 
 use viaduct_forward::{LISTENERS_MAX, Listener, MidSelector};
 use viaduct_ng::{ByteString, ErrorReason, Flag, Options};
-use viaduct_sdp::{Codec, Connection, Direction, Media, MediaOut, Protocol, Session, SessionOut};
+use viaduct_sdp::{
+    Codec, CodecList, Connection, Direction, Media, MediaOut, Protocol, RtcpFb, Session, SessionOut,
+};
 
 use super::Call;
 use crate::core::Core;
@@ -109,6 +111,8 @@ impl Call {
                 continue;
             };
             let session = read_own(core, told)?;
+            let theirs = self.told_of(peer).filter(|(_, to)| to == party);
+            let theirs = theirs.map(|(told, _)| read_own(core, told)).transpose()?;
             let at = self.dialogue_of(*party, peer);
             let dialogue = at.and_then(|at| self.dialogues.get(at));
             for position in 0..self.party(*party).medias.len() {
@@ -116,6 +120,9 @@ impl Call {
                 let told = opposite.and_then(|at| session.media(at));
                 let media = told.and_then(|told| self.media_of_stand_in(*party, position, told, &connection));
                 let Some(mut media) = media else { continue };
+                if let Some(theirs) = theirs.as_ref().and_then(|theirs| theirs.media(position)) {
+                    retain_agreed_feedback(&mut media, theirs);
+                }
                 if !names_new_medias(options) {
                     media.extmaps.retain(|extmap| extmap.uri != MID_EXTENSION);
                 }
@@ -205,6 +212,20 @@ impl Call {
             out.protocol = protocol.name().unwrap_or_default().to_owned();
         }
         Some(out)
+    }
+}
+
+/// Leaves of the feedback of codecs what the other side has as well.
+fn retain_agreed_feedback(media: &mut MediaOut, theirs: Media<'_>) {
+    let mut of_all = theirs.attributes().all::<RtcpFb>().flatten();
+    if of_all.any(|feedback| feedback.payload_type.is_none()) {
+        return;
+    }
+    let theirs = CodecList::from_media(theirs);
+    for codec in &mut media.codecs.0 {
+        if let Some(of) = theirs.iter().find(|of| of.format == codec.format) {
+            codec.rtcp_fb.retain(|feedback| of.rtcp_fb.contains(feedback));
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use crate::between_likes::phones;
 use crate::browser::Browser;
 use crate::browser_and_phone::{WEB_TO_PHONE, established, named};
 use crate::phone::{Phone, rtp};
+use crate::rewriting;
 use crate::world::*;
 
 fn subscribe(from: &[&str], to: Option<&str>, options: Options) -> Request {
@@ -120,6 +121,27 @@ fn a_recorder_hears_both_sides_and_nobody_hears_it() {
     assert_eq!(world.fails(&unsubscribe(&tag)), ErrorReason::ToTagNotFound);
     world.ok(&delete_now());
     world.assert_empty();
+}
+
+#[test]
+fn a_listener_is_offered_the_feedback_that_both_sides_take() {
+    const OFFERED: &[&str] = &["a=rtcp-fb:8 nack", "a=rtcp-fb:8 ccm fir", "a=rtcp-fb:0 nack"];
+    for (taken, left) in [
+        (&["a=rtcp-fb:8 nack"][..], &["8 nack"][..]),
+        (&[], &[]),
+        // For all codecs at once.
+        (&["a=rtcp-fb:* nack"], &["8 nack", "8 ccm fir", "0 nack"]),
+    ] {
+        let mut world = World::new();
+        let (mut caller, mut callee) = rewriting::phones();
+        callee.read(&world.sdp(&offer(&caller.sdp_with("RTP/AVPF", OFFERED), "a", None, "")));
+        caller.read(&world.sdp(&answer(&callee.sdp_with("RTP/AVPF", taken), "a", "b", "")));
+        let offered = world.ok(&subscribe(&["a"], None, options("")));
+        let sdp = Sdp::of(offered.sdp.as_ref().unwrap());
+        assert_eq!(sdp.values("rtcp-fb"), left, "{taken:?}");
+        world.ok(&delete_now());
+        world.assert_empty();
+    }
 }
 
 /// OpenSIPS's SIPREC module tells the recorder by these which m-line is whose.
