@@ -327,7 +327,7 @@ impl Call {
     /// Brings the workers up to date. No other leg may have the addresses of a path by then.
     pub(crate) fn settle(&mut self, now: Instant, core: &mut Core) {
         self.keep_ended(core);
-        self.follow_agreements(core);
+        self.follow_agreements(now, core);
         self.sync(now, core);
         core.release(now);
     }

@@ -182,7 +182,7 @@ impl Call {
 
     /// What the parties have agreed on may be another thing than when a clip began: it is played on as they hear it now, or no
     /// more.
-    pub(crate) fn follow_agreements(&mut self, core: &mut Core) {
+    pub(crate) fn follow_agreements(&mut self, now: Instant, core: &mut Core) {
         let Some(mut playing) = self.playing.take() else {
             return;
         };
@@ -193,6 +193,14 @@ impl Call {
             law.is_err()
         });
         let ended: Vec<Player> = ended.collect();
+        for player in playing.players.iter_mut().filter(|player| !player.in_place) {
+            if let Some(numbers) = self.place(now, core, player.party, player.media) {
+                player.in_place = true;
+                player.header.ssrc = numbers.ssrc;
+                player.header.sequence = numbers.sequence;
+                player.header.timestamp = numbers.timestamp;
+            }
+        }
         self.playing = Some(playing);
         ended.iter().for_each(|player| self.resume_behind(core, player));
     }

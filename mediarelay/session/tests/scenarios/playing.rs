@@ -551,6 +551,37 @@ fn who_was_told_of_a_source_hears_a_clip_in_its_name_and_the_source_goes_on_behi
     world.assert_empty();
 }
 
+/// Who waits for an answer is told of a source with it.
+#[test]
+fn a_clip_goes_on_in_the_name_of_a_source_that_the_answer_tells_of() {
+    let mut world = World::new();
+    let (mut caller, mut callee) = rewriting::phones();
+    callee.read(&world.sdp(&offer(&caller.sdp(), "a", None, "")));
+    let clip = clip(1_600);
+    play(&mut world, "a", &clip);
+    world.wait_millis(50);
+    let before = caller.received(&mut world);
+    assert_ne!(numbers(&before[0]).0, callee.ssrc);
+    let line = format!("a=ssrc:{} cname:x", callee.ssrc);
+    let answered = callee.sdp_with("RTP/AVP", &["a=sendrecv", &line]);
+    caller.read(&world.sdp(&answer(&answered, "a", "b", "")));
+    world.wait_millis(200);
+    let behind = caller.received(&mut world);
+    assert!(behind.iter().all(|packet| numbers(packet).0 == callee.ssrc));
+    let heard: Vec<u8> = before
+        .iter()
+        .chain(&behind)
+        .flat_map(|packet| numbers(packet).3)
+        .collect();
+    assert_eq!(heard, in_a_law(&clip), "nothing of it is lost");
+    let last = numbers(behind.last().unwrap());
+    callee.send(&mut world);
+    let next = numbers(&caller.received(&mut world)[0]);
+    assert_eq!((next.0, next.1), (callee.ssrc, last.1.wrapping_add(1)));
+    world.ok(&delete_now());
+    world.assert_empty();
+}
+
 #[test]
 fn a_source_that_says_nothing_before_a_clip_goes_on_behind_it_as_well() {
     let mut world = World::new();
