@@ -6,6 +6,7 @@ use viaduct_rtp::g711::Law;
 use viaduct_rtp::{ElementForms, Tick};
 
 use crate::address::{CryptoId, FlowId, FlowKey, LegId, LocalAddr, Out};
+use crate::stats::Shift;
 
 /// One flow: what may come from one peer address, and where it goes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -224,6 +225,8 @@ pub struct Resume {
     pub timestamp: u32,
     /// That moment.
     pub at: Tick,
+    /// What came of it on another flow by which the source came before.
+    pub known: Option<Shift>,
 }
 
 /// Which elements of header extensions go on, by the identifiers of `a=extmap`.

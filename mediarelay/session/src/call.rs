@@ -311,6 +311,7 @@ impl Call {
 
     /// Another leg has the addresses of a path.
     pub(crate) fn evict(&mut self, now: Instant, core: &mut Core, leg: LegId, tuple: FlowKey) {
+        self.keep_shifts();
         if let Some(leg) = self.legs.get_mut(&leg) {
             leg.evict(now, core, tuple);
         }

@@ -412,6 +412,8 @@ impl Relay {
         let Some(call) = self.calls.get_mut(&key) else {
             return T::default();
         };
+        // Before flows may end that tell of them.
+        call.keep_shifts();
         let result = work(call, &mut self.core);
         if call.ends.is_none() {
             call.drive(now, &mut self.core);

@@ -51,8 +51,10 @@ impl RouteStats {
 
 /// By how much the numbers of a source that goes out are others than those that came in, since something was said in its name in
 /// between.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Shift {
+    /// [`Resume::id`](crate::Resume::id) of what it follows from.
+    pub id: u64,
     /// Which source.
     pub ssrc: u32,
     /// Added to sequence numbers.

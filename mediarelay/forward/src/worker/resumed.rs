@@ -16,7 +16,10 @@ pub(super) struct Resumed {
 
 impl Resumed {
     pub(super) fn new(resume: Resume) -> Self {
-        Self { resume, shift: None }
+        Self {
+            resume,
+            shift: resume.known,
+        }
     }
 
     /// Gives a packet of the source its number; others stay as they are.
@@ -41,6 +44,7 @@ impl Resumed {
             let clock = u64::from(clocks.of(*payload_type & 0x7f));
             let later = now.since(resume.at).as_micros() as u64 * clock / 1_000_000;
             let shift = Shift {
+                id: resume.id,
                 ssrc: resume.ssrc,
                 sequence: resume.sequence.wrapping_sub(number),
                 timestamp: resume
@@ -74,7 +78,7 @@ pub(super) fn take_over(routes: &mut [CompiledRoute], before: &[CompiledRoute]) 
     for resumed in routes.iter_mut().filter_map(|route| route.resumed.as_mut()) {
         let mut known = before.iter().filter_map(|route| route.resumed.as_ref());
         if let Some(same) = known.find(|known| known.resume.id == resumed.resume.id) {
-            resumed.shift = same.shift;
+            resumed.shift = resumed.shift.or(same.shift);
         }
     }
 }

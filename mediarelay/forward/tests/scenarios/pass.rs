@@ -196,6 +196,7 @@ fn what_is_to_be_checked_or_changed_does_not_pass() {
                 sequence: 2,
                 timestamp: 3,
                 at: Tick::ZERO,
+                known: None,
             });
         }),
         FlowRule {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rand::RngExt;
 use viaduct_clip::{Clip, SAMPLE_RATE};
-use viaduct_forward::{CryptoId, MediaKind, MidSelector, Out, Resume, SsrcSnapshot, Tick};
+use viaduct_forward::{CryptoId, MediaKind, MidSelector, Out, Resume, Shift, SsrcSnapshot, Tick};
 use viaduct_rtp::g711::Law;
 use viaduct_rtp::{ELEMENT_GROWTH_MAX, RtpFields, insert_element};
 
@@ -13,7 +13,7 @@ use super::{Call, Press};
 use crate::core::Core;
 use crate::leg::Component;
 use crate::output::Output;
-use crate::party::PartyId;
+use crate::party::{Party, PartyId};
 
 /// How much of a clip is in a packet: what phones take by default (RFC 3551 section 4.2).
 const FRAME: Duration = Duration::from_millis(20);
@@ -356,7 +356,39 @@ impl Call {
                 sequence: player.header.sequence,
                 timestamp: player.header.timestamp,
                 at: core.epoch.tick(player.next),
+                known: None,
             });
+        }
+    }
+
+    /// Keeps what the workers have made of sources that go on behind clips, since the next flow of a source goes on with it.
+    pub(crate) fn keep_shifts(&mut self) {
+        if self.playing.is_none() {
+            return;
+        }
+        let waits = |party: &Party, at: usize| {
+            let resume = party.medias[at].resume;
+            resume.filter(|resume| resume.known.is_none())
+        };
+        let parties = self.parties.values();
+        let waiting = parties.flat_map(|party| {
+            let all = 0..party.medias.len();
+            all.filter_map(|at| Some((party.id, at, waits(party, at)?.id)))
+        });
+        let known: Vec<(PartyId, usize, Shift)> = waiting
+            .filter_map(|(party, at, id)| {
+                let (peer, opposite) = self.opposite(party, at)?;
+                let from = self.leg_of(peer, opposite)?;
+                let flows = from.paths.iter().filter_map(|path| path.stats.as_ref());
+                let mut shifts = flows.flat_map(|stats| stats.snapshot().routes);
+                let shift = shifts.find_map(|route| route.shift.filter(|shift| shift.id == id))?;
+                Some((party, at, shift))
+            })
+            .collect();
+        for (party, at, shift) in known {
+            if let Some(resume) = &mut self.party_mut(party).medias[at].resume {
+                resume.known = Some(shift);
+            }
         }
     }
 

@@ -551,6 +551,47 @@ fn who_was_told_of_a_source_hears_a_clip_in_its_name_and_the_source_goes_on_behi
     world.assert_empty();
 }
 
+/// Its phone's NAT gives it another address: a flow of its own, and the same stream to whoever hears it.
+#[test]
+fn a_source_goes_on_behind_a_clip_from_another_address_too() {
+    let mut world = World::new();
+    let (mut caller, mut callee) = rewriting::phones();
+    let flags = "media-handover";
+    callee.read(&world.sdp(&offer(&caller.sdp(), "a", None, flags)));
+    let line = format!("a=ssrc:{} cname:x", callee.ssrc);
+    let answered = callee.sdp_with("RTP/AVP", &["a=sendrecv", &line]);
+    caller.read(&world.sdp(&answer(&answered, "a", "b", flags)));
+    phones_hear_each_other(&mut world, &mut caller, &mut callee);
+    play(&mut world, "a", &clip(480));
+    world.wait_millis(100);
+    let mut last = numbers(caller.received(&mut world).last().unwrap());
+    for turn in 0..100 {
+        if turn == 50 {
+            callee.rtp = addr("203.0.113.44:7000");
+        }
+        callee.send(&mut world);
+        for packet in caller.received(&mut world) {
+            let next = numbers(&packet);
+            let ahead = next.1.wrapping_sub(last.1);
+            // What finds no flow at first is lost.
+            assert!((1..10).contains(&ahead), "{turn}: {ahead}");
+            assert_eq!(next.0, callee.ssrc);
+            if ahead > 1 {
+                assert_eq!(turn / 10, 5, "{turn}");
+            }
+            last = next;
+        }
+        world.wait_millis(20);
+    }
+    assert_eq!(
+        numbers(&crate::phone::rtp(callee.ssrc, callee.sequence, 8)).3,
+        last.3,
+        "it is heard"
+    );
+    world.ok(&delete_now());
+    world.assert_empty();
+}
+
 /// Who waits for an answer is told of a source with it.
 #[test]
 fn a_clip_goes_on_in_the_name_of_a_source_that_the_answer_tells_of() {

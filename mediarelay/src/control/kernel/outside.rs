@@ -208,6 +208,7 @@ mod tests {
             sequence: 3,
             timestamp: 4,
             at: viaduct_forward::Tick::ZERO,
+            known: None,
         };
         assert_eq!(
             changed(|rule| rule.routes[0].resume = Some(resume)),
