@@ -48,7 +48,7 @@ pub use limits::Limits;
 pub use options::{
     AddressFamily, AliasKey, Bundle, CodecOptions, DtlsRequest, EndpointLearning, FingerprintHash, Flag, Ice,
     IceLite, IceMode, MediaEcho, MediaType, Options, Osrtp, Replace, RtcpMux, Sdes, SdesWord, SdpAttr,
-    SdpSection, SipMessageType, Tos, TransportProtocol,
+    SdpSection, SipMessageType, T38, Tos, TransportProtocol,
 };
 pub use packet::{Encoding, Packet, PacketError, encode_packet};
 pub use reply::{

@@ -16,7 +16,7 @@ pub use sdes::{Sdes, SdesWord};
 pub use sdp_attr::{SdpAttr, SdpSection};
 pub use transport::{
     Bundle, DtlsRequest, EndpointLearning, FingerprintHash, Ice, IceLite, IceMode, Osrtp, Replace, RtcpMux,
-    TransportProtocol,
+    T38, TransportProtocol,
 };
 pub(crate) use write::put;
 
@@ -97,6 +97,10 @@ pub struct Options {
     pub ptime: Option<u32>,
     /// `ptime-reverse`: milliseconds, toward the sender.
     pub ptime_reverse: Option<u32>,
+    /// `T.38`
+    pub t38: WordSet<T38>,
+    /// `T.38-version`: what we say of ours.
+    pub t38_version: Option<u8>,
     /// `endpoint-learning`
     pub endpoint_learning: Option<EndpointLearning>,
     /// `delete-delay`: whole seconds.

@@ -177,7 +177,7 @@ prop_compose! {
         extmap_strip in prop::collection::vec("urn:[a-z]{1,5}", 0..2),
         extmap_mask in prop::collection::vec("urn:[a-z]{1,5}", 0..2),
         codec in codec(), ptime in of(any::<u32>()), ptime_reverse in of(any::<u32>()),
-        endpoint_learning in of(word()), delay in of(any::<u32>()), supports_load_limit in any::<bool>(),
+        t38 in set(), t38_version in of(any::<u8>()), endpoint_learning in of(word()), delay in of(any::<u32>()), supports_load_limit in any::<bool>(),
         flags in set::<Flag>(),
     ) -> Options {
         let Options { transport_protocol, dtls, dtls_reverse, dtls_fingerprint, sdes, osrtp, ice, rtcp_mux, bundle,
@@ -185,7 +185,7 @@ prop_compose! {
         let delete_delay = delay.map(|seconds| Duration::from_secs(seconds.into()));
         Options {
             transport_protocol, dtls, dtls_reverse, dtls_fingerprint, sdes, osrtp, ice, rtcp_mux, bundle, replace,
-            sdp_attr, sdp_media_remove, extmap_strip, extmap_mask, codec, ptime, ptime_reverse, endpoint_learning,
+            sdp_attr, sdp_media_remove, extmap_strip, extmap_mask, codec, ptime, ptime_reverse, t38, t38_version, endpoint_learning,
             delete_delay, supports_load_limit, flags, ..base
         }
     }

@@ -84,6 +84,8 @@ impl Words {
             .into_iter()
             .for_each(|member| self.word(format!("SDES-{member}")));
         self.twins("OSRTP", options.osrtp);
+        self.twins("T.38", options.t38);
+        self.pair("T.38-version", options.t38_version);
     }
 
     /// Each codec is a word, but in lists where one has an `=` that only a bracket protects.

@@ -336,11 +336,14 @@ mod kamailio_tokens {
     }
 
     #[test]
-    fn fax_words_are_known_but_not_done() {
-        for text in ["T38-decode", "T.38-decode", "T38=decode"] {
-            let parsed = parse_kamailio(text);
-            assert_eq!(parsed.diagnostics[0].problem, Problem::NotServed, "{text}");
-            assert!(!parsed.has_errors());
+    fn fax_words() {
+        use crate::T38;
+
+        for text in ["T38-decode", "T.38-decode", "T38=decode", "T.38=[decode]"] {
+            assert!(kamailio(text).t38.contains(T38::Decode), "{text}");
+        }
+        for text in ["T.38-no-V.17", "T.38=[no-V17]", "T38-no-V17"] {
+            assert!(kamailio(text).t38.contains(T38::NoV17), "{text}");
         }
     }
 

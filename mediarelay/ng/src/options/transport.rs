@@ -69,6 +69,32 @@ words! {
 }
 
 words! {
+    /// `T.38`: fax that is made sound of, and sound that is made fax of
+    T38 {
+        /// Offer a sender's T.38 as audio: it is decoded
+        Decode = "decode";
+        /// Offer a sender's audio as T.38
+        Force = "force";
+        /// Do neither any more
+        Stop = "stop";
+        /// No error correction mode (T.30 annex A)
+        NoEcm = "no-ECM";
+        /// Without modem V.17
+        NoV17 = "no-V.17" ["no-V17"];
+        /// Without modem V.27ter
+        NoV27Ter = "no-V.27ter" ["no-V27ter"];
+        /// Without modem V.29
+        NoV29 = "no-V.29" ["no-V29"];
+        /// Without modem V.34, which is never used
+        NoV34 = "no-V.34" ["no-V34"];
+        /// Without internet aware fax devices, which are never taken for such
+        NoIaf = "no-IAF";
+        /// Offer parity as error correction
+        Fec = "FEC";
+    }
+}
+
+words! {
     /// What `ICE` does with candidates
     IceMode {
         /// Our own ICE where the sender has ICE: what holds without the key

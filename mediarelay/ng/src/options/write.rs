@@ -110,6 +110,12 @@ impl Options {
             put_list(&mut codec, name, list.iter().map(String::as_str));
         }
         put_dict(dict, "codec", codec);
+        put_set(dict, "T.38", self.t38);
+        put(
+            dict,
+            "T.38-version",
+            self.t38_version.map(|version| Value::Integer(version.into())),
+        );
         put(dict, "ptime", self.ptime.map(|ms| Value::Integer(ms.into())));
         put(
             dict,

@@ -139,6 +139,8 @@ impl Reader {
             "codec" | "codecs" => self.codec(name, value),
             "ptime" => self.options.ptime = self.number(name, value),
             "ptime-reverse" | "reverse-ptime" => self.options.ptime_reverse = self.number(name, value),
+            "t.38" | "t38" => self.set(name, value, |options| &mut options.t38),
+            "t.38-version" | "t38-version" => self.options.t38_version = self.number(name, value),
             "endpoint-learning" => self.each(name, value, |reader, member| {
                 reader.options.endpoint_learning = Word::from_text(member);
                 reader.options.endpoint_learning.is_some()

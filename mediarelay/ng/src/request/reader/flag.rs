@@ -40,6 +40,9 @@ impl Reader {
         if let Some(word) = rest("osrtp-") {
             return add(&mut options.osrtp, word);
         }
+        if let Some(word) = rest("t.38-").or_else(|| rest("t38-")) {
+            return add(&mut options.t38, word);
+        }
         if let Some(word) = rest("rtcp-mux-") {
             return add(&mut options.rtcp_mux, word);
         }

@@ -1,7 +1,7 @@
 //! Names of the protocol that have no typed field: they are told apart from typing mistakes.
 
 /// Keys, folded.
-const KEYS: [&str; 55] = [
+const KEYS: [&str; 51] = [
     "address",
     "audio-player",
     "blob",
@@ -45,10 +45,6 @@ const KEYS: [&str; 55] = [
     "source-call-id",
     "source-tag",
     "start-pos",
-    "t.38",
-    "t.38-version",
-    "t38",
-    "t38-version",
     "tags",
     "to-call-id",
     "to-label",
@@ -99,17 +95,10 @@ const FLAGS: [&str; 32] = [
 ];
 
 /// Flags with many members, by what they begin with.
-const FLAG_PREFIXES: [&str; 6] = [
-    "recording-",
-    "skip-recording-",
-    "static-codec",
-    "t.38-",
-    "t38-",
-    "unsubscribe",
-];
+const FLAG_PREFIXES: [&str; 4] = ["recording-", "skip-recording-", "static-codec", "unsubscribe"];
 
 /// Keys with a typed field, in the spelling we suggest where one is mistyped.
-pub(crate) const SERVED_KEYS: [&str; 44] = [
+pub(crate) const SERVED_KEYS: [&str; 46] = [
     "DTLS",
     "DTLS-fingerprint",
     "DTLS-reverse",
@@ -118,6 +107,8 @@ pub(crate) const SERVED_KEYS: [&str; 44] = [
     "ICE-lite",
     "OSRTP",
     "SDES",
+    "T.38",
+    "T.38-version",
     "TOS",
     "address-family",
     "alias-key",

@@ -66,16 +66,14 @@ fn unknown_keys_and_flags_are_ignored_and_named() {
 #[test]
 fn known_keys_and_flags_without_a_field_are_told_apart() {
     ignores(
-        r#""xmlrpc-callback":"192.0.2.1","audio player":"off","T.38":["decode"],"DTMF-security":"tone","recording-dir":"/x",
-           "flags":["record-call","T.38-decode","static-codecs","block egress"]"#,
+        r#""xmlrpc-callback":"192.0.2.1","audio player":"off","DTMF-security":"tone","recording-dir":"/x",
+           "flags":["record-call","static-codecs","block egress"]"#,
         &[
             "xmlrpc-callback is not served",
             "audio player is not served",
-            "T.38 is not served",
             "DTMF-security is not served",
             "recording-dir is not served",
             "flags=record-call is not served",
-            "flags=T.38-decode is not served",
             "flags=static-codecs is not served",
             "flags=block egress is not served",
         ],
