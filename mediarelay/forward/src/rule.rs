@@ -82,6 +82,7 @@ impl FlowRule {
             silence,
             key_press,
             resume,
+            to_control,
             extensions,
             mid,
             feedback: _,
@@ -90,6 +91,7 @@ impl FlowRule {
             listeners,
         } = route;
         let is_said = recode.is_none() && silence.is_none() && key_press.is_none() && resume.is_none();
+        let is_said = is_said && !to_control;
         let as_it_is = is_said && extensions.is_none() && mid.is_none();
         let all = *select == Select::default();
         self.may_pass && *same_key && all && as_it_is && listeners.is_empty()
@@ -180,6 +182,9 @@ pub struct Route {
     pub key_press: Option<KeyPress>,
     /// Something else was said under the name of a source: it goes on behind that.
     pub resume: Option<Resume>,
+    /// RTP, and what is not looked into, goes to control instead, opened: something else is made of it there (NG `T.38`).
+    /// `rtp_out` does not count.
+    pub to_control: bool,
     /// What is left of header extensions; `None`: all.
     pub extensions: Option<Extensions>,
     /// Put into RTP that does not name its m-line itself, for a receiver that bundles (RFC 8843, section 15).
@@ -275,6 +280,7 @@ impl Route {
             silence: None,
             key_press: None,
             resume: None,
+            to_control: false,
             extensions: None,
             mid: None,
             feedback: true,

@@ -45,6 +45,21 @@ pub enum ToControl {
         /// What it is.
         kind: MediaKind,
     },
+    /// Media whose route says so ([`Route::to_control`](crate::Route::to_control)), in the clear by now.
+    Media {
+        /// Who sends it.
+        leg: LegId,
+    },
+}
+
+impl ToControl {
+    /// The leg that it is about.
+    #[must_use]
+    pub fn leg(&self) -> LegId {
+        let (Self::Dtls { leg } | Self::Stun { leg } | Self::UnknownSource { leg, .. } | Self::Media { leg }) =
+            self;
+        *leg
+    }
 }
 
 /// RTP or RTCP.

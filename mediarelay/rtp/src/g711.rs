@@ -65,6 +65,15 @@ impl Law {
         }
     }
 
+    /// The sample that an octet stands for.
+    #[must_use]
+    pub fn decode(self, octet: u8) -> i16 {
+        match self {
+            Self::Mu => mu_law::decode(octet),
+            Self::A => a_law::decode(octet),
+        }
+    }
+
     /// The octet for silence.
     #[must_use]
     pub const fn silence(self) -> u8 {

@@ -127,6 +127,7 @@ impl Worker {
                 recode: route.recode,
                 speech: Speech::of(route),
                 resumed: route.resume.map(Resumed::new).map(Box::new),
+                to_control: route.to_control,
                 extensions: route.extensions.as_ref().map(Identifiers::of).map(Box::new),
                 mid: route.mid.as_ref().map(element),
                 feedback: route.feedback,

@@ -10,7 +10,7 @@ use crate::buffer::PacketBuf;
 use crate::crypto::{SharedSend, lock};
 use crate::drop_reason::DropReason;
 use crate::stats::Shift;
-use crate::verdict::Verdict;
+use crate::verdict::{ToControl, Verdict};
 
 /// What goes out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +68,12 @@ impl Worker {
             Packet::Rtp | Packet::Raw => {
                 if let Some(reason) = route.block {
                     return Err(reason.into());
+                }
+                if route.to_control {
+                    if let Some(taken) = flow.stats.routes.get(route_at) {
+                        taken.rtp.count(buffer.len());
+                    }
+                    return Ok(Verdict::ToControl(ToControl::Media { leg: flow.leg }));
                 }
                 route.rtp
             }

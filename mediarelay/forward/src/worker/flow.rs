@@ -61,6 +61,8 @@ pub(super) struct CompiledRoute {
     pub(super) speech: Option<Box<Speech>>,
     /// A source goes on under other numbers; few flows have one.
     pub(super) resumed: Option<Box<Resumed>>,
+    /// Control makes something else of it.
+    pub(super) to_control: bool,
     /// Identifiers of header extensions that go on; `None`: all.
     pub(super) extensions: Option<Box<Identifiers>>,
     /// Identifier and value of the header extension that names the m-line to the receiver.
