@@ -63,6 +63,7 @@ const LAYERS: [Layer<'static>; 9] = [
             "viaduct-rtp",
             "viaduct-dtls",
             "viaduct-clip",
+            "viaduct-fax",
         ],
     },
     Layer {
@@ -82,7 +83,7 @@ const SIGNALLING: [&str; 8] = [
     "viaduct-sip",
 ];
 
-const MEDIA: [&str; 10] = [
+const MEDIA: [&str; 11] = [
     "viaduct-mediarelay",
     "viaduct-janus",
     "viaduct-session",
@@ -93,6 +94,7 @@ const MEDIA: [&str; 10] = [
     "viaduct-rtp",
     "viaduct-dtls",
     "viaduct-clip",
+    "viaduct-fax",
 ];
 
 /// Where signalling reaches over to media. The other way there is nothing: the relay never reads SIP.
@@ -117,7 +119,7 @@ const REFUSED: [(&str, &str, &str); 1] = [(
 )];
 
 /// Crates without I/O.
-const CORES: [&str; 16] = [
+const CORES: [&str; 17] = [
     "viaduct-sip",
     "viaduct-txn",
     "viaduct-trunk",
@@ -130,6 +132,7 @@ const CORES: [&str; 16] = [
     "viaduct-rtp",
     "viaduct-dtls",
     "viaduct-clip",
+    "viaduct-fax",
     "viaduct-forward",
     "viaduct-janus",
     "viaduct-session",
