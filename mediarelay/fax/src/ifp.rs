@@ -3,6 +3,8 @@
 //! spandsp reads IFP with care, but it reads it in C. Only packets that are whole come to it: every length in them has been
 //! looked at here.
 
+use crate::udptl::IFP_MAX;
+
 /// Kinds of signals and of data that T.38 numbers up to version 3, after those of the first version.
 const MORE_INDICATORS: u8 = 7;
 const MORE_DATA: u8 = 6;
@@ -49,7 +51,7 @@ pub enum IfpError {
 /// # Errors
 /// [`IfpError`] for what is no packet.
 pub fn whole(ifp: &[u8], version: u8) -> Result<&[u8], IfpError> {
-    if ifp.len() > crate::udptl::IFP_MAX {
+    if ifp.len() > IFP_MAX {
         return Err(IfpError::Length(ifp.len()));
     }
     let length = length(ifp, version)?;
@@ -117,4 +119,71 @@ fn length(ifp: &[u8], version: u8) -> Result<usize, IfpError> {
         }
     }
     Ok(at + usize::from(is_half))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn signals_are_one_octet_or_two() {
+        assert_eq!(whole(&[0x06], 0), Ok(&[0x06][..]));
+        assert_eq!(whole(&[0x1e, 0, 0], 3), Ok(&[0x1e][..]));
+        // V.33 at 14,400, the last that there is.
+        assert_eq!(whole(&[0x21, 0x80], 3), Ok(&[0x21, 0x80][..]));
+        assert_eq!(whole(&[0x21, 0xc0], 3), Err(IfpError::Kind));
+        assert_eq!(whole(&[0x20], 3), Err(IfpError::Truncated));
+        assert_eq!(whole(&[0x86, 0], 0), Err(IfpError::Data));
+        assert_eq!(whole(&[], 0), Err(IfpError::Truncated));
+    }
+
+    #[test]
+    fn data_is_as_long_as_its_fields() {
+        // V.21, one HDLC field of three octets.
+        let hdlc = [0xc0, 1, 0x80, 0, 2, 0xff, 0x13, 0x80];
+        for version in [0, 3] {
+            assert_eq!(whole(&hdlc, version), Ok(&hdlc[..]));
+            for cut in 0..hdlc.len() {
+                assert_eq!(whole(&hdlc[..cut], version), Err(IfpError::Truncated), "{cut}");
+            }
+        }
+        let padded = [&hdlc[..], &[0, 0, 0]].concat();
+        assert_eq!(whole(&padded, 0), Ok(&hdlc[..]));
+        let more = [&hdlc[..], &[0, 1]].concat();
+        assert_eq!(whole(&more, 0), Err(IfpError::Trailing(2)));
+        assert_eq!(whole(&[0xd2, 0], 0), Err(IfpError::Kind));
+        assert_eq!(whole(&[0x40], 0), Ok(&[0x40][..]));
+        assert_eq!(
+            whole(&[0xc0, 1, 0x80, 0xff, 0xff], 0),
+            Err(IfpError::Field(65_536))
+        );
+        assert_eq!(whole(&[0; IFP_MAX + 1], 0), Err(IfpError::Length(IFP_MAX + 1)));
+    }
+
+    #[test]
+    fn fields_without_data_share_an_octet_in_the_first_version() {
+        // End of a frame with a good check sum, then end of the signal.
+        assert_eq!(whole(&[0xc0, 2, 0x21], 0), Ok(&[0xc0, 2, 0x21][..]));
+        assert_eq!(whole(&[0xc0, 1, 0x20], 0), Ok(&[0xc0, 1, 0x20][..]));
+        assert_eq!(whole(&[0xc0, 2, 0x10, 0x08], 3), Ok(&[0xc0, 2, 0x10, 0x08][..]));
+        // Data behind half an octet.
+        let mixed = [0xc0, 2, 0x28, 0, 0, 0x55];
+        assert_eq!(whole(&mixed, 0), Ok(&mixed[..]));
+        // Kinds of fields of version 3, with and without data.
+        assert_eq!(whole(&[0xc0, 1, 0x40, 0xc0], 3), Ok(&[0xc0, 1, 0x40, 0xc0][..]));
+        assert_eq!(whole(&[0xc0, 1, 0x41, 0x00], 3), Err(IfpError::Kind));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_whole_stays_whole(ifp in proptest::collection::vec(any::<u8>(), 0..60), version in 0_u8..4) {
+            if let Ok(packet) = whole(&ifp, version) {
+                prop_assert!(ifp.starts_with(packet) && !packet.is_empty());
+                prop_assert_eq!(whole(packet, version), Ok(packet));
+                prop_assert!(whole(&packet[..packet.len() - 1], version).is_err());
+            }
+        }
+    }
 }

@@ -285,3 +285,155 @@ fn switch(value: Option<&str>) -> Option<bool> {
         Some(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(lines: &[&str]) -> Parameters {
+        let attributes = lines.iter().map(|line| match line.split_once(':') {
+            Some((name, value)) => (name, Some(value)),
+            None => (*line, None),
+        });
+        Parameters::read(attributes)
+    }
+
+    fn written(parameters: &Parameters) -> Vec<String> {
+        let line = |(name, value): (&str, Option<String>)| match value {
+            Some(value) => format!("{name}:{value}"),
+            None => name.to_owned(),
+        };
+        parameters.attributes().map(line).collect()
+    }
+
+    #[test]
+    fn what_is_written_reads_the_same() {
+        let lines = [
+            "T38FaxVersion:2",
+            "T38MaxBitRate:9600",
+            "T38FaxFillBitRemoval",
+            "T38FaxTranscodingMMR",
+            "T38FaxTranscodingJBIG",
+            "T38FaxRateManagement:localTCF",
+            "T38FaxMaxBuffer:262",
+            "T38FaxMaxDatagram:90",
+            "T38FaxUdpEC:t38UDPFEC",
+        ];
+        assert_eq!(written(&read(&lines)), lines);
+        assert_eq!(read(&[]), Parameters::default());
+        assert_eq!(
+            written(&Parameters::default()),
+            [
+                "T38FaxVersion:0",
+                "T38MaxBitRate:14400",
+                "T38FaxRateManagement:transferredTCF",
+                "T38FaxMaxBuffer:1800",
+                "T38FaxMaxDatagram:512",
+                "T38FaxUdpEC:t38UDPRedundancy"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_in_use_is_read() {
+        let odd = read(&[
+            " t38faxversion : 1 ",
+            "T38FaxMaxBitRate:7200",
+            "T38FaxFillBitRemoval:1",
+            "T38FaxTranscodingMMR:0",
+            "T38FaxTranscodingJBIG:true",
+            "T38faxRateManagement:LOCALtcf",
+            "T38MaxDatagram:320",
+            "T38FaxMaxBuffer: 200",
+            "T38FaxUdpEC: T38UDPNOEC",
+        ]);
+        assert_eq!(
+            odd,
+            Parameters {
+                version: 1,
+                max_bit_rate: 7_200,
+                fill_bit_removal: true,
+                transcoding_mmr: false,
+                transcoding_jbig: true,
+                rate_management: RateManagement::Local,
+                max_buffer: 200,
+                max_datagram: 320,
+                error_correction: ErrorCorrection::None,
+            }
+        );
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_as_if_it_was_not_there() {
+        let lines = [
+            "T38FaxVersion:-1",
+            "T38FaxVersion:256",
+            "T38FaxVersion",
+            "T38MaxBitRate:0",
+            "T38MaxBitRate:99999999999",
+            "T38FaxFillBitRemoval:maybe",
+            "T38FaxRateManagement:mine",
+            "T38FaxMaxBuffer:",
+            "T38FaxMaxDatagram:0",
+            "T38FaxMaxDatagram:65536",
+            "T38FaxUdpEC:t38UDP",
+            "T38",
+            "T3",
+            "",
+            "é38FaxVersion:3",
+            "sendrecv",
+        ];
+        assert_eq!(read(&lines), Parameters::default());
+    }
+
+    #[test]
+    fn an_answer_promises_what_is_there() {
+        let offer = read(&[
+            "T38FaxVersion:4",
+            "T38MaxBitRate:33600",
+            "T38FaxFillBitRemoval",
+            "T38FaxTranscodingMMR",
+            "T38FaxTranscodingJBIG",
+            "T38FaxRateManagement:localTCF",
+            "T38FaxMaxBuffer:262",
+            "T38FaxMaxDatagram:90",
+            "T38FaxUdpEC:t38UDPFEC",
+        ]);
+        let answer = offer.answer();
+        assert_eq!(
+            written(&answer),
+            [
+                "T38FaxVersion:3",
+                "T38MaxBitRate:14400",
+                "T38FaxFillBitRemoval",
+                "T38FaxRateManagement:localTCF",
+                "T38FaxMaxBuffer:1800",
+                "T38FaxMaxDatagram:512",
+                "T38FaxUdpEC:t38UDPFEC"
+            ]
+        );
+        // What is sent fits the other side.
+        let agreed = answer.with(&offer);
+        assert_eq!((agreed.max_buffer, agreed.max_datagram), (262, 90));
+        assert_eq!((agreed.version, agreed.max_bit_rate), (3, 14_400));
+        assert!(!agreed.transcoding_mmr && agreed.fill_bit_removal);
+    }
+
+    #[test]
+    fn options_are_taken_back_by_name() {
+        let mut options = Options::default();
+        for flag in ["no-ECM", "no-V.17", "NO-v.27ter", "no-V.29", "no-V.34", "no-IAF"] {
+            assert!(options.forbid(flag), "{flag}");
+        }
+        assert!(!options.forbid("decode") && !options.forbid("ecm"));
+        let Options {
+            ecm,
+            v17,
+            v27ter,
+            v29,
+            v34,
+            iaf,
+        } = options;
+        assert!(![ecm, v17, v27ter, v29, v34, iaf].contains(&true));
+    }
+}

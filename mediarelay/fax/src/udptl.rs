@@ -62,3 +62,6 @@ pub enum UdptlError {
     #[error("a UDPTL packet whose parities span no number of packets that makes sense")]
     Span,
 }
+
+#[cfg(test)]
+mod tests;
