@@ -20,7 +20,7 @@ const FIELD_MAX: usize = 1_024;
 /// Why a packet is not given to the gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum IfpError {
-    /// It has more octets than [`IFP_MAX`](crate::udptl::IFP_MAX), here as many.
+    /// It has more octets than [`IFP_MAX`], here as many.
     #[error("an IFP packet of {0} octets")]
     Length(usize),
     /// It ends within a field.

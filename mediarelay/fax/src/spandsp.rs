@@ -36,7 +36,8 @@ const V34: c_int = 0x08;
 const IAF: c_int = 0x10;
 
 /// `t38_tx_packet_handler_t`: core, what was given with it, octets, their number, and how often the packet is to be sent.
-type OnPacket = extern "C" fn(*mut c_void, *mut c_void, *const u8, c_int, c_int) -> c_int;
+// SAFETY: a type has no conditions; `on_packet` names them.
+type OnPacket = unsafe extern "C" fn(*mut c_void, *mut c_void, *const u8, c_int, c_int) -> c_int;
 
 /// `t38_stats_t`, with room for more than version 0.0.6 writes.
 #[repr(C)]
@@ -370,7 +371,10 @@ impl Drop for Gateway {
 }
 
 /// What spandsp calls with a packet to send. Nothing in here panics: there is nobody in C to catch it.
-extern "C" fn on_packet(
+///
+/// # Safety
+/// `waiting` is null, or a [`Waiting`] that nobody has a reference to; `octets` is null, or as many octets as `length` says.
+unsafe extern "C" fn on_packet(
     _core: *mut c_void,
     waiting: *mut c_void,
     octets: *const u8,
@@ -400,4 +404,63 @@ extern "C" fn on_packet(
 
 fn int(number: u32) -> c_int {
     c_int::try_from(number).unwrap_or(c_int::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sends(waiting: &mut Waiting, ifp: &[u8], copies: c_int) -> c_int {
+        let waiting = std::ptr::from_mut(waiting).cast();
+        // SAFETY: the only reference has become this pointer, and the pointer and the length are those of a slice.
+        unsafe { on_packet(null_mut(), waiting, ifp.as_ptr(), ifp.len() as c_int, copies) }
+    }
+
+    #[test]
+    fn packets_that_nobody_asks_for_are_dropped_and_counted() {
+        let mut waiting = Waiting::default();
+        for at in 0..WAITING_MAX + 3 {
+            assert_eq!(sends(&mut waiting, &[4, at as u8], 3), 0);
+        }
+        assert_eq!((waiting.packets.len(), waiting.dropped), (WAITING_MAX, 3));
+        let first = waiting.packets.pop_front().unwrap();
+        assert_eq!((&first.ifp[..], first.copies), (&[4, 0][..], 3));
+    }
+
+    #[test]
+    fn what_is_no_packet_is_not_sent() {
+        let mut waiting = Waiting::default();
+        assert_eq!(sends(&mut waiting, &[], 1), -1);
+        assert_eq!(sends(&mut waiting, &[0; IFP_MAX + 1], 1), -1);
+        for copies in [0, -1] {
+            assert_eq!(sends(&mut waiting, &[4], copies), 0);
+        }
+        let to = std::ptr::from_mut(&mut waiting).cast();
+        // SAFETY: the only reference has become this pointer, and there are no octets.
+        let refused = unsafe { on_packet(null_mut(), to, std::ptr::null(), 5, 1) };
+        // SAFETY: there is nowhere to write.
+        let nowhere = unsafe { on_packet(null_mut(), null_mut(), [4].as_ptr(), 1, 1) };
+        assert_eq!((refused, nowhere), (-1, -1));
+        assert!(waiting.packets.is_empty() && waiting.dropped == 0);
+    }
+
+    #[test]
+    fn a_gateway_may_move_between_threads() {
+        fn is_send<T: Send>() {}
+        fn is_sync<T: Sync>() {}
+        is_send::<Gateway>();
+        is_send::<Library>();
+        is_sync::<Library>();
+    }
+
+    #[test]
+    fn a_library_that_is_not_there_is_named() {
+        // SAFETY: there is no such file, so nothing runs.
+        let error = unsafe { libloading::Library::new("libviaduct-none.so.0") }.unwrap_err();
+        let text = LoadError::Open(error).to_string();
+        assert!(
+            text.starts_with("libspandsp.so.2 cannot be opened (Debian has it in libspandsp2)"),
+            "{text}"
+        );
+    }
 }

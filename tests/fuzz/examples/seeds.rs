@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::Path;
 
+use viaduct_fax::udptl::{ErrorCorrection, Sender};
 use viaduct_rtp::rtcp::{ReportBlock, RtcpWriter, SenderInfo};
 use viaduct_rtp::srtp::{SendContext, SrtpKeyMaterial, SrtpLimits, SrtpProfile};
 use viaduct_rtp::telephone_event::TelephoneEvent;
@@ -20,6 +21,7 @@ fn main() -> Result<()> {
     dns()?;
     ws_frames()?;
     clip()?;
+    udptl()?;
     proxies()
 }
 
@@ -514,4 +516,53 @@ fn clip() -> Result<()> {
     write("clip", "floating-16000", &wav(float, 1, 16_000, 32))?;
     write("clip", "fault-odd-rate", &wav(pcm, 1, 7_919, 16))?;
     write("clip", "fault-mu-law", &wav(mu_law, 1, 8_000, 8))
+}
+
+/// T.38: the beginning of a page with losses, and what nobody should send.
+fn udptl() -> Result<()> {
+    let story = |datagrams: &[Vec<u8>]| {
+        let datagram = |octets: &Vec<u8>| [&(octets.len() as u16).to_be_bytes()[..], octets].concat();
+        datagrams.iter().flat_map(datagram).collect::<Vec<u8>>()
+    };
+    // CED, preamble, a frame of V.21 in pieces, training, and an image without ECM.
+    let mut ifps = vec![vec![4], vec![6], vec![0xc0, 1, 0x80, 0, 2, 0xff, 0x13, 0x80]];
+    ifps.extend([vec![0xc0, 1, 0x40], vec![0], vec![0x1e]]);
+    ifps.extend((0..6).map(|at| [&[0xd0, 1, 0xe0, 0, 23][..], &[at; 24]].concat()));
+    for (name, correction) in [
+        ("plain", ErrorCorrection::None),
+        ("redundancy", ErrorCorrection::Redundancy),
+        ("fec", ErrorCorrection::Fec),
+    ] {
+        let mut sender = Sender::new(correction, 3, 512).with_span(2);
+        let mut datagrams = Vec::new();
+        for ifp in &ifps {
+            let mut datagram = Vec::new();
+            sender.wrap(ifp, &mut datagram)?;
+            datagrams.push(datagram);
+        }
+        // The eighth and ninth are lost, the second comes twice.
+        let come: Vec<Vec<u8>> = [0, 1, 1, 2, 3, 4, 5, 6, 9, 10, 11]
+            .map(|at: usize| datagrams[at].clone())
+            .into();
+        write("udptl", name, &story(&come))?;
+    }
+    // It begins anew far behind, with packets that may already be had back.
+    let far = |number: u8| vec![0x80, number, 1, 6, 0, 1, 1, 4];
+    let near = |number: u8| vec![0, number, 1, 6, 0, 1, 1, 4];
+    write(
+        "udptl",
+        "begins-anew",
+        &story(&[far(1), far(2), near(0), near(1), near(2), near(3)]),
+    )?;
+    let wrong = [
+        vec![0, 1, 0xc1, 0],
+        vec![0, 2, 1, 6, 0, 99],
+        vec![0, 3, 1, 6, 0x80, 4, 0x7f, 0xff, 0xff, 0xff, 2, 1, 1, 1, 1],
+        vec![0, 9, 1, 6, 0x80, 1, 0xff, 1, 1, 1],
+    ];
+    write("udptl", "fault-lengths", &story(&wrong))?;
+    // As packets to be sent, with parities: how, the size of a datagram, what is lost, and packets.
+    let packets = ifps.iter().flat_map(|ifp| [&[ifp.len() as u8][..], ifp].concat());
+    let packets: Vec<u8> = [0x4e, 0x80, 0x02, 0x48].into_iter().chain(packets).collect();
+    write("udptl", "sent-with-parities", &packets)
 }

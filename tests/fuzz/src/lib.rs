@@ -45,6 +45,7 @@ mod services;
 mod sip;
 mod srtp;
 mod stun;
+mod udptl;
 mod worker;
 mod ws_frames;
 mod ws_handshake;
@@ -65,6 +66,7 @@ pub use services::{hook_answer, user_answer};
 pub use sip::sip;
 pub use srtp::srtp;
 pub use stun::stun;
+pub use udptl::udptl;
 pub use worker::worker;
 pub use ws_frames::ws_frames;
 pub use ws_handshake::ws_handshake;
@@ -79,7 +81,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 21] = [
+pub const TARGETS: [Target; 22] = [
     Target {
         name: "bencode",
         run: bencode,
@@ -147,6 +149,10 @@ pub const TARGETS: [Target; 21] = [
     Target {
         name: "stun",
         run: stun,
+    },
+    Target {
+        name: "udptl",
+        run: udptl,
     },
     Target {
         name: "user_answer",

@@ -165,6 +165,11 @@ fn stun() {
 }
 
 #[test]
+fn udptl() {
+    replay("udptl", MUTATIONS);
+}
+
+#[test]
 fn user_answer() {
     replay("user_answer", MUTATIONS_OF_SLOW);
 }

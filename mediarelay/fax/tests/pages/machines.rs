@@ -115,6 +115,8 @@ struct T30 {
 }
 
 impl T30 {
+    /// A machine's protocol with its task.
+    ///
     /// # Safety
     /// The state is valid as long as this value.
     unsafe fn set_up(state: *mut c_void, task: Task<'_>, ecm: bool) -> Self {
@@ -179,9 +181,9 @@ impl Telephone {
     }
 
     pub(crate) fn say(&mut self, samples: &mut [i16]) {
+        let length = samples.len() as c_int;
         // SAFETY: as above, and no more is written.
-        let said =
-            unsafe { (LIBRARY.fax_tx)(self.state.as_ptr(), samples.as_mut_ptr(), samples.len() as c_int) };
+        let said = unsafe { (LIBRARY.fax_tx)(self.state.as_ptr(), samples.as_mut_ptr(), length) };
         samples[said as usize..].fill(0);
     }
 

@@ -8,6 +8,7 @@
     reason = "a failed expectation is a failed test, a skipped one says why, and machines have their pages in files"
 )]
 
+mod hostile;
 #[expect(unsafe_code, reason = "spandsp is a library in C")]
 mod machines;
 
@@ -43,7 +44,7 @@ fn library() -> Option<Library> {
 /// A page that is hard to mistake: every row has other bars, and none repeats soon.
 fn page() -> Vec<Vec<u8>> {
     let row = |row: usize| {
-        let bar = |column: usize| (column / (9 + row % 23) + row / 7) % 5 == 0;
+        let bar = |column: usize| (column / (9 + row % 23) + row / 7).is_multiple_of(5);
         let octet = |octet: usize| (0..8).fold(0, |bits, bit| bits << 1 | u8::from(bar(octet * 8 + bit)));
         (0..ROW).map(octet).collect()
     };
