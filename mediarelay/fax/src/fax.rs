@@ -35,6 +35,7 @@ pub struct Fax {
     gateway: Gateway,
     sender: Sender,
     receiver: Receiver,
+    numbers: Numbers,
     /// The datagram that was sent last; its memory is used again.
     datagram: Vec<u8>,
     refused: u64,
@@ -58,6 +59,7 @@ impl Fax {
             gateway: Gateway::new(library, agreed, options)?,
             sender: Sender::new(agreed.error_correction, depth, agreed.max_datagram as usize),
             receiver: Receiver::new(Limits::default()),
+            numbers: Numbers::default(),
             datagram: Vec::new(),
             refused: 0,
             sent: 0,
@@ -71,8 +73,9 @@ impl Fax {
     /// # Errors
     /// [`UdptlError`] for what is no UDPTL packet. IFP packets that make no sense are counted only.
     pub fn datagram(&mut self, datagram: &[u8]) -> Result<(), UdptlError> {
-        let (gateway, refused) = (&mut self.gateway, &mut self.refused);
+        let (gateway, numbers, refused) = (&mut self.gateway, &mut self.numbers, &mut self.refused);
         self.receiver.take(datagram, |sequence, ifp| {
+            let sequence = numbers.renumber(sequence);
             *refused += u64::from(gateway.receive(sequence, ifp).is_err());
         })
     }
@@ -121,5 +124,43 @@ impl Fax {
     #[must_use]
     pub fn statistics(&self) -> Statistics {
         self.gateway.statistics()
+    }
+}
+
+/// The numbers of packets as spandsp is told them. It takes low numbers after high ones for late packets, so those of a peer that
+/// begins anew go on where the earlier ones ended.
+#[derive(Debug, Default)]
+struct Numbers {
+    /// From the peer's to ours.
+    offset: u16,
+    latest: Option<u16>,
+}
+
+impl Numbers {
+    /// Our number for the peer's: higher than all before.
+    fn renumber(&mut self, sequence: u16) -> u16 {
+        let mut number = sequence.wrapping_add(self.offset);
+        if let Some(latest) = self.latest
+            && (number.wrapping_sub(latest) as i16) <= 0
+        {
+            // One is left out: something is missing between the two sequences.
+            number = latest.wrapping_add(2);
+            self.offset = number.wrapping_sub(sequence);
+        }
+        self.latest = Some(number);
+        number
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_go_up() {
+        let mut numbers = Numbers::default();
+        let peers = [65_533, 65_535, 0, 1, 5, 0, 1, 3, 1, 40_000, 40_001];
+        let ours = peers.map(|number| numbers.renumber(number));
+        assert_eq!(ours, [65_533, 65_535, 0, 1, 5, 7, 8, 10, 12, 14, 15]);
     }
 }

@@ -5,6 +5,7 @@ use std::thread;
 use viaduct_fax::ifp::IfpError;
 use viaduct_fax::parameters::{Options, Parameters};
 use viaduct_fax::spandsp::Gateway;
+use viaduct_fax::udptl::{ErrorCorrection, Sender};
 use viaduct_fax::{Fax, SAMPLES_PER_TICK};
 
 use crate::{Case, library, send};
@@ -124,4 +125,31 @@ fn many_faxes_at_a_time_do_not_meet() {
     // The last that holds the library is the fax.
     drop(library);
     thread::spawn(move || drop(fax)).join().unwrap();
+}
+
+/// spandsp would take the low numbers of a peer that begins anew for late packets.
+#[test]
+fn a_peer_that_begins_anew_is_heard() {
+    const SILENCE: &[u8] = &[0];
+    const CED: &[u8] = &[4];
+    let Some(library) = library() else { return };
+    let mut fax = Fax::new(&library, &Parameters::default(), &Options::default()).unwrap();
+    let mut datagram = Vec::new();
+    let mut sends = |fax: &mut Fax, sender: &mut Sender, ifp: &[u8]| {
+        sender.wrap(ifp, &mut datagram).unwrap();
+        fax.datagram(&datagram).unwrap();
+        let mut audio = [0; SAMPLES_PER_TICK];
+        fax.tick(&mut audio, &mut |_| ());
+        fax.missing_audio(SAMPLES_PER_TICK);
+        audio.iter().any(|sample| *sample != 0)
+    };
+    let mut sender = Sender::new(ErrorCorrection::Redundancy, 3, 512);
+    for _ in 0..300 {
+        assert!(!sends(&mut fax, &mut sender, SILENCE));
+    }
+    let mut sender = Sender::new(ErrorCorrection::Redundancy, 3, 512);
+    let heard = (0..100).filter(|_| sends(&mut fax, &mut sender, CED)).count();
+    assert!(heard > 50, "{heard}");
+    let counters = fax.counters();
+    assert_eq!((counters.received.restarts, counters.refused), (1, 0));
 }
