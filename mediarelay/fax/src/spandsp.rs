@@ -4,6 +4,7 @@
 //! the same names, and another name themselves: they are not tried.
 
 use std::collections::VecDeque;
+use std::error::Error;
 use std::ffi::{c_int, c_void};
 use std::fmt;
 use std::ptr::{NonNull, null_mut};
@@ -102,11 +103,18 @@ functions! {
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The file is not there, or cannot be opened.
-    #[error("{FILE} cannot be opened (Debian has it in libspandsp2): {0}")]
-    Open(#[source] libloading::Error),
+    #[error("{FILE} cannot be opened (Debian has it in libspandsp2): {}", reason(.0))]
+    Open(libloading::Error),
     /// It lacks this function.
     #[error("{FILE} has no function {0}")]
     Function(&'static str),
+}
+
+/// What the linker of the system says: the error itself only says that it said something.
+fn reason(error: &libloading::Error) -> String {
+    error
+        .source()
+        .map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 /// Why there is no gateway.
