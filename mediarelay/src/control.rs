@@ -39,6 +39,7 @@ use self::steering::SteeredPorts;
 pub(crate) use self::steering::SteeringPlan;
 use crate::claim::Claims;
 use crate::config::LoadLimits;
+use crate::fax::FaxLine;
 use crate::limits::ShellLimits;
 use crate::line::{Ask, LineEnd};
 use crate::socket::{MediaSocket, SocketOptions};
@@ -76,6 +77,8 @@ pub(crate) struct ControlPlan {
     pub(crate) limits: ShellLimits,
     /// The kernel path, if there is one.
     pub(crate) kernel: Option<KernelPlan>,
+    /// What converts fax, if anything does.
+    pub(crate) fax: Option<FaxLine>,
     /// What steers ports, if anything does.
     pub(crate) steering: Option<SteeringPlan>,
     /// What other relays see of the ports.
@@ -119,6 +122,7 @@ impl Control {
             stats: plan.stats,
             limits: plan.limits,
             kernel: plan.kernel.map(|plan| Kernel::new(now, plan)),
+            fax: plan.fax,
         });
         Self {
             office,

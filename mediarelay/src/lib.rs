@@ -31,6 +31,7 @@ mod cli;
 mod config;
 mod control;
 mod counter;
+mod fax;
 mod handle;
 mod http;
 mod interfaces;

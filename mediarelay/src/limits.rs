@@ -103,6 +103,7 @@ fn calls_of(settings: &RelayLimitSettings, calls: usize) -> viaduct_session::Lim
         sources_per_call: of.sources_per_call,
         dtls_associations: of.dtls_associations.unwrap_or(calls * DTLS_ASSOCIATIONS_PER_CALL),
         players: of.players,
+        fax_gateways: of.fax_gateways,
         clip_octets: of.clips,
         fragments_waiting: of.fragments_waiting,
         commands_kept: of.commands_kept,
@@ -203,6 +204,8 @@ pub struct ShellLimits {
     /// Datagrams and reports of all workers that wait for control; further datagrams are dropped and counted, further
     /// reports stay with their workers. Default 16,384.
     pub notices_queued: usize,
+    /// What waits for the thread that converts fax; more is dropped and counted. Default 1,024.
+    pub fax_queued: usize,
     /// Requests that wait for control; further ones are refused and counted. Default 4,096.
     pub requests_queued: usize,
     /// Notices, requests and outputs that control takes in a row before it looks at the clock again. Default 256.
@@ -289,6 +292,7 @@ impl ShellLimits {
             orders,
             orders_held,
             notices,
+            fax,
             requests,
             events,
         } = queues;
@@ -324,6 +328,7 @@ impl ShellLimits {
             orders_queued: *orders,
             orders_held: *orders_held,
             notices_queued: *notices,
+            fax_queued: *fax,
             requests_queued: *requests,
             control_budget: *control_budget,
             events_queued: *events,
@@ -366,6 +371,7 @@ impl Default for ShellLimits {
             orders_queued: 4_096,
             orders_held: 65_536,
             notices_queued: 16_384,
+            fax_queued: 1_024,
             requests_queued: 4_096,
             control_budget: 256,
             events_queued: 4_096,

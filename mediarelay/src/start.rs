@@ -13,6 +13,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rustls::ServerConfig;
 use tokio::sync::broadcast;
+use viaduct_fax::spandsp::Library;
 use viaduct_forward::{CryptoTable, Epoch, Shared, StatsTable};
 use viaduct_kmod_helper::{Fast, Instance};
 use viaduct_ng::EndpointLearning;
@@ -20,13 +21,14 @@ use viaduct_session::{
     Config, DtlsVersion, Interface, InterfaceAddress, Relay, SdesMode, UnnamedMedia, WallClock,
 };
 use viaduct_settings::{
-    DtlsRole, IceMode, KernelMode, Layer, Learning, MediaSettings, PortRange, RelayScheme,
+    DtlsRole, FaxMode, IceMode, KernelMode, Layer, Learning, MediaSettings, PortRange, RelayScheme,
 };
 
 use crate::certificate;
 use crate::cli::Cli;
 use crate::config::RelayConfig;
 use crate::control::{Control, ControlPlan, KernelPlan, SteeringPlan};
+use crate::fax::{self, FaxThread};
 use crate::handle::{Parts, RelayHandle};
 use crate::http::Http;
 use crate::interfaces::{self, Machine, MediaAddress, MediaInterface};
@@ -107,7 +109,7 @@ impl Builder {
             &shared,
             ports.plan.as_ref(),
             &NoticeSender {
-                queue,
+                queue: queue.clone(),
                 nudge: nudge.clone(),
             },
         )?;
@@ -121,7 +123,17 @@ impl Builder {
         let (events, _) = broadcast::channel(limits.events_queued);
         let sights = self.sights(started, &crew);
         let stats = shared.stats.clone();
-        let mut relay = self.relay(shared.stats, epoch, started)?;
+        let (library, of_fax) = self.fax();
+        let (fax, converting) = library
+            .map(|library| {
+                let sender = NoticeSender {
+                    queue: queue.clone(),
+                    nudge: nudge.clone(),
+                };
+                fax::prepare(library, limits.fax_queued, sender, Arc::clone(&sights.control))
+            })
+            .unzip();
+        let mut relay = self.relay(shared.stats, epoch, started, fax.is_some())?;
         let (saved, writer) = match &self.config.state_file {
             Some(path) => {
                 let (file, saved) = StateFile::open(path)?;
@@ -151,6 +163,7 @@ impl Builder {
                 stats: Arc::clone(&sights.control),
                 limits: limits.clone(),
                 kernel,
+                fax,
                 steering: ports.plan,
                 claims: ports.claims,
                 load_limits: self.config.load_limits,
@@ -159,7 +172,7 @@ impl Builder {
         let of_state = saved.map(|saved| control.rebuild(started, saved));
         control.open_stock(started);
 
-        let mut description = self.description(&listening, &ports.words, &of_kernel);
+        let mut description = self.description(&listening, &ports.words, &of_kernel, of_fax);
         let last = description.len().saturating_sub(1);
         description.splice(last..last, of_state);
         let janus = self.janus(&line)?;
@@ -175,7 +188,10 @@ impl Builder {
         let control: Body = ("relay-control".to_owned(), Box::new(move || control.run()));
         let service: Body = ("relay-service".to_owned(), Box::new(serve));
         let state = writer.map(|(_, write)| -> Body { ("relay-state".to_owned(), Box::new(write)) });
-        let bodies = [control, service].into_iter().chain(state).chain(workers);
+        let converting = converting
+            .map(|fax: FaxThread| -> Body { ("relay-fax".to_owned(), Box::new(move || fax.run())) });
+        let bodies = [control, service].into_iter().chain(state).chain(converting);
+        let bodies = bodies.chain(workers);
         let threads = spawn_all(self.config.on_failure.clone(), bodies).inspect_err(|_| {
             stop.send_replace(true);
             line.stop();
@@ -304,7 +320,24 @@ impl Builder {
     }
 
     /// The relay's brain.
-    fn relay(&self, stats: StatsTable, epoch: Epoch, now: Instant) -> Result<Relay, StartError> {
+    /// What converts fax, and in a few words why nothing does.
+    fn fax(&self) -> (Option<Library>, Option<String>) {
+        match self.config.media.fax {
+            FaxMode::Off => (None, None),
+            FaxMode::Auto => match Library::load() {
+                Ok(library) => (Some(library), None),
+                Err(error) => (None, Some(format!("T.38 passes as it is: {error}"))),
+            },
+        }
+    }
+
+    fn relay(
+        &self,
+        stats: StatsTable,
+        epoch: Epoch,
+        now: Instant,
+        converts_fax: bool,
+    ) -> Result<Relay, StartError> {
         let time_of_day = SystemTime::now();
         let certificate =
             certificate::make(time_of_day).map_err(|error| StartError::Certificate(error.to_string()))?;
@@ -319,7 +352,8 @@ impl Builder {
             epoch,
             clock: WallClock::new(now, unix),
         };
-        let relay = Relay::new(now, session_config(&self.config, &self.interfaces), parts);
+        let config = session_config(&self.config, &self.interfaces, converts_fax);
+        let relay = Relay::new(now, config, parts);
         relay.map_err(|error| StartError::Certificate(error.to_string()))
     }
 
@@ -378,6 +412,7 @@ impl Builder {
         listening: &[(RelayScheme, SocketAddr)],
         of_ports: &str,
         of_kernel: &str,
+        of_fax: Option<String>,
     ) -> Vec<String> {
         let mut lines = Vec::new();
         let PortRange { first, last } = self.config.media.rtp_ports;
@@ -403,6 +438,7 @@ impl Builder {
         for (scheme, address) in listening {
             lines.push(format!("listening on {scheme}://{address}"));
         }
+        lines.extend(of_fax);
         lines.push(format!(
             "{} workers in user space; fast path in the kernel: {of_kernel}",
             self.workers
@@ -412,7 +448,7 @@ impl Builder {
 }
 
 /// What the relay's brain is told.
-fn session_config(config: &RelayConfig, interfaces: &[MediaInterface]) -> Config {
+fn session_config(config: &RelayConfig, interfaces: &[MediaInterface], converts_fax: bool) -> Config {
     let RelayConfig {
         media,
         max_sessions,
@@ -468,6 +504,7 @@ fn session_config(config: &RelayConfig, interfaces: &[MediaInterface]) -> Config
         dtmf_log: *dtmf_log,
         tell_digits: *dtmf_log_ng_tcp,
         reject_invalid_sdp: *reject_invalid_sdp,
+        fax: converts_fax,
         // Sockets are bound with it.
         tos: None,
         media_timeout: media.idle_timeout,

@@ -87,8 +87,8 @@ pub use self::gateway::{GatewaySettings, load_gateway};
 pub use self::listener::Layer;
 pub use self::load::Loaded;
 pub use self::media::{
-    AdvertisedAddress, Bind, DtlsRole, DtlsVersion, IceMode, Interface, InterfaceAddress, KernelMode,
-    Learning, MediaSettings, SdesMode, SteeringMode, UnnamedMedia,
+    AdvertisedAddress, Bind, DtlsRole, DtlsVersion, FaxMode, IceMode, Interface, InterfaceAddress,
+    KernelMode, Learning, MediaSettings, SdesMode, SteeringMode, UnnamedMedia,
 };
 pub use self::positions::Positions;
 pub use self::reference::reference_markdown;

@@ -46,6 +46,8 @@ section! {
         kernel_interfaces: Vec<String> = default(list(link_name()), "[]");
         /// The relay's name in the kernel, where relays of one host must not share one.
         kernel_instance: String = default(instance_name(), "default");
+        /// Whether fax is made sound of, and sound fax, for proxies that ask for it (NG `T.38`). With `off`, T.38 passes as it is.
+        fax: FaxMode = default(choice::<FaxMode>(), "auto");
         /// ICE towards browsers where the proxy does not say: `lite` answers checks only and costs least.
         ice: IceMode = default(choice::<IceMode>(), "lite");
         /// DTLS role towards a peer that leaves the choice to us.
@@ -121,6 +123,16 @@ choices! {
         Off = "off",
         /// The relay does not start unless ports can be steered.
         Required = "required",
+    }
+}
+
+choices! {
+    /// Whether T.38 is converted.
+    pub enum FaxMode {
+        /// Where the library spandsp (`libspandsp.so.2`, Debian's libspandsp2) is installed; what is missing is said at the start.
+        Auto = "auto",
+        /// T.38 passes as it is.
+        Off = "off",
     }
 }
 

@@ -81,6 +81,8 @@ section! {
         /// Parties of the whole relay that something is played to at a time (NG `play media`), and keys that are pressed or wait
         /// for it (`play DTMF`); a command for one more is refused.
         players: usize = default(amount(0..=100_000), "1000");
+        /// Faxes of the whole relay that sound is made of, or that are made of sound (NG `T.38`), at a time; one more passes as it is.
+        fax_gateways: usize = default(amount(0..=1_000), "32");
         /// Size of all that is played, 16 kB a second, once however many hear it; a command for more is refused.
         clips: usize = default(size(64 << 10, 4 << 30), "64MiB");
         /// Trickled candidates of the whole relay that wait for the party they are for; further ones are dropped.
@@ -225,6 +227,9 @@ section! {
         /// further reports wait. Counted by `viaduct_relay_worker_notices_lost` and
         /// `viaduct_relay_worker_reports_held`.
         notices: usize = default(amount(16..=TABLE_MAX), "16384");
+        /// Packets and pieces of sound that wait for the thread that converts fax; further ones are dropped. Counted by
+        /// `viaduct_relay_control_fax_lost`.
+        fax: usize = default(amount(16..=65_536), "1024");
         /// Requests that wait for the control thread; further ones are refused.
         /// Counted by `viaduct_relay_control_requests_refused`.
         requests: usize = default(amount(16..=TABLE_MAX), "4096");

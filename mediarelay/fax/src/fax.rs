@@ -57,7 +57,8 @@ impl Fax {
         };
         Ok(Self {
             gateway: Gateway::new(library, agreed, options)?,
-            sender: Sender::new(agreed.error_correction, depth, agreed.max_datagram as usize),
+            sender: Sender::new(agreed.error_correction, depth, agreed.max_datagram as usize)
+                .with_span(agreed.fec_span),
             receiver: Receiver::new(Limits::default()),
             numbers: Numbers::default(),
             datagram: Vec::new(),

@@ -1,9 +1,9 @@
 //! What two sides of T.38 tell each other about themselves, in the attributes of SDP (RFC 3362, T.38 annex D).
 
-use crate::udptl::ErrorCorrection;
+use crate::udptl::{ErrorCorrection, SPAN};
 
 /// The highest version of T.38 that is spoken. V.34, which came with version 3, is a matter of the bit rate.
-const VERSION_MAX: u8 = 3;
+pub(crate) const VERSION_MAX: u8 = 3;
 /// Bits a second of the fastest modem that spandsp has, V.17.
 const BIT_RATE_MAX: u32 = 14_400;
 /// Bits a second of the slowest modem that a fax machine may use, V.27ter.
@@ -41,6 +41,8 @@ pub struct Parameters {
     pub max_datagram: u32,
     /// `T38FaxUdpEC`: what it wants against losses.
     pub error_correction: ErrorCorrection,
+    /// `T38FaxUdpFECMaxSpan`: packets behind each parity that it reads at most (T.38 table D.1). Not said of ourselves.
+    pub fec_span: u8,
 }
 
 impl Default for Parameters {
@@ -60,6 +62,7 @@ impl Default for Parameters {
             max_buffer: 1_800,
             max_datagram: 512,
             error_correction: ErrorCorrection::Redundancy,
+            fec_span: SPAN,
         }
     }
 }
@@ -114,6 +117,9 @@ impl Parameters {
             change(&mut self.max_datagram, octets(value));
         } else if is("UdpEC") {
             change(&mut self.error_correction, value.and_then(ErrorCorrection::read));
+        } else if is("UdpFECMaxSpan") {
+            let span = value.and_then(|value| value.parse().ok());
+            change(&mut self.fec_span, span.filter(|span| *span > 0));
         }
     }
 
@@ -146,6 +152,7 @@ impl Parameters {
             max_buffer: theirs.max_buffer,
             max_datagram: theirs.max_datagram,
             error_correction: theirs.error_correction,
+            fec_span: theirs.fec_span,
         }
     }
 
@@ -346,6 +353,7 @@ mod tests {
             "T38MaxDatagram:320",
             "T38FaxMaxBuffer: 200",
             "T38FaxUdpEC: T38UDPNOEC",
+            "T38FaxUdpFECMaxSpan:5",
         ]);
         assert_eq!(
             odd,
@@ -359,6 +367,7 @@ mod tests {
                 max_buffer: 200,
                 max_datagram: 320,
                 error_correction: ErrorCorrection::None,
+                fec_span: 5,
             }
         );
     }
@@ -377,6 +386,7 @@ mod tests {
             "T38FaxMaxDatagram:0",
             "T38FaxMaxDatagram:65536",
             "T38FaxUdpEC:t38UDP",
+            "T38FaxUdpFECMaxSpan:0",
             "T38",
             "T3",
             "",

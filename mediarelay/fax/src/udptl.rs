@@ -18,12 +18,19 @@
 //! # Ok::<(), viaduct_fax::udptl::UdptlError>(())
 //! ```
 
+/// Whether a datagram is a UDPTL packet with an IFP packet in it, as far as that can be told without its predecessors.
+#[must_use]
+pub fn is_packet(datagram: &[u8]) -> bool {
+    let packet = packet::Packet::read(datagram, IFP_MAX, ENTRIES_MAX);
+    packet.is_ok_and(|packet| crate::ifp::whole(packet.primary, crate::parameters::VERSION_MAX).is_ok())
+}
+
 mod packet;
 mod receiver;
 mod sender;
 
 pub use receiver::{Counters, Limits, Receiver};
-pub use sender::Sender;
+pub use sender::{SPAN, Sender};
 
 /// Octets that an IFP packet may have. spandsp's longest are below 300; a fax machine on the Internet that packs a whole
 /// ECM frame into one packet stays far below as well.

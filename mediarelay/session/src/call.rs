@@ -2,6 +2,7 @@
 
 mod deletion;
 mod digits;
+mod fax;
 mod keys;
 mod listeners;
 mod measure;
@@ -13,6 +14,7 @@ mod reporting;
 mod state;
 mod timers;
 
+pub use fax::{FaxId, FaxInput, FaxOutput};
 pub(crate) use keys::{Key, Press};
 pub(crate) use listeners::{DISCARD, Heard, nowhere, read_own};
 pub(crate) use parties::{Names, is_final};
@@ -72,7 +74,7 @@ pub(crate) struct Call {
     pub(crate) next_check: Instant,
     /// Where the relay keeps its timer.
     pub(crate) timer: Option<Instant>,
-    /// What is played; in a box, since most calls have nothing.
+    /// What is played, and fax gateways; in a box, since most calls have nothing.
     pub(crate) playing: Option<Box<Playing>>,
     /// Reports of our own, if they are wanted (NG `generate-RTCP`).
     pub(crate) reporting: Option<Box<Reporting>>,
@@ -276,8 +278,7 @@ impl Call {
         from: SocketAddr,
         data: &[u8],
     ) {
-        let (ToControl::Dtls { leg } | ToControl::Stun { leg } | ToControl::UnknownSource { leg, .. }) = why;
-        let Some(leg) = self.legs.get_mut(&leg) else {
+        let Some(leg) = self.legs.get_mut(&why.leg()) else {
             core.counters.stale += 1;
             return;
         };
@@ -285,6 +286,8 @@ impl Call {
             ToControl::Dtls { .. } => leg.on_dtls(now, core, local, from, data),
             ToControl::Stun { .. } => leg.on_stun(now, core, local, from, data),
             ToControl::UnknownSource { .. } => leg.on_unknown_source(now, core, local, from, data),
+            // For gateways, see `take_for_fax`.
+            ToControl::Media { .. } => {}
         }
     }
 
@@ -329,6 +332,7 @@ impl Call {
     pub(crate) fn settle(&mut self, now: Instant, core: &mut Core) {
         self.keep_ended(core);
         self.follow_agreements(now, core);
+        self.follow_faxes(now, core);
         self.sync(now, core);
         core.release(now);
     }

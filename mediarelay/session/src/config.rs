@@ -77,6 +77,9 @@ pub struct Config {
     pub dtmf_log: Option<SocketAddr>,
     /// Whether events tell digits of calls for which nobody has said where as well. Default no.
     pub tell_digits: bool,
+    /// Whether fax can be made sound of and the other way round (NG `T.38`): there is who does it, and says
+    /// [`handle_fax`](crate::Relay::handle_fax). Default no: T.38 is passed on.
+    pub fax: bool,
     /// Whether an SDP with an empty line in it is refused. Default no: it ends there.
     pub reject_invalid_sdp: bool,
     /// Calls beyond which offers are refused; 0 refuses all new calls; `None` leaves it to
@@ -121,6 +124,7 @@ impl Config {
             port_stock: 64,
             dtmf_log: None,
             tell_digits: false,
+            fax: false,
             reject_invalid_sdp: false,
             max_sessions: None,
             limits: Limits::default(),
@@ -251,6 +255,9 @@ pub struct Limits {
     pub dtls_associations: usize,
     /// Parties of the relay that something is played to at a time, and keys that are pressed or wait for it. Default 1,000.
     pub players: usize,
+    /// Faxes that sound is made of, or that are made of sound, at a time. An offer that asks for more gets its T.38 passed on.
+    /// Default 32.
+    pub fax_gateways: usize,
     /// Octets of clips that are played, each counted once however many hear it. A second has 16,000. Default 67,108,864.
     pub clip_octets: usize,
     /// Trickled fragments that wait for the party they are for. Default 256.
@@ -285,6 +292,7 @@ impl Default for Limits {
             sources_per_call: 32,
             dtls_associations: 40_000,
             players: 1_000,
+            fax_gateways: 32,
             clip_octets: 64 << 20,
             fragments_waiting: 256,
             commands_kept: 256,

@@ -10,6 +10,7 @@ use viaduct_forward::{
 };
 use viaduct_ng::{ByteString, ErrorReason};
 
+use crate::call::FaxId;
 use crate::clock::WallClock;
 use crate::config::Config;
 use crate::counters::Counters;
@@ -89,6 +90,8 @@ pub(crate) struct Core {
     pub(crate) clips: Clips,
     /// Parties that something is played to.
     pub(crate) players: usize,
+    /// Fax gateways, and the calls that they are of.
+    pub(crate) faxes: BTreeMap<FaxId, CallKey>,
     /// While a call is rebuilt: the pairs that its command took.
     pub(crate) taken_before: Option<Vec<PortPair>>,
     /// While the keys of a rebuilt call are installed: where their indices stood.
@@ -127,6 +130,7 @@ impl Core {
             state: None,
             clips: Clips::default(),
             players: 0,
+            faxes: BTreeMap::new(),
             taken_before: None,
             resuming: None,
             outputs: VecDeque::new(),

@@ -27,6 +27,10 @@ pub struct Counters {
     pub clips_played: u64,
     /// Packets of clips that were sent.
     pub played_packets: u64,
+    /// Fax gateways that were begun (NG `T.38`).
+    pub fax_gateways: u64,
+    /// Datagrams of theirs that were sent.
+    pub fax_datagrams: u64,
     /// Keys that were pressed in the name of a party (NG `play DTMF`).
     pub keys_pressed: u64,
     /// Those that were given up, since the party said nothing that they could take the place of.
@@ -131,6 +135,8 @@ pub struct LimitCounters {
     pub dtls_handshake: u64,
     /// [`Limits::players`](crate::Limits::players)
     pub players: u64,
+    /// [`Limits::fax_gateways`](crate::Limits::fax_gateways)
+    pub fax_gateways: u64,
     /// [`Limits::clip_octets`](crate::Limits::clip_octets)
     pub clip_octets: u64,
     /// [`Limits::fragments_waiting`](crate::Limits::fragments_waiting)
@@ -262,4 +268,6 @@ pub struct Gauges {
     pub fragments: usize,
     /// Parties that something is played to.
     pub players: usize,
+    /// Faxes that sound is made of, or that are made of sound.
+    pub fax_gateways: usize,
 }

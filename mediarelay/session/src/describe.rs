@@ -11,7 +11,7 @@ use viaduct_sdp::{
 
 use crate::dtls::RemoteDtls;
 use crate::ice::{RemoteCandidate, RemoteIce};
-use crate::leg::Endpoints;
+use crate::leg::{Endpoints, Wire};
 use crate::sdes::Theirs;
 
 /// The header extension that names an m-line in packets (RFC 9143 section 15).
@@ -100,6 +100,15 @@ impl RemoteMedia {
     /// Whether RTP is spoken on it.
     pub(crate) fn is_rtp(&self) -> bool {
         self.protocol.is_rtp()
+    }
+
+    /// What is spoken on it.
+    pub(crate) fn wire(&self) -> Wire {
+        match self.protocol {
+            Protocol::Udptl => Wire::Udptl,
+            protocol if protocol.is_rtp() => Wire::Rtp,
+            _ => Wire::Other,
+        }
     }
 
     /// What it wants to be called in packets; `None` where its SDP lacks the extension for that, or a name.

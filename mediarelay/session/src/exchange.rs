@@ -8,6 +8,7 @@ mod answer;
 mod beginning;
 mod direct;
 mod doubled;
+mod fax;
 mod legs;
 mod offer;
 mod pairing;
@@ -16,6 +17,7 @@ mod write;
 use std::net::IpAddr;
 use std::time::Instant;
 
+use viaduct_fax::parameters::Parameters;
 use viaduct_ng::{Bundle, ByteString, ErrorReason, Flag, Options, RtcpMux, SdesWord};
 use viaduct_rtp::g711::Law;
 use viaduct_sdp::{PlainTwin, Session};
@@ -28,6 +30,7 @@ use crate::leg::LearningRules;
 use crate::party::PartyId;
 
 pub(crate) use doubled::undouble;
+pub(crate) use fax::Voiced;
 
 /// Whether an SDP asks or replies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +51,10 @@ pub(crate) struct Exchange<'e> {
     pub(crate) session: &'e Session,
     /// For each of its m-lines the plain one that it stands for as well.
     pub(crate) twins: &'e [Option<PlainTwin>],
+    /// For each of its m-lines what was said of T.38, where audio was made of that.
+    pub(crate) faxes: &'e [Option<Parameters>],
+    /// There is room for a fax gateway.
+    pub(crate) may_fax: bool,
     pub(crate) options: &'e Options,
 }
 
@@ -166,6 +173,8 @@ impl Call {
                 self.settle_direct(core, exchange);
                 self.take_answer(core, exchange, description);
                 self.conclude_offer(core, exchange);
+                self.agree_on_fax(exchange.sender);
+                self.agree_on_fax(exchange.reader);
             }
         }
         if let Some(tos) = exchange.options.tos {

@@ -246,7 +246,7 @@ fn has_output(rule: &FlowRule) -> bool {
             route.block,
             Some(BlockReason::Direction | BlockReason::Media | BlockReason::Traffic)
         );
-        route.rtp_out.is_some() && open
+        (route.rtp_out.is_some() || route.to_control) && open
     })
 }
 

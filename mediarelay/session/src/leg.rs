@@ -27,7 +27,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use viaduct_forward::{
-    CryptoDirection, CryptoId, FlowKey, LegId, Listener, LocalAddr, Out, SrtpKeyMaterial, SsrcSnapshot,
+    CryptoDirection, CryptoId, FlowKey, LegId, Listener, LocalAddr, Out, Shift, SrtpKeyMaterial, SsrcSnapshot,
 };
 use viaduct_rtp::srtp::SrtpProfile;
 
@@ -52,6 +52,23 @@ pub(crate) enum LegEvent {
     NoKeys,
 }
 
+/// What is spoken on a leg.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wire {
+    Rtp,
+    /// T.38: whatever comes is passed on as it is, or a fax gateway reads it.
+    Udptl,
+    /// Whatever comes is passed on as it is.
+    Other,
+}
+
+impl Wire {
+    /// Whether the workers look into nothing.
+    pub(crate) fn is_raw(self) -> bool {
+        self != Self::Rtp
+    }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Leg {
@@ -61,8 +78,8 @@ pub(crate) struct Leg {
     pub(crate) sockets: Vec<LocalSocket>,
     /// The command that is carried out has put other ports before those that it had.
     ports_changed: bool,
-    /// Not RTP: whatever comes is passed on as it is.
-    pub(crate) raw: bool,
+    /// What is spoken on it.
+    pub(crate) wire: Wire,
     /// Whatever comes on either port is passed on as it is: the peers check, encrypt and report by themselves.
     pub(crate) transparent: bool,
     /// The peer's profile is none that browsers have.
@@ -104,7 +121,7 @@ impl Leg {
             party,
             sockets,
             ports_changed: false,
-            raw: false,
+            wire: Wire::Rtp,
             transparent: false,
             is_no_browser: false,
             may_loop: false,
@@ -140,7 +157,7 @@ impl Leg {
 
     /// The components that datagrams of this leg come on.
     pub(crate) fn components(&self) -> &'static [Component] {
-        if self.mux || self.raw || self.is_shared() {
+        if self.mux || self.wire.is_raw() || self.is_shared() {
             &Component::BOTH[..1]
         } else {
             &Component::BOTH
@@ -214,6 +231,20 @@ impl Leg {
             protect,
             mid: None,
         }
+    }
+
+    /// The source that was heard last, of those that count, and how it is numbered for who hears it.
+    pub(crate) fn last_source(&self, counts: impl Fn(u32) -> bool) -> Option<(SsrcSnapshot, Shift)> {
+        let paths = self.paths.iter().filter(|path| path.component == Component::Rtp);
+        let heard = paths.filter_map(|path| {
+            let flow = path.stats.as_ref()?.snapshot();
+            let sources = flow.ssrcs.into_iter().filter(|source| counts(source.ssrc));
+            let source = sources.max_by_key(|source| source.last_packet)?;
+            let shifts = flow.routes.into_iter().filter_map(|route| route.shift);
+            let shift = shifts.into_iter().find(|shift| shift.ssrc == source.ssrc);
+            Some((source, shift.unwrap_or_default()))
+        });
+        heard.max_by_key(|(source, _)| source.last_packet)
     }
 
     /// Whether the peer of another leg has the key that this one's peer sends under.

@@ -69,6 +69,7 @@ mod sdes;
 mod secrets;
 mod state;
 
+pub use call::{FaxId, FaxInput, FaxOutput};
 pub use clock::WallClock;
 pub use config::{Config, DtlsVersion, Interface, InterfaceAddress, Limits, SdesMode, UnnamedMedia};
 pub use counters::{ClientCounters, Clients, Counters, Gauges, LimitCounters};

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use viaduct_forward::{Command, CryptoCommand, CryptoId, LocalAddr, MediaKind};
 
+use crate::call::{FaxId, FaxInput};
 use crate::event::Event;
 use crate::ports::PortPair;
 
@@ -44,6 +45,9 @@ pub enum Output {
         /// The packet, in the clear.
         packet: Vec<u8>,
     },
+    /// Tell a fax gateway something. Between [`FaxInput::Begin`] and [`FaxInput::End`] it says
+    /// [`handle_fax`](crate::Relay::handle_fax) every 20 ms.
+    Fax(FaxId, FaxInput),
     /// Let the worker judge a datagram again that was handed up, as if it came in anew: there is a flow for it.
     Inject {
         /// The socket it came in by.

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use viaduct_fax::parameters::{Options as Modems, Parameters};
 use viaduct_forward::{LegId, Resume};
 use viaduct_ng::{AddressFamily as NgFamily, ByteString, IceMode, Sdes};
 use viaduct_rtp::g711::Law;
 use viaduct_sdp::{Direction, Extmap, HashFunction, PlainTwin, Protocol};
 
 use crate::describe::RemoteMedia;
+use crate::leg::Wire;
 
 /// Names one party of a call; never reused within it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,6 +83,20 @@ pub(crate) struct Offered {
     pub(crate) sdes: bool,
 }
 
+impl Offered {
+    /// A protocol without ICE, keys, or anything else to agree on.
+    pub(crate) fn plain(protocol: Protocol) -> Self {
+        Self {
+            protocol,
+            opportunistic: false,
+            ice: false,
+            mux: false,
+            dtls: false,
+            sdes: false,
+        }
+    }
+}
+
 /// One m-line of a party.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Media {
@@ -102,10 +118,25 @@ pub(crate) struct Media {
     pub(crate) masked: Vec<Extmap>,
     /// The law of G.711 that an answer has told it to speak, while the answerer speaks the other one.
     pub(crate) law: Option<Law>,
+    /// It speaks T.38 on its wire, and what stands in `remote` was made of that; in a box, since few do.
+    pub(crate) fax: Option<Box<Fax>>,
     /// The header extensions that were agreed on, where requests have chosen: packets for it have no others.
     pub(crate) extensions: Option<Vec<u8>>,
     /// How the source that it hears goes on behind a clip that was played in its name.
     pub(crate) resume: Option<Resume>,
+}
+
+/// What was said of T.38 on an m-line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fax {
+    /// By the party; until it answers an offer of ours, what that said.
+    pub(crate) theirs: Parameters,
+    /// By us.
+    pub(crate) ours: Parameters,
+    /// Which modems are used toward the other side.
+    pub(crate) modems: Modems,
+    /// It was answered. Until then what flows goes on as it did.
+    pub(crate) agreed: bool,
 }
 
 impl Media {
@@ -115,6 +146,14 @@ impl Media {
             .as_ref()
             .map(|remote| remote.direction)
             .unwrap_or_default()
+    }
+
+    /// What is spoken on it where an SDP says this: its own, or one that was made for it.
+    pub(crate) fn wire(&self, said: &RemoteMedia) -> Wire {
+        match &self.fax {
+            Some(fax) if fax.agreed => Wire::Udptl,
+            _ => said.wire(),
+        }
     }
 
     pub(crate) fn is_rejected(&self) -> bool {

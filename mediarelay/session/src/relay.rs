@@ -22,7 +22,7 @@ use viaduct_ng::{
 pub use self::keeping::{NotRebuilt, Rebuilt};
 pub(crate) use self::playing::Clips;
 use self::trickle::Fragments;
-use crate::call::Call;
+use crate::call::{Call, FaxId, FaxOutput};
 use crate::clock::WallClock;
 use crate::config::Config;
 use crate::core::{CallKey, Core};
@@ -161,8 +161,16 @@ impl Relay {
         from: SocketAddr,
         data: &[u8],
     ) {
-        let (ToControl::Dtls { leg } | ToControl::Stun { leg } | ToControl::UnknownSource { leg, .. }) = why;
-        match self.core.legs.get(&leg).copied() {
+        let key = self.core.legs.get(&why.leg()).copied();
+        if let ToControl::Media { leg } = why {
+            // Nothing about the call follows from it.
+            match key.and_then(|key| self.calls.get_mut(&key)) {
+                Some(call) => call.take_for_fax(&mut self.core, leg, data),
+                None => self.core.counters.stale += 1,
+            }
+            return;
+        }
+        match key {
             Some(key) => self.work(now, key, |call, core| {
                 call.handle_packet(now, core, why, local, from, data);
             }),
@@ -174,6 +182,15 @@ impl Relay {
     pub fn handle_report(&mut self, now: Instant, report: Report) {
         match self.core.legs.get(&report.leg()).copied() {
             Some(key) => self.work(now, key, |call, core| call.handle_report(now, core, report)),
+            None => self.core.counters.stale += 1,
+        }
+    }
+
+    /// Takes what a fax gateway says.
+    pub fn handle_fax(&mut self, now: Instant, id: FaxId, output: FaxOutput) {
+        let key = self.core.faxes.get(&id);
+        match key.and_then(|key| self.calls.get_mut(key)) {
+            Some(call) => call.handle_fax(now, &mut self.core, id, output),
             None => self.core.counters.stale += 1,
         }
     }
@@ -262,6 +279,7 @@ impl Relay {
             timers: self.timers.len(),
             fragments: self.fragments.len(),
             players: self.core.players,
+            fax_gateways: self.core.faxes.len(),
             ..Gauges::default()
         };
         for call in self.calls.values() {

@@ -22,6 +22,7 @@ use super::kernel::{Kernel, Told};
 use super::patient_log::PatientLog;
 use super::sockets::{NoSocket, Sockets};
 use super::stats::{ControlSnapshot, ControlStats};
+use crate::fax::FaxLine;
 use crate::limits::ShellLimits;
 use crate::worker::{Notice, Order};
 
@@ -50,6 +51,8 @@ pub(crate) struct Office {
     digits: DigitLog,
     /// The kernel path, if there is one.
     pub(super) kernel: Option<Kernel>,
+    /// What converts fax, if anything does.
+    fax: Option<FaxLine>,
 }
 
 /// What an office is made of.
@@ -64,6 +67,7 @@ pub(super) struct Furniture {
     pub(super) stats: Arc<ControlStats>,
     pub(super) limits: ShellLimits,
     pub(super) kernel: Option<Kernel>,
+    pub(super) fax: Option<FaxLine>,
 }
 
 impl Office {
@@ -78,6 +82,7 @@ impl Office {
             stats,
             limits,
             kernel,
+            fax,
         } = furniture;
         Self {
             relay,
@@ -97,6 +102,7 @@ impl Office {
             order_failures: PatientLog::default(),
             digits: DigitLog::default(),
             kernel,
+            fax,
         }
     }
 
@@ -183,6 +189,10 @@ impl Office {
                 self.relay.handle_report(now, report);
                 self.carry_out(now);
                 self.confirmed(now, confirmed);
+            }
+            Notice::Fax { id, output } => {
+                self.relay.handle_fax(now, id, output);
+                self.carry_out(now);
             }
             Notice::Failed { worker, fault } => {
                 self.stats.orders_failed.add(1);
@@ -289,6 +299,11 @@ impl Office {
                 kind,
                 packet,
             } => self.emit(now, (from, to), protect, kind, packet)?,
+            Output::Fax(id, input) => {
+                if let Some(fax) = &self.fax {
+                    fax.tell(id, input);
+                }
+            }
             Output::Inject { local, from, data } => {
                 let target = self.sockets.target(local, self.favourite, &mut self.crew)?;
                 let socket = self.sockets.id(local)?;

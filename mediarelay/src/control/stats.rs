@@ -33,6 +33,8 @@ pub(crate) struct ControlStats {
     pub(super) flows: Tally,
     pub(super) events: Tally,
     pub(super) digits_lost: Tally,
+    /// Added to by the fax thread as well.
+    pub(crate) fax_lost: SharedTally,
     pub(super) state_waiting: Tally,
     pub(super) kernel_path: Tally,
     pub(super) kernel_flows: Tally,
@@ -89,6 +91,7 @@ impl ControlStats {
             flows: self.flows.get(),
             events: self.events.get(),
             digits_lost: self.digits_lost.get(),
+            fax_lost: self.fax_lost.get(),
             events_missed: self.events_missed.get(),
             state_waiting: self.state_waiting.get(),
             kernel_path: self.kernel_path.get(),
@@ -152,6 +155,8 @@ pub struct ControlSnapshot {
     pub events: u64,
     /// Digits that could not be told.
     pub digits_lost: u64,
+    /// What found no room on its way to a fax gateway or back.
+    pub fax_lost: u64,
     /// Events that somebody who watches calls was too slow to take.
     pub events_missed: u64,
     /// Changes of calls that wait for the state file.

@@ -13,7 +13,7 @@ fn config_of(settings: RelaySettings) -> Config {
             ports: (settings.media.rtp_ports.first..=settings.media.rtp_ports.last).into(),
         }],
     };
-    session_config(&RelayConfig::from(settings), &[interface])
+    session_config(&RelayConfig::from(settings), &[interface], false)
 }
 
 /// What the file says beside the limits of calls, which have tests of their own.
@@ -74,6 +74,7 @@ fn every_setting_of_the_core_arrives() {
         dtmf_log: Some("127.0.0.1:9".parse().unwrap()),
         tell_digits: true,
         reject_invalid_sdp: true,
+        fax: false,
         tos: None,
         media_timeout: seconds(9),
         silent_timeout: seconds(10),

@@ -60,6 +60,7 @@ pub(super) const GAUGES: &[Figure<Gauges>] = figures! { Gauges, "viaduct_relay_"
     "ice_ufrags", "ICE username fragments", ufrags;
     "ice_fragments_waiting", "Trickled candidates that wait for their party", fragments;
     "players", "Parties that something is played to", players;
+    "fax_gateways", "Faxes that sound is made of, or that are made of sound", fax_gateways;
     "dtls_tuples", "Addresses that may send DTLS", dtls_tuples;
     "dtls_associations", "DTLS associations", dtls_associations;
     "call_timers", "Calls with a timer", timers;
@@ -124,6 +125,7 @@ pub(super) const LIMITS: &[Figure<LimitCounters>] = figures! { LimitCounters, ""
     "dtls_early_records", "", dtls_early_records;
     "dtls_handshake", "", dtls_handshake;
     "players", "", players;
+    "fax_gateways", "", fax_gateways;
     "clips", "", clip_octets;
     "fragments_waiting", "", fragments_waiting;
     "commands_kept", "", commands_kept;
@@ -141,6 +143,7 @@ pub(super) const CONTROL: &[Figure<ControlSnapshot>] = figures! { ControlSnapsho
     "send_faults", "Those that could not be sent", send_faults;
     "addresses_unknown", "Orders for addresses without a socket", addresses_unknown;
     "events", "Events of calls", events;
+    "fax_lost", "Packets and pieces of sound that found no room on their way to a fax gateway or back", fax_lost;
     "digits_lost", "Digits that could not be told (NG DTMF-log-dest)", digits_lost;
     "events_missed", "Events that somebody who watches calls was too slow to take", events_missed;
     "kernel_packets", "RTP packets that the kernel forwarded", kernel_packets;

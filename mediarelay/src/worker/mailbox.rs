@@ -12,6 +12,8 @@ use std::time::Duration;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use viaduct_forward::{Command, CommandError, Report, SocketId, ToControl};
 
+use viaduct_session::{FaxId, FaxOutput};
+
 use crate::socket::MediaPort;
 
 /// What control wants of a worker.
@@ -57,6 +59,8 @@ pub(crate) enum Notice {
     },
     /// Something happened.
     Report { worker: usize, report: Report },
+    /// A fax gateway says something: no worker's, but it comes the same way.
+    Fax { id: FaxId, output: FaxOutput },
     /// An order could not be carried out.
     Failed { worker: usize, fault: OrderFault },
 }

@@ -6,7 +6,7 @@ use super::packet::{size_of_octets, write_octets, write_primary, write_recovery}
 use super::{ENTRIES_MAX, ErrorCorrection, IFP_MAX, UdptlError};
 
 /// Packets behind each parity unless [`Sender::with_span`] says otherwise: as others have it in the field.
-const SPAN: u8 = 3;
+pub const SPAN: u8 = 3;
 /// Packets behind each parity at most: what a receiver with a short memory still has.
 const SPAN_MAX: u8 = 8;
 
@@ -118,10 +118,11 @@ impl Sender {
             }
             count -= 1;
         }
-        if count == 0 {
+        if count == 0 && room < FEC_HEAD_SIZE {
             return write_recovery(ErrorCorrection::Redundancy, 0, 0, out);
         }
-        write_recovery(ErrorCorrection::Fec, span as u8, count, out);
+        // A span of 0 means nothing, even of no parities.
+        write_recovery(ErrorCorrection::Fec, span.max(1) as u8, count, out);
         let mut parity = std::mem::take(&mut self.parity);
         for at in 0..count {
             parity.clear();

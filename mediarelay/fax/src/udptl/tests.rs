@@ -71,7 +71,7 @@ fn packets_look_as_the_standard_has_them() {
     assert_eq!(datagrams[2], [0, 2, 1, 3, 0, 2, 2, 1, 2, 1, 6]);
     let mut sender = Sender::new(ErrorCorrection::Fec, 1, 512).with_span(2);
     let datagrams = wrapped(&mut sender, &[vec![6], vec![1, 2], vec![3]]);
-    assert_eq!(datagrams[0], [0, 0, 1, 6, 0, 0]);
+    assert_eq!(datagrams[0], [0, 0, 1, 6, 0x80, 1, 1, 0]);
     assert_eq!(datagrams[1], [0, 1, 2, 1, 2, 0x80, 1, 1, 1, 1, 6]);
     assert_eq!(datagrams[2], [0, 2, 1, 3, 0x80, 1, 2, 1, 2, 6 ^ 1, 2]);
     let mut sender = Sender::new(ErrorCorrection::None, 2, 512);

@@ -127,6 +127,7 @@ impl Call {
     /// Gives everything back, counts the call and tells of its end.
     pub(crate) fn close(mut self, now: Instant, core: &mut Core) {
         self.find_counters(core);
+        self.end_faxes(core);
         let reason = self.ends.unwrap_or(DeleteReason::Requested);
         let (totals, senders) = (self.totals(), self.senders());
         let lasted = now.saturating_duration_since(self.created);

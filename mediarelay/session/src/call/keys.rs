@@ -63,7 +63,7 @@ impl Call {
         };
         let (own, other) = (self.leg_of(party, media), self.leg_of(peer, opposite));
         if own.zip(other).is_some_and(|(own, other)| {
-            own.raw || own.transparent || own.shares_its_key_with(other, crate::leg::Component::Rtp)
+            own.wire.is_raw() || own.transparent || own.shares_its_key_with(other, crate::leg::Component::Rtp)
         }) {
             return Err("The party's media passes as it is".into());
         }

@@ -118,7 +118,8 @@ impl Call {
             party.rename(renamed);
             self.parties.insert(party.id, party);
         }
-        if let Some(playing) = playing {
+        if let Some(mut playing) = playing {
+            self.take_faxes(core, std::mem::take(&mut playing.faxes), renamed);
             self.take_players(*playing, renamed);
         }
         self.dialogues.extend(dialogues.into_iter().map(|mut dialogue| {

@@ -52,7 +52,10 @@ pub(crate) struct Checkpoint {
 impl Call {
     /// Each m-line of a party without ICE takes media from where the others are, too.
     pub(crate) fn share_endpoints(&mut self, now: Instant, core: &mut Core, party: PartyId) {
-        let without_ice = |leg: LegId| self.leg(leg).is_some_and(|leg| leg.ice.is_none() && !leg.raw);
+        let without_ice = |leg: LegId| {
+            self.leg(leg)
+                .is_some_and(|leg| leg.ice.is_none() && !leg.wire.is_raw())
+        };
         let medias = || self.party(party).medias.iter();
         let mut legs: Vec<LegId> = medias()
             .filter_map(|media| media.leg.filter(|leg| without_ice(*leg)))

@@ -9,6 +9,7 @@ use viaduct_forward::{CryptoId, MediaKind, MidSelector, Out, Resume, Shift, Ssrc
 use viaduct_rtp::g711::Law;
 use viaduct_rtp::{ELEMENT_GROWTH_MAX, RtpFields, insert_element};
 
+use super::fax::Gateway;
 use super::{Call, Press};
 use crate::core::Core;
 use crate::leg::Component;
@@ -16,7 +17,7 @@ use crate::output::Output;
 use crate::party::{Party, PartyId};
 
 /// How much of a clip is in a packet: what phones take by default (RFC 3551 section 4.2).
-const FRAME: Duration = Duration::from_millis(20);
+pub(super) const FRAME: Duration = Duration::from_millis(20);
 
 /// Samples of a frame.
 const FRAME_SAMPLES: usize = SAMPLE_RATE as usize / 50;
@@ -58,6 +59,8 @@ pub(crate) struct Playing {
     players: Vec<Player>,
     /// Keys that are pressed or are about to be, in their order.
     pub(super) presses: Vec<Press>,
+    /// Fax gateways.
+    pub(super) faxes: Vec<Gateway>,
     /// How many of both the relay has counted.
     pub(crate) counted: usize,
     /// Where the relay keeps their timer.
@@ -120,16 +123,16 @@ impl Player {
     }
 }
 
-/// Under which numbers a clip begins.
+/// Under which numbers something of ours begins.
 #[derive(Debug, Clone, Copy)]
-struct Numbers {
-    ssrc: u32,
-    sequence: u16,
-    timestamp: u32,
+pub(super) struct Numbers {
+    pub(super) ssrc: u32,
+    pub(super) sequence: u16,
+    pub(super) timestamp: u32,
 }
 
 impl Numbers {
-    fn random(core: &mut Core) -> Self {
+    pub(super) fn random(core: &mut Core) -> Self {
         Self {
             ssrc: core.rng.random(),
             // Far enough from where numbers wrap for a receiver of SRTP that misses the first (RFC 3711 section 3.3.1).
@@ -137,13 +140,51 @@ impl Numbers {
             timestamp: core.rng.random(),
         }
     }
+
+    /// Behind what is heard of a source by now, as it is numbered for who hears it, and that many numbers further.
+    pub(super) fn behind(
+        now: Instant,
+        core: &Core,
+        (source, shift): (&SsrcSnapshot, Shift),
+        further: u16,
+    ) -> Self {
+        let passed = ticks_since(now, core, source.last_packet, source.reception.clock_rate);
+        Self {
+            ssrc: source.ssrc,
+            sequence: (source.reception.highest_sequence as u16)
+                .wrapping_add(shift.sequence)
+                .wrapping_add(further),
+            timestamp: (source.reception.last_timestamp)
+                .wrapping_add(shift.timestamp)
+                .wrapping_add(passed)
+                .wrapping_add(u32::from(further) * FRAME_SAMPLES as u32),
+        }
+    }
+}
+
+/// Ticks of a clock in Hz since then.
+fn ticks_since(now: Instant, core: &Core, since: Tick, clock: u32) -> u32 {
+    let passed = core.epoch.tick(now).since(since).as_micros() * u128::from(clock) / 1_000_000;
+    passed as u32
 }
 
 /// How packets of ours get to an m-line.
-struct Way {
-    out: Out,
-    protect: Option<CryptoId>,
+pub(super) struct Way {
+    pub(super) out: Out,
+    pub(super) protect: Option<CryptoId>,
     mid: Option<MidSelector>,
+}
+
+impl Way {
+    /// Puts the name of the m-line into a packet, where its receiver wants it.
+    pub(super) fn name(&self, packet: &mut Vec<u8>) {
+        if let Some(mid) = &self.mid {
+            let len = packet.len();
+            packet.resize(len + ELEMENT_GROWTH_MAX, 0);
+            let len = insert_element(packet, len, mid.extension_id, mid.mid.as_bytes());
+            packet.truncate(len);
+        }
+    }
 }
 
 impl Call {
@@ -172,7 +213,7 @@ impl Call {
             !media.direct && remote.is_some_and(|remote| remote.kind_text == "audio" && !remote.rejected)
         });
         let leg = self.leg_of(party, at).filter(|_| is_audio);
-        let leg = leg.filter(|leg| !leg.raw && !leg.transparent);
+        let leg = leg.filter(|leg| !leg.wire.is_raw() && !leg.transparent);
         if leg.ok_or(Unplayable::NoAudio)?.sdes.passes_on_gcm() {
             // Under another's key of GCM only that other's packets may go out.
             return Err(Unplayable::ForeignKeys);
@@ -206,7 +247,7 @@ impl Call {
     }
 
     /// A law of G.711 that a party has agreed to hear.
-    fn law_to(&self, party: PartyId, at: usize) -> Option<Law> {
+    pub(super) fn law_to(&self, party: PartyId, at: usize) -> Option<Law> {
         let media = self.parties.get(&party)?.medias.get(at)?;
         if let Some(told) = media.law {
             return Some(told);
@@ -296,45 +337,20 @@ impl Call {
             .as_ref()?
             .ssrcs;
         let first = *told.first()?;
-        let paths = from.paths.iter().filter(|path| path.component == Component::Rtp);
-        let heard = paths.filter_map(|path| {
-            let flow = path.stats.as_ref()?.snapshot();
-            let sources = flow.ssrcs.into_iter();
-            let source = sources.filter(|source| told.contains(&source.ssrc));
-            let source = source.max_by_key(|source| source.last_packet)?;
-            let shifts = flow.routes.into_iter().filter_map(|route| route.shift);
-            let shift = shifts.into_iter().find(|shift| shift.ssrc == source.ssrc);
-            Some((source, shift.unwrap_or_default()))
-        });
-        let heard = heard.max_by_key(|(source, _)| source.last_packet);
+        let heard = from.last_source(|ssrc| told.contains(&ssrc));
         let of = self.parties.get(&party)?.medias.get(media)?;
         let resume = of.resume.filter(|resume| told.contains(&resume.ssrc));
         let is_older = |source: &SsrcSnapshot| {
             resume.is_some_and(|resume| resume.ssrc == source.ssrc && source.last_packet < resume.at)
         };
-        let ticks = |since: Tick, clock: u32| {
-            let passed = core.epoch.tick(now).since(since).as_micros() * u128::from(clock) / 1_000_000;
-            passed as u32
-        };
         if let Some((source, shift)) = heard.filter(|(source, _)| !is_older(source)) {
-            let passed = ticks(source.last_packet, source.reception.clock_rate);
-            let margin = u32::from(MARGIN) * FRAME_SAMPLES as u32;
-            return Some(Numbers {
-                ssrc: source.ssrc,
-                sequence: (source.reception.highest_sequence as u16)
-                    .wrapping_add(shift.sequence)
-                    .wrapping_add(MARGIN),
-                timestamp: (source.reception.last_timestamp)
-                    .wrapping_add(shift.timestamp)
-                    .wrapping_add(passed)
-                    .wrapping_add(margin),
-            });
+            return Some(Numbers::behind(now, core, (&source, shift), MARGIN));
         }
         Some(match resume {
             Some(resume) => Numbers {
                 ssrc: resume.ssrc,
                 sequence: resume.sequence,
-                timestamp: resume.timestamp.wrapping_add(ticks(resume.at, SAMPLE_RATE)),
+                timestamp: (resume.timestamp).wrapping_add(ticks_since(now, core, resume.at, SAMPLE_RATE)),
             },
             None => Numbers {
                 ssrc: first,
@@ -424,20 +440,15 @@ impl Call {
                 return false;
             };
             player.next += FRAME;
-            let Some(Way { out, protect, mid }) = &way else {
+            let Some(way) = &way else {
                 continue;
             };
-            if let Some(mid) = mid {
-                let len = packet.len();
-                packet.resize(len + ELEMENT_GROWTH_MAX, 0);
-                let len = insert_element(&mut packet, len, mid.extension_id, mid.mid.as_bytes());
-                packet.truncate(len);
-            }
+            way.name(&mut packet);
             core.counters.played_packets += 1;
             core.output(Output::Emit {
-                from: out.local,
-                to: out.remote,
-                protect: *protect,
+                from: way.out.local,
+                to: way.out.remote,
+                protect: way.protect,
                 kind: MediaKind::Rtp,
                 packet,
             });
@@ -446,7 +457,7 @@ impl Call {
     }
 
     /// `None` while a party's address or keys are missing, and while it does not want to hear anything.
-    fn way_to(&self, party: PartyId, media: usize) -> Option<Way> {
+    pub(super) fn way_to(&self, party: PartyId, media: usize) -> Option<Way> {
         let of = self.parties.get(&party)?.medias.get(media)?;
         if !of.direction().receives() {
             return None;

@@ -92,7 +92,8 @@ impl Call {
     fn reported_to(&self, party: PartyId, media: usize) -> Option<(LegId, LegId)> {
         let (peer, opposite) = self.opposite(party, media)?;
         let (from, to) = (self.leg_of(party, media)?, self.leg_of(peer, opposite)?);
-        let is_foreign = |leg: &crate::leg::Leg| leg.raw || leg.transparent || leg.sdes.passes_on_gcm();
+        let is_foreign =
+            |leg: &crate::leg::Leg| leg.wire.is_raw() || leg.transparent || leg.sdes.passes_on_gcm();
         let share_keys =
             |component| from.shares_its_key_with(to, component) || to.shares_its_key_with(from, component);
         let is_ours = !is_foreign(from) && !is_foreign(to) && !Component::BOTH.into_iter().any(share_keys);

@@ -35,6 +35,13 @@ impl Call {
             }
             let media = &mut sender.medias[position];
             let offered = media.offered.take_if(|_| !remote.rejected);
+            if let (Some(fax), Some(theirs)) = (&mut media.fax, exchange.fax(position)) {
+                fax.theirs = theirs.clone();
+            } else if !remote.rejected {
+                // Audio all the same.
+                media.fax = None;
+            }
+            let wire = media.wire(&remote);
             media.mid = remote.mid.clone().or(media.mid.take());
             media.protocol = Some(remote.protocol);
             media.twin = exchange.twin(position);
@@ -46,6 +53,7 @@ impl Call {
                 .is_some_and(|leg| sender.first_media_on(leg) == Some(position))
                 && !remote.rejected;
             if let Some(leg) = self.leg_of_mut(exchange.sender, position).filter(|_| speaks) {
+                leg.wire = wire;
                 settle_answerer(leg, core, exchange, rules, offered, &remote);
             }
         }

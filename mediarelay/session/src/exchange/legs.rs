@@ -242,6 +242,9 @@ impl Call {
         if exchange.forces_relay(core) || reader.medias[opposite].direct {
             return false;
         }
+        if exchange.forces_fax(core, remote) {
+            return false;
+        }
         // Not offered again to who has answered without; a word in this request asks anew.
         let answered = reader.medias[opposite].remote.as_ref();
         if exchange.options.ice.mode.is_none() && answered.is_some_and(|of| of.is_live() && of.ice.is_none())

@@ -26,13 +26,14 @@ impl Call {
             let media = &mut self.party_mut(exchange.sender).medias[position];
             media.protocol = Some(remote.protocol);
             media.twin = exchange.twin(position);
+            media.fax = exchange.fax_of_offer(position, media.fax.as_deref());
             media.mid = remote.mid.clone().or(media.mid.take());
             if remote.rejected {
                 media.leg = None;
             }
             let endpoints = remote.endpoints();
             let uses_ice = remote.ice.is_some() && !exchange.has(Flag::RejectIce) && !media.direct;
-            let is_raw = !remote.is_rtp();
+            let wire = media.wire(&remote);
             let is_first = media.remote.is_none();
             let secure = remote.protocol.is_secure();
             media.remote = Some(Arc::new(remote));
@@ -41,7 +42,7 @@ impl Call {
             let sender = self.party(exchange.sender);
             let speaks = leg.is_some_and(|leg| sender.first_media_on(leg) == Some(position));
             if let Some(leg) = self.leg_of_mut(exchange.sender, position).filter(|_| speaks) {
-                leg.raw = is_raw;
+                leg.wire = wire;
                 if is_first {
                     leg.secure = secure && !leg.transparent;
                 }
@@ -120,9 +121,21 @@ impl Call {
         opposite: usize,
         remote: &RemoteMedia,
     ) {
-        let protocol = self.protocol_to(exchange, opposite, remote);
+        if exchange.wants_fax(core, remote) && !exchange.may_fax {
+            core.counters.limits.fax_gateways += 1;
+        }
+        let fax = exchange
+            .forces_fax(core, remote)
+            .then(|| exchange.fax_to_offer(self.party(exchange.reader).medias[opposite].fax.as_deref()));
+        let protocol = match fax {
+            Some(_) => Protocol::RtpAvp,
+            None => self.protocol_to(exchange, opposite, remote),
+        };
         let ice = remote.is_rtp() && self.ice_to_reader(core, exchange, opposite, remote);
-        let offered = self.offered(core, exchange, opposite, remote, protocol, ice);
+        let offered = match fax {
+            Some(_) => Offered::plain(protocol),
+            None => self.offered(core, exchange, opposite, remote, protocol, ice),
+        };
         let reader = self.party(exchange.reader);
         let is_first = reader.medias[opposite].remote.is_none();
         let lite_peer = reader.medias[opposite]
@@ -146,10 +159,12 @@ impl Call {
         }
         media.offered = Some(offered);
         media.protocol.get_or_insert(protocol);
+        media.fax = fax;
+        let wire = media.wire(remote);
         let Some(leg) = self.leg_of_mut(exchange.reader, opposite) else {
             return;
         };
-        leg.raw = !remote.is_rtp();
+        leg.wire = wire;
         leg.tell_of_ports(core);
         if ice {
             leg.ensure_ice(core, role);

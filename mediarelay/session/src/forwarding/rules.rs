@@ -142,7 +142,7 @@ impl Call {
             .map(|keys| keys.receive.0);
         rule.accept = match path.component {
             _ if leg.transparent => Accept::ANYTHING,
-            _ if leg.raw => Accept::RAW,
+            _ if leg.wire.is_raw() => Accept::RAW,
             Component::Rtp => Accept::RTP_AND_RTCP,
             Component::Rtcp => Accept::RTCP,
         };
@@ -186,6 +186,11 @@ impl Call {
             route.protect = way.protect;
             let from = self.leg_of(party, media);
             route.same_key = from.is_some_and(|from| from.shares_its_key_with(to, component));
+        }
+        let is_faxed = self.is_faxed((party, media));
+        if is_faxed || self.awaits_fax((party, media), (peer, opposite)) {
+            (route.rtp_out, route.rtcp_out) = (None, None);
+            route.to_control = is_faxed && component == Component::Rtp;
         }
         // Two packets of one index under one key must not differ.
         route.recode = self

@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use viaduct_fax::udptl;
 use viaduct_forward::{FlowId, LocalAddr, PortMode};
 
 use super::piercing::Piercing;
-use super::{Component, Learning, LearningRules, Leg, LegEvent, MediaHost, Origin, Source, tuple};
+use super::{Component, Learning, LearningRules, Leg, LegEvent, MediaHost, Origin, Source, Wire, tuple};
 use crate::core::Core;
 
 /// How long media is still taken from where a peer was before its SDP named another address: it moves when it has our
@@ -166,6 +167,10 @@ impl Leg {
         from: SocketAddr,
         data: &[u8],
     ) {
+        if self.wire == Wire::Udptl && !udptl::is_packet(data) {
+            core.counters.strangers += 1;
+            return;
+        }
         if self.take_source(now, core, local, from) && !self.secure {
             core.inject(local, from, data);
         }
@@ -231,11 +236,11 @@ impl Leg {
     /// What the workers shall do with unknown sources at a socket.
     pub(crate) fn port_mode(&self, now: Instant, component: Component) -> PortMode {
         match &self.learning[component.index()] {
-            Some(learning) if self.transparent => match learning.port_mode(now) {
+            Some(learning) if self.transparent || self.wire == Wire::Udptl => match learning.port_mode(now) {
                 PortMode::Settled => PortMode::Settled,
                 PortMode::Learning | PortMode::LearningAny => PortMode::LearningAny,
             },
-            Some(learning) if !self.raw && self.ice.is_none() => learning.port_mode(now),
+            Some(learning) if !self.wire.is_raw() && self.ice.is_none() => learning.port_mode(now),
             Some(_) | None => PortMode::Settled,
         }
     }

@@ -11,7 +11,7 @@ use crate::call::{Call, Names, is_final};
 use crate::core::{CallKey, Core};
 use crate::dialogue::Exchanged;
 use crate::event::{DeleteReason, What};
-use crate::exchange::{Exchange, Kind, undouble};
+use crate::exchange::{Exchange, Kind, Voiced, undouble};
 use crate::party::PartyId;
 
 /// An offer or an answer, whichever.
@@ -263,11 +263,40 @@ impl Call {
             core.counters.repeats += 1;
             return Ok(last.reply.clone());
         }
-        let reply = self.exchange(core, &message.exchange(now, sender, reader, dialogue))?;
+        let voiced = self.voice_offer(core, &message.options, message.sdp, &message.session);
+        let reply = self.exchange_message(now, core, message, (sender, reader, dialogue), voiced)?;
         let dialogue = &mut self.dialogues[dialogue];
         dialogue.last_offer = Some(message.exchanged(sender, &reply));
         dialogue.last_answer = None;
         Ok(reply)
+    }
+
+    /// Takes in what a message says, or what was made of it.
+    fn exchange_message(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        message: &Message<'_>,
+        (sender, reader, dialogue): (PartyId, PartyId, usize),
+        voiced: Option<Voiced>,
+    ) -> Result<ByteString, ErrorReason> {
+        let said = Exchange {
+            may_fax: self.may_fax(core),
+            ..message.exchange(now, sender, reader, dialogue)
+        };
+        let Some(Voiced { sdp, faxes }) = voiced else {
+            return self.exchange(core, &said);
+        };
+        let limits = core.config.limits.sdp();
+        let session = Session::parse_within(&sdp, &limits).map_err(|_| ErrorReason::UnparsableSdp)?;
+        self.exchange(
+            core,
+            &Exchange {
+                session: &session,
+                faxes: &faxes,
+                ..said
+            },
+        )
     }
 
     fn take_answer_message(
@@ -299,7 +328,8 @@ impl Call {
                 reply
             }
             None => {
-                let reply = self.exchange(core, &message.exchange(now, sender, reader, dialogue))?;
+                let voiced = self.voice_answer(dialogue, sender, reader, message.sdp, &message.session);
+                let reply = self.exchange_message(now, core, message, (sender, reader, dialogue), voiced)?;
                 self.dialogues[dialogue].last_answer = Some(message.exchanged(sender, &reply));
                 reply
             }
@@ -331,6 +361,8 @@ impl Message<'_> {
             dialogue,
             session: &self.session,
             twins: &self.twins,
+            faxes: &[],
+            may_fax: false,
             options: &self.options,
         }
     }

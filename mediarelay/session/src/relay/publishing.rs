@@ -129,6 +129,8 @@ impl Call {
             dialogue,
             session,
             twins: &[],
+            faxes: &[],
+            may_fax: false,
             options: &options,
         };
         self.exchange(core, &offer)?;

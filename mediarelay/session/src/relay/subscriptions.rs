@@ -134,6 +134,8 @@ impl Call {
             dialogue,
             session: &heard.session,
             twins: &[],
+            faxes: &[],
+            may_fax: false,
             options: &options,
         };
         let sdp = self.exchange(core, &exchange)?;
@@ -201,6 +203,8 @@ impl Call {
             dialogue: self.ensure_dialogue(stand_in, listener),
             session,
             twins: &[],
+            faxes: &[],
+            may_fax: false,
             options: &options,
         };
         self.attempt(now, core, |call, core| call.exchange(core, &exchange))

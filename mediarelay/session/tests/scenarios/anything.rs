@@ -8,6 +8,7 @@ use viaduct_session::NotRebuilt;
 use crate::browser::Browser;
 use crate::browser_and_phone::*;
 use crate::connect::connect;
+use crate::faxes;
 use crate::phone::Phone;
 use crate::world::*;
 
@@ -28,6 +29,9 @@ const FLAGS: &[&str] = &[
     "reset address-family=IP6 OSRTP-offer",
     "reject-ICE DTLS=off rtcp-mux-reject",
     "ICE-lite=both trickle-ICE media-address=192.0.2.99 TOS=46",
+    "T.38-decode",
+    "T.38-force codec-transcode-PCMA",
+    "T.38-decode RTP/SAVP ICE=force",
 ];
 
 fn documents() -> Vec<String> {
@@ -50,6 +54,7 @@ fn documents() -> Vec<String> {
         phone.sdp_with("RTP/SAVP", &["a=sendonly", key]),
         phone.sdp_with("RTP/AVP", &[key]),
         phone.sdp_with("RTP/AVP", &["m=video 0 RTP/AVP 96", "m=image 5000 udptl t38"]),
+        faxes::of_t38("198.51.100.9:4000", ""),
         phone.sdp().replace("m=audio 4000", "m=audio 0"),
         phone.sdp().replace("c=IN IP4 198.51.100.9", "c=IN IP4 0.0.0.0"),
         v6.sdp(),

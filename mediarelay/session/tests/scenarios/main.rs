@@ -16,6 +16,7 @@ mod direct;
 mod doubled;
 mod dtls_phone;
 mod echo;
+mod faxes;
 mod forks;
 mod hostile;
 mod keys;

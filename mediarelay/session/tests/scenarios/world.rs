@@ -1,6 +1,6 @@
 //! The relay with one worker, its sockets, the time, and the network around it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -16,8 +16,8 @@ use viaduct_ng::{
 };
 use viaduct_sdp::Session;
 use viaduct_session::{
-    CallName, Certificate, Config, Event, Interface, InterfaceAddress, NotRebuilt, Output, Parts, Relay,
-    StateChange, WallClock, What,
+    CallName, Certificate, Config, Event, FaxId, FaxInput, Interface, InterfaceAddress, NotRebuilt, Output,
+    Parts, Relay, StateChange, WallClock, What,
 };
 
 use crate::weather::Weather;
@@ -61,6 +61,10 @@ pub(crate) struct World {
     pub(crate) marks: BTreeMap<SocketAddr, u8>,
     /// Pairs that cannot be opened.
     pub(crate) ports_fail: bool,
+    /// What fax gateways were told.
+    pub(crate) faxes: Vec<(FaxId, FaxInput)>,
+    /// Gateways that have begun and have not ended.
+    gateways: BTreeSet<FaxId>,
     /// What the relay wants to be kept of calls, by row.
     pub(crate) store: BTreeMap<CallName, BTreeMap<u32, Vec<u8>>>,
     config: Config,
@@ -171,6 +175,8 @@ impl World {
             rules: BTreeMap::new(),
             marks: BTreeMap::new(),
             ports_fail: false,
+            faxes: Vec::new(),
+            gateways: BTreeSet::new(),
             store: BTreeMap::new(),
             config,
             run,
@@ -273,6 +279,15 @@ impl World {
                     None => packet,
                 };
                 self.emit(Datagram { from, to, data });
+            }
+            Output::Fax(id, input) => {
+                let expected = match &input {
+                    FaxInput::Begin(..) => self.gateways.insert(id),
+                    FaxInput::End => self.gateways.remove(&id),
+                    _ => self.gateways.contains(&id),
+                };
+                assert!(expected, "{id:?}: {input:?}");
+                self.faxes.push((id, input));
             }
             Output::Inject { local, from, data } => drop(self.judge(from, local, &data)),
             Output::Mark { local, tos } => {
@@ -474,6 +489,7 @@ impl World {
             assert_eq!((usage.used, usage.opening, usage.resting), (0, 0, 0), "{usage:?}");
         }
         assert_eq!(self.store, BTreeMap::new(), "what is kept of calls");
+        assert_eq!(self.gateways, BTreeSet::new(), "fax gateways");
     }
 }
 

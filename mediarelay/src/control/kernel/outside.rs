@@ -53,7 +53,7 @@ outside! {
     /// Its codec is changed.
     Recoded, "recoded", "it is told in the other law of G.711";
     /// Something else is said in its place.
-    Altered, "altered", "it is silenced, a digit is played in its place, or its numbers are others after a clip";
+    Altered, "altered", "it is silenced, a digit is played in its place, its numbers are others after a clip, or a fax is made of it";
     /// It goes back to where it comes from.
     Echo, "echo", "it goes back to where it comes from";
     /// It may come back, and is to be watched for that.
@@ -101,7 +101,7 @@ pub(super) fn plain(rule: &FlowRule) -> Result<Out, Outside> {
     if route.recode.is_some() {
         return Err(Outside::Recoded);
     }
-    if route.silence.is_some() || route.key_press.is_some() || route.resume.is_some() {
+    if route.silence.is_some() || route.key_press.is_some() || route.resume.is_some() || route.to_control {
         return Err(Outside::Altered);
     }
     if (rule.unprotect.is_some() || route.protect.is_some()) && !rule.passes() {

@@ -17,6 +17,7 @@ use crate::call::Call;
 use crate::core::Core;
 use crate::describe::{FIRST_DYNAMIC, MID_EXTENSION, RemoteMedia};
 use crate::dtls::fingerprint;
+use crate::exchange::fax::write_fax;
 use crate::exchange::legs::protocol;
 use crate::exchange::pairing::media_type;
 use crate::exchange::{Exchange, Kind, chooses_extensions, names_new_medias};
@@ -55,6 +56,9 @@ impl Call {
         }
         .or_else(|| self.write_left_out(exchange, position))
         .unwrap_or_else(|| self.write_rejected(exchange, position, sender));
+        if let Some(fax) = &self.party(exchange.reader).medias[position].fax {
+            write_fax(&mut out, fax);
+        }
         out.mid = self.mid_to(exchange, position, sender);
         let doubles = exchange.kind == Kind::Offer && exchange.options.osrtp.contains(Osrtp::OfferLegacy);
         let offered = Some(PlainTwin::Offered).filter(|_| doubles && is_srtp(&out.protocol));
