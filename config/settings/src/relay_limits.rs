@@ -159,7 +159,8 @@ section! {
         copies_queued: usize = default(amount(16..=TABLE_MAX), "1024");
         /// Packets of unknown sources that one port may hand to the control thread while it learns.
         learn_per_port: u32 = default(per_second(1..=100_000), "50/1s");
-        /// DTLS and STUN datagrams that one transport may hand to the control thread.
+        /// DTLS and STUN datagrams that one transport may hand to the control thread, and packets for a fax gateway. Fax takes
+        /// a hundred.
         control_per_leg: u32 = default(per_second(10..=100_000), "200/1s");
         /// How soon a nomination that was not followed yet is reported again.
         nomination_repeat: Duration = default(duration(10 * MILLISECOND, 10 * SECOND), "200ms");

@@ -109,7 +109,7 @@ drop_reasons! {
     UnexpectedStun = "STUN answer is not expected",
     /// DTLS from an address that control has not allowed.
     DtlsNotAllowed = "DTLS from an address that is not validated",
-    /// STUN or DTLS, but the leg has caused enough work for control.
+    /// STUN, DTLS, or media for control, but the leg has caused enough work for control.
     ControlLimited = "leg sends too much to control",
 }
 

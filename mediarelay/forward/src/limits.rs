@@ -41,7 +41,7 @@ pub struct Limits {
     /// Packets of unknown sources that one learning port may hand to control per second. Default 50.
     pub learn_per_port: u32,
     /// DTLS datagrams and reports about checks that the validated addresses of one leg may cause per second, and as
-    /// many STUN datagrams for its full agent that anybody may cause. Default 200.
+    /// many STUN datagrams for its full agent that anybody may cause; and packets that a route hands to control. Default 200.
     pub control_per_leg: u32,
     /// How soon a nomination that control has not followed is reported again. Default 200 ms.
     pub nomination_repeat: Duration,

@@ -16,6 +16,7 @@ mod support;
 mod browsers;
 mod calls;
 mod command_line;
+mod fax;
 mod garbage;
 mod kernel;
 mod listeners;

@@ -3,6 +3,7 @@
 use super::Worker;
 use super::flow::{Clocks, CompiledListener, CompiledRoute, Flow, Identifiers, Target};
 use super::flows::FlowIndex;
+use super::reports::RateWindow;
 use super::resumed::{self, Resumed};
 use super::select::{Sections, Selector};
 use super::speech::Speech;
@@ -127,7 +128,7 @@ impl Worker {
                 recode: route.recode,
                 speech: Speech::of(route),
                 resumed: route.resume.map(Resumed::new).map(Box::new),
-                to_control: route.to_control,
+                to_control: route.to_control.then(RateWindow::default),
                 extensions: route.extensions.as_ref().map(Identifiers::of).map(Box::new),
                 mid: route.mid.as_ref().map(element),
                 feedback: route.feedback,

@@ -69,7 +69,11 @@ impl Worker {
                 if let Some(reason) = route.block {
                     return Err(reason.into());
                 }
-                if route.to_control {
+                if let Some(window) = &mut route.to_control {
+                    // Others need control as well.
+                    if !window.permit(now, self.limits.control_per_leg) {
+                        return Err(DropReason::ControlLimited);
+                    }
                     if let Some(taken) = flow.stats.routes.get(route_at) {
                         taken.rtp.count(buffer.len());
                     }

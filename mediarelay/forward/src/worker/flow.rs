@@ -7,6 +7,7 @@ use viaduct_rtp::{ElementForms, RtpHeader, Tick, retain_elements, static_clock_r
 
 use super::digits::Digits;
 use super::repeats::Repeats;
+use super::reports::RateWindow;
 use super::reports::Reports;
 use super::resumed::Resumed;
 use super::select::{Sections, Selector};
@@ -61,8 +62,8 @@ pub(super) struct CompiledRoute {
     pub(super) speech: Option<Box<Speech>>,
     /// A source goes on under other numbers; few flows have one.
     pub(super) resumed: Option<Box<Resumed>>,
-    /// Control makes something else of it.
-    pub(super) to_control: bool,
+    /// Control makes something else of it, as fast as it may come.
+    pub(super) to_control: Option<RateWindow>,
     /// Identifiers of header extensions that go on; `None`: all.
     pub(super) extensions: Option<Box<Identifiers>>,
     /// Identifier and value of the header extension that names the m-line to the receiver.

@@ -217,7 +217,10 @@ impl Call {
             (MediaFlag::DtlsRoleActive, role == Some(DtlsRole::Client)),
             (MediaFlag::DtlsRolePassive, role == Some(DtlsRole::Server)),
             (MediaFlag::Sdes, leg.secure && leg.sdes.is_agreed()),
-            (MediaFlag::Passthrough, leg.wire.is_raw() || leg.transparent),
+            (
+                MediaFlag::Passthrough,
+                leg.wire.is_raw() && media.fax.is_none() || leg.transparent,
+            ),
             (MediaFlag::LoopCheck, leg.may_loop),
             (MediaFlag::Ice, ice.is_some()),
             (

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use viaduct_fax::udptl::ErrorCorrection;
-use viaduct_forward::{ToControl, Verdict};
+use viaduct_forward::{DropReason, ToControl, Verdict};
 use viaduct_rtp::RtpPacket;
 use viaduct_rtp::g711::{a_law, mu_law};
 use viaduct_session::{Config, FaxId, FaxInput, FaxOutput};
@@ -158,6 +158,13 @@ fn a_gateway_hears_both_sides_and_is_heard_by_both() {
     assert_eq!(
         (heard.len(), &heard[0].data[..], heard[0].from),
         (1, &[1, 2, 3][..], relay)
+    );
+    let events = world.take_event_names();
+    let count = |name: &str| events.iter().filter(|event| *event == name).count();
+    assert_eq!(
+        (count("MediaStarted"), count("MediaBothWays")),
+        (2, 1),
+        "{events:?}"
     );
     // Reports are about sound.
     assert!(matches!(phone.send_report(&mut world).0, Verdict::Drop(_)));
@@ -384,6 +391,27 @@ fn t_38_from_behind_a_nat_is_found_and_nothing_else_is_taken_for_it() {
     world.wait_millis(3_000);
     let verdict = world.receive(stranger, to_fax.address(0), &UDPTL);
     assert!(matches!(verdict, Verdict::Drop(_)), "{verdict:?}");
+    world.ok(&delete_now());
+    world.assert_empty();
+}
+
+#[test]
+fn a_side_that_sends_too_much_leaves_control_to_others() {
+    let mut world = converting();
+    let mut phone = Phone::new("198.51.100.9:4000", 1);
+    let (relay, _) = fax_calls_phone(&mut world, &mut phone, "T.38-decode");
+    let fax = addr("198.51.100.7:6000");
+    for _ in 0..1_000 {
+        world.receive(fax, relay, &UDPTL);
+    }
+    let verdict = world.receive(fax, relay, &UDPTL);
+    assert_eq!(verdict, Verdict::Drop(DropReason::ControlLimited));
+    assert_eq!(told(&mut world).len(), 200);
+    phone.send(&mut world);
+    assert_eq!(told(&mut world).len(), 1, "the other side is heard");
+    world.wait_millis(1_000);
+    world.receive(fax, relay, &UDPTL);
+    assert_eq!(told(&mut world).len(), 1);
     world.ok(&delete_now());
     world.assert_empty();
 }
