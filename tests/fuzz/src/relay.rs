@@ -1,6 +1,6 @@
 //! A whole relay: offers and answers with whatever SDP, datagrams to whatever ports it opens, and the end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -16,8 +16,8 @@ use viaduct_ng::{
 use viaduct_rtp::srtp::DtlsRole;
 use viaduct_sdp::Session;
 use viaduct_session::{
-    BothEngines, Certificate, Config, DtlsEngine, DtlsEngines, DtlsVersion, Gauges, Interface,
-    InterfaceAddress, Output, Parts, PeerCertificates, Relay, WallClock,
+    BothEngines, Certificate, Config, DtlsEngine, DtlsEngines, DtlsVersion, FaxId, FaxInput, FaxOutput,
+    Gauges, Interface, InterfaceAddress, Output, Parts, PeerCertificates, Relay, WallClock,
 };
 
 const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
@@ -45,10 +45,10 @@ const FLAGS: [&str; 16] = [
     "codec-strip-all codec-except-PCMU codec-offer-PCMA",
     "asymmetric strict-source endpoint-learning=immediate",
     "sdp-media-remove=[video] original-sendrecv",
-    "address-family=IP4 TOS=46 no-rtcp-attribute",
+    "address-family=IP4 TOS=46 no-rtcp-attribute T.38-force",
     "reject-ICE DTLS=off rtcp-mux-reject",
     "sdp-attr=[audio=[add=[x-a] remove=[ssrc] substitute=[[sendrecv inactive]]]]",
-    "loop-protect record-call=on pad-crypto T.38-decode",
+    "loop-protect record-call=on pad-crypto T.38-decode codec-transcode-PCMA",
 ];
 
 /// Reads a story of steps: one octet for what happens (bits 0 to 2) to whom (bit 3) and where (the rest), one for the
@@ -79,6 +79,8 @@ struct World {
     epoch: Epoch,
     sockets: BTreeMap<SocketAddr, SocketId>,
     next_socket: u32,
+    /// Fax gateways that have begun.
+    gateways: BTreeSet<FaxId>,
     /// m-lines of the longest SDP of each side so far.
     lines_max: [usize; 2],
 }
@@ -139,6 +141,7 @@ impl World {
         };
         let config = Config {
             port_stock: 6,
+            fax: true,
             ..Config::new(vec![interface])
         };
         let limits = viaduct_forward::Limits {
@@ -156,6 +159,7 @@ impl World {
             epoch,
             sockets: BTreeMap::new(),
             next_socket: 0,
+            gateways: BTreeSet::new(),
             lines_max: [0; 2],
         };
         world.bind(SocketAddr::new(ADDRESS, SHARED_PORT));
@@ -320,9 +324,27 @@ impl World {
                     self.shared.crypto.protect(now, id, kind, packet).unwrap();
                 }
             }
+            Output::Fax(id, input) => self.tell_gateway(id, input),
             Output::Inject { local, from, data } => self.judge(local, from, &data),
             Output::Mark { local, .. } => assert!(self.sockets.contains_key(&local)),
             Output::Event(event) => drop(format!("{event:?}")),
+        }
+    }
+
+    /// A gateway that says what it hears.
+    fn tell_gateway(&mut self, id: FaxId, input: FaxInput) {
+        match input {
+            FaxInput::Begin(..) => assert!(self.gateways.insert(id)),
+            FaxInput::End => assert!(self.gateways.remove(&id)),
+            heard => {
+                assert!(self.gateways.contains(&id));
+                let said = match heard {
+                    FaxInput::Datagram(datagram) => FaxOutput::Datagram(datagram),
+                    FaxInput::Sound(samples) => FaxOutput::Sound(samples),
+                    _ => return,
+                };
+                self.relay.handle_fax(self.now, id, said);
+            }
         }
     }
 
@@ -398,6 +420,7 @@ impl World {
         self.ng(&Request::Delete(delete(Duration::ZERO)));
         self.wait(Duration::from_secs(120));
         assert_eq!(self.relay.gauges(), Gauges::default());
+        assert_eq!(self.gateways, BTreeSet::new());
         assert_eq!(self.worker.stats().snapshot().flows, 0);
         assert_eq!((self.shared.stats.sizes(), self.shared.crypto.len()), ((0, 0), 0));
         for usage in self.relay.port_usage() {

@@ -158,6 +158,7 @@ impl Call {
                 assert_eq!((leg, from, port), (BROWSER_LEG, BROWSER, 0));
                 assert_eq!(sent, datagram);
             }
+            Verdict::ToControl(ToControl::Media { leg }) => panic!("nothing of leg {leg:?} is for control"),
             Verdict::ToControl(ToControl::Stun { leg }) => panic!("leg {leg:?} has no full agent"),
             Verdict::Drop(reason) => assert!(!reason.text().is_empty()),
         }
