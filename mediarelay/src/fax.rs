@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use viaduct_fax::spandsp::Library;
 use viaduct_fax::{Fax, SAMPLES_PER_TICK};
+use viaduct_ng::ByteString;
 use viaduct_session::{FaxId, FaxInput, FaxOutput};
 
 use crate::control::ControlStats;
@@ -54,9 +55,24 @@ pub(crate) struct FaxThread {
 
 /// A gateway at work.
 struct Running {
+    call_id: ByteString,
     fax: Fax,
     /// When it says the next 20 ms.
     next: Instant,
+}
+
+impl Running {
+    /// Says what became of a fax: who looks for a page that did not come begins here.
+    fn tell(&self) {
+        let (said, counters) = (self.fax.statistics(), self.fax.counters());
+        let lost = counters.received.lost;
+        tracing::info!(
+            "a fax ended: {} pages at {} bit/s, {lost} packets lost",
+            said.pages,
+            said.bit_rate
+        );
+        tracing::debug!(call_id = %self.call_id, ?said, ?counters, "fax ended");
+    }
 }
 
 /// The thread and the way to it; `queued` things may wait for it.
@@ -104,14 +120,26 @@ impl FaxThread {
 
     fn take(&mut self, now: Instant, id: FaxId, input: FaxInput) {
         match input {
-            FaxInput::Begin(agreed, modems) => match Fax::new(&self.library, &agreed, &modems) {
+            FaxInput::Begin(plan) => match Fax::new(&self.library, &plan.agreed, &plan.modems) {
                 Ok(fax) => {
-                    self.gateways.insert(id, Running { fax, next: now });
+                    let call_id = plan.call_id;
+                    tracing::debug!(%call_id, "a fax gateway begins");
+                    let running = Running {
+                        call_id,
+                        fax,
+                        next: now,
+                    };
+                    self.gateways.insert(id, running);
                 }
-                Err(error) => tracing::warn!("a fax gateway could not begin: {error}"),
+                Err(error) => {
+                    tracing::warn!("a fax gateway could not begin: {error}");
+                    tracing::debug!(call_id = %plan.call_id, "no fax gateway");
+                }
             },
             FaxInput::End => {
-                self.gateways.remove(&id);
+                if let Some(gateway) = self.gateways.remove(&id) {
+                    gateway.tell();
+                }
             }
             FaxInput::Datagram(data) => {
                 if let Some(gateway) = self.gateways.get_mut(&id)

@@ -18,19 +18,15 @@
 //! # Ok::<(), viaduct_fax::udptl::UdptlError>(())
 //! ```
 
-/// Whether a datagram is a UDPTL packet with an IFP packet in it, as far as that can be told without its predecessors.
-#[must_use]
-pub fn is_packet(datagram: &[u8]) -> bool {
-    let packet = packet::Packet::read(datagram, IFP_MAX, ENTRIES_MAX);
-    packet.is_ok_and(|packet| crate::ifp::whole(packet.primary, crate::parameters::VERSION_MAX).is_ok())
-}
-
 mod packet;
 mod receiver;
 mod sender;
 
 pub use receiver::{Counters, Limits, Receiver};
 pub use sender::{SPAN, Sender};
+
+use crate::ifp::whole;
+use crate::parameters::VERSION_MAX;
 
 /// Octets that an IFP packet may have. spandsp's longest are below 300; a fax machine on the Internet that packs a whole
 /// ECM frame into one packet stays far below as well.
@@ -68,6 +64,15 @@ pub enum UdptlError {
     /// A number of packets behind each parity that no sender means.
     #[error("a UDPTL packet whose parities span no number of packets that makes sense")]
     Span,
+}
+
+/// Whether a datagram is a UDPTL packet with an IFP packet in it, as far as that can be told without its predecessors.
+#[must_use]
+pub fn is_packet(datagram: &[u8]) -> bool {
+    let packet = packet::Packet::read(datagram, IFP_MAX, ENTRIES_MAX);
+    // Which version will be spoken is not known here, and there are two encodings.
+    let is_whole = |version| packet.is_ok_and(|packet| whole(packet.primary, version).is_ok());
+    is_whole(0) || is_whole(VERSION_MAX)
 }
 
 #[cfg(test)]

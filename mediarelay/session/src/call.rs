@@ -14,7 +14,7 @@ mod reporting;
 mod state;
 mod timers;
 
-pub use fax::{FaxId, FaxInput, FaxOutput};
+pub use fax::{FaxId, FaxInput, FaxOutput, FaxPlan};
 pub(crate) use keys::{Key, Press};
 pub(crate) use listeners::{DISCARD, Heard, nowhere, read_own};
 pub(crate) use parties::{Names, is_final};

@@ -69,7 +69,7 @@ mod sdes;
 mod secrets;
 mod state;
 
-pub use call::{FaxId, FaxInput, FaxOutput};
+pub use call::{FaxId, FaxInput, FaxOutput, FaxPlan};
 pub use clock::WallClock;
 pub use config::{Config, DtlsVersion, Interface, InterfaceAddress, Limits, SdesMode, UnnamedMedia};
 pub use counters::{ClientCounters, Clients, Counters, Gauges, LimitCounters};

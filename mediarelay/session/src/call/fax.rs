@@ -7,6 +7,7 @@ use std::time::Instant;
 use viaduct_clip::SAMPLE_RATE;
 use viaduct_fax::parameters::{Options as Modems, Parameters};
 use viaduct_forward::{LegId, MediaKind, Resume, Tick};
+use viaduct_ng::ByteString;
 use viaduct_rtp::g711::Law;
 use viaduct_rtp::{RtpFields, RtpPacket};
 
@@ -30,8 +31,8 @@ pub struct FaxId(pub u64);
 /// What a gateway is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FaxInput {
-    /// Begin: what was agreed on T.38, and which modems may be used.
-    Begin(Box<Parameters>, Modems),
+    /// Begin.
+    Begin(Box<FaxPlan>),
     /// A datagram of UDPTL has come.
     Datagram(Vec<u8>),
     /// Sound has come: samples of 16 bits at 8,000 Hz.
@@ -40,6 +41,17 @@ pub enum FaxInput {
     Missing(usize),
     /// End.
     End,
+}
+
+/// What a gateway is to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FaxPlan {
+    /// The call that it is of, for people.
+    pub call_id: ByteString,
+    /// What was agreed on T.38.
+    pub agreed: Parameters,
+    /// Which modems may be used.
+    pub modems: Modems,
 }
 
 /// What a gateway says.
@@ -107,7 +119,12 @@ impl Call {
             let id = FaxId(core.new_id());
             core.faxes.insert(id, self.key);
             core.counters.fax_gateways += 1;
-            core.output(Output::Fax(id, FaxInput::Begin(Box::new(agreed.clone()), modems)));
+            let plan = FaxPlan {
+                call_id: self.id.clone(),
+                agreed: agreed.clone(),
+                modems,
+            };
+            core.output(Output::Fax(id, FaxInput::Begin(Box::new(plan))));
             gateways.push(Gateway {
                 id,
                 fax,

@@ -5,7 +5,7 @@
 
 use viaduct_fax::parameters::{Options as Modems, Parameters};
 use viaduct_fax::udptl::ErrorCorrection;
-use viaduct_ng::T38;
+use viaduct_ng::{T38, Word};
 use viaduct_rtp::g711::Law;
 use viaduct_sdp::{Direction, Media, MediaKind, MediaOut, Protocol, Session};
 
@@ -124,15 +124,11 @@ impl Exchange<'_> {
 
     /// Which modems a gateway may use.
     pub(super) fn modems(&self) -> Modems {
-        let without = |word| !self.asks_for(word);
-        Modems {
-            ecm: without(T38::NoEcm),
-            v17: without(T38::NoV17),
-            v27ter: without(T38::NoV27Ter),
-            v29: without(T38::NoV29),
-            v34: without(T38::NoV34),
-            iaf: without(T38::NoIaf),
+        let mut modems = Modems::default();
+        for word in self.options.t38.iter() {
+            modems.forbid(word.name());
         }
+        modems
     }
 
     /// What the sender of an offer is told in return for its T.38.

@@ -94,9 +94,11 @@ fn t_38_is_offered_as_sound_and_answered_as_t_38() {
             "a=sendrecv",
         ]
     );
-    let [(_, FaxInput::Begin(agreed, modems))] = &world.faxes[..] else {
+    let [(_, FaxInput::Begin(plan))] = &world.faxes[..] else {
         panic!("{:?}", world.faxes)
     };
+    let (agreed, modems) = (&plan.agreed, &plan.modems);
+    assert_eq!(plan.call_id.as_bytes(), CALL.as_bytes());
     assert_eq!(
         (agreed.max_bit_rate, agreed.max_datagram),
         (9_600, 300),
