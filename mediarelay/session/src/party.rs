@@ -272,6 +272,11 @@ impl Party {
         }
     }
 
+    /// Whether it has been sent an SDP of ours.
+    pub(crate) fn is_told(&self) -> bool {
+        self.written.session_name.is_some()
+    }
+
     /// Whether it goes by a tag.
     pub(crate) fn is_called(&self, tag: &[u8]) -> bool {
         self.tag.as_deref() == Some(tag) || self.aliases.iter().any(|alias| alias.as_bytes() == tag)

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use viaduct_forward::{
     Accept, BlockReason, CryptoDirection, Extensions, FlowId, FlowRule, IceAgent, IcePassword, IceRule,
-    LegId, MidSelector, PortRule, Route, Select,
+    LegId, MidSelector, PortMode, PortRule, Route, Select,
 };
 use viaduct_rtp::ElementForms;
 use viaduct_rtp::g711::Law;
@@ -62,6 +62,7 @@ impl Call {
     }
 
     fn add_leg(&self, now: Instant, leg: &Leg, tables: &mut Tables) {
+        let is_told = self.parties.get(&leg.party).is_none_or(|party| party.is_told());
         for component in Component::BOTH {
             let keys = leg.keys(component).filter(|_| leg.secure);
             if let Some(keys) = keys {
@@ -80,7 +81,12 @@ impl Call {
                 let rule = PortRule {
                     local,
                     leg: leg.id,
-                    mode: leg.port_mode(now, component),
+                    // Who was told of no port of ours sends to none, wherever it may be.
+                    mode: if is_told {
+                        leg.port_mode(now, component)
+                    } else {
+                        PortMode::Settled
+                    },
                     authenticate: keys.map(|keys| keys.receive.0),
                 };
                 tables.ports.insert(local, rule);

@@ -46,6 +46,33 @@ fn a_phone_behind_a_nat_is_found_by_its_first_packet() {
     world.assert_empty();
 }
 
+/// A caller is told of its port by the answer. Whoever sends there before has found it by chance, or means no good.
+#[test]
+fn nobody_is_found_at_a_port_that_its_owner_does_not_know_yet() {
+    let mut world = World::new();
+    let mut caller = Phone::new("198.51.100.9:4000", 1);
+    let mut callee = Phone::new("198.51.100.10:5000", 2);
+    callee.read(&world.sdp(&offer(&caller.sdp(), "a", None, "")));
+    // The callee is heard before it answers, and wherever it is.
+    let public = addr("203.0.113.200:40123");
+    let (_, packet) = callee.send_from(&mut world, public);
+    let early = world.take(caller.rtp);
+    assert_eq!((early.len(), &early[0].data), (1, &packet));
+    caller.relay = Some(early[0].from);
+    let (verdict, _) = caller.send_from(&mut world, addr(STRANGER));
+    assert_eq!(verdict, Verdict::Drop(DropReason::UnknownSource));
+    assert!(world.take(public).is_empty() && world.take(callee.rtp).is_empty());
+    caller.read(&world.sdp(&answer(&callee.sdp(), "a", "b", "")));
+    let (_, packet) = caller.send_from(&mut world, addr("203.0.113.99:1"));
+    assert_eq!(
+        world.take(callee.rtp)[0].data,
+        packet,
+        "from then on it may be anywhere"
+    );
+    world.ok(&delete_now());
+    world.assert_empty();
+}
+
 #[test]
 fn a_stranger_is_displaced_by_the_phone_and_dropped_after_it() {
     let mut world = World::new();
