@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use viaduct_clip::SAMPLE_RATE;
 use viaduct_fax::parameters::{Options as Modems, Parameters};
-use viaduct_forward::{LegId, MediaKind, Resume, Tick};
+use viaduct_forward::{LegId, Resume, Tick};
 use viaduct_ng::ByteString;
 use viaduct_rtp::g711::Law;
 use viaduct_rtp::{RtpFields, RtpPacket};
@@ -278,15 +278,8 @@ impl Call {
         header.marker = false;
         header.sequence = header.sequence.wrapping_add(1);
         header.timestamp = header.timestamp.wrapping_add(samples.len() as u32);
-        if let Some((mut packet, way)) = packet.zip(way) {
-            way.name(&mut packet);
-            core.output(Output::Emit {
-                from: way.out.local,
-                to: way.out.remote,
-                protect: way.protect,
-                kind: MediaKind::Rtp,
-                packet,
-            });
+        if let Some((packet, way)) = packet.zip(way) {
+            way.send(core, packet);
         }
     }
 

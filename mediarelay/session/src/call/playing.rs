@@ -170,20 +170,27 @@ fn ticks_since(now: Instant, core: &Core, since: Tick, clock: u32) -> u32 {
 
 /// How packets of ours get to an m-line.
 pub(super) struct Way {
-    pub(super) out: Out,
-    pub(super) protect: Option<CryptoId>,
+    out: Out,
+    protect: Option<CryptoId>,
     mid: Option<MidSelector>,
 }
 
 impl Way {
-    /// Puts the name of the m-line into a packet, where its receiver wants it.
-    pub(super) fn name(&self, packet: &mut Vec<u8>) {
+    /// Sends a packet of RTP, with the name of the m-line in it where its receiver wants it.
+    pub(super) fn send(&self, core: &mut Core, mut packet: Vec<u8>) {
         if let Some(mid) = &self.mid {
             let len = packet.len();
             packet.resize(len + ELEMENT_GROWTH_MAX, 0);
-            let len = insert_element(packet, len, mid.extension_id, mid.mid.as_bytes());
+            let len = insert_element(&mut packet, len, mid.extension_id, mid.mid.as_bytes());
             packet.truncate(len);
         }
+        core.output(Output::Emit {
+            from: self.out.local,
+            to: self.out.remote,
+            protect: self.protect,
+            kind: MediaKind::Rtp,
+            packet,
+        });
     }
 }
 
@@ -436,22 +443,15 @@ impl Call {
         }
         let way = self.way_to(player.party, player.media);
         while player.next <= now {
-            let Some(mut packet) = player.frame(now) else {
+            let Some(packet) = player.frame(now) else {
                 return false;
             };
             player.next += FRAME;
             let Some(way) = &way else {
                 continue;
             };
-            way.name(&mut packet);
             core.counters.played_packets += 1;
-            core.output(Output::Emit {
-                from: way.out.local,
-                to: way.out.remote,
-                protect: way.protect,
-                kind: MediaKind::Rtp,
-                packet,
-            });
+            way.send(core, packet);
         }
         true
     }
