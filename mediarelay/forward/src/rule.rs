@@ -90,8 +90,8 @@ impl FlowRule {
             block: _,
             listeners,
         } = route;
-        let is_said = recode.is_none() && silence.is_none() && key_press.is_none() && resume.is_none();
-        let is_said = is_said && !to_control;
+        let is_said = recode.is_none() && silence.is_none() && key_press.is_none();
+        let is_said = is_said && resume.is_none() && !to_control;
         let as_it_is = is_said && extensions.is_none() && mid.is_none();
         let all = *select == Select::default();
         self.may_pass && *same_key && all && as_it_is && listeners.is_empty()

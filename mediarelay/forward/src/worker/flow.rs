@@ -7,8 +7,7 @@ use viaduct_rtp::{ElementForms, RtpHeader, Tick, retain_elements, static_clock_r
 
 use super::digits::Digits;
 use super::repeats::Repeats;
-use super::reports::RateWindow;
-use super::reports::Reports;
+use super::reports::{RateWindow, Reports};
 use super::resumed::Resumed;
 use super::select::{Sections, Selector};
 use super::speech::{Pressing, Speech};

@@ -4,7 +4,6 @@
 
 use std::time::Instant;
 
-use viaduct_clip::SAMPLE_RATE;
 use viaduct_fax::parameters::{Options as Modems, Parameters};
 use viaduct_forward::{LegId, Resume, Tick};
 use viaduct_ng::ByteString;
@@ -12,7 +11,7 @@ use viaduct_rtp::g711::Law;
 use viaduct_rtp::{RtpFields, RtpPacket};
 
 use super::Call;
-use super::playing::{FRAME, Numbers};
+use super::playing::{FRAME, FRAME_SAMPLES, Numbers};
 use crate::core::Core;
 use crate::leg::Component;
 use crate::output::Output;
@@ -20,9 +19,6 @@ use crate::party::PartyId;
 
 /// Packets that are taken for lost at most, where numbers leave some out: more is a source that has begun anew.
 const LOST_MAX: u16 = 50;
-
-/// Samples of a packet that did not come: what phones send by default.
-const PACKET_SAMPLES: usize = SAMPLE_RATE as usize / 50;
 
 /// Names one gateway; never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -339,7 +335,8 @@ impl Gateway {
         }
         self.next = Some((ssrc, sequence.wrapping_add(1)));
         if (1..=LOST_MAX).contains(&missing) {
-            let samples = usize::from(missing) * PACKET_SAMPLES;
+            // Each of what phones send by default.
+            let samples = usize::from(missing) * FRAME_SAMPLES;
             core.output(Output::Fax(self.id, FaxInput::Missing(samples)));
         }
         let samples = packet.payload().iter().map(|octet| law.decode(*octet));

@@ -20,7 +20,7 @@ use crate::party::{Party, PartyId};
 pub(super) const FRAME: Duration = Duration::from_millis(20);
 
 /// Samples of a frame.
-const FRAME_SAMPLES: usize = SAMPLE_RATE as usize / 50;
+pub(super) const FRAME_SAMPLES: usize = SAMPLE_RATE as usize / 50;
 
 /// Sequence numbers that are left out before a clip in the name of a source: its packets may pass until the workers know.
 const MARGIN: u16 = 10;
