@@ -92,6 +92,8 @@ pub(crate) struct Core {
     pub(crate) players: usize,
     /// Fax gateways, and the calls that they are of.
     pub(crate) faxes: BTreeMap<FaxId, CallKey>,
+    /// How many gateways each call has or may have, once what was offered is answered.
+    pub(crate) fax_places: BTreeMap<CallKey, usize>,
     /// While a call is rebuilt: the pairs that its command took.
     pub(crate) taken_before: Option<Vec<PortPair>>,
     /// While the keys of a rebuilt call are installed: where their indices stood.
@@ -131,6 +133,7 @@ impl Core {
             clips: Clips::default(),
             players: 0,
             faxes: BTreeMap::new(),
+            fax_places: BTreeMap::new(),
             taken_before: None,
             resuming: None,
             outputs: VecDeque::new(),

@@ -76,18 +76,25 @@ pub(super) struct Gateway {
 }
 
 impl Call {
-    /// Whether there is room for a gateway. One that a call has already is its own.
+    /// Whether there is room for a gateway. One that a call has already, or has offered, is its own.
     pub(crate) fn may_fax(&self, core: &Core) -> bool {
-        core.faxes.len() < core.config.limits.fax_gateways || !self.gateways().is_empty()
+        let taken: usize = core.fax_places.values().sum();
+        taken < core.config.limits.fax_gateways || core.fax_places.contains_key(&self.key)
+    }
+
+    /// Keeps places for the m-lines that speak T.38, answered or not.
+    fn keep_fax_places(&self, core: &mut Core) {
+        let medias = self.parties.values().flat_map(|party| &party.medias);
+        match medias.filter(|media| media.fax.is_some()).count() {
+            0 => core.fax_places.remove(&self.key),
+            places => core.fax_places.insert(self.key, places),
+        };
     }
 
     /// Begins and ends gateways as the parties have agreed.
     pub(crate) fn follow_faxes(&mut self, now: Instant, core: &mut Core) {
-        let has_fax = |call: &Self| {
-            let mut medias = call.parties.values().flat_map(|party| &party.medias);
-            medias.any(|media| media.fax.is_some())
-        };
-        if self.gateways().is_empty() && !has_fax(self) {
+        self.keep_fax_places(core);
+        if self.gateways().is_empty() && !core.fax_places.contains_key(&self.key) {
             return;
         }
         let mut gateways = std::mem::take(&mut self.playing.get_or_insert_default().faxes);
@@ -299,6 +306,7 @@ impl Call {
 
     /// Ends all gateways: the call is over.
     pub(crate) fn end_faxes(&mut self, core: &mut Core) {
+        core.fax_places.remove(&self.key);
         if let Some(playing) = &mut self.playing {
             playing.faxes.drain(..).for_each(|gateway| gateway.end(core));
         }

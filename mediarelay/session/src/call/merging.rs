@@ -42,7 +42,7 @@ impl Call {
     /// counted, and its ids. Nothing changes for anybody's media.
     pub(crate) fn merge(&mut self, core: &mut Core, other: Self) {
         let Self {
-            key: _,
+            key,
             id,
             merged_ids,
             client: _,
@@ -118,6 +118,8 @@ impl Call {
             party.rename(renamed);
             self.parties.insert(party.id, party);
         }
+        // Its places are this call's as soon as that is settled.
+        core.fax_places.remove(&key);
         if let Some(mut playing) = playing {
             self.take_faxes(core, std::mem::take(&mut playing.faxes), renamed);
             self.take_players(*playing, renamed);

@@ -371,6 +371,45 @@ fn t_38_passes_as_it_is_without_a_gateway_without_a_word_and_beyond_the_limit() 
 }
 
 #[test]
+fn a_gateway_has_its_place_from_the_offer_until_the_call_ends_or_speaks_no_t_38() {
+    let mut config = Config {
+        fax: true,
+        ..config()
+    };
+    config.limits.fax_gateways = 1;
+    let mut world = World::with(config);
+    let fax = |call: &str, to: Option<&str>| {
+        let sdp = of_t38("198.51.100.7:6000", "");
+        in_call(call, offer(&sdp, "a", to, "T.38-decode"))
+    };
+    let is_sound = |sdp: &Sdp| sdp.m_lines()[0].starts_with("m=audio ");
+    // Nobody has answered the first when the second comes.
+    assert!(is_sound(&world.sdp(&fax("first", None))));
+    assert!(is_sound(&world.sdp(&fax("first", None))), "its place is its own");
+    assert!(!is_sound(&world.sdp(&fax("second", None))));
+    assert_eq!(world.relay.counters().limits.fax_gateways, 1);
+    // The first call turns to sound.
+    let mut phone = Phone::new("198.51.100.9:4000", 1);
+    let mut machine = Phone::new("198.51.100.7:6000", 2);
+    world.sdp(&in_call("first", offer(&machine.sdp(), "a", None, "")));
+    world.sdp(&in_call("first", answer(&phone.sdp(), "a", "b", "")));
+    assert!(is_sound(&world.sdp(&fax("third", None))));
+    world.ok(&delete_call("third"));
+    let to_phone = world.sdp(&fax("first", Some("b")));
+    assert!(is_sound(&to_phone));
+    phone.read(&to_phone);
+    world.sdp(&in_call("first", answer(&phone.sdp(), "a", "b", "")));
+    begun(&mut world);
+    assert!(!is_sound(&world.sdp(&fax("fourth", None))));
+    assert_eq!(world.relay.counters().limits.fax_gateways, 2);
+    for call in ["first", "second", "fourth"] {
+        world.ok(&delete_call(call));
+    }
+    world.faxes.clear();
+    world.assert_empty();
+}
+
+#[test]
 fn t_38_from_behind_a_nat_is_found_and_nothing_else_is_taken_for_it() {
     let mut world = World::new();
     let (fax, peer) = (addr("203.0.113.50:1234"), addr("198.51.100.9:6002"));
