@@ -1,5 +1,6 @@
 //! One media worker: its tables, and which of its parts a datagram goes to.
 
+mod ahead;
 mod compile;
 mod copies;
 mod digits;

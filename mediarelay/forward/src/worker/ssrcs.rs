@@ -54,6 +54,10 @@ impl Ssrcs {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     #[inline]
     pub(super) fn position(&self, ssrc: u32) -> Option<usize> {
         if self

@@ -66,6 +66,10 @@ impl Half {
         }
     }
 
+    fn fetch(&self) -> u32 {
+        self.hmac.fetch() ^ u32::from(self.salt[0])
+    }
+
     /// The counter block is salt, SSRC and index combined, with two octets of counter after them (RFC 3711, section
     /// 4.1.1).
     fn counter(&self, at: Position) -> [u8; 16] {
@@ -105,6 +109,10 @@ pub(super) struct CmCipher {
 }
 
 impl CmCipher {
+    pub(super) fn fetch(&self) -> u32 {
+        self.rtp.fetch()
+    }
+
     pub(super) fn new(master: &SrtpKeyMaterial) -> Self {
         Self {
             rtp: Half::new(

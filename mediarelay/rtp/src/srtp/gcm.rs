@@ -71,6 +71,10 @@ pub(super) struct GcmCipher {
 }
 
 impl GcmCipher {
+    pub(super) fn fetch(&self) -> u32 {
+        u32::from(self.rtp.salt[0])
+    }
+
     pub(super) fn new(master: &SrtpKeyMaterial) -> Self {
         let half = |encryption, salt| {
             let salt = derive(master, salt);

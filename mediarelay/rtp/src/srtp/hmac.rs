@@ -38,6 +38,11 @@ impl HmacKey {
         }
     }
 
+    /// Something of it: see [`Cipher::fetch`](super::cipher::Cipher::fetch).
+    pub(super) fn fetch(&self) -> u32 {
+        self.inner[0] ^ self.outer[4]
+    }
+
     /// The tag of `message` followed by `trailer`.
     pub(super) fn tag(&self, message: &[u8], trailer: [u8; 4]) -> [u8; TAG_LEN] {
         let (blocks, rest) = message.as_chunks::<BLOCK_LEN>();

@@ -105,6 +105,13 @@ impl Streams {
         live.chain(self.retired.iter().copied())
     }
 
+    /// Something of the stream that was found last.
+    pub(super) fn fetch(&self) -> u32 {
+        self.live
+            .get(self.recent)
+            .map_or(0, |stream| stream.ssrc ^ stream.rtp.next() as u32)
+    }
+
     /// The stream of an SSRC that has full state.
     pub(super) fn find(&mut self, ssrc: u32) -> Option<&mut Stream> {
         if self
