@@ -8,11 +8,8 @@
  * come again without it on the VLAN's own interface.
  */
 #include "forward.h"
+#include "packet.h"
 
-#define ETHERNET 14
-#define IPV4_HEADER 20
-#define IPV6_HEADER 40
-#define UDP_HEADER 8
 #define RTP_HEADER 12
 
 /* RFC 3550, appendix A.1: how far a sequence number may leap ahead, and lag behind, and still be of the same stream. */
@@ -57,28 +54,6 @@ struct map SECTION("maps") UPS = {
 	.value_size = sizeof(u64),
 	.max_entries = REASONS,
 	.pinning = PIN_BY_NAME,
-};
-
-struct ipv4 {
-	u8 version_and_length;
-	u8 tos;
-	u16 length;
-	u16 id;
-	u16 fragment;
-	u8 ttl;
-	u8 protocol;
-	u16 checksum;
-	u8 source[4];
-	u8 destination[4];
-};
-
-struct ipv6 {
-	u32 version_class_label;
-	u16 length;
-	u8 next;
-	u8 hops;
-	u8 source[16];
-	u8 destination[16];
 };
 
 union header {

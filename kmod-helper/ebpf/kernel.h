@@ -65,6 +65,16 @@ struct lookup_context {
 	u32 ingress_ifindex;
 };
 
+/* The context of an XDP program (struct xdp_md). */
+struct frame_context {
+	u32 data;
+	u32 data_end;
+	u32 data_meta;
+	u32 ingress_ifindex;
+	u32 rx_queue_index;
+	u32 egress_ifindex;
+};
+
 /* Next hop of redirect_neigh (struct bpf_redir_neigh). */
 struct next_hop {
 	u32 family;
@@ -87,11 +97,13 @@ enum {
 	MAP_TYPE_ARRAY = 2,
 	MAP_TYPE_PERCPU_ARRAY = 6,
 	MAP_TYPE_SOCKMAP = 15,
+	MAP_TYPE_XSKMAP = 17,
 	PIN_BY_NAME = 1,
 
 	TCX_NEXT = -1,
 	TCX_DROP = 2,
 	SK_PASS = 1,
+	XDP_PASS = 2,
 
 	FAMILY_IPV4 = 2,
 	FAMILY_IPV6 = 10,
@@ -115,6 +127,7 @@ static s64 (*const csum_diff)(const void *from, u32 from_len, const void *to, u3
 static s64 (*const change_proto)(void *ctx, u16 protocol, u64 flags) = (void *)31;
 static s64 (*const pull_data)(void *ctx, u32 len) = (void *)39;
 static s64 (*const csum_update)(void *ctx, u32 sum) = (void *)40;
+static s64 (*const redirect_map)(void *map, u64 key, u64 flags) = (void *)51;
 static s64 (*const sk_release)(void *sk) = (void *)86;
 static s64 (*const sk_assign)(void *ctx, void *sk, u64 flags) = (void *)124;
 static s64 (*const redirect_neigh)(u32 ifindex, void *next, int len, u64 flags) = (void *)152;

@@ -1,18 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Hands the datagrams of many ports to few sockets (sk_lookup).
- *
- * Runs where the kernel looks for the socket of a datagram that has come to this host and that no connected socket has. A port
- * that is in PORTS belongs to the socket of SOCKETS that is named there; of every other port the program knows nothing, and the
- * kernel goes on as if it were not there: to a bound socket of whomever, or to "port unreachable".
+ * Hands the datagrams of many ports to few sockets: at the very end of their way through the kernel (sk_lookup), and, at the
+ * interfaces that are asked for it, at the very beginning (XDP).
  */
 #include "kernel.h"
+#include "packet.h"
 #include "steer.h"
 
 struct map SECTION("maps") PORTS = {
 	.type = MAP_TYPE_HASH,
 	.key_size = sizeof(struct port),
-	.value_size = sizeof(u32),
+	.value_size = sizeof(struct hearer),
 	.max_entries = 16384,
 };
 
@@ -23,10 +21,31 @@ struct map SECTION("maps") SOCKETS = {
 	.max_entries = 16,
 };
 
+struct map SECTION("maps") INTERFACES = {
+	.type = MAP_TYPE_HASH,
+	.key_size = sizeof(u32),
+	.value_size = sizeof(struct interface),
+	.max_entries = 16,
+};
+
+/* Sockets for frames (AF_XDP): of each interface, of each of its queues, of each worker. */
+struct map SECTION("maps") FRAMES = {
+	.type = MAP_TYPE_XSKMAP,
+	.key_size = sizeof(u32),
+	.value_size = sizeof(u32),
+	.max_entries = 1024,
+};
+
+/*
+ * Runs where the kernel looks for the socket of a datagram that has come to this host and that no connected socket has. A port
+ * that is in PORTS belongs to the socket of SOCKETS that is named there; of every other port the program knows nothing, and the
+ * kernel goes on as if it were not there: to a bound socket of whomever, or to "port unreachable".
+ */
 SECTION("sk_lookup") int viaduct_steer(struct lookup_context *ctx)
 {
 	struct port port = {};
-	u32 *found, slot;
+	struct hearer *found;
+	u32 slot;
 	void *socket;
 
 	if (ctx->protocol != PROTOCOL_UDP)
@@ -44,7 +63,7 @@ SECTION("sk_lookup") int viaduct_steer(struct lookup_context *ctx)
 	found = map_lookup(&PORTS, &port);
 	if (!found)
 		return SK_PASS;
-	slot = *found;
+	slot = found->socket;
 	socket = map_lookup(&SOCKETS, &slot);
 	if (!socket)
 		return SK_PASS;
@@ -52,6 +71,100 @@ SECTION("sk_lookup") int viaduct_steer(struct lookup_context *ctx)
 	sk_assign(ctx, socket, 0);
 	sk_release(socket);
 	return SK_PASS;
+}
+
+/* Whether a host may have this address: what the kernel would not take from the network, and what it would have to tell the
+ * interface of, goes up to it. */
+INLINE int is_of_a_host(const u8 *source)
+{
+	return source[0] != 0 && source[0] != 127 && source[0] < 224;
+}
+
+/* Reads the port that a frame is for, and a number that all frames of its peer share. 0: not a datagram that may be for a worker.
+ * Whatever is not quite ordinary is the kernel's: fragments, options, extension headers, VLAN tags. */
+INLINE int read_port(const u8 *at, const u8 *end, struct port *port, u32 *peer)
+{
+	u16 kind = *(const u16 *)(at + 12);
+	const u16 *ports;
+	const u32 *words;
+
+	if (kind == ETHERTYPE_IPV4) {
+		const struct ipv4 *ip = (const void *)(at + ETHERNET);
+
+		if (at + ETHERNET + IPV4_HEADER + UDP_HEADER > end)
+			return 0;
+		if (ip->version_and_length != 0x45 || ip->protocol != PROTOCOL_UDP)
+			return 0;
+		if ((ip->fragment & NET16(0x3fff)) || !is_of_a_host(ip->source))
+			return 0;
+		words = (const u32 *)ip->destination;
+		port->family = FAMILY_IPV4;
+		port->address[0] = words[0];
+		words = (const u32 *)ip->source;
+		*peer = words[0];
+		ports = (const u16 *)(at + ETHERNET + IPV4_HEADER);
+	} else if (kind == ETHERTYPE_IPV6) {
+		const struct ipv6 *ip = (const void *)(at + ETHERNET);
+
+		if (at + ETHERNET + IPV6_HEADER + UDP_HEADER > end)
+			return 0;
+		if ((ip->version_class_label & NET32(0xf0000000)) != NET32(0x60000000) || ip->next != PROTOCOL_UDP)
+			return 0;
+		/* Global and unique local addresses: 2000::/3 and fc00::/7. */
+		if ((ip->source[0] & 0xe0) != 0x20 && (ip->source[0] & 0xfe) != 0xfc)
+			return 0;
+		words = (const u32 *)ip->destination;
+		port->family = FAMILY_IPV6;
+		port->address[0] = words[0];
+		port->address[1] = words[1];
+		port->address[2] = words[2];
+		port->address[3] = words[3];
+		words = (const u32 *)ip->source;
+		*peer = words[0] ^ words[1] ^ words[2] ^ words[3];
+		ports = (const u16 *)(at + ETHERNET + IPV6_HEADER);
+	} else {
+		return 0;
+	}
+	*peer ^= ports[0];
+	port->number = NET16(ports[1]);
+	return 1;
+}
+
+INLINE int is_for(const struct interface *interface, const u8 *frame)
+{
+	const u16 *a = (const u16 *)interface->address, *b = (const u16 *)frame;
+
+	return a[0] == b[0] && a[1] == b[1] && a[2] == b[2];
+}
+
+/*
+ * Runs where a frame has come in, before the kernel makes a packet of it. A frame for a port whose hearer is a worker goes to that
+ * worker; every other one takes its way through the kernel.
+ */
+SECTION("xdp") int viaduct_frames(struct frame_context *ctx)
+{
+	const u8 *at = (const u8 *)(u64)ctx->data, *end = (const u8 *)(u64)ctx->data_end;
+	u32 ifindex = ctx->ingress_ifindex, queue = ctx->rx_queue_index, worker, peer;
+	struct interface *interface;
+	struct port port = {};
+	struct hearer *found;
+
+	/* Longer ones find no room in a worker's frames. */
+	if (at + ETHERNET > end || at + FRAME_MAX < end || !read_port(at, end, &port, &peer))
+		return XDP_PASS;
+	found = map_lookup(&PORTS, &port);
+	if (!found || found->worker == NOBODY)
+		return XDP_PASS;
+	worker = found->worker;
+	interface = map_lookup(&INTERFACES, &ifindex);
+	if (!interface || queue >= interface->queues || !is_for(interface, at))
+		return XDP_PASS;
+	if (worker == ANYBODY)
+		worker = interface->workers ? (peer * 0x9e3779b1 >> 16) % interface->workers : 0;
+	if (worker >= interface->workers)
+		return XDP_PASS;
+	/* Where no socket is, the kernel's way is the answer. */
+	return redirect_map(&FRAMES, interface->first + queue * interface->workers + worker, XDP_PASS);
 }
 
 SECTION("license") char viaduct_license[] = "MIT";

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the program that steers ports and user space tell each other. src/abi.rs has the same in Rust. */
+/* What the programs that steer ports and user space tell each other. src/abi.rs has the same in Rust. */
 #ifndef VIADUCT_STEER_H
 #define VIADUCT_STEER_H
 
@@ -11,6 +11,35 @@ struct port {
 	u32 address[4];
 	u32 number;
 	u32 family;
+};
+
+enum {
+	/* No socket of SOCKETS: the kernel finds who is bound to the port. No worker: frames take the way through the kernel. */
+	NOBODY = 0xffffffff,
+	/* Whichever worker: peers are spread over them. */
+	ANYBODY = 0xfffffffe,
+};
+
+/* Octets of the longest frame that workers take: more than Ethernet has without jumbo frames. */
+#define FRAME_MAX 1536
+
+/* Who hears a port. */
+struct hearer {
+	/* By its place in SOCKETS. */
+	u32 socket;
+	/* By its number, from 0. */
+	u32 worker;
+};
+
+/* An interface that hands frames to workers before the kernel makes packets of them. */
+struct interface {
+	/* The place in FRAMES of the first worker at the first queue; its other workers follow, then the next queue. */
+	u32 first;
+	u32 queues;
+	u32 workers;
+	/* What frames are sent to. */
+	u8 address[6];
+	u16 unused;
 };
 
 #endif

@@ -81,6 +81,30 @@ pub(crate) struct RawPort {
     pub(crate) family: u32,
 }
 
+/// No socket, or no worker: `ebpf/steer.h`.
+pub(crate) const NOBODY: u32 = u32::MAX;
+/// Whichever worker.
+pub(crate) const ANYBODY: u32 = u32::MAX - 1;
+
+/// Who hears a port: `ebpf/steer.h`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RawHearer {
+    pub(crate) socket: u32,
+    pub(crate) worker: u32,
+}
+
+/// An interface that hands frames to workers: `ebpf/steer.h`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RawInterface {
+    pub(crate) first: u32,
+    pub(crate) queues: u32,
+    pub(crate) workers: u32,
+    pub(crate) address: [u8; 6],
+    pub(crate) unused: [u8; 2],
+}
+
 impl From<SocketAddr> for RawPort {
     fn from(local: SocketAddr) -> Self {
         Self {
@@ -106,12 +130,20 @@ unsafe impl aya::Pod for RawPulse {}
 // SAFETY: as above.
 #[expect(unsafe_code, reason = "the loader asks for this mark on what it copies")]
 unsafe impl aya::Pod for RawPort {}
+// SAFETY: as above.
+#[expect(unsafe_code, reason = "the loader asks for this mark on what it copies")]
+unsafe impl aya::Pod for RawHearer {}
+// SAFETY: as above.
+#[expect(unsafe_code, reason = "the loader asks for this mark on what it copies")]
+unsafe impl aya::Pod for RawInterface {}
 
 const _: () = assert!(size_of::<RawKey>() == 2 * 16 + 2 * 2 + 4);
 const _: () = assert!(size_of::<RawRule>() == 40 + 2 * 16 + 2 * 2 + 3 * 4 + 16 + 4 + 4 + 2 * 8 + 8);
 const _: () = assert!(size_of::<RawCounters>() == 6 * 8 + 6 * 4);
 const _: () = assert!(size_of::<RawPulse>() == 2 * 8);
 const _: () = assert!(size_of::<RawPort>() == 16 + 2 * 4);
+const _: () = assert!(size_of::<RawHearer>() == 2 * 4);
+const _: () = assert!(size_of::<RawInterface>() == 3 * 4 + 6 + 2);
 
 /// An address in 16 octets, of which IPv4 takes the first four.
 pub(crate) fn octets(ip: IpAddr) -> [u8; 16] {

@@ -126,9 +126,27 @@ pub enum Refused {
         /// What the loader says.
         cause: String,
     },
+    /// The interface's frames cannot be had.
+    #[error("sockets for frames at {interface}: {cause}{}", hint(cause))]
+    Frames {
+        /// Which.
+        interface: String,
+        /// What the system says.
+        cause: io::Error,
+    },
     /// The program is compiled for little-endian machines.
     #[error("the program is for little-endian machines")]
     Endian,
+}
+
+/// What may help.
+fn hint(cause: &io::Error) -> &'static str {
+    match cause.raw_os_error() {
+        // Memory that the kernel shares is locked.
+        Some(nix::libc::ENOBUFS) => " (the limit of locked memory: LimitMEMLOCK=infinity, or CAP_IPC_LOCK)",
+        Some(nix::libc::EBUSY) => " (another program has the queue)",
+        _ => "",
+    }
 }
 
 /// Why a flow stays in user space.

@@ -9,7 +9,9 @@
 //! program does not forward (see [`Up`]) goes on to the relay's socket. It decides nothing: which flows may be forwarded by the
 //! kernel is the relay's business.
 //!
-//! [`Steering`] is another program, which lets few sockets hear many ports, so that a relay's ports cost it no descriptor.
+//! [`Steering`] is another program, which lets few sockets hear many ports, so that a relay's ports cost it no descriptor. Where it
+//! is asked to, it hands a worker the frames of an interface before the kernel makes packets of them ([`FrameSocket`]), and
+//! [`NextHops`] says where frames that are to be sent go.
 //!
 //! **Contract: call [`Fast::heartbeat`] several times within [`Limits::patience`]; without it the kernel forwards nothing.**
 //!
@@ -33,10 +35,14 @@ mod facts;
 mod fast;
 mod findings;
 mod flow;
+pub mod frame;
+mod frames;
 mod given_ports;
 mod instance;
+mod ip_header;
 pub mod model;
 mod netlink;
+mod next_hops;
 mod object;
 mod slots;
 mod status;
@@ -48,10 +54,13 @@ pub use facts::Facts;
 pub use fast::{BPFFS, Config, Fast, InstallError, Limits, Refused, unload};
 pub use findings::{Finding, Findings, Standing};
 pub use flow::{Counters, Flow, Key, Route, Source, tag};
+pub use frames::{FrameCount, FrameLosses, FrameSocket};
 pub use given_ports::GivenPorts;
 pub use instance::{Instance, InstanceError};
-pub use netlink::{Link, RouteError};
+pub use ip_header::IpHeader;
+pub use netlink::{Link, Mac, RouteError};
+pub use next_hops::{NextHop, NextHops};
 pub use status::{Explanation, Status, StatusError, UpCount};
-pub use steering::Steering;
+pub use steering::{FramesAt, Hearer, Steering};
 pub use tables::age;
 pub use up::Up;

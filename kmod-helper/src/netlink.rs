@@ -1,5 +1,5 @@
 //! The few questions to the kernel's routing that a flow needs answered (rtnetlink(7)): which interfaces there are, how an
-//! address is reached, and whether anything of it has changed.
+//! address is reached, what the hardware address of a neighbour is, and whether anything of it has changed.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -21,6 +21,9 @@ const RTM_NEWLINK: u16 = 16;
 const RTM_GETLINK: u16 = 18;
 const RTM_NEWROUTE: u16 = 24;
 const RTM_GETROUTE: u16 = 26;
+const RTM_NEWNEIGH: u16 = 28;
+const RTM_DELNEIGH: u16 = 29;
+const RTM_GETNEIGH: u16 = 30;
 const NLM_F_REQUEST: u16 = 1;
 const NLM_F_DUMP: u16 = 0x300;
 const NLM_F_MULTI: u16 = 2;
@@ -34,6 +37,7 @@ const RTA_GATEWAY: u16 = 5;
 const RTA_METRICS: u16 = 8;
 const RTA_VIA: u16 = 18;
 const RTAX_MTU: u16 = 2;
+const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
 const IFLA_MASTER: u16 = 10;
@@ -41,8 +45,16 @@ const IFF_UP: u32 = 1;
 const ARPHRD_ETHER: u16 = 1;
 const ARPHRD_LOOPBACK: u16 = 772;
 
+const NDA_DST: u16 = 1;
+const NDA_LLADDR: u16 = 2;
+/// `NUD_*`: states in which a neighbour's hardware address is used. Permanent, without resolution, reachable, stale, and the two
+/// in which it is asked again.
+const NUD_VALID: u16 = 0x80 | 0x40 | 0x02 | 0x04 | 0x08 | 0x10;
+
 /// `RTMGRP_*`: links, IPv4 addresses and routes, IPv6 addresses and routes.
 const GROUPS: u32 = 0x1 | 0x10 | 0x40 | 0x100 | 0x400;
+/// `RTMGRP_NEIGH`.
+const NEIGHBOURS: u32 = 0x4;
 /// Octets of one answer; the kernel cuts dumps to fit.
 const ANSWER_MAX: usize = 32 * 1024;
 /// Datagrams of one answer.
@@ -65,6 +77,31 @@ pub struct Link {
     pub has_ethernet: bool,
     /// The bridge or bond that it is a port of: what comes in shows itself there again.
     pub master: Option<u32>,
+    /// Its hardware address, where it has one as Ethernet has.
+    pub address: Option<Mac>,
+}
+
+/// A hardware address of Ethernet.
+pub type Mac = [u8; 6];
+
+/// What the kernel knows of a neighbour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Neighbour {
+    /// On which interface.
+    pub(crate) ifindex: u32,
+    /// Its address.
+    pub(crate) ip: IpAddr,
+    /// Its hardware address, if packets may be sent there.
+    pub(crate) mac: Option<Mac>,
+}
+
+/// What has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Changed {
+    /// Links, addresses or routes; or more than the kernel kept.
+    Routes,
+    /// What is known of a neighbour.
+    Neighbour(Neighbour),
 }
 
 /// Why an address has no route that the kernel path can use.
@@ -107,6 +144,18 @@ impl Netlink {
     /// # Errors
     /// What the system says when there is no netlink.
     pub(crate) fn open() -> io::Result<Self> {
+        Self::begin(GROUPS)
+    }
+
+    /// The same, to hear of neighbours too.
+    ///
+    /// # Errors
+    /// The same.
+    pub(crate) fn open_with_neighbours() -> io::Result<Self> {
+        Self::begin(GROUPS | NEIGHBOURS)
+    }
+
+    fn begin(groups: u32) -> io::Result<Self> {
         let open = |flags| {
             let protocol = SockProtocol::NetlinkRoute;
             socket(
@@ -123,7 +172,7 @@ impl Netlink {
             &TimeVal::new(PATIENCE_S, 0),
         )?;
         let changes = open(SockFlag::SOCK_NONBLOCK)?;
-        bind(changes.as_raw_fd(), &NetlinkAddr::new(0, GROUPS))?;
+        bind(changes.as_raw_fd(), &NetlinkAddr::new(0, groups))?;
         Ok(Self {
             socket: conversation,
             changes,
@@ -134,15 +183,48 @@ impl Netlink {
     /// Whether links, addresses or routes have changed since it was last asked.
     pub(crate) fn has_changed(&mut self) -> bool {
         let mut changed = false;
-        let mut buffer = [0; 4096];
+        self.changes(|_| changed = true);
+        changed
+    }
+
+    /// What has changed since it was last asked.
+    pub(crate) fn changes(&mut self, mut each: impl FnMut(Changed)) {
+        let mut buffer = [0; 8192];
         for _ in 0..ANSWERS_MAX {
             match recv(self.changes.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
-                Ok(_) | Err(Errno::ENOBUFS) => changed = true,
+                Ok(len) => {
+                    for message in Messages(&buffer[..len]) {
+                        match message.kind {
+                            RTM_NEWNEIGH | RTM_DELNEIGH => {
+                                let is_there = message.kind == RTM_NEWNEIGH;
+                                if let Some(neighbour) = parse_neighbour(is_there, message.body) {
+                                    each(Changed::Neighbour(neighbour));
+                                }
+                            }
+                            _ => each(Changed::Routes),
+                        }
+                    }
+                }
+                Err(Errno::ENOBUFS) => each(Changed::Routes),
                 Err(Errno::EINTR) => {}
                 Err(_) => break,
             }
         }
-        changed
+    }
+
+    /// The hardware address of a neighbour, if the kernel knows it.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(crate) fn neighbour(&mut self, ifindex: u32, ip: IpAddr) -> io::Result<Option<Mac>> {
+        let mut found = None;
+        let request = neighbour_request(ifindex, ip);
+        let answer = self.ask(RTM_GETNEIGH, 0, &request, |kind, body| {
+            if kind == RTM_NEWNEIGH {
+                found = parse_neighbour(true, body).and_then(|neighbour| neighbour.mac);
+            }
+        })?;
+        Ok(answer.ok().and(found))
     }
 
     /// All interfaces, by number.
@@ -281,22 +363,55 @@ struct FoundRoute {
 }
 
 fn route_request(from: IpAddr, to: IpAddr) -> Vec<u8> {
-    let octets = |ip: IpAddr| match ip {
+    let bits = if to.is_ipv4() { 32 } else { 128 };
+    let mut request = vec![family(to), bits, bits, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    for (kind, ip) in [(RTA_DST, to), (RTA_SRC, from)] {
+        add_address(&mut request, kind, ip);
+    }
+    request
+}
+
+fn neighbour_request(ifindex: u32, ip: IpAddr) -> Vec<u8> {
+    let mut request = vec![family(ip), 0, 0, 0];
+    request.extend(ifindex.to_ne_bytes());
+    request.extend([0; 4]);
+    add_address(&mut request, NDA_DST, ip);
+    request
+}
+
+fn family(ip: IpAddr) -> u8 {
+    match ip {
+        IpAddr::V4(_) => AddressFamily::Inet as u8,
+        IpAddr::V6(_) => AddressFamily::Inet6 as u8,
+    }
+}
+
+fn add_address(request: &mut Vec<u8>, kind: u16, ip: IpAddr) {
+    let value = match ip {
         IpAddr::V4(ip) => ip.octets().to_vec(),
         IpAddr::V6(ip) => ip.octets().to_vec(),
     };
-    let (family, bits) = match to {
-        IpAddr::V4(_) => (AddressFamily::Inet as u8, 32),
-        IpAddr::V6(_) => (AddressFamily::Inet6 as u8, 128),
-    };
-    let mut request = vec![family, bits, bits, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-    for (kind, ip) in [(RTA_DST, to), (RTA_SRC, from)] {
-        let value = octets(ip);
-        request.extend((4 + value.len() as u16).to_ne_bytes());
-        request.extend(kind.to_ne_bytes());
-        request.extend(value);
+    request.extend((4 + value.len() as u16).to_ne_bytes());
+    request.extend(kind.to_ne_bytes());
+    request.extend(value);
+}
+
+fn parse_neighbour(is_there: bool, body: &[u8]) -> Option<Neighbour> {
+    let ifindex = u32_at(body, 4)?;
+    let is_valid = is_there && u16_at(body, 8)? & NUD_VALID != 0;
+    let (mut ip, mut mac) = (None, None);
+    for (kind, value) in Attributes(body.get(12..)?) {
+        match kind {
+            NDA_DST => ip = self::ip(value),
+            NDA_LLADDR => mac = Mac::try_from(value).ok(),
+            _ => {}
+        }
     }
-    request
+    Some(Neighbour {
+        ifindex,
+        ip: ip?,
+        mac: mac.filter(|_| is_valid),
+    })
 }
 
 fn parse_route(to: IpAddr, body: &[u8]) -> Option<FoundRoute> {
@@ -334,9 +449,11 @@ fn parse_link(body: &[u8]) -> Option<Link> {
         is_up: u32_at(body, 8)? & IFF_UP != 0,
         has_ethernet: kind == ARPHRD_ETHER || kind == ARPHRD_LOOPBACK,
         master: None,
+        address: None,
     };
     for (kind, value) in Attributes(body.get(16..)?) {
         match kind {
+            IFLA_ADDRESS => link.address = Mac::try_from(value).ok(),
             IFLA_IFNAME => {
                 let name = value.split(|octet| *octet == 0).next().unwrap_or_default();
                 link.name = String::from_utf8_lossy(name).into_owned();
@@ -408,7 +525,7 @@ mod tests {
             for message in Messages(&octets).take(100) {
                 let _ = error_code(message.body);
             }
-            let _ = (parse_link(&octets), parse_route([0, 0, 0, 0].into(), &octets));
+            let _ = (parse_link(&octets), parse_route([0, 0, 0, 0].into(), &octets), parse_neighbour(true, &octets));
         }
     }
 }

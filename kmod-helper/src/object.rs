@@ -12,12 +12,15 @@ pub(crate) const FORWARD: &str = "viaduct_forward";
 /// The steering program's.
 pub(crate) const STEER: &str = "viaduct_steer";
 
+/// The name of the program that hands on frames.
+pub(crate) const FRAMES: &str = "viaduct_frames";
+
 /// The object with [`FORWARD`].
 pub(crate) fn forward_object() -> &'static [u8] {
     &FORWARD_OBJECT.0
 }
 
-/// The object with [`STEER`].
+/// The object with [`STEER`] and [`FRAMES`].
 pub(crate) fn steer_object() -> &'static [u8] {
     &STEER_OBJECT.0
 }

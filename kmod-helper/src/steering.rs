@@ -7,19 +7,27 @@ use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 use std::os::unix::fs::FileExt;
 
-use aya::maps::{HashMap, MapData, MapError, SockMap};
-use aya::programs::SkLookup;
+use aya::maps::{HashMap, MapData, MapError, SockMap, XskMap};
 use aya::programs::links::FdLink;
+use aya::programs::{SkLookup, Xdp, XdpMode};
 use aya::{Ebpf, EbpfLoader};
+use nix::errno::Errno;
 
-use crate::abi::RawPort;
+use crate::abi::{ANYBODY, NOBODY, RawHearer, RawInterface, RawPort};
 use crate::facts::Facts;
 use crate::fast::{Refused, causes};
-use crate::object::{STEER, steer_object};
+use crate::frames::{FrameCount, FrameSocket};
+use crate::netlink::{Link, Netlink};
+use crate::object::{FRAMES as FRAMES_PROGRAM, STEER, steer_object};
 use crate::tables::unless_gone;
 
 const PORTS: &str = "PORTS";
 const SOCKETS: &str = "SOCKETS";
+const INTERFACES: &str = "INTERFACES";
+const FRAMES: &str = "FRAMES";
+
+/// Queues of an interface whose frames are taken; those that come by others take their way through the kernel.
+const QUEUES_MAX: u32 = 64;
 
 /// Hands what comes to ports that nobody is bound to, to sockets that are bound elsewhere, in the network namespace where it was
 /// opened.
@@ -27,12 +35,38 @@ const SOCKETS: &str = "SOCKETS";
 /// Nothing is pinned: it ends when it is dropped, or with its process. Sockets that other programs have bound to ports that are
 /// steered here hear nothing but what comes from peers that they are connected to.
 pub struct Steering {
-    ports: HashMap<MapData, RawPort, u32>,
+    ports: HashMap<MapData, RawPort, RawHearer>,
     /// Where the kernel tells of the attachment.
     link: LinkFacts,
-    /// Holds the program, the sockets' table and the attachment.
-    _ebpf: Ebpf,
+    interfaces: HashMap<MapData, u32, RawInterface>,
+    /// Sockets for frames.
+    frames: XskMap<MapData>,
+    /// Places that are taken among them.
+    frames_taken: u32,
+    /// Attachments to interfaces.
+    attached: Vec<FdLink>,
+    /// Holds the programs.
+    ebpf: Ebpf,
     _sockets: SockMap<MapData>,
+}
+
+/// Who hears a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hearer {
+    /// The socket, by its place.
+    pub socket: u32,
+    /// The worker that is handed the frames, where interfaces hand them on. `None`: frames take their way through the kernel, as far
+    /// as the socket, or to where the kernel forwards them.
+    pub worker: Option<u32>,
+}
+
+/// The socket of a worker at one queue of an interface.
+#[derive(Debug)]
+pub struct FramesAt {
+    /// The interface.
+    pub ifindex: u32,
+    /// The socket.
+    pub socket: FrameSocket,
 }
 
 impl fmt::Debug for Steering {
@@ -64,6 +98,8 @@ impl Steering {
             map.ok_or_else(|| Refused::Load(format!("the object lacks {name}")))
         };
         let ports = HashMap::try_from(take(PORTS)?).map_err(|cause| load(&cause))?;
+        let interfaces = HashMap::try_from(take(INTERFACES)?).map_err(|cause| load(&cause))?;
+        let frames = XskMap::try_from(take(FRAMES)?).map_err(|cause| load(&cause))?;
         let mut table = SockMap::try_from(take(SOCKETS)?).map_err(|cause| load(&cause))?;
         for (at, socket) in (0..).zip(sockets) {
             table.set(at, socket, 0).map_err(|cause| load(&cause))?;
@@ -79,17 +115,108 @@ impl Steering {
         Ok(Self {
             ports,
             link,
-            _ebpf: ebpf,
+            interfaces,
+            frames,
+            frames_taken: 0,
+            attached: Vec::new(),
+            ebpf,
             _sockets: table,
         })
     }
 
-    /// Lets what comes to a port be heard by the socket at this place, whatever was said of the port before.
+    /// Lets an interface hand frames for ports to so many workers before the kernel makes packets of them. Gives each worker's
+    /// sockets, one for each queue of the interface.
+    ///
+    /// # Errors
+    /// [`Refused`]; then frames take their way through the kernel, as before. Only drivers that have XDP of their own will do.
+    pub fn hand_on(
+        &mut self,
+        interface: &str,
+        workers: usize,
+        count: FrameCount,
+    ) -> Result<Vec<Vec<FramesAt>>, Refused> {
+        let link = find(interface)?;
+        let Some(address) = link.address.filter(|_| link.is_up && link.has_ethernet) else {
+            return Err(Refused::NoInterface(interface.to_owned()));
+        };
+        let refused = |cause: &dyn std::error::Error| Refused::Attach {
+            interface: interface.to_owned(),
+            cause: causes(cause),
+        };
+        let failed = |cause| Refused::Frames {
+            interface: interface.to_owned(),
+            cause,
+        };
+        let program = self.ebpf.program_mut(FRAMES_PROGRAM);
+        let program = program.and_then(|program| <&mut Xdp>::try_from(program).ok());
+        let program = program.ok_or_else(|| Refused::Load(format!("the object lacks {FRAMES_PROGRAM}")))?;
+        if program.fd().is_err() {
+            program.load().map_err(|cause| Refused::Load(causes(&cause)))?;
+        }
+        let attached = program.attach_to_if_index(link.ifindex, XdpMode::Driver);
+        let attached = attached.and_then(|id| program.take_link(id));
+        let attached = attached.map_err(|cause| refused(&cause))?;
+        // Undone with our process, unlike the older way.
+        let attached = FdLink::try_from(attached).map_err(|cause| refused(&cause))?;
+        let mut of_workers: Vec<Vec<FramesAt>> = (0..workers).map(|_| Vec::new()).collect();
+        let mut at = self.frames_taken;
+        let mut queues = 0;
+        while queues < QUEUES_MAX {
+            if (self.frames.len().saturating_sub(at) as usize) < workers {
+                return Err(failed(io::Error::other("too many queues and workers")));
+            }
+            let sockets = match FrameSocket::open(link.ifindex, queues, workers, count) {
+                Err(error) if queues > 0 && error.raw_os_error() == Some(Errno::EINVAL as i32) => break,
+                sockets => sockets.map_err(failed)?,
+            };
+            for (socket, of_worker) in sockets.into_iter().zip(&mut of_workers) {
+                let put = self.frames.set(at, socket.raw(), 0);
+                put.map_err(|cause| Refused::Load(causes(&cause)))?;
+                at += 1;
+                of_worker.push(FramesAt {
+                    ifindex: link.ifindex,
+                    socket,
+                });
+            }
+            queues += 1;
+        }
+        let interface = RawInterface {
+            first: self.frames_taken,
+            queues,
+            workers: u32::try_from(workers).unwrap_or(u32::MAX),
+            address,
+            unused: [0; 2],
+        };
+        let put = self.interfaces.insert(link.ifindex, interface, 0);
+        put.map_err(|cause| Refused::Load(causes(&cause)))?;
+        self.frames_taken = at;
+        self.attached.push(attached);
+        Ok(of_workers)
+    }
+
+    /// Lets what comes to a port be heard by somebody, whatever was said of the port before.
     ///
     /// # Errors
     /// What the kernel says: there is no room, or the privilege is lost.
-    pub fn steer(&mut self, local: SocketAddr, socket: u32) -> Result<(), MapError> {
-        self.ports.insert(RawPort::from(local), socket, 0)
+    pub fn steer(&mut self, local: SocketAddr, hearer: Hearer) -> Result<(), MapError> {
+        let hearer = RawHearer {
+            socket: hearer.socket,
+            worker: hearer.worker.unwrap_or(NOBODY),
+        };
+        self.ports.insert(RawPort::from(local), hearer, 0)
+    }
+
+    /// Spreads the frames for a port over all workers, each peer's always to the same one. What takes its way through the kernel
+    /// is heard by who is bound to the port.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn spread(&mut self, local: SocketAddr) -> Result<(), MapError> {
+        let hearer = RawHearer {
+            socket: NOBODY,
+            worker: ANYBODY,
+        };
+        self.ports.insert(RawPort::from(local), hearer, 0)
     }
 
     /// Leaves a port to whoever is bound to it.
@@ -105,6 +232,14 @@ impl Steering {
     pub fn is_attached(&self) -> bool {
         self.link.is_attached()
     }
+}
+
+fn find(interface: &str) -> Result<Link, Refused> {
+    let links = Netlink::open().and_then(|mut netlink| netlink.links());
+    let links = links.map_err(Refused::Netlink)?;
+    let mut links = links.into_values();
+    let found = links.find(|link| link.name == interface);
+    found.ok_or_else(|| Refused::NoInterface(interface.to_owned()))
 }
 
 fn attach(program: &mut SkLookup) -> Result<LinkFacts, Box<dyn std::error::Error>> {

@@ -4,6 +4,7 @@ mod crew;
 mod digits;
 mod dispatch;
 mod events;
+mod hops;
 mod keeper;
 mod kernel;
 mod office;
@@ -25,6 +26,7 @@ use viaduct_kmod_helper::BPFFS;
 use viaduct_session::{Event, Relay};
 
 use self::crew::Crew;
+pub(crate) use self::hops::Hops;
 use self::keeper::Keeper;
 use self::kernel::Kernel;
 pub use self::kernel::Outside;

@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use nix::sys::socket::sockopt::{Ipv4OrigDstAddr, Ipv6OrigDstAddr, RcvBufForce, SndBufForce};
 use nix::sys::socket::{SetSockOpt, setsockopt};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use viaduct_kmod_helper::IpHeader;
 
-use crate::ip_header::IpHeader;
 use crate::socket::{MediaSocket, Sharing, SocketOptions};
 
 /// `IPPROTO_RAW`: a socket that sends what has an IP header already, and receives nothing.

@@ -35,7 +35,6 @@ mod fax;
 mod handle;
 mod http;
 mod interfaces;
-mod ip_header;
 mod janus;
 mod lane;
 mod limits;

@@ -226,6 +226,8 @@ pub struct ShellLimits {
     pub steered_receive_buffer: usize,
     /// `SO_SNDBUF` of the socket that it sends from them with, in octets. Default 4,194,304.
     pub steered_send_buffer: usize,
+    /// Frames to receive into, for each queue of an interface that hands frames on, and half as many to send from. Default 4,096.
+    pub frames: usize,
     /// Ports that are bound in one turn of control's loop, so that a burst of calls does not hold it up. Default 64.
     pub binds_per_turn: usize,
     /// How long changes of calls gather before they are written to the state file. Default 100 ms.
@@ -250,6 +252,8 @@ pub struct ShellLimits {
     pub cli_connections: usize,
     /// Flows that the kernel forwards; further ones stay in user space and are counted. Default 16,384.
     pub kernel_flows: usize,
+    /// Receivers, for each worker, whose next hop is kept in mind. Default 16,384.
+    pub next_hops: usize,
     /// Octets of one CLI line. Default 1,024.
     pub cli_line_octets: usize,
     /// Connections of one HTTP listener. Default 64.
@@ -303,6 +307,7 @@ impl ShellLimits {
             browser_send,
             steered_receive,
             steered_send,
+            frames,
             ng_receive,
         } = buffers;
         let ListenerLimits {
@@ -338,6 +343,7 @@ impl ShellLimits {
             shared_send_buffer: *browser_send,
             steered_receive_buffer: *steered_receive,
             steered_send_buffer: *steered_send,
+            frames: *frames,
             binds_per_turn: *binds_per_turn,
             state_delay: *state_delay,
             state_batch: *state_batch,
@@ -349,6 +355,7 @@ impl ShellLimits {
             ng_stream_octets: *ng_stream,
             cli_connections: *cli_connections,
             kernel_flows: forwarding.kernel_flows,
+            next_hops: forwarding.next_hops,
             cli_line_octets: *cli_line,
             http_connections: *http_connections,
             http_body_octets: *http_body,
@@ -381,6 +388,7 @@ impl Default for ShellLimits {
             shared_send_buffer: 4 << 20,
             steered_receive_buffer: 4 << 20,
             steered_send_buffer: 4 << 20,
+            frames: 4_096,
             binds_per_turn: 64,
             state_delay: Duration::from_millis(100),
             state_batch: 4_096,
@@ -392,6 +400,7 @@ impl Default for ShellLimits {
             ng_stream_octets: 256 << 10,
             cli_connections: 16,
             kernel_flows: 16_384,
+            next_hops: 16_384,
             cli_line_octets: 1_024,
             http_connections: 64,
             http_body_octets: 256 << 10,

@@ -4,6 +4,7 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use nix::libc;
 use nix::sys::socket::getsockopt;
@@ -43,6 +44,8 @@ pub(crate) struct MediaSocket {
     udp: UdpSocket,
     local: SocketAddr,
     sharing: Sharing,
+    /// DSCP and ECN byte, for what leaves by other ways.
+    tos: AtomicU8,
 }
 
 /// A port for media, and how it is held.
@@ -91,7 +94,12 @@ impl MediaSocket {
         } else {
             local
         };
-        Ok(Self { udp, local, sharing })
+        Ok(Self {
+            udp,
+            local,
+            sharing,
+            tos: AtomicU8::new(options.tos),
+        })
     }
 
     /// Leaves room for a datagram or two: a port that waits for its call collects no more than
@@ -117,11 +125,17 @@ impl MediaSocket {
 
     /// Sets the DSCP and ECN byte of what is sent from here on.
     pub(crate) fn set_tos(&self, tos: u8) -> io::Result<()> {
+        self.tos.store(tos, Ordering::Relaxed);
         let socket = socket2::SockRef::from(&self.udp);
         match self.local {
             SocketAddr::V4(_) => socket.set_tos_v4(tos.into()),
             SocketAddr::V6(_) => socket.set_tclass_v6(tos.into()),
         }
+    }
+
+    /// The same, as it was set last.
+    pub(crate) fn tos(&self) -> u8 {
+        self.tos.load(Ordering::Relaxed)
     }
 
     /// The size of the receive buffer that the kernel granted, without the part that it takes for itself.

@@ -42,7 +42,7 @@ use crate::state::{self, StateFile};
 use crate::threads::{OnFailure, Threads};
 use crate::tls;
 use crate::watch::{Sights, Watch, WorkerSight};
-use crate::worker::{NoticeSender, Nudge, WorkerPlan, WorkerThread};
+use crate::worker::{FramesPlan, NoticeSender, Nudge, WorkerPlan, WorkerThread};
 
 mod steering;
 
@@ -108,6 +108,7 @@ impl Builder {
             epoch,
             &shared,
             ports.plan.as_ref(),
+            ports.frames,
             &NoticeSender {
                 queue: queue.clone(),
                 nudge: nudge.clone(),
@@ -172,7 +173,8 @@ impl Builder {
         let of_state = saved.map(|saved| control.rebuild(started, saved));
         control.open_stock(started);
 
-        let mut description = self.description(&listening, &ports.words, &of_kernel, of_fax);
+        let mut description =
+            self.description(&listening, (&ports.words, ports.of_frames), &of_kernel, of_fax);
         let last = description.len().saturating_sub(1);
         description.splice(last..last, of_state);
         let janus = self.janus(&line)?;
@@ -221,10 +223,12 @@ impl Builder {
         epoch: Epoch,
         shared: &Shared,
         steering: Option<&SteeringPlan>,
+        frames: Vec<FramesPlan>,
         notices: &NoticeSender,
     ) -> Result<(Vec<WorkerThread>, Vec<Body>), StartError> {
         let mut crew = Vec::new();
         let mut bodies = Vec::new();
+        let mut frames = frames.into_iter();
         for number in 0..self.workers {
             let plan = WorkerPlan {
                 number,
@@ -235,6 +239,7 @@ impl Builder {
                 limits: self.config.limits.shell.clone(),
                 notices: notices.clone(),
                 lanes: steering.map_or_else(Vec::new, |steering| steering.lanes[number].clone()),
+                frames: frames.next(),
             };
             let (worker, body) =
                 WorkerThread::prepare(plan).map_err(StartError::system("beginning a worker"))?;
@@ -410,7 +415,7 @@ impl Builder {
     fn description(
         &self,
         listening: &[(RelayScheme, SocketAddr)],
-        of_ports: &str,
+        (of_ports, of_frames): (&str, Vec<String>),
         of_kernel: &str,
         of_fax: Option<String>,
     ) -> Vec<String> {
@@ -432,6 +437,7 @@ impl Builder {
             }
         }
         lines.push(format!("media ports {first} to {last}, {of_ports}"));
+        lines.extend(of_frames);
         for port in self.browser_ports() {
             lines.push(format!("browsers share port {port}"));
         }

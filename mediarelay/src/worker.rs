@@ -5,6 +5,7 @@
 
 mod batch;
 mod bursts;
+mod frames;
 mod io;
 mod mailbox;
 mod pace;
@@ -13,6 +14,7 @@ mod stats;
 mod steered;
 mod thread;
 
+pub(crate) use self::frames::{FramesPlan, HopAnswer, HopClock};
 pub(crate) use self::mailbox::{Notice, NoticeSender, Nudge, Order};
 pub(crate) use self::stats::IoStats;
 pub use self::stats::{IoSnapshot, SendFault};

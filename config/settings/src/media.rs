@@ -44,6 +44,9 @@ section! {
         /// Network interfaces whose packets the kernel may forward, by name. Without any, all that are up and have Ethernet
         /// frames and are no ports of a bridge or bond.
         kernel_interfaces: Vec<String> = default(list(link_name()), "[]");
+        /// Network interfaces that hand frames for steered ports and for `browser_port` to workers before the kernel makes
+        /// packets of them, and that workers send frames by (AF_XDP), by name (docs/kernel.md). Their drivers must have XDP.
+        frame_interfaces: Vec<String> = default(list(link_name()), "[]");
         /// The relay's name in the kernel, where relays of one host must not share one.
         kernel_instance: String = default(instance_name(), "default");
         /// Whether fax is made sound of, and sound fax, for proxies that ask for it (NG `T.38`). With `off`, T.38 passes as it is.

@@ -133,6 +133,9 @@ section! {
         /// Flows that the kernel forwards: two for a call of two phones. What finds no room is forwarded in user space and
         /// counted by `viaduct_relay_control_kernel_full`.
         kernel_flows: usize = default(amount(16..=TABLE_MAX), "16384");
+        /// Receivers, for each worker, whose next hop is kept in mind where frames are sent without the kernel
+        /// (`frame_interfaces`). When they are more, all are asked for again.
+        next_hops: usize = default(amount(16..=TABLE_MAX), "16384");
         /// ICE user names; `auto` is 4 for each call of `calls`.
         ufrags: Option<usize> = default(or_word("auto", amount(16..=TABLE_MAX)), "auto");
         /// Addresses that may send DTLS; `auto` is 8 for each call of `calls`.
@@ -259,6 +262,10 @@ section! {
         steered_receive: usize = default(size(4 << 10, 1 << 30), "4MiB");
         /// To send from them.
         steered_send: usize = default(size(4 << 10, 1 << 30), "4MiB");
+        /// Frames of 2 KiB to receive into, for each queue of an interface of `frame_interfaces`, and half as many to send from;
+        /// rounded up to a power of two. Workers have equal shares of them. They are locked in memory. What finds none is counted by
+        /// `viaduct_relay_control_receive_overflows`.
+        frames: usize = default(amount(128..=131_072), "4096");
         /// To receive at an NG listener over UDP: some hundred offers that wait.
         ng_receive: usize = default(size(4 << 10, 1 << 30), "2MiB");
     }

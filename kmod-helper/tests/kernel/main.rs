@@ -9,6 +9,7 @@
 )]
 
 mod bench;
+mod frames;
 mod life;
 mod model;
 mod network;

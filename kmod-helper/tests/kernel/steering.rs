@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use nix::sys::socket::sockopt::{Ipv4OrigDstAddr, Ipv6OrigDstAddr};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn, SockaddrIn6, recvmsg, setsockopt};
-use viaduct_kmod_helper::Steering;
+use viaduct_kmod_helper::{Hearer, Steering};
 
 use crate::bench::{Host, PATIENCE, Street, rtp};
 
@@ -42,6 +42,11 @@ impl Ear {
     }
 }
 
+/// By the socket at a place, and by no worker.
+fn heard_by(socket: u32) -> Hearer {
+    Hearer { socket, worker: None }
+}
+
 fn address(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
@@ -68,15 +73,15 @@ fn each_port_is_heard_by_the_socket_that_it_is_given_to_and_by_nobody_when_it_is
         let mut steering = Steering::open(4, &ears.each_ref().map(|ear| ear.0.as_fd())).unwrap();
         assert!(steering.is_attached());
         let [first, second, other] = [30_000, 30_001, 30_002].map(|port| format!("{ip}:{port}"));
-        steering.steer(address(&first), 0).unwrap();
-        steering.steer(address(&second), 1).unwrap();
+        steering.steer(address(&first), heard_by(0)).unwrap();
+        steering.steer(address(&second), heard_by(1)).unwrap();
         let phone = UdpSocket::bind(format!("{ip}:0")).unwrap();
         for (ear, port) in [(&ears[0], &first), (&ears[1], &second)] {
             phone.send_to(&rtp(1, 160), port).unwrap();
             assert_eq!(ear.hears(), (rtp(1, 160), address(port)));
         }
         assert!(is_refused(&other), "nobody opened this one");
-        steering.steer(address(&first), 1).unwrap();
+        steering.steer(address(&first), heard_by(1)).unwrap();
         phone.send_to(&rtp(2, 160), &first).unwrap();
         assert_eq!(
             ears[1].hears(),
@@ -97,10 +102,10 @@ fn a_full_table_says_so() {
     let Some(_host) = Host::new() else { return };
     let ear = Ear::new("127.0.0.1:0");
     let mut steering = Steering::open(1, &[ear.0.as_fd()]).unwrap();
-    steering.steer(address("127.0.0.1:30000"), 0).unwrap();
-    assert!(steering.steer(address("127.0.0.1:30001"), 0).is_err());
+    steering.steer(address("127.0.0.1:30000"), heard_by(0)).unwrap();
+    assert!(steering.steer(address("127.0.0.1:30001"), heard_by(0)).is_err());
     steering.release(address("127.0.0.1:30000")).unwrap();
-    steering.steer(address("127.0.0.1:30001"), 0).unwrap();
+    steering.steer(address("127.0.0.1:30001"), heard_by(0)).unwrap();
 }
 
 #[test]
@@ -112,7 +117,7 @@ fn sockets_of_others_hear_as_before() {
     let phone = UdpSocket::bind("127.0.0.1:0").unwrap();
     connected.connect(phone.local_addr().unwrap()).unwrap();
     for port in ["127.0.0.1:30000", "127.0.0.1:30003", "127.0.0.2:30001"] {
-        steering.steer(address(port), 0).unwrap();
+        steering.steer(address(port), heard_by(0)).unwrap();
     }
     for socket in [&bound, &connected] {
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -134,7 +139,7 @@ fn two_relays_steer_ports_of_one_host() {
         .map(|ear| Steering::open(4, &[ear.0.as_fd()]).unwrap());
     let ports = ["127.0.0.1:30000", "127.0.0.1:40000"];
     for (relay, port) in relays.iter_mut().zip(ports) {
-        relay.steer(address(port), 0).unwrap();
+        relay.steer(address(port), heard_by(0)).unwrap();
     }
     let phone = UdpSocket::bind("127.0.0.1:0").unwrap();
     for (ear, port) in ears.iter().zip(ports) {
@@ -167,7 +172,7 @@ fn phones_on_several_interfaces_are_heard_in_both_families() {
             let to = phone
                 .replace(".2:4000", ".1:30000")
                 .replace("::2]:4000", "::1]:30000");
-            steering.steer(address(&to), 0).unwrap();
+            steering.steer(address(&to), heard_by(0)).unwrap();
             let phone = street.socket(namespace, phone);
             phone.send_to(&rtp(1, 1400), &to).unwrap();
             assert_eq!(ear.hears(), (rtp(1, 1400), address(&to)));

@@ -258,8 +258,13 @@ pub(super) const NO_KERNEL_PATH: &str = "There is no kernel path: workers forwar
 pub(super) fn kernel(counts: &ControlSnapshot) -> String {
     let ports = if counts.steering > 0 {
         format!(
-            "Media ports: steered to one socket of each worker, {} of calls now\n",
-            counts.ports_steered
+            "Media ports: steered to one socket of each worker, {} of calls now\n{}",
+            counts.ports_steered,
+            if counts.frames > 0 {
+                "Interfaces hand frames to workers.\n"
+            } else {
+                ""
+            }
         )
     } else {
         "Media ports: each with a socket of its own\n".to_owned()

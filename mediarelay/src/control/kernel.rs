@@ -43,6 +43,10 @@ pub(super) struct Kernel {
     /// Flows that it has not, and why. Without those of RTCP, which it never has.
     outside: HashMap<FlowId, (Key, Outside)>,
     marks: HashMap<LocalAddr, u8>,
+    /// How many flows of each of our ports it forwards.
+    ports: HashMap<LocalAddr, usize>,
+    /// Ports that have got their first flow there, or lost their last one.
+    ports_changed: Vec<LocalAddr>,
     next_look: Instant,
 }
 
@@ -87,6 +91,8 @@ impl Kernel {
             flows: HashMap::new(),
             outside: HashMap::new(),
             marks: HashMap::new(),
+            ports: HashMap::new(),
+            ports_changed: Vec::new(),
             next_look: now,
         }
     }
@@ -197,6 +203,10 @@ impl Kernel {
                 held.is_in = false;
                 held.take(counters.since(held.before), &self.plan.counts);
                 held.before = held.total;
+                self.note_port(key.local, false);
+                let Some(held) = self.flows.get(&flow) else {
+                    continue;
+                };
                 self.plan.counts.kernel_left.add(1);
                 commands.push(Command::InstallFlow(held.rule.clone()));
                 self.note(flow, Some((key, Outside::Unreached)));
@@ -317,6 +327,9 @@ impl Kernel {
             }
         };
         self.note(flow, outside);
+        if was_in != is_in {
+            self.note_port(wanted.key.local, is_in);
+        }
         if let Some(held) = self.flows.get_mut(&flow) {
             held.is_in = is_in;
             if was_in && !is_in {
@@ -338,9 +351,42 @@ impl Kernel {
             held.take(present.since(held.before), &self.plan.counts);
         }
         held.before = held.total;
+        let local = key_of(&held.rule).local;
+        self.note_port(local, false);
         self.plan.counts.kernel_left.add(1);
         self.publish_figures();
         self.count(now, flow);
+    }
+
+    /// Counts a flow of a port in or out.
+    fn note_port(&mut self, local: LocalAddr, is_in: bool) {
+        let flows = self.ports.entry(local).or_default();
+        let before = *flows;
+        *flows = if is_in {
+            before + 1
+        } else {
+            before.saturating_sub(1)
+        };
+        if (before == 0) != (*flows == 0) {
+            self.ports_changed.push(local);
+        }
+        if *flows == 0 {
+            self.ports.remove(&local);
+        }
+    }
+
+    /// Ports of which the kernel forwards something since this was last asked, or nothing any more, and which of the two.
+    pub(super) fn take_changed_ports(&mut self) -> Vec<(LocalAddr, bool)> {
+        let changed = std::mem::take(&mut self.ports_changed);
+        let changed = changed.into_iter();
+        changed
+            .map(|local| (local, self.ports.contains_key(&local)))
+            .collect()
+    }
+
+    /// Ports of which the kernel forwards something.
+    pub(super) fn ports(&self) -> impl Iterator<Item = LocalAddr> {
+        self.ports.keys().copied()
     }
 
     /// Takes note of why workers have a flow; `None`: the kernel has it, or nobody.

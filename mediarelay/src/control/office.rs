@@ -194,6 +194,12 @@ impl Office {
                 self.relay.handle_fax(now, id, output);
                 self.carry_out(now);
             }
+            Notice::NextHop { worker, ends } => {
+                if let Some(hops) = self.sockets.hops() {
+                    let answer = hops.answer(ends);
+                    self.crew.order(worker, Order::NextHop(answer));
+                }
+            }
             Notice::Failed { worker, fault } => {
                 self.stats.orders_failed.add(1);
                 self.order_failures
@@ -246,11 +252,13 @@ impl Office {
 
     /// Hands the workers what they have room for, and publishes a few figures.
     pub(crate) fn flush(&mut self) {
+        self.hand_frames();
         self.crew.flush();
         self.stats.orders_held.set(self.crew.held() as u64);
         self.stats.sockets.set(self.sockets.len() as u64);
         self.stats.ports_steered.set(self.sockets.steered() as u64);
         self.stats.steering.set(self.sockets.is_steering().into());
+        self.stats.frames.set(self.sockets.hands_frames().into());
         self.stats.flows.set(self.dispatch.flows() as u64);
         self.stats.state_waiting.set(self.relay.state_waiting() as u64);
     }
@@ -401,13 +409,29 @@ impl Office {
             }
             Err(reason) => {
                 tracing::warn!("the kernel path is lost, and all media is forwarded in user space: {reason}");
+                kernel
+                    .ports()
+                    .for_each(|local| self.sockets.hand_frames(local, true));
                 self.order_again(kernel.surrender(now));
             }
         }
     }
 
-    /// Gives ports sockets if nobody steers them any more.
+    /// Leaves frames to the kernel where it forwards something of a port, and only there.
+    fn hand_frames(&mut self) {
+        let Some(kernel) = &mut self.kernel else { return };
+        for (local, is_in) in kernel.take_changed_ports() {
+            if self.sockets.hands_frames() {
+                self.sockets.hand_frames(local, !is_in);
+            }
+        }
+    }
+
+    /// Gives ports sockets if nobody steers them any more, and has workers ask again where frames go if that may have changed.
     pub(super) fn look_at_steering(&mut self, now: Instant) {
+        if let Some(hops) = self.sockets.hops() {
+            hops.look(now);
+        }
         let Some((held, deaf)) = self.sockets.keep_steering(now, &mut self.crew) else {
             return;
         };

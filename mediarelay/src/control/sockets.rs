@@ -13,6 +13,7 @@ use std::time::Instant;
 use viaduct_forward::SocketId;
 
 use super::crew::Crew;
+use super::hops::Hops;
 use super::steering::SteeredPorts;
 use crate::lane::SteeredPort;
 use crate::socket::{MediaPort, MediaSocket, Sharing, SocketOptions, overflows};
@@ -264,6 +265,33 @@ impl Sockets {
             self.open += 1;
         }
         Some(port)
+    }
+
+    /// Lets interfaces hand the worker of a port its frames, or leave them to the kernel, which forwards them. Shared ports always
+    /// have theirs handed on.
+    pub(super) fn hand_frames(&mut self, local: SocketAddr, hand: bool) {
+        let entry = self.by_local.get(&local).map(|id| &self.entries[id.0 as usize]);
+        let Some(Some(Entry::Own(Own {
+            port: MediaPort::Steered(port),
+            owner: Some(owner),
+            ..
+        }))) = entry
+        else {
+            return;
+        };
+        if let Some(steering) = &mut self.steering {
+            steering.hand_frames(port, *owner, hand);
+        }
+    }
+
+    /// Whether interfaces hand on frames.
+    pub(super) fn hands_frames(&self) -> bool {
+        self.steering.as_ref().is_some_and(SteeredPorts::hands_frames)
+    }
+
+    /// Says where frames go, if there are any.
+    pub(super) fn hops(&mut self) -> Option<&mut Hops> {
+        self.steering.as_mut()?.hops()
     }
 
     /// When [`keep_steering`](Self::keep_steering) is due.

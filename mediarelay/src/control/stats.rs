@@ -29,6 +29,7 @@ pub(crate) struct ControlStats {
     pub(super) ports_steered: Tally,
     pub(super) steering: Tally,
     pub(super) steering_lost: Tally,
+    pub(super) frames: Tally,
     pub(super) receive_overflows: Tally,
     pub(super) flows: Tally,
     pub(super) events: Tally,
@@ -87,6 +88,7 @@ impl ControlStats {
             ports_steered: self.ports_steered.get(),
             steering: self.steering.get(),
             steering_lost: self.steering_lost.get(),
+            frames: self.frames.get(),
             receive_overflows: self.receive_overflows.get(),
             flows: self.flows.get(),
             events: self.events.get(),
@@ -146,6 +148,8 @@ pub struct ControlSnapshot {
     pub steering: u64,
     /// Times that the program which steers ports was found detached.
     pub steering_lost: u64,
+    /// 1 while interfaces hand on frames, 0 otherwise.
+    pub frames: u64,
     /// Datagrams that the system dropped at sockets of many ports or peers, because they were not read in time: those of steered
     /// ports and the browsers'.
     pub receive_overflows: u64,

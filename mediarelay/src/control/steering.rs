@@ -4,8 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use viaduct_kmod_helper::Steering;
+use viaduct_kmod_helper::{FrameLosses, Hearer, Steering};
 
+use super::hops::Hops;
 use crate::lane::{Lane, SteeredPort};
 use crate::socket::overflows;
 
@@ -18,6 +19,10 @@ pub(crate) struct SteeringPlan {
     pub(crate) program: Steering,
     /// The lanes of each worker, those of all workers in the same order of addresses: the order of the program's sockets.
     pub(crate) lanes: Vec<Vec<Arc<Lane>>>,
+    /// What is lost at sockets for frames; none where no interface hands frames on.
+    pub(crate) frame_losses: Vec<FrameLosses>,
+    /// Finds next hops for frames, if there are any.
+    pub(crate) hops: Option<Hops>,
 }
 
 /// See the module.
@@ -49,10 +54,41 @@ impl SteeredPorts {
     pub(super) fn give(&mut self, port: &SteeredPort, worker: usize) -> Result<(), String> {
         let place = self.place(worker, port.local().ip());
         let place = place.ok_or_else(|| "its address has no lane".to_owned())?;
-        let steered = self.plan.program.steer(port.local(), place);
-        steered.map_err(|error| error.to_string())?;
+        self.steer(port, (place, worker), true)?;
         self.ports += 1;
         Ok(())
+    }
+
+    /// Lets interfaces hand the worker of a port its frames, or not, where the kernel forwards them.
+    pub(super) fn hand_frames(&mut self, port: &SteeredPort, worker: usize, hand: bool) {
+        let place = self.place(worker, port.local().ip());
+        let handed = place.map(|place| self.steer(port, (place, worker), hand));
+        // Then they stay where they are, which is right as well.
+        if let Some(Err(error)) = handed {
+            tracing::debug!("frames of {} go where they went: {error}", port.local());
+        }
+    }
+
+    fn steer(
+        &mut self,
+        port: &SteeredPort,
+        (socket, worker): (u32, usize),
+        hand: bool,
+    ) -> Result<(), String> {
+        let worker = u32::try_from(worker).ok();
+        let worker = worker.filter(|_| hand && self.hands_frames());
+        let steered = self.plan.program.steer(port.local(), Hearer { socket, worker });
+        steered.map_err(|error| error.to_string())
+    }
+
+    /// Whether interfaces hand on frames.
+    pub(super) fn hands_frames(&self) -> bool {
+        self.plan.hops.is_some()
+    }
+
+    /// Says where frames go.
+    pub(super) fn hops(&mut self) -> Option<&mut Hops> {
+        self.plan.hops.as_mut()
     }
 
     /// Nobody hears a port that somebody heard.
@@ -72,12 +108,15 @@ impl SteeredPorts {
     /// Datagrams that the system dropped at sockets of workers.
     pub(super) fn overflows(&self) -> u64 {
         let lanes = self.plan.lanes.iter().flatten();
-        lanes.map(|lane| overflows(&lane.ears())).sum()
+        let of_lanes = lanes.map(|lane| overflows(&lane.ears()));
+        let of_frames = self.plan.frame_losses.iter().map(FrameLosses::count);
+        of_lanes.chain(of_frames).sum()
     }
 
-    /// When [`is_lost`](Self::is_lost) is to be asked.
+    /// When [`is_lost`](Self::is_lost), or hops, are to be asked.
     pub(super) fn poll_timeout(&self) -> Instant {
-        self.next_look
+        let hops = self.plan.hops.as_ref().map(Hops::poll_timeout);
+        hops.map_or(self.next_look, |hops| hops.min(self.next_look))
     }
 
     /// Whether the program is gone, as far as it is time to look.

@@ -2,20 +2,22 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
+use std::time::Instant;
 
-use viaduct_kmod_helper::{GivenPorts, Refused, Steering};
+use viaduct_kmod_helper::{FrameCount, FramesAt, GivenPorts, NextHops, Refused, Steering};
 use viaduct_settings::SteeringMode;
 
 use crate::claim::{Claims, PortClaim, Use};
 use crate::config::RelayConfig;
-use crate::control::SteeringPlan;
+use crate::control::{Hops, SteeringPlan};
 use crate::interfaces::MediaInterface;
 use crate::lane::Lane;
 use crate::socket::SocketOptions;
 use crate::start_error::StartError;
+use crate::worker::{FramesPlan, HopClock};
 
 /// Why media ports have a socket each.
 #[derive(Debug, thiserror::Error)]
@@ -54,10 +56,14 @@ pub enum NoSteering {
 pub(super) struct Holding {
     /// What steers them, if they are steered.
     pub(super) plan: Option<SteeringPlan>,
+    /// What workers have of interfaces that hand on frames, one for each worker; none where there are no such interfaces.
+    pub(super) frames: Vec<FramesPlan>,
     /// What other relays of this host see.
     pub(super) claims: Claims,
     /// How they are held and why, in a few words.
     pub(super) words: String,
+    /// Which interfaces hand frames on, and why others do not, in a line each.
+    pub(super) of_frames: Vec<String>,
 }
 
 /// Finds a way to hold ports.
@@ -75,11 +81,14 @@ pub(super) fn begin(
     } else {
         let mut claims = Claims::new(Use::Steered, ports.clone());
         match steer(config, interfaces, workers, &mut claims) {
-            Ok(plan) => {
+            Ok(mut plan) => {
+                let (frames, of_frames) = hand_on(config, interfaces, workers, &mut plan);
                 return Ok(Holding {
                     plan: Some(plan),
+                    frames,
                     claims,
                     words: "steered to one socket of each worker".to_owned(),
+                    of_frames,
                 });
             }
             Err(why) if mode == SteeringMode::Required => return Err(StartError::Steering(why)),
@@ -92,8 +101,10 @@ pub(super) fn begin(
         Some(rival) => Err(StartError::PortsSteered(rival)),
         None => Ok(Holding {
             plan: None,
+            frames: Vec::new(),
             claims,
             words: format!("each with a socket of its own{why}"),
+            of_frames: without_steering(config),
         }),
     }
 }
@@ -149,7 +160,80 @@ fn open(
     let lanes = (0..workers).map(lanes).collect::<Result<Vec<_>, _>>()?;
     let ports: usize = addresses().map(|address| address.ports.range().len()).sum();
     let ears: Vec<BorrowedFd<'_>> = lanes.iter().flatten().map(|lane| lane.ears()).collect();
-    let ports = u32::try_from(ports).unwrap_or(u32::MAX);
+    // With the browsers' port of each address.
+    let ports = u32::try_from(ports + distinct.len()).unwrap_or(u32::MAX);
     let program = Steering::open(ports, &ears).map_err(NoSteering::Program)?;
-    Ok(SteeringPlan { program, lanes })
+    Ok(SteeringPlan {
+        program,
+        lanes,
+        frame_losses: Vec::new(),
+        hops: None,
+    })
+}
+
+/// What else the settings ask for that steering is needed for.
+fn without_steering(config: &RelayConfig) -> Vec<String> {
+    let names = config.media.frame_interfaces.iter();
+    names
+        .map(|name| format!("no frames of {name}: media ports are not steered"))
+        .collect()
+}
+
+/// Lets interfaces hand on their frames, if the settings name any. What each worker has of that, and what came of it in lines.
+fn hand_on(
+    config: &RelayConfig,
+    interfaces: &[MediaInterface],
+    workers: usize,
+    plan: &mut SteeringPlan,
+) -> (Vec<FramesPlan>, Vec<String>) {
+    let names = &config.media.frame_interfaces;
+    let limits = &config.limits.shell;
+    if names.is_empty() {
+        return (Vec::new(), Vec::new());
+    }
+    let finder = match NextHops::open(limits.next_hops) {
+        Ok(finder) => finder,
+        Err(error) => return (Vec::new(), vec![format!("no frames: {error}")]),
+    };
+    let mut of_workers: Vec<Vec<FramesAt>> = (0..workers).map(|_| Vec::new()).collect();
+    let (mut lines, mut is_any) = (Vec::new(), false);
+    for name in names {
+        let handed = plan
+            .program
+            .hand_on(name, workers, FrameCount::new(limits.frames));
+        let said = match handed {
+            Ok(sockets) => {
+                is_any = true;
+                of_workers
+                    .iter_mut()
+                    .zip(sockets)
+                    .for_each(|(all, new)| all.extend(new));
+                format!("frames of {name} go to workers")
+            }
+            Err(refused) => format!("no frames of {name}: {refused}"),
+        };
+        lines.push(said);
+    }
+    if !is_any {
+        return (Vec::new(), lines);
+    }
+    let sockets = of_workers.iter().flatten();
+    plan.frame_losses = sockets.filter_map(|at| at.socket.losses().ok()).collect();
+    if let Some(port) = config.media.browser_port {
+        for address in interfaces.iter().flat_map(|interface| &interface.addresses) {
+            // Otherwise they take their way through the kernel.
+            let local = SocketAddr::new(address.address, port);
+            if let Err(error) = plan.program.spread(local) {
+                tracing::debug!("frames for {local} stay with the kernel: {error}");
+            }
+        }
+    }
+    let clock = HopClock::default();
+    plan.hops = Some(Hops::new(Instant::now(), finder, clock.clone()));
+    let plans = of_workers.into_iter().map(|sockets| FramesPlan {
+        sockets,
+        clock: clock.clone(),
+        hops_max: limits.next_hops,
+    });
+    (plans.collect(), lines)
 }

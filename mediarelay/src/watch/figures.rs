@@ -165,6 +165,7 @@ pub(super) const CONTROL_GAUGES: &[Figure<ControlSnapshot>] = figures! { Control
     "kernel_flows", "Flows that the kernel forwards", kernel_flows;
     "sockets", "Media sockets that are open", sockets;
     "steering", "1 while ports are steered, 0 otherwise", steering;
+    "frames", "1 while interfaces hand frames to workers, 0 otherwise", frames;
     "ports_steered", "Ports of calls that are steered and need no socket", ports_steered;
     "state_waiting", "Changes of calls that wait for the state file", state_waiting;
 };
@@ -187,6 +188,9 @@ pub(super) const WORKER: &[Figure<WorkerFigures>] = figures! { WorkerFigures, "v
     "sent_in_bursts", "Those of them that went together with others to the same peer", io.sent_in_bursts;
     "receive_errors", "Reads that failed", io.receive_errors;
     "strays", "Datagrams to ports that are steered no more, or not yet", io.strays;
+    "frames_received", "Frames that interfaces handed on", io.frames_received;
+    "frames_damaged", "Frames that were damaged, forged in the relay's own name, or no datagrams", io.frames_damaged;
+    "frames_sent", "Datagrams that were sent as frames", io.frames_sent;
     "wakeups", "Batches read", io.wakeups;
     "naps", "Ticks slept", io.naps;
     "notices_lost", "Datagrams that found control's queue full", io.notices_lost;

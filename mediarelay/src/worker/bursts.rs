@@ -14,7 +14,7 @@ use super::batch::{BATCH_MAX, Headers, send_all};
 use super::stats::IoStats;
 
 /// Shorter datagrams are not looked at: speech has one packet for each peer at a time, and looking costs.
-const OCTETS_MIN: usize = 500;
+pub(super) const OCTETS_MIN: usize = 500;
 
 /// Octets of one burst: those of the longest UDP datagram there is over IPv4.
 const OCTETS_MAX: usize = 65_507;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use viaduct_forward::{PacketBuf, SocketId};
 
+use super::frames::HopAnswer;
 use crate::socket::MediaPort;
 
 /// How long to wait for something to do.
@@ -36,6 +37,15 @@ pub(super) enum Departure {
     By(SocketId, SocketAddr),
 }
 
+/// Says what becomes of datagrams.
+pub(super) trait Judge {
+    /// These will be judged one after the other, given by their sockets and senders.
+    fn expect(&mut self, datagrams: &[(SocketId, SocketAddr)]);
+
+    /// What becomes of one.
+    fn judge(&mut self, socket: SocketId, from: SocketAddr, buffer: &mut PacketBuf) -> Departure;
+}
+
 /// Receives and sends a worker's datagrams.
 pub(super) trait MediaIo {
     /// A port to send from, and, if `listen`, to read from; in place of the one that had the number.
@@ -49,7 +59,10 @@ pub(super) trait MediaIo {
 
     /// Reads what [`wait`](Self::wait) found, at most a bounded share of each socket's, shows each datagram to `judge`
     /// and sends it where that says. Returns how many were read.
-    fn exchange(&mut self, judge: impl FnMut(SocketId, SocketAddr, &mut PacketBuf) -> Departure) -> usize;
+    fn exchange(&mut self, judge: &mut impl Judge) -> usize;
+
+    /// Takes note of where frames for a receiver go.
+    fn learn(&mut self, answer: HopAnswer);
 
     /// Shows `judge` a datagram that did not come by a socket, or room for one, and sends what is there then where that
     /// says.

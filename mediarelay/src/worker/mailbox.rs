@@ -1,7 +1,7 @@
 //! How control tells a worker something, and how a worker tells control.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -14,6 +14,7 @@ use viaduct_forward::{Command, CommandError, Report, SocketId, ToControl};
 
 use viaduct_session::{FaxId, FaxOutput};
 
+use super::frames::HopAnswer;
 use crate::socket::MediaPort;
 
 /// What control wants of a worker.
@@ -42,6 +43,8 @@ pub(crate) enum Order {
         from: SocketAddr,
         datagram: Box<[u8]>,
     },
+    /// Where frames for a receiver go.
+    NextHop(HopAnswer),
     /// The thread ends.
     Stop,
 }
@@ -61,6 +64,8 @@ pub(crate) enum Notice {
     Report { worker: usize, report: Report },
     /// A fax gateway says something: no worker's, but it comes the same way.
     Fax { id: FaxId, output: FaxOutput },
+    /// A worker asks where frames from one of our addresses to a receiver go.
+    NextHop { worker: usize, ends: (IpAddr, IpAddr) },
     /// An order could not be carried out.
     Failed { worker: usize, fault: OrderFault },
 }

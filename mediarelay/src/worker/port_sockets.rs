@@ -5,6 +5,7 @@
 //! at once: batches of one cost more than they save (measured: 1.14 against 1.00). The browsers' port and lanes are where
 //! datagrams collect; there whole batches are read and written.
 
+use std::hint::black_box;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
@@ -15,8 +16,9 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use viaduct_forward::{PacketBuf, SocketId};
 
 use super::batch::{BATCH_MAX, Headers};
-use super::bursts::Bursts;
-use super::io::{Departure, Found, MediaIo, Wait};
+use super::bursts::{self, Bursts};
+use super::frames::{Frames, HopAnswer};
+use super::io::{Departure, Found, Judge, MediaIo, Wait};
 use super::mailbox::Bell;
 use super::stats::{IoStats, SendFault};
 use super::steered::WorkerLane;
@@ -30,11 +32,17 @@ const BATCHES_PER_TURN: usize = 4;
 /// What [`Wait::Briefly`] means.
 const BRIEFLY_MILLIS: u8 = 10;
 
+/// Stands for the socket of a datagram that is nobody's.
+const NO_SOCKET: SocketId = SocketId(u32::MAX);
+
 /// Stands for the mailbox among the sockets' numbers, which have 32 bits.
 const BELL: u64 = u64::MAX;
 
 /// The first lane among them; others follow.
 const LANES: u64 = 1 << 32;
+
+/// The first socket for frames.
+const FRAMES: u64 = 1 << 33;
 
 /// See the module.
 pub(super) struct PortSockets {
@@ -49,7 +57,12 @@ pub(super) struct PortSockets {
     held: usize,
     /// Who sent what is in each buffer.
     from: Box<[SocketAddr]>,
+    /// For which socket each datagram of a batch is, and who sent it.
+    heard: Vec<(SocketId, SocketAddr)>,
+    /// Which of them leave: where each stands, by which socket, and to whom.
+    leaving: Vec<(usize, SocketId, SocketAddr)>,
     lanes: Vec<WorkerLane>,
+    frames: Option<Frames>,
     /// Who has something to send.
     departing: Vec<Exit>,
     stats: Arc<IoStats>,
@@ -89,19 +102,22 @@ enum Exit {
 
 impl PortSockets {
     /// What can fail: made before the thread is, since the rest belongs to the thread that uses it.
-    pub(super) fn epoll(bell: &Bell, lanes: &[Arc<Lane>]) -> io::Result<Epoll> {
+    pub(super) fn epoll(bell: &Bell, lanes: &[Arc<Lane>], frames: Option<&Frames>) -> io::Result<Epoll> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(bell, EpollEvent::new(EpollFlags::EPOLLIN, BELL))?;
         for (number, lane) in (LANES..).zip(lanes) {
             epoll.add(lane.ears(), EpollEvent::new(EpollFlags::EPOLLIN, number))?;
         }
+        for (number, ear) in (FRAMES..).zip(frames.into_iter().flat_map(Frames::ears)) {
+            epoll.add(ear, EpollEvent::new(EpollFlags::EPOLLIN, number))?;
+        }
         Ok(epoll)
     }
 
-    /// With the lanes that `epoll` was made for.
+    /// With the lanes and frames that `epoll` was made for.
     pub(super) fn new(
         epoll: Epoll,
-        lanes: Vec<Arc<Lane>>,
+        (lanes, frames): (Vec<Arc<Lane>>, Option<Frames>),
         limits: &ShellLimits,
         stats: Arc<IoStats>,
     ) -> Self {
@@ -117,8 +133,11 @@ impl PortSockets {
             buffers: vec![PacketBuf::new(); batch].into(),
             held: 0,
             from: vec![SocketAddr::from(([0, 0, 0, 0], 0)); batch].into(),
+            heard: Vec::with_capacity(batch),
+            leaving: Vec::with_capacity(batch),
             departing: Vec::with_capacity(lanes.len()),
             lanes,
+            frames,
             stats,
         }
     }
@@ -143,11 +162,7 @@ impl PortSockets {
     }
 
     /// Reads one datagram. Level-triggered: if there are more, the next wait says so at once.
-    fn read_one(
-        &mut self,
-        id: SocketId,
-        judge: &mut impl FnMut(SocketId, SocketAddr, &mut PacketBuf) -> Departure,
-    ) -> usize {
+    fn read_one(&mut self, id: SocketId, judge: &mut impl Judge) -> usize {
         let Some(Some(End::Own { socket, .. })) = self.sockets.get(id.0 as usize) else {
             return 0;
         };
@@ -162,7 +177,7 @@ impl PortSockets {
                 return 0;
             }
         };
-        if let Departure::By(via, to) = judge(id, from, buffer)
+        if let Departure::By(via, to) = judge.judge(id, from, buffer)
             && self.depart(self.held, via, to)
         {
             self.held += 1;
@@ -174,11 +189,7 @@ impl PortSockets {
     }
 
     /// Reads a few batches.
-    fn read_batches(
-        &mut self,
-        id: SocketId,
-        judge: &mut impl FnMut(SocketId, SocketAddr, &mut PacketBuf) -> Departure,
-    ) -> usize {
+    fn read_batches(&mut self, id: SocketId, judge: &mut impl Judge) -> usize {
         let mut received = 0;
         for _ in 0..BATCHES_PER_TURN {
             // A batch takes all buffers.
@@ -194,11 +205,7 @@ impl PortSockets {
                     break;
                 }
             };
-            for at in 0..count {
-                if let Departure::By(via, to) = judge(id, self.from[at], &mut self.buffers[at]) {
-                    self.depart(at, via, to);
-                }
-            }
+            self.judge_batch(count, |_, _| Some(id), judge);
             received += count;
             if count < self.buffers.len() {
                 break;
@@ -209,11 +216,7 @@ impl PortSockets {
     }
 
     /// The same at a lane.
-    fn read_lane(
-        &mut self,
-        lane: usize,
-        judge: &mut impl FnMut(SocketId, SocketAddr, &mut PacketBuf) -> Departure,
-    ) -> usize {
+    fn read_lane(&mut self, lane: usize, judge: &mut impl Judge) -> usize {
         let mut received = 0;
         for _ in 0..BATCHES_PER_TURN {
             self.flush();
@@ -227,15 +230,7 @@ impl PortSockets {
                     break;
                 }
             };
-            for at in 0..count {
-                let Some(id) = self.lanes[lane].socket(at) else {
-                    self.stats.strays.add(1);
-                    continue;
-                };
-                if let Departure::By(via, to) = judge(id, self.from[at], &mut self.buffers[at]) {
-                    self.depart(at, via, to);
-                }
-            }
+            self.judge_batch(count, |io, at| io.lanes[lane].socket(at), judge);
             received += count;
             if count < self.buffers.len() {
                 break;
@@ -243,6 +238,83 @@ impl PortSockets {
         }
         self.flush();
         received
+    }
+
+    /// The same with frames.
+    fn read_frames(&mut self, place: usize, judge: &mut impl Judge) -> usize {
+        let mut received = 0;
+        for _ in 0..BATCHES_PER_TURN {
+            self.flush();
+            let Some(frames) = &mut self.frames else { break };
+            let (came, count) = frames.receive(place, &mut self.buffers, &mut self.from, &self.stats);
+            self.judge_batch(count, Self::hearer, judge);
+            received += count;
+            if came < self.buffers.len() {
+                break;
+            }
+        }
+        self.flush();
+        received
+    }
+
+    /// Watches a socket for frames no more: its interface is gone.
+    fn leave_frames(&self, place: usize) {
+        let ear = self.frames.as_ref().and_then(|frames| frames.ear(place));
+        if let Some(ear) = ear {
+            let _ = self.epoll.delete(ear);
+        }
+    }
+
+    /// The socket that a datagram of a batch of frames is for.
+    fn hearer(&self, at: usize) -> Option<SocketId> {
+        let to = self.frames.as_ref()?.arrived(at);
+        let lane = self.lanes.iter().find(|lane| lane.is_of(to))?;
+        lane.socket_of(to.port())
+    }
+
+    /// Has so many datagrams at the front of the buffers judged, whose sockets `hearer` knows, and sends them where they are to go.
+    /// Each step is taken for all of them before the next, so that what it needs is fetched from memory for many at a time.
+    fn judge_batch(
+        &mut self,
+        count: usize,
+        hearer: impl Fn(&Self, usize) -> Option<SocketId>,
+        judge: &mut impl Judge,
+    ) {
+        self.heard.clear();
+        for at in 0..count {
+            let id = hearer(self, at);
+            if id.is_none() {
+                self.stats.strays.add(1);
+            }
+            self.heard.push((id.unwrap_or(NO_SOCKET), self.from[at]));
+        }
+        judge.expect(&self.heard);
+        self.leaving.clear();
+        for (at, (id, from)) in self
+            .heard
+            .iter()
+            .enumerate()
+            .filter(|(_, (id, _))| *id != NO_SOCKET)
+        {
+            if let Departure::By(via, to) = judge.judge(*id, *from, &mut self.buffers[at]) {
+                self.leaving.push((at, via, to));
+            }
+        }
+        let marks = self.leaving.iter().map(|(_, via, _)| self.mark(*via));
+        black_box(marks.fold(0, usize::wrapping_add));
+        let mut leaving = std::mem::take(&mut self.leaving);
+        for (at, via, to) in leaving.drain(..) {
+            self.depart(at, via, to);
+        }
+        self.leaving = leaving;
+    }
+
+    /// What is read of a port when something leaves by it.
+    fn mark(&self, via: SocketId) -> usize {
+        match self.sockets.get(via.0 as usize) {
+            Some(Some(End::Steered { port, .. })) => port.tos().into(),
+            _ => 0,
+        }
     }
 
     fn count_receive_error(&self, error: &io::Error) {
@@ -289,11 +361,14 @@ impl PortSockets {
 
     /// Sends what was put down; all buffers are free afterwards.
     fn flush(&mut self) {
+        if let Some(frames) = self.frames.as_mut().filter(|_| !self.departing.is_empty()) {
+            frames.renew();
+        }
         while let Some(exit) = self.departing.pop() {
             let id = match exit {
                 Exit::Shared(id) => id,
                 Exit::Lane(lane) => {
-                    self.lanes[lane].flush(&self.buffers, &self.stats);
+                    self.lanes[lane].flush(&self.buffers, self.frames.as_mut(), &self.stats);
                     continue;
                 }
             };
@@ -305,8 +380,26 @@ impl PortSockets {
                 bursts,
                 departing,
             } = &mut **batches;
-            bursts.send((socket.as_fd(), headers), departing, &self.buffers, &self.stats);
+            let lane = self.lanes.iter().find(|lane| lane.is_of(socket.local()));
+            if let Some((frames, lane)) = self.frames.as_mut().zip(lane) {
+                departing.retain(|&(buffer, to)| {
+                    let payload = self.buffers[buffer].data();
+                    // Longer ones may be bursts, which the kernel sends at less cost.
+                    if payload.len() >= bursts::OCTETS_MIN {
+                        return true;
+                    }
+                    let header = lane.header(socket.local().port(), to, socket.tos(), payload);
+                    let datagram = (buffer, payload.len());
+                    !header.is_some_and(|header| frames.take(socket.local().ip(), to, header, datagram))
+                });
+            }
+            if !departing.is_empty() {
+                bursts.send((socket.as_fd(), headers), departing, &self.buffers, &self.stats);
+            }
             departing.clear();
+        }
+        if let Some(frames) = &mut self.frames {
+            frames.flush(&self.buffers, &self.stats);
         }
         self.held = 0;
     }
@@ -325,6 +418,11 @@ impl MediaIo for PortSockets {
                 End::Steered { port, lane }
             }
             MediaPort::Socket(socket) => {
+                // Its frames are handed to every worker.
+                let lane = self.lanes.iter_mut().find(|lane| lane.is_of(socket.local()));
+                if let Some(lane) = lane.filter(|_| listen) {
+                    lane.lead(socket.local().port(), id);
+                }
                 if listen {
                     self.epoll
                         .add(&*socket, EpollEvent::new(EpollFlags::EPOLLIN, id.0.into()))?;
@@ -350,6 +448,10 @@ impl MediaIo for PortSockets {
                     socket, listening, ..
                 },
             ) if listening => {
+                let lane = self.lanes.iter_mut().find(|lane| lane.is_of(socket.local()));
+                if let Some(lane) = lane {
+                    lane.forget(socket.local().port(), id);
+                }
                 // Other threads may still hold the descriptor, so it must be taken out here.
                 let _ = self.epoll.delete(&*socket);
                 self.stats.sockets.set(self.stats.sockets.get().saturating_sub(1));
@@ -379,28 +481,39 @@ impl MediaIo for PortSockets {
         })
     }
 
-    fn exchange(
-        &mut self,
-        mut judge: impl FnMut(SocketId, SocketAddr, &mut PacketBuf) -> Departure,
-    ) -> usize {
+    fn exchange(&mut self, judge: &mut impl Judge) -> usize {
         let mut received = 0;
         for at in 0..self.ready_count {
             let number = self.ready[at].data();
             let Ok(id) = u32::try_from(number).map(SocketId) else {
-                if number != BELL {
-                    received += self.read_lane((number - LANES) as usize, &mut judge);
-                }
+                received += match number {
+                    BELL => 0,
+                    FRAMES.. => {
+                        let place = (number - FRAMES) as usize;
+                        if !self.ready[at].events().contains(EpollFlags::EPOLLIN) {
+                            self.leave_frames(place);
+                        }
+                        self.read_frames(place, judge)
+                    }
+                    _ => self.read_lane((number - LANES) as usize, judge),
+                };
                 continue;
             };
             received += match self.sockets.get(id.0 as usize) {
-                Some(Some(End::Shared { .. })) => self.read_batches(id, &mut judge),
-                _ => self.read_one(id, &mut judge),
+                Some(Some(End::Shared { .. })) => self.read_batches(id, judge),
+                _ => self.read_one(id, judge),
             };
         }
         self.flush();
         self.ready_count = 0;
         self.stats.received.add(received as u64);
         received
+    }
+
+    fn learn(&mut self, answer: HopAnswer) {
+        if let Some(frames) = &mut self.frames {
+            frames.learn(answer);
+        }
     }
 
     fn inject(&mut self, datagram: &[u8], judge: impl FnOnce(&mut PacketBuf) -> Departure) {

@@ -79,6 +79,9 @@ pub(crate) struct IoStats {
     pub(super) faults: [Tally; SendFault::ALL.len()],
     pub(super) receive_errors: Tally,
     pub(super) strays: Tally,
+    pub(super) frames_received: Tally,
+    pub(super) frames_damaged: Tally,
+    pub(super) frames_sent: Tally,
     pub(super) wakeups: Tally,
     pub(super) naps: Tally,
     pub(super) notices_lost: Tally,
@@ -109,6 +112,9 @@ impl IoStats {
             faults: SendFault::ALL.map(|fault| (fault, self.faults[fault as usize].get())),
             receive_errors: self.receive_errors.get(),
             strays: self.strays.get(),
+            frames_received: self.frames_received.get(),
+            frames_damaged: self.frames_damaged.get(),
+            frames_sent: self.frames_sent.get(),
             wakeups: self.wakeups.get(),
             naps: self.naps.get(),
             notices_lost: self.notices_lost.get(),
@@ -141,6 +147,12 @@ pub struct IoSnapshot {
     pub receive_errors: u64,
     /// Datagrams to ports that are steered no more, or not yet.
     pub strays: u64,
+    /// Frames that interfaces handed on.
+    pub frames_received: u64,
+    /// Those of them that were damaged, forged in our own name, or no datagrams.
+    pub frames_damaged: u64,
+    /// Those of the datagrams that were sent as frames.
+    pub frames_sent: u64,
     /// Times that the thread waited for something and got it.
     pub wakeups: u64,
     /// Times that it slept for a tick.

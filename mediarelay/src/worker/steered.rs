@@ -6,10 +6,11 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use viaduct_forward::{PacketBuf, SocketId};
+use viaduct_kmod_helper::IpHeader;
 
 use super::batch::Headers;
+use super::frames::Frames;
 use super::stats::{IoStats, SendFault};
-use crate::ip_header::IpHeader;
 use crate::lane::{Lane, SteeredPort, is_too_long, mailing_address};
 
 /// Ports that an address has.
@@ -84,8 +85,18 @@ impl WorkerLane {
 
     /// The socket that a datagram of the batch is for.
     pub(super) fn socket(&self, at: usize) -> Option<SocketId> {
-        let id = self.ids[usize::from(self.ports[at])];
+        self.socket_of(self.ports[at])
+    }
+
+    /// The socket that has a port.
+    pub(super) fn socket_of(&self, port: u16) -> Option<SocketId> {
+        let id = self.ids[usize::from(port)];
         id.checked_sub(1).map(SocketId)
+    }
+
+    /// The headers of a datagram from a port that has a socket.
+    pub(super) fn header(&self, port: u16, to: SocketAddr, tos: u8, payload: &[u8]) -> Option<IpHeader> {
+        self.lane.header(port, to, tos, payload)
     }
 
     /// Puts a datagram down for the next [`flush`](Self::flush). Returns whether it is the first.
@@ -100,18 +111,27 @@ impl WorkerLane {
         self.departing.len() == 1
     }
 
-    /// Sends what was put down.
-    pub(super) fn flush(&mut self, buffers: &[PacketBuf], stats: &IoStats) {
+    /// Sends what was put down; what `frames` takes is left to them.
+    pub(super) fn flush(&mut self, buffers: &[PacketBuf], frames: Option<&mut Frames>, stats: &IoStats) {
         let lane = &self.lane;
+        let mut frames = frames;
         self.departing.retain_mut(|leaving| {
             let payload = buffers[leaving.buffer].data();
             let header = lane.header(leaving.port, leaving.to, leaving.tos, payload);
             if header.is_none() {
                 stats.count_fault(SendFault::Unreachable);
             }
-            leaving.header = header.unwrap_or(IpHeader::NONE);
-            header.is_some()
+            let Some(header) = header else { return false };
+            leaving.header = header;
+            let datagram = (leaving.buffer, payload.len());
+            let is_taken = frames
+                .as_mut()
+                .is_some_and(|frames| frames.take(lane.address(), leaving.to, header, datagram));
+            !is_taken
         });
+        if self.departing.is_empty() {
+            return;
+        }
         let by: BorrowedFd<'_> = lane.mouth();
         let headers = &mut self.headers;
         let octets = |leaving: &Departing| buffers[leaving.buffer].len();

@@ -10,7 +10,8 @@ use viaduct_forward::{
     Command, Epoch, Limits, Out, PacketBuf, Report, Shared, SocketId, Tick, Verdict, Worker, WorkerStats,
 };
 
-use super::io::{Departure, Found, MediaIo, Wait};
+use super::frames::{Frames, FramesPlan};
+use super::io::{Departure, Found, Judge, MediaIo, Wait};
 use super::mailbox::{Mailbox, MailboxReader, Notice, NoticeSender, Order, OrderFault, mailbox};
 use super::pace::Pace;
 use super::port_sockets::PortSockets;
@@ -20,7 +21,7 @@ use crate::limits::ShellLimits;
 use crate::socket::MediaPort;
 
 /// What a worker is made from.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct WorkerPlan {
     /// Its place among the workers, from 0.
     pub(crate) number: usize,
@@ -32,6 +33,8 @@ pub(crate) struct WorkerPlan {
     pub(crate) notices: NoticeSender,
     /// Its lanes, one for each address whose ports are steered.
     pub(crate) lanes: Vec<Arc<Lane>>,
+    /// Its frames, if interfaces hand on any.
+    pub(crate) frames: Option<FramesPlan>,
 }
 
 /// What others see of a worker.
@@ -50,7 +53,11 @@ impl WorkerThread {
     pub(crate) fn prepare(plan: WorkerPlan) -> io::Result<(Self, impl FnOnce() + Send + 'static)> {
         let (mailbox, reader) = mailbox(plan.limits.orders_queued)?;
         let stats = Arc::new(IoStats::default());
-        let epoll = PortSockets::epoll(&reader.bell(), &plan.lanes)?;
+        let batch = plan.limits.batch;
+        let own = plan.lanes.iter().map(|lane| lane.address()).collect();
+        let desk = (plan.number, plan.notices.clone());
+        let frames = plan.frames.map(|frames| Frames::new(frames, desk, own, batch));
+        let epoll = PortSockets::epoll(&reader.bell(), &plan.lanes, frames.as_ref())?;
         let worker = Worker::new(plan.forward, plan.shared, plan.hash_seed);
         let thread = Self {
             mailbox,
@@ -59,7 +66,7 @@ impl WorkerThread {
         };
         let body = move || {
             let body = Body {
-                io: PortSockets::new(epoll, plan.lanes, &plan.limits, Arc::clone(&stats)),
+                io: PortSockets::new(epoll, (plan.lanes, frames), &plan.limits, Arc::clone(&stats)),
                 pace: Pace::new(&plan.limits),
                 desk: Desk {
                     worker,
@@ -141,9 +148,7 @@ impl<I: MediaIo> Body<I> {
         self.desk.outbox.stats.wakeups.add(1);
         let now = self.now();
         let desk = &mut self.desk;
-        let read = self
-            .io
-            .exchange(|socket, from, buffer| desk.judge(now, socket, from, buffer));
+        let read = self.io.exchange(&mut DeskAt { desk, now });
         self.send_copies();
         self.desk.report();
         self.pace.on_batch(now, read);
@@ -205,6 +210,10 @@ impl<I: MediaIo> Body<I> {
                     self.send_copies();
                     Ok(())
                 }
+                Order::NextHop(answer) => {
+                    self.io.learn(answer);
+                    Ok(())
+                }
                 Order::Stop => return true,
             };
             if let Err(fault) = done {
@@ -212,6 +221,23 @@ impl<I: MediaIo> Body<I> {
             }
         }
         false
+    }
+}
+
+/// The same at a moment: that of a whole batch.
+struct DeskAt<'d> {
+    desk: &'d mut Desk,
+    now: Tick,
+}
+
+impl Judge for DeskAt<'_> {
+    fn expect(&mut self, datagrams: &[(SocketId, SocketAddr)]) {
+        self.desk.worker.look_ahead(datagrams);
+    }
+
+    #[inline]
+    fn judge(&mut self, socket: SocketId, from: SocketAddr, buffer: &mut PacketBuf) -> Departure {
+        self.desk.judge(self.now, socket, from, buffer)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Calls between browsers and phones: one port for all browsers, on which every worker has a socket.
 
+use std::net::IpAddr;
+
 use viaduct_ng::{IceMode, Offer, Options, Reply, Request, RtcpMux, TransportProtocol};
 use viaduct_settings::{IceMode as IceSetting, MediaSettings};
 
@@ -9,7 +11,7 @@ use crate::support::phone::{Phone, media_of};
 use crate::support::{InProcess, own_address, settings};
 
 /// A call of a browser to a phone that was answered, with keys.
-struct Call {
+pub(crate) struct Call {
     id: String,
     browser: Browser,
     phone: Phone,
@@ -23,9 +25,14 @@ impl Call {
         Self::of(relay, number, Browser::at(own_address(), 1_000 + number))
     }
 
-    fn of(relay: &InProcess, number: u32, mut browser: Browser) -> Self {
+    fn of(relay: &InProcess, number: u32, browser: Browser) -> Self {
+        Self::at(relay, number, browser, own_address())
+    }
+
+    /// The same with a phone at this address.
+    pub(crate) fn at(relay: &InProcess, number: u32, mut browser: Browser, address: IpAddr) -> Self {
         let id = format!("call {number}");
-        let phone = Phone::at(own_address(), 2_000 + number);
+        let phone = Phone::at(address, 2_000 + number);
         let for_phone = media_of(&sdp_of(relay.ask(offer(&id, &browser))));
         let keys_before = relay.snapshot().counters.dtls_connected;
         let answer = to_browser(&id, &phone, browser.has_ice());
@@ -44,8 +51,12 @@ impl Call {
         }
     }
 
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
     /// Both send media, and each hears what the other has sent.
-    fn talk(&mut self, packets: u16) {
+    pub(crate) fn talk(&mut self, packets: u16) {
         for _ in 0..packets {
             self.sequence += 1;
             let (ours, theirs) = (
@@ -60,7 +71,7 @@ impl Call {
     }
 
     /// The same with RTCP, which the browser has on the port of RTP and the phone has not.
-    fn report(&mut self) {
+    pub(crate) fn report(&mut self) {
         let (ours, theirs) = (self.browser.report(), self.phone.report());
         self.browser.send(&ours);
         assert_eq!(self.phone.hear_report(), (ours, self.for_phone.1));

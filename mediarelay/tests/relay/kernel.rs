@@ -34,11 +34,10 @@ const IPV6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
 /// Where the relay takes text commands.
 const CLI: SocketAddr = SocketAddr::new(RELAY, 9_900);
 
-/// Namespaces of this thread's own, with a loopback interface and a BPF file system. False, and a line that says why the test is
-/// skipped, where that is not allowed.
-fn namespaces() -> bool {
+/// A BPF file system of this thread's own. False, and a line that says why the test is skipped, where that is not allowed.
+pub(crate) fn bpf_file_system() -> bool {
     let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
-    let made = unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS)
+    let made = unshare(CloneFlags::CLONE_NEWNS)
         .and_then(|()| mount(None::<&str>, "/", None::<&str>, private, None::<&str>))
         .and_then(|()| {
             mount(
@@ -49,8 +48,20 @@ fn namespaces() -> bool {
                 None::<&str>,
             )
         });
-    if let Err(error) = made {
-        eprintln!("skipped: this process may not make namespaces with a BPF file system: {error}");
+    if let Err(error) = &made {
+        eprintln!("skipped: this process may not mount a BPF file system: {error}");
+    }
+    made.is_ok()
+}
+
+/// Namespaces of this thread's own, with a loopback interface and a BPF file system. False, and a line that says why the test is
+/// skipped, where that is not allowed.
+fn namespaces() -> bool {
+    if let Err(error) = unshare(CloneFlags::CLONE_NEWNET) {
+        eprintln!("skipped: this process may not make network namespaces: {error}");
+        return false;
+    }
+    if !bpf_file_system() {
         return false;
     }
     // With packets of the usual size, so that there is a limit to try.

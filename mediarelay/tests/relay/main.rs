@@ -17,6 +17,7 @@ mod browsers;
 mod calls;
 mod command_line;
 mod fax;
+mod frames;
 mod garbage;
 mod kernel;
 mod listeners;

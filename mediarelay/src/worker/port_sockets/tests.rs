@@ -10,6 +10,21 @@ const OPTIONS: SocketOptions = SocketOptions {
     tos: 0,
 };
 
+/// Judges by a closure.
+struct Says<F>(F);
+
+impl<F: FnMut(SocketId, SocketAddr, &mut PacketBuf) -> Departure> Judge for Says<F> {
+    fn expect(&mut self, _: &[(SocketId, SocketAddr)]) {}
+
+    fn judge(&mut self, socket: SocketId, from: SocketAddr, buffer: &mut PacketBuf) -> Departure {
+        (self.0)(socket, from, buffer)
+    }
+}
+
+fn says<F: FnMut(SocketId, SocketAddr, &mut PacketBuf) -> Departure>(judge: F) -> Says<F> {
+    Says(judge)
+}
+
 struct Bench {
     io: PortSockets,
     stats: Arc<IoStats>,
@@ -26,8 +41,8 @@ impl Bench {
     fn with(limits: &ShellLimits, lanes: Vec<Arc<Lane>>) -> Self {
         let (mailbox, reader) = mailbox(4).unwrap();
         let stats = Arc::new(IoStats::default());
-        let epoll = PortSockets::epoll(&reader.bell(), &lanes).unwrap();
-        let io = PortSockets::new(epoll, lanes, limits, Arc::clone(&stats));
+        let epoll = PortSockets::epoll(&reader.bell(), &lanes, None).unwrap();
+        let io = PortSockets::new(epoll, (lanes, None), limits, Arc::clone(&stats));
         let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
         peer.set_nonblocking(true).unwrap();
         Self {
@@ -52,10 +67,10 @@ impl Bench {
     fn forward_all(&mut self, via: u32, to: SocketAddr) -> usize {
         let mut received = 0;
         while self.io.wait(Wait::Look).unwrap().datagrams {
-            received += self.io.exchange(|_, _, buffer| {
+            received += self.io.exchange(&mut says(|_, _, buffer| {
                 buffer.data_mut().reverse();
                 Departure::By(SocketId(via), to)
-            });
+            }));
         }
         received
     }
@@ -111,7 +126,7 @@ fn several_sockets_share_the_buffers() {
     assert!(bench.io.wait(Wait::ForWork).unwrap().datagrams);
     let read = bench
         .io
-        .exchange(|id, _, _| Departure::By(SocketId(20 + id.0 % 2), peer));
+        .exchange(&mut says(|id, _, _| Departure::By(SocketId(20 + id.0 % 2), peer)));
     assert_eq!(read, 11);
     let mut heard: Vec<u8> = bench.heard().iter().map(|(data, _)| data[0]).collect();
     heard.sort_unstable();
@@ -154,7 +169,7 @@ fn the_bell_is_told_apart_from_datagrams() {
             datagrams: true
         }
     );
-    assert_eq!(bench.io.exchange(|_, _, _| Departure::None), 1);
+    assert_eq!(bench.io.exchange(&mut says(|_, _, _| Departure::None)), 1);
 }
 
 #[test]
@@ -191,10 +206,10 @@ fn what_cannot_be_sent_is_counted_and_the_rest_goes_on() {
             bench.peer.send_to(&[number], port).unwrap();
         }
         bench.io.wait(Wait::ForWork).unwrap();
-        bench.io.exchange(|_, _, buffer| {
+        bench.io.exchange(&mut says(|_, _, buffer| {
             let to = if buffer.data()[0] % 2 == 0 { good } else { bad };
             Departure::By(SocketId(1), to)
-        });
+        }));
         let heard: Vec<u8> = bench.heard().iter().map(|(data, _)| data[0]).collect();
         assert_eq!(heard, [0, 2, 4], "{kind:?}");
         let stats = bench.stats.snapshot();
@@ -223,10 +238,10 @@ fn an_empty_datagram_is_read_once() {
         bench.peer.send_to(b"", port).unwrap();
         bench.io.wait(Wait::ForWork).unwrap();
         assert_eq!(
-            bench.io.exchange(|_, _, buffer| {
+            bench.io.exchange(&mut says(|_, _, buffer| {
                 assert!(buffer.is_empty());
                 Departure::None
-            }),
+            })),
             1
         );
         assert!(!bench.io.wait(Wait::Look).unwrap().datagrams);
@@ -300,10 +315,10 @@ fn a_port_is_given_to_the_next_before_the_one_before_it_lets_go() {
     bench.peer.send_to(b"x", port).unwrap();
     let mut heard = Vec::new();
     while bench.io.wait(Wait::Look).unwrap().datagrams {
-        bench.io.exchange(|id, _, _| {
+        bench.io.exchange(&mut says(|id, _, _| {
             heard.push(id);
             Departure::None
-        });
+        }));
     }
     assert_eq!(heard, [SocketId(1)]);
 }

@@ -39,6 +39,7 @@ impl Bench {
                 nudge: nudge.clone(),
             },
             lanes: Vec::new(),
+            frames: None,
         };
         let (worker, body) = WorkerThread::prepare(plan).unwrap();
         Self {

@@ -2,30 +2,31 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-const IPV4_HEADER: usize = 20;
-const IPV6_HEADER: usize = 40;
-const UDP_HEADER: usize = 8;
-const UDP: u8 = 17;
+pub(crate) const IPV4_HEADER: usize = 20;
+pub(crate) const IPV6_HEADER: usize = 40;
+pub(crate) const UDP_HEADER: usize = 8;
+pub(crate) const UDP: u8 = 17;
 /// Routers do not cut the packet, as it is with datagrams of ordinary sockets (`IP_PMTUDISC_WANT`).
 const DONT_FRAGMENT: u16 = 0x4000;
 
 /// The IP and the UDP header of one datagram.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct IpHeader {
+pub struct IpHeader {
     octets: [u8; IPV6_HEADER + UDP_HEADER],
     len: usize,
 }
 
 impl IpHeader {
     /// No header.
-    pub(crate) const NONE: Self = Self {
+    pub const NONE: Self = Self {
         octets: [0; IPV6_HEADER + UDP_HEADER],
         len: 0,
     };
 
     /// Of a datagram with this payload. The sum of an IPv4 header is the kernel's business. `None`: the addresses are of two
     /// families, the payload is too long for any datagram, or the receiver has port 0, which ordinary sockets refuse too.
-    pub(crate) fn new(from: SocketAddr, to: SocketAddr, tos: u8, hops: u8, payload: &[u8]) -> Option<Self> {
+    #[must_use]
+    pub fn new(from: SocketAddr, to: SocketAddr, tos: u8, hops: u8, payload: &[u8]) -> Option<Self> {
         if to.port() == 0 {
             return None;
         }
@@ -49,7 +50,9 @@ impl IpHeader {
         Some(header)
     }
 
-    pub(crate) fn octets(&self) -> &[u8] {
+    /// What comes before the payload.
+    #[must_use]
+    pub fn octets(&self) -> &[u8] {
         &self.octets[..self.len]
     }
 
@@ -83,16 +86,18 @@ impl IpHeader {
     }
 }
 
-/// Words of 32 bits added up: what the sum of words of 16 bits is folded from (RFC 1071).
-fn sum(octets: &[u8]) -> u64 {
+/// Words of 16 bits added up (RFC 1071), in a form that may be added to others and [`folded`]. Words of 32 bits give the same when
+/// they are folded, and so they do in this machine's order of octets, if the result is put into the network's.
+pub(crate) fn sum(octets: &[u8]) -> u64 {
     let (words, rest) = octets.as_chunks::<4>();
     let mut last = [0; 4];
     last[..rest.len()].copy_from_slice(rest);
-    let words = words.iter().chain([&last]);
-    words.map(|word| u64::from(u32::from_be_bytes(*word))).sum()
+    let words = words.iter().map(|word| u64::from(u32::from_ne_bytes(*word)));
+    let sum = words.sum::<u64>() + u64::from(u32::from_ne_bytes(last));
+    u64::from(u16::from_be_bytes((!folded(sum)).to_ne_bytes()))
 }
 
-fn folded(mut sum: u64) -> u16 {
+pub(crate) fn folded(mut sum: u64) -> u16 {
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
     }
