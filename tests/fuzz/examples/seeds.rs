@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use viaduct_fax::udptl::{ErrorCorrection, Sender};
+use viaduct_kmod_helper::{IpHeader, NextHop};
 use viaduct_rtp::rtcp::{ReportBlock, RtcpWriter, SenderInfo};
 use viaduct_rtp::srtp::{SendContext, SrtpKeyMaterial, SrtpLimits, SrtpProfile};
 use viaduct_rtp::telephone_event::TelephoneEvent;
@@ -22,6 +23,7 @@ fn main() -> Result<()> {
     ws_frames()?;
     clip()?;
     udptl()?;
+    frames()?;
     proxies()
 }
 
@@ -565,4 +567,40 @@ fn udptl() -> Result<()> {
     let packets = ifps.iter().flat_map(|ifp| [&[ifp.len() as u8][..], ifp].concat());
     let packets: Vec<u8> = [0x4e, 0x80, 0x02, 0x48].into_iter().chain(packets).collect();
     write("udptl", "sent-with-parities", &packets)
+}
+
+/// Frames: of both families, padded, without a sum, with the sum left to hardware, and what nobody should send.
+fn frames() -> Result<()> {
+    let hop = NextHop {
+        ifindex: 1,
+        from: [2, 0, 0, 0, 0, 1],
+        to: [2, 0, 0, 0, 0, 2],
+        mtu: 1_500,
+    };
+    let of = |from: &str, to: &str| -> Result<Vec<u8>> {
+        let header = IpHeader::new(from.parse()?, to.parse()?, 0xb8, 64, b"media").ok_or("no header")?;
+        let mut frame = vec![0; 256];
+        let len = viaduct_kmod_helper::frame::write(&mut frame, &hop, &header, b"media");
+        frame.truncate(len);
+        Ok(frame)
+    };
+    let (v4, v6) = (
+        of("192.0.2.7:4000", "198.51.100.1:30000")?,
+        of("[2001:db8::7]:4000", "[2001:db8::1]:30000")?,
+    );
+    write("frame", "ipv4", &v4)?;
+    write("frame", "ipv6", &v6)?;
+    write("frame", "padded", &[&v4[..], &[0; 13]].concat())?;
+    let changed = |frame: &[u8], changes: &[(usize, u8)]| {
+        let mut frame = frame.to_vec();
+        for (at, octet) in changes {
+            frame[*at] = *octet;
+        }
+        frame
+    };
+    write("frame", "without-sum", &changed(&v4, &[(40, 0), (41, 0)]))?;
+    write("frame", "fault-without-sum", &changed(&v6, &[(60, 0), (61, 0)]))?;
+    write("frame", "fault-length", &changed(&v6, &[(58, 0xff)]))?;
+    write("frame", "fault-short-length", &changed(&v6, &[(59, 7)]))?;
+    write("frame", "fault-cut", &v4[..40])
 }

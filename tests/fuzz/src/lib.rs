@@ -33,6 +33,7 @@ mod clip;
 mod digest;
 mod dns;
 mod dtls;
+mod frame;
 mod janus;
 mod mutator;
 mod ng;
@@ -54,6 +55,7 @@ pub use clip::clip;
 pub use digest::digest;
 pub use dns::dns;
 pub use dtls::dtls;
+pub use frame::frame;
 pub use janus::janus;
 pub use mutator::Mutator;
 pub use ng::{bencode, flags, json};
@@ -81,7 +83,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 22] = [
+pub const TARGETS: [Target; 23] = [
     Target {
         name: "bencode",
         run: bencode,
@@ -105,6 +107,10 @@ pub const TARGETS: [Target; 22] = [
     Target {
         name: "flags",
         run: flags,
+    },
+    Target {
+        name: "frame",
+        run: frame,
     },
     Target {
         name: "hook_answer",

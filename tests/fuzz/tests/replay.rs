@@ -110,6 +110,11 @@ fn flags() {
 }
 
 #[test]
+fn frame() {
+    replay("frame", MUTATIONS);
+}
+
+#[test]
 fn hook_answer() {
     replay("hook_answer", MUTATIONS);
 }
