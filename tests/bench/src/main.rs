@@ -40,6 +40,10 @@ struct Args {
     /// Calls at a time for media; several numbers with commas between them are measured one after the other.
     #[arg(long, value_delimiter = ',')]
     calls: Vec<usize>,
+    /// Phones on links of their own (veth) for media, as over network cards, instead of the loopback interface. Our relay has the
+    /// frames of its interfaces then. For root.
+    #[arg(long)]
+    links: bool,
     /// Draw what a packet costs, over the numbers of calls, into this file (SVG).
     #[arg(long)]
     picture: Option<PathBuf>,
@@ -75,6 +79,7 @@ fn main() -> anyhow::Result<()> {
     }
     let mut plan = if args.quick { Plan::quick() } else { Plan::full() };
     plan.runs = args.runs.unwrap_or(plan.runs).max(1);
+    plan.links = args.links;
     let places = Places {
         programs: args.programs.clone(),
         work: args.work.clone(),

@@ -90,6 +90,8 @@ pub struct RelaySetup {
     pub media: Ipv4Addr,
     /// Whether the kernel may forward; our relay's only.
     pub in_kernel: bool,
+    /// Whether the interfaces of a street hand it frames; our relay's only.
+    pub frames: bool,
 }
 
 impl RelaySetup {
@@ -97,6 +99,7 @@ impl RelaySetup {
     pub const USER_SPACE: Self = Self {
         media: ADDRESS,
         in_kernel: false,
+        frames: false,
     };
 }
 

@@ -114,6 +114,8 @@ pub struct WebPlan {
 pub struct Plan {
     /// Runs of every program. Between two runs of one come those of all others.
     pub runs: usize,
+    /// Phones of media on links of their own.
+    pub links: bool,
     /// Phones that call, and as many that are called.
     pub pairs: usize,
     /// Registrations.
@@ -155,6 +157,7 @@ impl Plan {
         };
         Self {
             runs: 5,
+            links: false,
             pairs: 500,
             register: load(500.0),
             call: load(200.0),

@@ -19,6 +19,9 @@ const OWN: &str = "/proc/thread-self/ns/net";
 /// The address that the relay has on both links; an interface has it on the callers'.
 pub const RELAY: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 1);
 
+/// The relay's interfaces, towards callers and callees.
+pub const INTERFACES: [&str; 2] = ["r1", "r2"];
+
 /// Where callers and callees are.
 pub const PHONES: [Ipv4Addr; 2] = [Ipv4Addr::new(10, 1, 0, 2), Ipv4Addr::new(10, 2, 0, 2)];
 

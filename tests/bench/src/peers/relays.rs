@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::{MEDIA_PORTS, NG_PORT, RelaySetup, metrics_address, write};
 use crate::drive::ADDRESS;
+use crate::street::INTERFACES;
 
 fn common(setup: RelaySetup) -> Vec<String> {
     let [first, last] = MEDIA_PORTS;
@@ -21,7 +22,15 @@ pub(super) fn viaduct_args(
     steering: &'static str,
 ) -> anyhow::Result<Vec<String>> {
     let file = folder.join("relay.yaml");
-    write(&file, &format!("version: 1\nsteering: {steering}\n"))?;
+    let frames = if setup.frames {
+        INTERFACES.join(", ")
+    } else {
+        String::new()
+    };
+    write(
+        &file,
+        &format!("version: 1\nsteering: {steering}\nframe_interfaces: [{frames}]\n"),
+    )?;
     let mut args = vec![format!("--config-file={}", file.display())];
     args.extend(common(setup));
     args.push(format!("--listen-http={}", metrics_address()));

@@ -99,6 +99,7 @@ const INSTRUCTIONS: &[Row] = &[
 
 const MEDIA: &[Row] = &[
     row(Figure::Processor, "processor time, each packet", "µs"),
+    row(Figure::OwnProcessor, "  to deaf phones", "µs"),
     row(Figure::Kernel, "  of it in the kernel", "%"),
     row(Figure::HalfWithin, "delay p50", "µs"),
     row(Figure::MostWithin, "delay p99", "µs"),
@@ -249,7 +250,12 @@ pub(super) fn title(work: Work, plan: &Plan) -> String {
         let packets = 1.0 / packet_time(calls).as_secs_f64();
         format!("{calls} calls, {packets:.0} packets a second each way, each of 20 ms of G.711")
     };
-    let media = talk(plan.media_calls);
+    let way = if plan.links {
+        "\nPhones are on links of their own (veth), whose frames viaduct-relay has"
+    } else {
+        ""
+    };
+    let media = format!("{}{way}", talk(plan.media_calls));
     let registrations = |what: &str| {
         format!(
             "Registrations: {what}; {} phones over UDP.\nAt {} a second; at full load {} at a time.",
@@ -309,7 +315,7 @@ pub(super) fn title(work: Work, plan: &Plan) -> String {
         ),
         Work::MediaRate => format!(
             "The same calls, {} at a time, ever more packets a second ({} s each) until one is lost or the phones can send no\n\
-             more: then the highest rate at which none was lost is theirs, and the relay's is above it.",
+             more: then the highest rate at which none was lost is theirs, and the relay's is above it.{way}",
             plan.media_rate.calls,
             plan.media_rate.step.as_secs_f64()
         ),

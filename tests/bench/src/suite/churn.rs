@@ -33,7 +33,7 @@ pub(super) fn measure(
     results: &mut Results,
 ) -> anyhow::Result<()> {
     let plan = suite.plan.churn;
-    let (daemon, mut commander, mut phones) = start_with_calls(suite, peer, folder, plan.calls)?;
+    let (_place, daemon, mut commander, mut phones) = start_with_calls(suite, peer, folder, plan.calls)?;
     phones.run_some(0..plan.talking, suite.plan.media_warm_up)?;
 
     // Nobody talks in calls that come and go, so they may name phones of others.

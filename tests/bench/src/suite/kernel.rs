@@ -46,6 +46,7 @@ pub(super) fn measure(
     let setup = RelaySetup {
         media: RELAY,
         in_kernel: true,
+        frames: false,
     };
     let mut commander = Commander::open(ng_address())?;
     let mut phones = Phones::open_at(&street, plan.calls)?;

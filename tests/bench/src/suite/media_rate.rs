@@ -45,7 +45,7 @@ pub(super) fn measure(
     results: &mut Results,
 ) -> anyhow::Result<()> {
     let plan = suite.plan.media_rate;
-    let (daemon, _, mut phones) = start_with_calls(suite, peer, folder, plan.calls)?;
+    let (_place, daemon, _, mut phones) = start_with_calls(suite, peer, folder, plan.calls)?;
     phones.run_at(plan.first, suite.plan.media_warm_up)?;
 
     let mut at = |rate: f64| -> anyhow::Result<Step> {

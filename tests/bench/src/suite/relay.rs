@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 
@@ -12,7 +13,11 @@ use crate::drive::{Commander, Phones};
 use crate::media::{CallPlan, Crypto, MediaMode, PacketTally, relay_address, relay_keys};
 use crate::peers::{RelayPeer, RelaySetup, ng_address};
 use crate::results::{Figure, Results, Work};
+use crate::street::{Deaf, RELAY, Street};
 use crate::usage::{Usage, resident};
+
+/// Relays that keep hardware addresses in mind have noticed after so long that one has changed.
+const NOTICED_WITHIN: Duration = Duration::from_millis(500);
 
 pub(super) fn measure(
     suite: &Suite,
@@ -22,8 +27,9 @@ pub(super) fn measure(
     results: &mut Results,
 ) -> anyhow::Result<()> {
     let calls = suite.plan.media_calls;
-    let mut phones = Phones::open(calls)?;
-    let (daemon, mut commander) = start(suite, peer, folder)?;
+    let place = Place::of(suite)?;
+    let mut phones = place.phones(calls)?;
+    let (mut daemon, mut commander) = start(suite, peer, folder, place.setup())?;
 
     let resident_before = resident(daemon.pid())?;
     let before = Usage::of(daemon.pid())?;
@@ -40,6 +46,9 @@ pub(super) fn measure(
     let seen = watch.stop()?;
     let memory = resident(daemon.pid())?.saturating_sub(resident_before);
     ensure!(tally.received > 0, "no packet came through:\n{}", daemon.tail());
+    let to_deaf = place.to_deaf_phones(&mut phones, &daemon, suite.plan.media)?;
+    // One that cannot keep up has much to read first.
+    daemon.wait_until(START_MAX, || commander.probe())?;
     let before = Usage::of(daemon.pid())?;
     for plan in &plans {
         commander.command(&plan.delete())?;
@@ -51,6 +60,9 @@ pub(super) fn measure(
         Figure::Processor,
         micros(seen.used.processor) / tally.received as f64,
     );
+    if let Some(time) = to_deaf {
+        add(Figure::OwnProcessor, time);
+    }
     if let Some(share) = seen.used.system_share() {
         add(Figure::Kernel, share * 100.0);
     }
@@ -67,10 +79,76 @@ pub(super) fn measure(
     daemon.stop()
 }
 
+/// Where phones are.
+pub(super) enum Place {
+    /// On this machine, as the relay is.
+    Here,
+    /// On links of their own.
+    There(Street),
+}
+
+impl Place {
+    /// The one that the plan wants.
+    fn of(suite: &Suite) -> anyhow::Result<Self> {
+        Ok(if suite.plan.links {
+            Self::There(Street::new()?)
+        } else {
+            Self::Here
+        })
+    }
+
+    fn phones(&self, calls: usize) -> anyhow::Result<Phones> {
+        match self {
+            Self::Here => Ok(Phones::open(calls)?),
+            Self::There(street) => Phones::open_at(street, calls),
+        }
+    }
+
+    /// What a packet takes in the relay, in microseconds, when the kernel does not receive it in the phone's place right behind the
+    /// link: with phones on other machines no relay pays for that. `None`: phones are here.
+    fn to_deaf_phones(
+        &self,
+        phones: &mut Phones,
+        daemon: &Daemon,
+        time: Duration,
+    ) -> anyhow::Result<Option<f64>> {
+        let Self::There(street) = self else {
+            return Ok(None);
+        };
+        street.set_deaf(Deaf::Phones, true)?;
+        phones.talk_unheard(NOTICED_WITHIN)?;
+        let (arrived, before) = (street.arrived()?, Usage::of(daemon.pid())?);
+        phones.talk_unheard(time)?;
+        let used = Usage::of(daemon.pid())?.since(before).processor;
+        let arrived = street.arrived()? - arrived;
+        street.set_deaf(Deaf::Phones, false)?;
+        phones.talk_unheard(NOTICED_WITHIN)?;
+        ensure!(arrived > 0, "no packet came through:\n{}", daemon.tail());
+        Ok(Some(micros(used) / arrived as f64))
+    }
+
+    /// A relay that forwards by its own threads.
+    fn setup(&self) -> RelaySetup {
+        match self {
+            Self::Here => RelaySetup::USER_SPACE,
+            Self::There(_) => RelaySetup {
+                media: RELAY,
+                in_kernel: false,
+                frames: true,
+            },
+        }
+    }
+}
+
 /// A relay that forwards by its own threads, and who commands it.
-pub(super) fn start(suite: &Suite, peer: RelayPeer, folder: &Path) -> anyhow::Result<(Daemon, Commander)> {
+fn start(
+    suite: &Suite,
+    peer: RelayPeer,
+    folder: &Path,
+    setup: RelaySetup,
+) -> anyhow::Result<(Daemon, Commander)> {
     let mut commander = Commander::open(ng_address())?;
-    let launch = peer.prepare(&suite.places, folder, RelaySetup::USER_SPACE)?;
+    let launch = peer.prepare(&suite.places, folder, setup)?;
     let mut daemon = Daemon::start(&launch, suite.processor, folder)?;
     daemon.wait_until(START_MAX, || commander.probe())?;
     Ok((daemon, commander))
@@ -82,14 +160,15 @@ pub(super) fn start_with_calls(
     peer: RelayPeer,
     folder: &Path,
     calls: usize,
-) -> anyhow::Result<(Daemon, Commander, Phones)> {
-    let mut phones = Phones::open(calls)?;
-    let (daemon, mut commander) = start(suite, peer, folder)?;
+) -> anyhow::Result<(Place, Daemon, Commander, Phones)> {
+    let place = Place::of(suite)?;
+    let mut phones = place.phones(calls)?;
+    let (daemon, mut commander) = start(suite, peer, folder, place.setup())?;
     for number in 0..u32::try_from(calls)? {
         let set_up = set_up(&mut commander, &mut phones, number, MediaMode::Plain);
         set_up.with_context(|| daemon.tail())?;
     }
-    Ok((daemon, commander, phones))
+    Ok((place, daemon, commander, phones))
 }
 
 /// Gives the commands for one call.

@@ -90,6 +90,7 @@ impl Soak {
         let street = self.in_kernel.then(Street::new).transpose()?;
         let setup = RelaySetup {
             media: if self.in_kernel { RELAY } else { ADDRESS },
+            frames: false,
             in_kernel: self.in_kernel,
         };
         let phones = match &street {
