@@ -46,6 +46,26 @@ struct rule {
 	u64 tag;
 };
 
+/* A neighbour: as a rule has it. */
+struct hop_key {
+	u32 ifindex;
+	u32 family;
+	u8 address[16];
+};
+
+/* How often one packet to a neighbour takes its way through the stack, which then asks whether the neighbour is still there: of
+ * frames it knows nothing. Nanoseconds. */
+#define HOP_ASKED_EVERY 10000000000ull
+
+/* How frames to a neighbour begin. */
+struct hop {
+	/* Nanoseconds of the monotonic clock. */
+	u64 asked;
+	u8 to[6];
+	u8 from[6];
+	u32 unused;
+};
+
 struct counters {
 	u64 rtp_packets;
 	u64 rtp_octets;

@@ -95,15 +95,19 @@ struct map {
 enum {
 	MAP_TYPE_HASH = 1,
 	MAP_TYPE_ARRAY = 2,
+	MAP_TYPE_PROG_ARRAY = 3,
 	MAP_TYPE_PERCPU_ARRAY = 6,
 	MAP_TYPE_SOCKMAP = 15,
 	MAP_TYPE_XSKMAP = 17,
 	PIN_BY_NAME = 1,
+	NO_PREALLOC = 1,
 
 	TCX_NEXT = -1,
 	TCX_DROP = 2,
 	SK_PASS = 1,
+	XDP_DROP = 1,
 	XDP_PASS = 2,
+	XDP_TX = 3,
 
 	FAMILY_IPV4 = 2,
 	FAMILY_IPV6 = 10,
@@ -122,14 +126,19 @@ static void *(*const map_lookup)(void *map, const void *key) = (void *)1;
 static u64 (*const ktime_ns)(void) = (void *)5;
 static s64 (*const store_bytes)(void *ctx, u32 at, const void *from, u32 len, u64 flags) = (void *)9;
 static s64 (*const l4_csum_replace)(void *ctx, u32 at, u64 from, u64 to, u64 flags) = (void *)11;
+static void (*const tail_call)(void *ctx, void *programs, u32 at) = (void *)12;
+static s64 (*const redirect)(u32 ifindex, u64 flags) = (void *)23;
 static s64 (*const load_bytes)(const void *ctx, u32 at, void *to, u32 len) = (void *)26;
 static s64 (*const csum_diff)(const void *from, u32 from_len, const void *to, u32 to_len, u32 seed) = (void *)28;
 static s64 (*const change_proto)(void *ctx, u16 protocol, u64 flags) = (void *)31;
 static s64 (*const pull_data)(void *ctx, u32 len) = (void *)39;
 static s64 (*const csum_update)(void *ctx, u32 sum) = (void *)40;
+static s64 (*const move_head)(void *ctx, s32 by) = (void *)44;
 static s64 (*const redirect_map)(void *map, u64 key, u64 flags) = (void *)51;
 static s64 (*const sk_release)(void *sk) = (void *)86;
 static s64 (*const sk_assign)(void *ctx, void *sk, u64 flags) = (void *)124;
 static s64 (*const redirect_neigh)(u32 ifindex, void *next, int len, u64 flags) = (void *)152;
+static u64 (*const frame_len)(void *ctx) = (void *)188;
+static s64 (*const load_frame)(void *ctx, u32 at, void *to, u32 len) = (void *)189;
 
 #endif

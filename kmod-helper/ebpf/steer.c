@@ -36,6 +36,14 @@ struct map SECTION("maps") FRAMES = {
 	.max_entries = 1024,
 };
 
+/* What forwards the frames of flows, while the kernel has flows. */
+struct map SECTION("maps") FORWARDER = {
+	.type = MAP_TYPE_PROG_ARRAY,
+	.key_size = sizeof(u32),
+	.value_size = sizeof(u32),
+	.max_entries = 1,
+};
+
 /*
  * Runs where the kernel looks for the socket of a datagram that has come to this host and that no connected socket has. A port
  * that is in PORTS belongs to the socket of SOCKETS that is named there; of every other port the program knows nothing, and the
@@ -139,7 +147,7 @@ INLINE int is_for(const struct interface *interface, const u8 *frame)
 
 /*
  * Runs where a frame has come in, before the kernel makes a packet of it. A frame for a port whose hearer is a worker goes to that
- * worker; every other one takes its way through the kernel.
+ * worker, one for a port whose flows the kernel forwards to what forwards them; every other one takes its way through the kernel.
  */
 SECTION("xdp") int viaduct_frames(struct frame_context *ctx)
 {
@@ -153,11 +161,18 @@ SECTION("xdp") int viaduct_frames(struct frame_context *ctx)
 	if (at + ETHERNET > end || at + FRAME_MAX < end || !read_port(at, end, &port, &peer))
 		return XDP_PASS;
 	found = map_lookup(&PORTS, &port);
-	if (!found || found->worker == NOBODY)
+	if (!found)
+		return XDP_PASS;
+	interface = map_lookup(&INTERFACES, &ifindex);
+	if (!interface || !is_for(interface, at))
 		return XDP_PASS;
 	worker = found->worker;
-	interface = map_lookup(&INTERFACES, &ifindex);
-	if (!interface || queue >= interface->queues || !is_for(interface, at))
+	if (worker == NOBODY) {
+		/* Does not come back, unless there is nothing to go to. */
+		tail_call(ctx, &FORWARDER, 0);
+		return XDP_PASS;
+	}
+	if (queue >= interface->queues)
 		return XDP_PASS;
 	if (worker == ANYBODY)
 		worker = interface->workers ? (peer * 0x9e3779b1 >> 16) % interface->workers : 0;

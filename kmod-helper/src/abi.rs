@@ -72,6 +72,25 @@ pub(crate) struct RawPulse {
     pub(crate) patience: u64,
 }
 
+/// A neighbour, as a [`RawRule`] has it.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RawHopKey {
+    pub(crate) ifindex: u32,
+    pub(crate) family: u32,
+    pub(crate) address: [u8; 16],
+}
+
+/// How frames to a neighbour begin, and when the stack was last made to ask for it; nanoseconds of the monotonic clock.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RawHop {
+    pub(crate) asked: u64,
+    pub(crate) to: [u8; 6],
+    pub(crate) from: [u8; 6],
+    pub(crate) unused: u32,
+}
+
 /// A local port that is steered: `ebpf/steer.h`. The address is in the order of the network, the number is one of this machine.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,6 +148,12 @@ unsafe impl aya::Pod for RawCounters {}
 unsafe impl aya::Pod for RawPulse {}
 // SAFETY: as above.
 #[expect(unsafe_code, reason = "the loader asks for this mark on what it copies")]
+unsafe impl aya::Pod for RawHopKey {}
+// SAFETY: as above.
+#[expect(unsafe_code, reason = "the loader asks for this mark on what it copies")]
+unsafe impl aya::Pod for RawHop {}
+// SAFETY: as above.
+#[expect(unsafe_code, reason = "the loader asks for this mark on what it copies")]
 unsafe impl aya::Pod for RawPort {}
 // SAFETY: as above.
 #[expect(unsafe_code, reason = "the loader asks for this mark on what it copies")]
@@ -141,6 +166,8 @@ const _: () = assert!(size_of::<RawKey>() == 2 * 16 + 2 * 2 + 4);
 const _: () = assert!(size_of::<RawRule>() == 40 + 2 * 16 + 2 * 2 + 3 * 4 + 16 + 4 + 4 + 2 * 8 + 8);
 const _: () = assert!(size_of::<RawCounters>() == 6 * 8 + 6 * 4);
 const _: () = assert!(size_of::<RawPulse>() == 2 * 8);
+const _: () = assert!(size_of::<RawHopKey>() == 2 * 4 + 16);
+const _: () = assert!(size_of::<RawHop>() == 8 + 2 * 6 + 4);
 const _: () = assert!(size_of::<RawPort>() == 16 + 2 * 4);
 const _: () = assert!(size_of::<RawHearer>() == 2 * 4);
 const _: () = assert!(size_of::<RawInterface>() == 3 * 4 + 6 + 2);

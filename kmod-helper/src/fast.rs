@@ -1,21 +1,25 @@
 //! The kernel path of one relay.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use aya::Ebpf;
 use aya::maps::MapError;
+use aya::pin::PinError;
 use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::tc::{SchedClassifierLink, TcAttachOptions};
-use aya::programs::{LinkOrder, ProgramError, SchedClassifier, TcAttachType};
+use aya::programs::{LinkOrder, ProgramError, ProgramFd, SchedClassifier, TcAttachType, Xdp};
 
 use crate::facts::{Facts, is_bpffs};
 use crate::flow::{Counters, Flow, Key, Route};
+use crate::frame_hops::{FrameHops, Neighbour};
 use crate::instance::{Folder, Instance, Lock};
 use crate::netlink::{Link, Netlink, RouteError};
-use crate::object::FORWARD;
+use crate::object::{FORWARD, FORWARD_FRAMES};
 use crate::slots::Slots;
 use crate::tables::{LoadError, Tables};
 use crate::up::Up;
@@ -172,9 +176,11 @@ pub enum InstallError {
 
 /// The kernel path of one relay. Dropping it leaves everything as it is, for [`Limits::patience`] at least, so that the next
 /// relay of the same name can go on; [`unload`] removes it.
-#[derive(Debug)]
 pub struct Fast {
     tables: Tables,
+    /// What the program that forwards frames needs, once it is asked for.
+    frame_hops: Option<FrameHops>,
+    programs: Ebpf,
     slots: Slots,
     flows: HashMap<Key, Installed>,
     netlink: Netlink,
@@ -201,6 +207,12 @@ struct Installed {
     is_claimed: bool,
 }
 
+impl fmt::Debug for Fast {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fast").finish_non_exhaustive()
+    }
+}
+
 impl Fast {
     /// Loads and attaches, or takes over what a relay of the same name has left.
     ///
@@ -222,7 +234,7 @@ impl Fast {
             _ => in_folder(&folder, cause),
         })?;
         let is_first = folder.links().is_ok_and(|links| links.is_empty());
-        let tables = load(&folder, &interfaces, &config.limits).inspect_err(|_| {
+        let (programs, tables) = load(&folder, &interfaces, &config.limits).inspect_err(|_| {
             // Where nothing was attached before, what is there now is of use to nobody.
             if is_first {
                 let _ = folder.remove();
@@ -232,6 +244,8 @@ impl Fast {
         let mut fast = Self {
             slots: Slots::new(tables.slots(), &Default::default(), limits.rest),
             tables,
+            frame_hops: None,
+            programs,
             flows: HashMap::new(),
             netlink,
             routes: HashMap::new(),
@@ -243,6 +257,9 @@ impl Fast {
             folder,
             _lock: lock,
         };
+        // Whoever had the name before no longer follows neighbours.
+        let cleared = fast.tables.clear_hops();
+        cleared.map_err(|cause| Refused::Load(causes(&cause)))?;
         fast.take_over().map_err(|cause| Refused::Load(causes(&cause)))?;
         Ok(fast)
     }
@@ -302,6 +319,11 @@ impl Fast {
     /// What the kernel says when it refuses: the privilege is lost, or the tables are.
     pub fn heartbeat(&mut self, now: Instant) -> Result<Vec<(Key, Counters)>, MapError> {
         self.tables.beat(self.limits.patience)?;
+        if let Some(hops) = &mut self.frame_hops {
+            for (neighbour, head) in hops.look() {
+                self.tables.set_hop(neighbour, head)?;
+            }
+        }
         self.routes_changed |= self.netlink.has_changed();
         let age = now.saturating_duration_since(self.routes_looked_up);
         let is_due = self.routes_changed && age >= self.limits.route_age_min;
@@ -311,6 +333,35 @@ impl Fast {
         self.routes_changed = false;
         self.routes_looked_up = now;
         Ok(self.follow_routes(now))
+    }
+
+    /// The program that forwards frames before the kernel makes packets of them, for an interface that hands them to it, and which
+    /// is let know from here on where frames go. What it does not forward comes to the other program as ever.
+    ///
+    /// # Errors
+    /// [`Refused`]; all packets take their way through the stack then.
+    pub(crate) fn forward_frames(&mut self) -> Result<&ProgramFd, Refused> {
+        if self.frame_hops.is_none() {
+            let hops = FrameHops::open(self.limits.flows_max as usize).map_err(Refused::Netlink)?;
+            self.frame_hops = Some(hops);
+            self.follow_neighbours();
+        }
+        let program = self.programs.program_mut(FORWARD_FRAMES);
+        let program = program.and_then(|program| <&mut Xdp>::try_from(program).ok());
+        let program = program.ok_or_else(|| Refused::Load(format!("the object lacks {FORWARD_FRAMES}")))?;
+        if program.fd().is_err() {
+            program.load().map_err(|cause| Refused::Load(causes(&cause)))?;
+            pin(&self.folder.pin("frames"), |path| program.pin(path))?;
+        }
+        program.fd().map_err(|cause| Refused::Load(causes(&cause)))
+    }
+
+    /// How many packets were forwarded as frames, since the tables were made.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn as_frames(&self) -> Result<u64, MapError> {
+        self.tables.as_frames()
     }
 
     /// Whether packets still reach the program: nobody has unloaded it.
@@ -351,6 +402,7 @@ impl Fast {
             self.refused_full += 1;
             return Err(InstallError::Full);
         };
+        self.follow_neighbour(&route);
         if let Err(cause) = self.tables.publish(slot, flow, &route) {
             self.slots.give_back(now, slot);
             return Err(cause.into());
@@ -408,6 +460,35 @@ impl Fast {
         Ok(route)
     }
 
+    /// Lets frames go to a flow's next hop, if they may.
+    fn follow_neighbour(&mut self, route: &Route) {
+        let Some(hops) = self.frame_hops.as_mut().filter(|_| !route.is_local) else {
+            return;
+        };
+        let neighbour = (route.ifindex, route.next_hop);
+        if let Some(head) = hops.follow(neighbour) {
+            // If the kernel refuses, packets take their way through the stack.
+            let _ = self.tables.set_hop(neighbour, Some(head));
+        }
+    }
+
+    /// Follows the next hops of all flows, and no others.
+    fn follow_neighbours(&mut self) {
+        let routes: Vec<Route> = self.flows.values().map(|of| of.route).collect();
+        let Some(hops) = &mut self.frame_hops else { return };
+        let of_use: HashSet<Neighbour> = routes
+            .iter()
+            .map(|route| (route.ifindex, route.next_hop))
+            .collect();
+        for gone in hops.retain(|neighbour| of_use.contains(neighbour)) {
+            // If the kernel refuses, nothing leads there.
+            let _ = self.tables.set_hop(gone, None);
+        }
+        for route in &routes {
+            self.follow_neighbour(route);
+        }
+    }
+
     fn follow_routes(&mut self, now: Instant) -> Vec<(Key, Counters)> {
         self.routes.clear();
         let flows = self.flows.values();
@@ -428,6 +509,7 @@ impl Fast {
                 installed.is_claimed = is_claimed;
             }
         }
+        self.follow_neighbours();
         lost
     }
 }
@@ -480,7 +562,7 @@ fn choose(netlink: &mut Netlink, names: &[String]) -> Result<Vec<Link>, Refused>
 }
 
 /// Loads the program and attaches it.
-fn load(folder: &Folder, interfaces: &[Link], limits: &Limits) -> Result<Tables, Refused> {
+fn load(folder: &Folder, interfaces: &[Link], limits: &Limits) -> Result<(Ebpf, Tables), Refused> {
     let (mut ebpf, tables) =
         Tables::load(folder, limits.flows_max, limits.slots()).map_err(|cause| match cause {
             LoadError::Io(cause) => in_folder(folder, cause),
@@ -491,8 +573,8 @@ fn load(folder: &Folder, interfaces: &[Link], limits: &Limits) -> Result<Tables,
     let program = program.ok_or_else(|| Refused::Load(format!("the object lacks {FORWARD}")))?;
     program.load().map_err(|cause| Refused::Load(causes(&cause)))?;
     attach_all(program, folder, interfaces)?;
-    pin(program, folder).map_err(|cause| Refused::Load(causes(&*cause)))?;
-    Ok(tables)
+    pin(&folder.pin("program"), |path| program.pin(path))?;
+    Ok((ebpf, tables))
 }
 
 /// Attaches to each interface, or gives what is attached there the program just loaded; detaches from all others.
@@ -531,14 +613,16 @@ fn attach(
     Ok(())
 }
 
-/// Pins the program itself, so that it can be found and tried.
-fn pin(program: &mut SchedClassifier, folder: &Folder) -> Result<(), Box<dyn std::error::Error>> {
-    let path = folder.pin("program");
-    if std::fs::exists(&path)? {
-        std::fs::remove_file(&path)?;
-    }
-    program.pin(&path)?;
-    Ok(())
+/// Pins a program itself, so that it can be found and tried.
+fn pin(path: &Path, put: impl FnOnce(&Path) -> Result<(), PinError>) -> Result<(), Refused> {
+    let fresh = if path.exists() {
+        std::fs::remove_file(path)
+    } else {
+        Ok(())
+    };
+    let refused = |cause: &dyn std::error::Error| Refused::Load(causes(cause));
+    fresh.map_err(|cause| refused(&cause))?;
+    put(path).map_err(|cause| refused(&cause))
 }
 
 /// Puts the program in the place of the one that a pinned link has, between two packets.

@@ -36,6 +36,7 @@ mod fast;
 mod findings;
 mod flow;
 pub mod frame;
+mod frame_hops;
 mod frames;
 mod given_ports;
 mod instance;
@@ -49,6 +50,7 @@ mod status;
 mod steering;
 mod tables;
 mod up;
+mod xdp_features;
 
 pub use facts::Facts;
 pub use fast::{BPFFS, Config, Fast, InstallError, Limits, Refused, unload};

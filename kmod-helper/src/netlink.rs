@@ -133,9 +133,8 @@ pub enum RouteError {
 /// A conversation with the kernel about routes, in the network namespace where it was begun.
 #[derive(Debug)]
 pub(crate) struct Netlink {
-    socket: OwnedFd,
+    conversation: Conversation,
     changes: OwnedFd,
-    sequence: u32,
 }
 
 impl Netlink {
@@ -156,27 +155,12 @@ impl Netlink {
     }
 
     fn begin(groups: u32) -> io::Result<Self> {
-        let open = |flags| {
-            let protocol = SockProtocol::NetlinkRoute;
-            socket(
-                AddressFamily::Netlink,
-                SockType::Raw,
-                SockFlag::SOCK_CLOEXEC | flags,
-                protocol,
-            )
-        };
-        let conversation = open(SockFlag::empty())?;
-        setsockopt(
-            &conversation,
-            sockopt::ReceiveTimeout,
-            &TimeVal::new(PATIENCE_S, 0),
-        )?;
-        let changes = open(SockFlag::SOCK_NONBLOCK)?;
+        let conversation = Conversation::begin(SockProtocol::NetlinkRoute)?;
+        let changes = netlink_socket(SockProtocol::NetlinkRoute, SockFlag::SOCK_NONBLOCK)?;
         bind(changes.as_raw_fd(), &NetlinkAddr::new(0, groups))?;
         Ok(Self {
-            socket: conversation,
+            conversation,
             changes,
-            sequence: 0,
         })
     }
 
@@ -219,7 +203,7 @@ impl Netlink {
     pub(crate) fn neighbour(&mut self, ifindex: u32, ip: IpAddr) -> io::Result<Option<Mac>> {
         let mut found = None;
         let request = neighbour_request(ifindex, ip);
-        let answer = self.ask(RTM_GETNEIGH, 0, &request, |kind, body| {
+        let answer = self.conversation.ask(RTM_GETNEIGH, 0, &request, |kind, body| {
             if kind == RTM_NEWNEIGH {
                 found = parse_neighbour(true, body).and_then(|neighbour| neighbour.mac);
             }
@@ -238,7 +222,8 @@ impl Netlink {
                 links.insert(link.ifindex, link);
             }
         };
-        self.ask(RTM_GETLINK, NLM_F_DUMP, &[0; 16], parse)?
+        self.conversation
+            .ask(RTM_GETLINK, NLM_F_DUMP, &[0; 16], parse)?
             .map_err(io::Error::from)?;
         Ok(links)
     }
@@ -250,7 +235,7 @@ impl Netlink {
     pub(crate) fn route(&mut self, from: IpAddr, to: IpAddr) -> Result<Route, RouteError> {
         let mut found = None;
         let request = route_request(from, to);
-        let answer = self.ask(RTM_GETROUTE, 0, &request, |kind, body| {
+        let answer = self.conversation.ask(RTM_GETROUTE, 0, &request, |kind, body| {
             if kind == RTM_NEWROUTE {
                 found = parse_route(to, body);
             }
@@ -272,9 +257,31 @@ impl Netlink {
             is_local: found.is_local,
         })
     }
+}
+
+/// Questions to one part of the kernel, and its answers.
+#[derive(Debug)]
+pub(crate) struct Conversation {
+    socket: OwnedFd,
+    sequence: u32,
+}
+
+impl Conversation {
+    /// Begins it.
+    ///
+    /// # Errors
+    /// What the system says when there is no such part.
+    pub(crate) fn begin(protocol: SockProtocol) -> io::Result<Self> {
+        let socket = netlink_socket(protocol, SockFlag::empty())?;
+        setsockopt(&socket, sockopt::ReceiveTimeout, &TimeVal::new(PATIENCE_S, 0))?;
+        Ok(Self { socket, sequence: 0 })
+    }
 
     /// Asks one question; every message of the answer goes to `each` with its kind and body.
-    fn ask(
+    ///
+    /// # Errors
+    /// The system's; within, what the kernel says of the question.
+    pub(crate) fn ask(
         &mut self,
         kind: u16,
         flags: u16,
@@ -314,6 +321,15 @@ impl Netlink {
     }
 }
 
+fn netlink_socket(protocol: SockProtocol, flags: SockFlag) -> nix::Result<OwnedFd> {
+    socket(
+        AddressFamily::Netlink,
+        SockType::Raw,
+        SockFlag::SOCK_CLOEXEC | flags,
+        protocol,
+    )
+}
+
 struct Message<'b> {
     kind: u16,
     flags: u16,
@@ -341,7 +357,7 @@ impl<'b> Iterator for Messages<'b> {
 }
 
 /// Attributes: kind and value.
-struct Attributes<'b>(&'b [u8]);
+pub(crate) struct Attributes<'b>(pub(crate) &'b [u8]);
 
 impl<'b> Iterator for Attributes<'b> {
     type Item = (u16, &'b [u8]);

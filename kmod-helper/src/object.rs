@@ -9,13 +9,15 @@ static STEER_OBJECT: &Aligned<[u8]> = &Aligned(*include_bytes!("../ebpf/steer.o"
 
 /// The forwarding program's name in its object.
 pub(crate) const FORWARD: &str = "viaduct_forward";
+/// The name of the program that forwards frames, in the same object.
+pub(crate) const FORWARD_FRAMES: &str = "viaduct_forward_frames";
 /// The steering program's.
 pub(crate) const STEER: &str = "viaduct_steer";
 
 /// The name of the program that hands on frames.
 pub(crate) const FRAMES: &str = "viaduct_frames";
 
-/// The object with [`FORWARD`].
+/// The object with [`FORWARD`] and [`FORWARD_FRAMES`].
 pub(crate) fn forward_object() -> &'static [u8] {
     &FORWARD_OBJECT.0
 }

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 use std::os::unix::fs::FileExt;
 
-use aya::maps::{HashMap, MapData, MapError, SockMap, XskMap};
+use aya::maps::{HashMap, MapData, MapError, ProgramArray, SockMap, XskMap};
 use aya::programs::links::FdLink;
 use aya::programs::{SkLookup, Xdp, XdpMode};
 use aya::{Ebpf, EbpfLoader};
@@ -15,7 +15,7 @@ use nix::errno::Errno;
 
 use crate::abi::{ANYBODY, NOBODY, RawHearer, RawInterface, RawPort};
 use crate::facts::Facts;
-use crate::fast::{Refused, causes};
+use crate::fast::{Fast, Refused, causes};
 use crate::frames::{FrameCount, FrameSocket};
 use crate::netlink::{Link, Netlink};
 use crate::object::{FRAMES as FRAMES_PROGRAM, STEER, steer_object};
@@ -25,6 +25,7 @@ const PORTS: &str = "PORTS";
 const SOCKETS: &str = "SOCKETS";
 const INTERFACES: &str = "INTERFACES";
 const FRAMES: &str = "FRAMES";
+const FORWARDER: &str = "FORWARDER";
 
 /// Queues of an interface whose frames are taken; those that come by others take their way through the kernel.
 const QUEUES_MAX: u32 = 64;
@@ -41,7 +42,9 @@ pub struct Steering {
     interfaces: HashMap<MapData, u32, RawInterface>,
     /// Sockets for frames.
     frames: XskMap<MapData>,
-    /// Places that are taken among them.
+    /// What forwards the frames of flows.
+    forwarder: ProgramArray<MapData>,
+    /// Places that are taken among the sockets for frames.
     frames_taken: u32,
     /// Attachments to interfaces.
     attached: Vec<FdLink>,
@@ -100,6 +103,7 @@ impl Steering {
         let ports = HashMap::try_from(take(PORTS)?).map_err(|cause| load(&cause))?;
         let interfaces = HashMap::try_from(take(INTERFACES)?).map_err(|cause| load(&cause))?;
         let frames = XskMap::try_from(take(FRAMES)?).map_err(|cause| load(&cause))?;
+        let forwarder = ProgramArray::try_from(take(FORWARDER)?).map_err(|cause| load(&cause))?;
         let mut table = SockMap::try_from(take(SOCKETS)?).map_err(|cause| load(&cause))?;
         for (at, socket) in (0..).zip(sockets) {
             table.set(at, socket, 0).map_err(|cause| load(&cause))?;
@@ -117,6 +121,7 @@ impl Steering {
             link,
             interfaces,
             frames,
+            forwarder,
             frames_taken: 0,
             attached: Vec::new(),
             ebpf,
@@ -192,6 +197,25 @@ impl Steering {
         self.frames_taken = at;
         self.attached.push(attached);
         Ok(of_workers)
+    }
+
+    /// Lets interfaces that hand frames on hand those for ports without a worker to the kernel path, which forwards them before they
+    /// become packets, as far as it has their flows.
+    ///
+    /// # Errors
+    /// [`Refused`]; then they are forwarded as packets.
+    pub fn forward_frames(&mut self, fast: &mut Fast) -> Result<(), Refused> {
+        let program = fast.forward_frames()?;
+        let put = self.forwarder.set(0, program, 0);
+        put.map_err(|cause| Refused::Load(causes(&cause)))
+    }
+
+    /// Ends what [`forward_frames`](Self::forward_frames) began.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn end_forwarding(&mut self) -> Result<(), MapError> {
+        unless_gone(self.forwarder.clear_index(&0))
     }
 
     /// Lets what comes to a port be heard by somebody, whatever was said of the port before.

@@ -10,8 +10,9 @@ use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use nix::time::{ClockId, clock_gettime};
 
-use crate::abi::{RawCounters, RawKey, RawPulse, RawRule};
+use crate::abi::{self, RawCounters, RawHop, RawHopKey, RawKey, RawPulse, RawRule};
 use crate::flow::{Counters, Flow, Key, Route};
+use crate::frame_hops::{Head, Neighbour};
 use crate::instance::Folder;
 use crate::object::forward_object;
 use crate::up::Up;
@@ -21,14 +22,18 @@ const RULES: &str = "RULES";
 const COUNTERS: &str = "COUNTERS";
 const PULSE: &str = "PULSE";
 const UPS: &str = "UPS";
+const HOPS: &str = "HOPS";
+const AS_FRAMES: &str = "AS_FRAMES";
 
 /// Name, size of a key and size of a value of every table.
-const SHAPES: [(&str, usize, usize); 5] = [
+const SHAPES: [(&str, usize, usize); 7] = [
     (FLOWS, size_of::<RawKey>(), 4),
     (RULES, 4, size_of::<RawRule>()),
     (COUNTERS, 4, size_of::<RawCounters>()),
     (PULSE, 4, size_of::<RawPulse>()),
     (UPS, 4, 8),
+    (HOPS, size_of::<RawHopKey>(), size_of::<RawHop>()),
+    (AS_FRAMES, 4, 8),
 ];
 
 /// The tables of one instance.
@@ -38,6 +43,8 @@ pub(crate) struct Tables {
     counters: Array<MapData, RawCounters>,
     pulse: Array<MapData, RawPulse>,
     ups: PerCpuArray<MapData, u64>,
+    hops: HashMap<MapData, RawHopKey, RawHop>,
+    as_frames: PerCpuArray<MapData, u64>,
 }
 
 impl fmt::Debug for Tables {
@@ -68,6 +75,7 @@ impl Tables {
         loader.map_max_entries(FLOWS, flows_max);
         loader.map_max_entries(RULES, slots);
         loader.map_max_entries(COUNTERS, slots);
+        loader.map_max_entries(HOPS, flows_max);
         let mut ebpf = loader.load(forward_object())?;
         let mut take = |name| ebpf.take_map(name).ok_or(LoadError::Object { name });
         let tables = Self {
@@ -76,6 +84,8 @@ impl Tables {
             counters: take(COUNTERS)?.try_into()?,
             pulse: take(PULSE)?.try_into()?,
             ups: take(UPS)?.try_into()?,
+            hops: take(HOPS)?.try_into()?,
+            as_frames: take(AS_FRAMES)?.try_into()?,
         };
         Ok((ebpf, tables))
     }
@@ -89,6 +99,8 @@ impl Tables {
             counters: Map::Array(pin(COUNTERS)?).try_into()?,
             pulse: Map::Array(pin(PULSE)?).try_into()?,
             ups: Map::PerCpuArray(pin(UPS)?).try_into()?,
+            hops: Map::HashMap(pin(HOPS)?).try_into()?,
+            as_frames: Map::PerCpuArray(pin(AS_FRAMES)?).try_into()?,
         })
     }
 
@@ -146,6 +158,42 @@ impl Tables {
         Ok((pulse.heartbeat > 0).then(|| (age, Duration::from_nanos(pulse.patience))))
     }
 
+    /// Lets frames to a neighbour begin so; `None`: packets go there by the stack alone.
+    pub(crate) fn set_hop(&mut self, (ifindex, ip): Neighbour, head: Option<Head>) -> Result<(), MapError> {
+        let key = RawHopKey {
+            ifindex,
+            family: abi::family(ip),
+            address: abi::octets(ip),
+        };
+        match head {
+            Some(Head { to, from }) => {
+                let hop = RawHop {
+                    asked: monotonic().as_nanos() as u64,
+                    to,
+                    from,
+                    unused: 0,
+                };
+                self.hops.insert(key, hop, 0)
+            }
+            None => unless_gone(self.hops.remove(&key)),
+        }
+    }
+
+    /// Lets packets go to all neighbours by the stack.
+    pub(crate) fn clear_hops(&mut self) -> Result<(), MapError> {
+        // Bounded, since a walk over a table that changes may begin anew.
+        let keys: Result<Vec<_>, _> = self.hops.keys().take(2 * self.slots() as usize).collect();
+        for key in keys? {
+            unless_gone(self.hops.remove(&key))?;
+        }
+        Ok(())
+    }
+
+    /// How many packets were forwarded as frames.
+    pub(crate) fn as_frames(&self) -> Result<u64, MapError> {
+        Ok(self.as_frames.get(&0, 0)?.iter().sum())
+    }
+
     /// How many packets went up for each reason.
     pub(crate) fn ups(&self) -> Result<[(Up, u64); Up::COUNT], MapError> {
         let mut ups = Up::ALL.map(|up| (up, 0));
@@ -186,7 +234,7 @@ fn fits(folder: &Folder, flows_max: u32, slots: u32) -> bool {
             return true;
         }
         let wanted = match *name {
-            FLOWS => Some(flows_max),
+            FLOWS | HOPS => Some(flows_max),
             RULES | COUNTERS => Some(slots),
             _ => None,
         };

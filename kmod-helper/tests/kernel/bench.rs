@@ -116,12 +116,21 @@ impl Host {
 
 /// Runs `ip` with these words, in the namespace of this thread.
 pub(crate) fn ip(words: &str) {
-    let output = Command::new("ip")
+    run("ip", words);
+}
+
+/// Runs `ethtool` with these words, in the namespace of this thread.
+pub(crate) fn ethtool(words: &str) {
+    run("ethtool", words);
+}
+
+fn run(program: &str, words: &str) {
+    let output = Command::new(program)
         .args(words.split_whitespace())
         .output()
         .unwrap();
     let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "ip {words}: {error}");
+    assert!(output.status.success(), "{program} {words}: {error}");
 }
 
 /// Whether `ip` does it: some kernels lack what a test would like to have.
@@ -169,6 +178,24 @@ pub(crate) fn frame(from: SocketAddr, to: SocketAddr, payload: &[u8]) -> Vec<u8>
         .write(&mut frame, payload)
         .unwrap();
     frame
+}
+
+/// What a sender writes who leaves the sum of a datagram of this length to hardware: that of the addresses (RFC 768, and RFC 8200
+/// section 8.1).
+pub(crate) fn pseudo_header(from: IpAddr, to: IpAddr, len: u16) -> u16 {
+    let octets = |ip: IpAddr| match ip {
+        IpAddr::V4(ip) => ip.octets().to_vec(),
+        IpAddr::V6(ip) => ip.octets().to_vec(),
+    };
+    let addresses = [octets(from), octets(to)].concat();
+    let words = addresses
+        .chunks(2)
+        .map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])));
+    let mut sum = words.sum::<u32>() + 17 + u32::from(len);
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    sum as u16
 }
 
 /// Two phones and a relay between them, which has an interface towards each.

@@ -9,6 +9,7 @@
 )]
 
 mod bench;
+mod flow_frames;
 mod frames;
 mod life;
 mod model;

@@ -1,20 +1,26 @@
-//! The program and its model do the same with every frame.
+//! The programs and their model do the same with every frame.
 
 use std::cell::{Cell, RefCell};
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::AsFd;
 use std::time::Instant;
 
 use aya::programs::{SchedClassifier, TestRun, TestRunOptions};
 use proptest::prelude::*;
 use proptest::test_runner::{Config as Cases, TestRunner};
 use viaduct_kmod_helper::model::{Outcome, forward};
-use viaduct_kmod_helper::{Fast, Flow, Key, Route};
+use viaduct_kmod_helper::{Fast, Flow, Key, Route, Steering};
 
-use crate::bench::{Host, flow, frame, ip, rtp};
+use crate::bench::{Host, ethtool, flow, frame, ip, pseudo_header, rtp};
 
 /// `TC_ACT_REDIRECT`: the packet leaves.
 const REDIRECT: u32 = 7;
 /// `TCX_NEXT`: it goes on.
 const NEXT: u32 = -1_i32 as u32;
+/// `XDP_REDIRECT`: the frame leaves.
+const FRAME_LEAVES: u32 = 4;
+/// `XDP_PASS`: the kernel makes a packet of it.
+const FRAME_STAYS: u32 = 2;
 const ETHERNET: usize = 14;
 const MTU: u32 = 1500;
 
@@ -22,22 +28,38 @@ const MTU: u32 = 1500;
 struct Kernel {
     fast: RefCell<Fast>,
     program: SchedClassifier,
+    /// Under a wrong name: the loader does not say how the right one is found by its pin, and what is tried has none.
+    frames: SchedClassifier,
     _host: Host,
 }
 
 impl Kernel {
     fn new() -> Option<Self> {
         let host = Host::new()?;
-        ip("link add r9 type veth peer name p9");
+        ip("link add r9 address 02:00:00:00:09:01 type veth peer name p9");
         crate::bench::configure(9, 1, "r9");
         ip("link set p9 up");
-        let fast = host.open();
-        let pin = host.bpffs.path().join("viaduct/default/program");
-        let program = SchedClassifier::from_pin(pin).unwrap();
+        for receiver in DESTINATION {
+            let receiver: SocketAddr = receiver.parse().unwrap();
+            ip(&format!(
+                "neigh replace {} lladdr 02:00:00:00:09:08 dev r9 nud permanent",
+                receiver.ip()
+            ));
+        }
+        // A veth takes frames of others while its peer merges packets.
+        ethtool("-K p9 gro on");
+        let mut fast = host.open();
+        let ear = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let mut steering = Steering::open(1, &[ear.as_fd()]).unwrap();
+        steering.forward_frames(&mut fast).unwrap();
+        let pin = |name| host.bpffs.path().join("viaduct/default").join(name);
+        let program = SchedClassifier::from_pin(pin("program")).unwrap();
+        let frames = SchedClassifier::from_pin(pin("frames")).unwrap();
         let fast = RefCell::new(fast);
         Some(Self {
             fast,
             program,
+            frames,
             _host: host,
         })
     }
@@ -51,21 +73,14 @@ impl Kernel {
     /// What the program does with a frame, in the model's words. Why something went up is read from the counters.
     fn run(&self, frame: &[u8]) -> Outcome {
         let before = self.fast.borrow().ups().unwrap();
-        let mut out = vec![0; frame.len() + 64];
-        let options = TestRunOptions {
-            data_in: Some(frame),
-            data_out: Some(&mut out),
-            ..TestRunOptions::default()
-        };
-        let result = self.program.test_run(options).unwrap();
-        out.truncate(result.data_size_out as usize);
+        let (result, out) = tried(&self.program, frame);
         let after = self.fast.borrow().ups().unwrap();
         let why = before
             .iter()
             .zip(after)
             .find(|(before, after)| before.1 != after.1);
-        match (result.return_value, why) {
-            (REDIRECT, None) => Outcome::Forward(out.split_off(ETHERNET)),
+        match (result, why) {
+            (REDIRECT, None) => Outcome::Forward(out[ETHERNET..].to_vec()),
             (NEXT, None) => {
                 assert_eq!(out, frame, "a packet that goes on is not changed");
                 Outcome::NotOurs
@@ -77,6 +92,52 @@ impl Kernel {
             other => panic!("{other:?}"),
         }
     }
+
+    /// What the other program does with it before it is a packet. `None`: nothing.
+    fn run_as_frame(&self, frame: &[u8]) -> Option<Vec<u8>> {
+        let (before, ups) = (self.as_frames(), self.fast.borrow().ups().unwrap());
+        let (result, out) = tried(&self.frames, frame);
+        assert_eq!(
+            self.fast.borrow().ups().unwrap(),
+            ups,
+            "who hears of it next counts it"
+        );
+        let forwarded = self.as_frames() - before;
+        match (result, forwarded) {
+            (FRAME_LEAVES, 1) => {
+                assert_eq!(out[..12], [[2, 0, 0, 0, 9, 8], [2, 0, 0, 0, 9, 1]].concat());
+                let kind = if out[ETHERNET] >> 4 == 4 {
+                    [0x08, 0x00]
+                } else {
+                    [0x86, 0xdd]
+                };
+                assert_eq!(out[12..ETHERNET], kind);
+                Some(out[ETHERNET..].to_vec())
+            }
+            (FRAME_STAYS, 0) => {
+                assert_eq!(out, frame, "a frame that goes on is not changed");
+                None
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn as_frames(&self) -> u64 {
+        self.fast.borrow().as_frames().unwrap()
+    }
+}
+
+/// What a program says of a frame, and the frame as it left it.
+fn tried(program: &SchedClassifier, frame: &[u8]) -> (u32, Vec<u8>) {
+    let mut out = vec![0; frame.len() + 64];
+    let options = TestRunOptions {
+        data_in: Some(frame),
+        data_out: Some(&mut out),
+        ..TestRunOptions::default()
+    };
+    let result = program.test_run(options).unwrap();
+    out.truncate(result.data_size_out as usize);
+    (result.return_value, out)
 }
 
 /// The route of the flows here, as the program was told of it.
@@ -206,6 +267,13 @@ impl Case {
     }
 }
 
+/// Whether a frame's sum is that of its addresses. Of a whole one that is chance.
+fn is_left_to_hardware(frame: &[u8], key: &Key) -> bool {
+    let udp_at = ETHERNET + if key.peer.is_ipv4() { 20 } else { 40 };
+    let [len, sum] = [4, 6].map(|at| u16::from_be_bytes([frame[udp_at + at], frame[udp_at + at + 1]]));
+    sum == pseudo_header(key.peer.ip(), key.local.ip(), len)
+}
+
 #[test]
 fn the_program_does_what_its_model_says() {
     let Some(kernel) = Kernel::new() else { return };
@@ -221,6 +289,13 @@ fn the_program_does_what_its_model_says() {
         let frame = case.frame();
         let expected = forward(&frame, &flow, &route(&flow));
         forwarded.set(forwarded.get() + usize::from(matches!(expected, Outcome::Forward(_))));
+        let as_frame = kernel.run_as_frame(&frame);
+        match &expected {
+            Outcome::Forward(out) if !is_left_to_hardware(&frame, &flow.key) => {
+                prop_assert_eq!(as_frame.as_ref(), Some(out));
+            }
+            _ => prop_assert_eq!(as_frame, None),
+        }
         prop_assert_eq!(kernel.run(&frame), expected);
         Ok(())
     });
@@ -240,6 +315,7 @@ fn a_frame_with_a_vlan_tag_goes_on_as_it_is() {
     let mut frame = frame(flow.key.peer, flow.key.local, &rtp(1, 160));
     assert!(matches!(kernel.run(&frame), Outcome::Forward(_)));
     frame.splice(12..12, [0x81, 0, 0, 5]);
+    assert_eq!(kernel.run_as_frame(&frame), None);
     assert_eq!(forward(&frame, &flow, &route(&flow)), Outcome::NotOurs);
     assert_eq!(kernel.run(&frame), Outcome::NotOurs);
 }
@@ -254,15 +330,33 @@ fn a_spoilt_packet_is_not_made_a_good_one() {
         kernel.install(&flow);
         let mut frame = frame(flow.key.peer, flow.key.local, &rtp(1, 160));
         *frame.last_mut().unwrap() ^= 1;
+        let as_frame = kernel.run_as_frame(&frame);
         let Outcome::Forward(mut out) = kernel.run(&frame) else {
             panic!("{ends:?} is not forwarded")
         };
         let Outcome::Forward(expected) = forward(&frame, &flow, &route(&flow)) else {
             panic!("{ends:?} is not forwarded by the model")
         };
+        assert_eq!(as_frame.as_ref(), Some(&out), "{ends:?}");
         assert_ne!(out, expected, "the model makes a right checksum");
         let checksum_at = if ends.1 == 0 { 26 } else { 46 };
         out[checksum_at..checksum_at + 2].copy_from_slice(&expected[checksum_at..checksum_at + 2]);
         assert_eq!(out, expected);
+    }
+}
+
+#[test]
+fn a_frame_whose_sum_is_left_to_hardware_becomes_a_packet_first() {
+    let Some(kernel) = Kernel::new() else { return };
+    for ends in WAYS {
+        let flow = way(ends);
+        kernel.install(&flow);
+        let Key { local, peer } = flow.key;
+        let mut frame = frame(peer, local, &rtp(1, 160));
+        assert!(kernel.run_as_frame(&frame).is_some(), "{ends:?}");
+        let udp_at = ETHERNET + if ends.0 == 0 { 20 } else { 40 };
+        let sum = pseudo_header(peer.ip(), local.ip(), 8 + 12 + 160);
+        frame[udp_at + 6..udp_at + 8].copy_from_slice(&sum.to_be_bytes());
+        assert_eq!(kernel.run_as_frame(&frame), None, "{ends:?}");
     }
 }

@@ -1,11 +1,11 @@
 //! Media over real interfaces: two phones, each on a link of its own with the relay, and nobody but the kernel to forward.
 
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 use std::time::Instant;
 
 use viaduct_kmod_helper::{Fast, Flow, Up};
 
-use crate::bench::{Host, Street, flow, ip, rtp, try_ip};
+use crate::bench::{Host, Street, flow, ip, pseudo_header, rtp, try_ip};
 
 const ALICE: [&str; 2] = ["10.1.0.2:4000", "[fd01::2]:4000"];
 const TO_ALICE: [&str; 2] = ["10.1.0.1:30000", "[fd01::1]:30000"];
@@ -127,23 +127,6 @@ fn headers_are_whole_and_the_checksum_is_the_new_addresses() {
             udp.checksum
         );
     }
-}
-
-/// RFC 768, and RFC 8200 section 8.1.
-fn pseudo_header(from: IpAddr, to: IpAddr, len: u16) -> u16 {
-    let octets = |ip: IpAddr| match ip {
-        IpAddr::V4(ip) => ip.octets().to_vec(),
-        IpAddr::V6(ip) => ip.octets().to_vec(),
-    };
-    let addresses = [octets(from), octets(to)].concat();
-    let words = addresses
-        .chunks(2)
-        .map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])));
-    let mut sum = words.sum::<u32>() + 17 + u32::from(len);
-    while sum > 0xffff {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    sum as u16
 }
 
 #[test]
