@@ -107,7 +107,6 @@ enum {
 	SK_PASS = 1,
 	XDP_DROP = 1,
 	XDP_PASS = 2,
-	XDP_TX = 3,
 
 	FAMILY_IPV4 = 2,
 	FAMILY_IPV6 = 10,

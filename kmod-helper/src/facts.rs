@@ -1,6 +1,7 @@
 //! What can be read from this machine without privilege and without changing it.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -8,6 +9,8 @@ use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 
 use crate::fast::Refused;
 use crate::given_ports::GivenPorts;
+use crate::netlink::Netlink;
+use crate::xdp_features::XdpFeatures;
 
 /// Bit of `CAP_NET_ADMIN` in a capability set (`capabilities(7)`).
 const CAP_NET_ADMIN: u32 = 12;
@@ -41,6 +44,8 @@ pub struct Facts {
     pub open_files: (u64, u64),
     /// `net.core.rmem_max` in octets.
     pub receive_buffer_max: Option<u64>,
+    /// Interfaces that are up and whose drivers let programs hand frames on. `None` where the kernel does not tell.
+    pub frame_interfaces: Option<Vec<String>>,
 }
 
 impl Facts {
@@ -63,6 +68,7 @@ impl Facts {
                 .and_then(|limits| open_files(&limits))
                 .unwrap_or((0, 0)),
             receive_buffer_max: read("/proc/sys/net/core/rmem_max").and_then(|text| text.parse().ok()),
+            frame_interfaces: frame_interfaces().ok(),
         }
     }
 
@@ -75,6 +81,14 @@ impl Facts {
         }
         Ok(())
     }
+}
+
+fn frame_interfaces() -> io::Result<Vec<String>> {
+    let mut features = XdpFeatures::open()?;
+    let links = Netlink::open()?.links()?.into_values();
+    let links =
+        links.filter(|link| link.is_up && link.has_ethernet && features.hands_frames_on(link.ifindex));
+    Ok(links.map(|link| link.name).collect())
 }
 
 fn read(path: &str) -> Option<String> {

@@ -36,7 +36,7 @@ pub struct Finding {
     pub name: &'static str,
     /// Whether the piece is there.
     pub good: bool,
-    /// Only steering needs it (`steering`); media is forwarded in the kernel without it.
+    /// Only steering and what rests on it needs it; media is forwarded in the kernel without it.
     pub for_steering: bool,
     /// What was seen.
     pub seen: String,
@@ -72,6 +72,7 @@ impl Findings {
             for_steering(at_least("sk_lookup", facts, SK_LOOKUP_SINCE, NO_STEERING)),
             for_steering(net_raw(facts)),
             for_steering(given_ports(facts, rtp_ports)),
+            for_steering(frames(facts)),
         ];
         let is_well = |finding: &Finding| finding.good || finding.for_steering;
         let standing = if findings.iter().all(is_well) {
@@ -188,6 +189,22 @@ fn given_ports(facts: &Facts, rtp_ports: &RangeInclusive<u16>) -> Finding {
     )
 }
 
+fn frames(facts: &Facts) -> Finding {
+    let names = facts.frame_interfaces.as_deref();
+    let seen = match names {
+        Some([]) => "no interface hands frames on".to_owned(),
+        Some(names) => format!("may be had of {} (media.frame_interfaces)", names.join(" ")),
+        None => "this kernel does not tell which interfaces hand frames on".to_owned(),
+    };
+    let cost = "what encrypts takes its way through the kernel's sockets, at twice the CPU for a packet";
+    finding(
+        "frames",
+        names.is_some_and(|names| !names.is_empty()),
+        seen,
+        cost.to_owned(),
+    )
+}
+
 fn jit(facts: &Facts) -> Finding {
     let good = facts.jit != Some(0);
     let seen = match facts.jit {
@@ -251,6 +268,7 @@ mod tests {
             given_ports: GivenPorts::of("32768 60999", "30000-39999"),
             open_files: (1024, 65_536),
             receive_buffer_max: Some(4 << 20),
+            frame_interfaces: Some(vec!["eth0".to_owned()]),
         }
     }
 
@@ -278,15 +296,17 @@ mod tests {
         let facts = Facts {
             cap_net_raw: false,
             given_ports: GivenPorts::of("32768 60999", ""),
+            frame_interfaces: Some(Vec::new()),
             ..modern()
         };
-        assert_eq!(missing(&facts), ["CAP_NET_RAW", "media ports"]);
+        assert_eq!(missing(&facts), ["CAP_NET_RAW", "media ports", "frames"]);
         let findings = Findings::from_facts(&facts, &PORTS);
         assert_eq!(findings.standing(), Standing::Ready);
         let text = findings.to_string();
         for said in [
             "  absent  CAP_NET_RAW",
             "30000 to 39999 are given",
+            "  absent  frames         no interface hands frames on",
             "sysctl -w net.ipv4.ip_local_reserved_ports=30000-39999",
         ] {
             assert!(text.contains(said), "{said}: {text}");
@@ -298,7 +318,7 @@ mod tests {
                 .iter()
                 .filter(|of| !of.good)
                 .count(),
-            1
+            2
         );
     }
 
@@ -343,6 +363,7 @@ mod tests {
             given_ports: GivenPorts::of("1024 65535", ""),
             open_files: (1024, 1024),
             receive_buffer_max: Some(212_992),
+            frame_interfaces: None,
         };
         let findings = Findings::from_facts(&bare, &PORTS);
         assert_eq!(findings.standing(), Standing::Missing);

@@ -13,6 +13,8 @@ const CTRL_ATTR_FAMILY_NAME: u16 = 2;
 const NETDEV_CMD_DEV_GET: u8 = 1;
 const NETDEV_A_DEV_IFINDEX: u16 = 1;
 const NETDEV_A_DEV_XDP_FEATURES: u16 = 3;
+/// `NETDEV_XDP_ACT_BASIC` and `_REDIRECT`: programs at the interface may hand its frames on.
+const HANDS_ON: u64 = 1 | 2;
 /// `NETDEV_XDP_ACT_NDO_XMIT`: sends frames that programs at other interfaces hand to it.
 const SENDS_FRAMES: u64 = 4;
 
@@ -41,14 +43,23 @@ impl XdpFeatures {
         Ok(Self { conversation, family })
     }
 
+    /// Whether programs at an interface may hand its frames on.
+    pub(crate) fn hands_frames_on(&mut self, ifindex: u32) -> bool {
+        self.of(ifindex) & HANDS_ON == HANDS_ON
+    }
+
     /// Whether an interface sends frames that come from others now. That may change: a veth does as long as its peer is ready.
     pub(crate) fn sends_frames(&mut self, ifindex: u32) -> bool {
+        self.of(ifindex) & SENDS_FRAMES != 0
+    }
+
+    fn of(&mut self, ifindex: u32) -> u64 {
         let mut features = 0;
         let question = request(NETDEV_CMD_DEV_GET, NETDEV_A_DEV_IFINDEX, &ifindex.to_ne_bytes());
         let answer = self.conversation.ask(self.family, 0, &question, |_, body| {
             features = features_of(body).unwrap_or(0);
         });
-        matches!(answer, Ok(Ok(()))) && features & SENDS_FRAMES != 0
+        if matches!(answer, Ok(Ok(()))) { features } else { 0 }
     }
 }
 
@@ -84,7 +95,7 @@ mod tests {
     fn the_loopback_interface_sends_no_frames_of_others() {
         match XdpFeatures::open() {
             Ok(mut features) => {
-                assert!(!features.sends_frames(1));
+                assert!(!features.sends_frames(1) && !features.hands_frames_on(1));
                 assert!(!features.sends_frames(u32::MAX), "there is no such interface");
             }
             Err(error) => println!("skipped: {error}"),

@@ -103,12 +103,12 @@ impl Builder {
         };
         let nudge = Nudge::default();
         let (queue, notices) = sync_channel(limits.notices_queued);
-        let ports = steering::begin(&self.config, &self.interfaces, self.workers)?;
+        let mut ports = steering::begin(&self.config, &self.interfaces, self.workers)?;
         let (crew, workers) = self.workers(
             epoch,
             &shared,
             ports.plan.as_ref(),
-            ports.frames,
+            std::mem::take(&mut ports.frames),
             &NoticeSender {
                 queue: queue.clone(),
                 nudge: nudge.clone(),
@@ -146,7 +146,10 @@ impl Builder {
             }
             None => (None, None),
         };
-        let (kernel, of_kernel) = self.kernel(started, epoch, &stats, &sights)?;
+        let (mut kernel, of_kernel) = self.kernel(started, epoch, &stats, &sights)?;
+        if let Some(kernel) = &mut kernel {
+            ports.forward_frames(&mut kernel.fast);
+        }
         let mut control = Control::new(
             started,
             ControlPlan {

@@ -45,7 +45,8 @@ section! {
         /// frames and are no ports of a bridge or bond.
         kernel_interfaces: Vec<String> = default(list(link_name()), "[]");
         /// Network interfaces that hand frames for steered ports and for `browser_port` to workers before the kernel makes
-        /// packets of them, and that workers send frames by (AF_XDP), by name (docs/kernel.md). Their drivers must have XDP.
+        /// packets of them, that workers send frames by (AF_XDP), and that forward the frames of flows in the kernel, by name
+        /// (docs/kernel.md). Their drivers must have XDP.
         frame_interfaces: Vec<String> = default(list(link_name()), "[]");
         /// The relay's name in the kernel, where relays of one host must not share one.
         kernel_instance: String = default(instance_name(), "default");

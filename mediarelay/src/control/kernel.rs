@@ -218,6 +218,8 @@ impl Kernel {
         for (up, count) in ups {
             self.plan.counts.kernel_ups[up as usize].set(count);
         }
+        let as_frames = self.plan.fast.as_frames().map_err(|error| error.to_string())?;
+        self.plan.counts.kernel_frames.set(as_frames);
         Ok(commands)
     }
 

@@ -409,6 +409,7 @@ impl Office {
             }
             Err(reason) => {
                 tracing::warn!("the kernel path is lost, and all media is forwarded in user space: {reason}");
+                self.sockets.end_forwarding();
                 kernel
                     .ports()
                     .for_each(|local| self.sockets.hand_frames(local, true));

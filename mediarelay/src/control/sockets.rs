@@ -289,6 +289,13 @@ impl Sockets {
         self.steering.as_ref().is_some_and(SteeredPorts::hands_frames)
     }
 
+    /// Frames of flows are forwarded no more: the kernel has none.
+    pub(super) fn end_forwarding(&mut self) {
+        if let Some(steering) = &mut self.steering {
+            steering.end_forwarding();
+        }
+    }
+
     /// Says where frames go, if there are any.
     pub(super) fn hops(&mut self) -> Option<&mut Hops> {
         self.steering.as_mut()?.hops()

@@ -44,6 +44,7 @@ pub(crate) struct ControlStats {
     pub(super) kernel_refused: Tally,
     pub(super) kernel_full: Tally,
     pub(super) kernel_packets: Tally,
+    pub(super) kernel_frames: Tally,
     pub(super) kernel_outside: [Tally; Outside::COUNT],
     pub(super) kernel_ups: [Tally; Up::COUNT],
     /// Added to by the thread that writes.
@@ -103,6 +104,7 @@ impl ControlStats {
             kernel_refused: self.kernel_refused.get(),
             kernel_full: self.kernel_full.get(),
             kernel_packets: self.kernel_packets.get(),
+            kernel_frames: self.kernel_frames.get(),
             kernel_outside: self.kernel_outside.each_ref().map(Tally::get),
             kernel_ups: self.kernel_ups.each_ref().map(Tally::get),
             state_written: self.state_written.get(),
@@ -179,6 +181,8 @@ pub struct ControlSnapshot {
     pub kernel_full: u64,
     /// RTP packets that it forwarded.
     pub kernel_packets: u64,
+    /// Those of them that it forwarded before they became packets.
+    pub kernel_frames: u64,
     /// Flows that it has not, for each reason; without RTCP.
     pub kernel_outside: [u64; Outside::COUNT],
     /// Packets of its flows that it passed up, for each reason.

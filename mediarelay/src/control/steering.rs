@@ -86,6 +86,14 @@ impl SteeredPorts {
         self.plan.hops.is_some()
     }
 
+    /// Frames of flows are forwarded no more: the kernel has none.
+    pub(super) fn end_forwarding(&mut self) {
+        // Its program forwards nothing without a heartbeat.
+        if let Err(error) = self.plan.program.end_forwarding() {
+            tracing::debug!("frames are still looked at for the kernel path: {error}");
+        }
+    }
+
     /// Says where frames go.
     pub(super) fn hops(&mut self) -> Option<&mut Hops> {
         self.plan.hops.as_mut()

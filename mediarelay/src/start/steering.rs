@@ -7,7 +7,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Instant;
 
-use viaduct_kmod_helper::{FrameCount, FramesAt, GivenPorts, NextHops, Refused, Steering};
+use viaduct_kmod_helper::{Fast, FrameCount, FramesAt, GivenPorts, NextHops, Refused, Steering};
 use viaduct_settings::SteeringMode;
 
 use crate::claim::{Claims, PortClaim, Use};
@@ -64,6 +64,19 @@ pub(super) struct Holding {
     pub(super) words: String,
     /// Which interfaces hand frames on, and why others do not, in a line each.
     pub(super) of_frames: Vec<String>,
+}
+
+impl Holding {
+    /// Lets interfaces that hand on frames forward those of the kernel's flows themselves.
+    pub(super) fn forward_frames(&mut self, fast: &mut Fast) {
+        let Some(plan) = self.plan.as_mut().filter(|plan| plan.hops.is_some()) else {
+            return;
+        };
+        self.of_frames.push(match plan.program.forward_frames(fast) {
+            Ok(()) => "frames of flows in the kernel are forwarded where they come in".to_owned(),
+            Err(refused) => format!("flows in the kernel are forwarded as packets: {refused}"),
+        });
+    }
 }
 
 /// Finds a way to hold ports.

@@ -147,6 +147,7 @@ pub(super) const CONTROL: &[Figure<ControlSnapshot>] = figures! { ControlSnapsho
     "digits_lost", "Digits that could not be told (NG DTMF-log-dest)", digits_lost;
     "events_missed", "Events that somebody who watches calls was too slow to take", events_missed;
     "kernel_packets", "RTP packets that the kernel forwarded", kernel_packets;
+    "kernel_frames", "Those of them that it forwarded before they became packets", kernel_frames;
     "kernel_entered", "Flows given to the kernel", kernel_entered;
     "kernel_left", "Flows taken from the kernel", kernel_left;
     "kernel_refused", "Flows whose receiver the kernel path does not reach", kernel_refused;

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::process::Command;
+use std::time::Instant;
 
 use nix::sched::{CloneFlags, setns, unshare};
 use viaduct_mediarelay::{Snapshot, WorkerFigures};
@@ -14,7 +15,7 @@ use crate::browsers;
 use crate::kernel::bpf_file_system;
 use crate::support::browser::Browser;
 use crate::support::call::{Call, delete, ok};
-use crate::support::{InProcess, settings};
+use crate::support::{InProcess, PATIENCE, settings};
 
 /// By family: the relay's address and the phones'.
 const ADDRESSES: [[IpAddr; 2]; 2] = [
@@ -75,8 +76,12 @@ fn configure(interface: &str, host: u8) {
 }
 
 fn ip(words: &str) {
-    let done = Command::new("ip").args(words.split_whitespace()).status();
-    assert!(done.unwrap().success(), "ip {words}");
+    run("ip", words);
+}
+
+fn run(program: &str, words: &str) {
+    let done = Command::new(program).args(words.split_whitespace()).status();
+    assert!(done.unwrap().success(), "{program} {words}");
 }
 
 fn media(address: IpAddr) -> MediaSettings {
@@ -288,6 +293,46 @@ fn what_the_kernel_forwards_is_left_to_it() {
     assert_eq!(frames(&relay)[0], before[0] + 2);
     assert_eq!(relay.snapshot().control.kernel_flows, 2);
     end(relay, &["settled"]);
+}
+
+#[test]
+fn what_the_kernel_forwards_leaves_before_it_becomes_a_packet() {
+    let Some(link) = Link::new() else { return };
+    if !bpf_file_system() {
+        return;
+    }
+    // A network card sums up what comes in; phones on a veth leave their sums to hardware that is not there. And a veth takes frames
+    // of others while its peer merges packets.
+    link.at_phones(|| run("ethtool", "-K p1 tx off gro on"));
+    for [address, phones] in ADDRESSES {
+        let settings = MediaSettings {
+            kernel: KernelMode::Required,
+            ..media(address)
+        };
+        let Some(relay) = relay(settings) else { return };
+        let mut call = link.call(&relay, phones, "settled");
+        call.talk(1);
+        relay.wait_for("flows in the kernel", |now| now.control.kernel_flows == 2);
+        // What is on its way to a worker stays its, and the relay hears once a second of neighbours.
+        let counted = |relay: &InProcess| {
+            let now = relay.snapshot().control;
+            [now.kernel_packets, now.kernel_frames]
+        };
+        let deadline = Instant::now() + PATIENCE;
+        while counted(&relay)[1] == 0 {
+            assert!(Instant::now() < deadline, "{:?}", relay.snapshot().control);
+            call.talk(1);
+        }
+        call.talk(50);
+        let [packets, frames] = counted(&relay);
+        relay.wait_for("what the kernel forwarded is counted", |now| {
+            let now = &now.control;
+            // But for one in ten seconds, which takes the way of packets.
+            now.kernel_packets >= packets + 50
+                && now.kernel_frames + 4 >= frames + now.kernel_packets - packets
+        });
+        end(relay, &["settled"]);
+    }
 }
 
 #[test]
