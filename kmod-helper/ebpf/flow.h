@@ -23,6 +23,16 @@ struct map SECTION("maps") FLOWS = {
 	.pinning = PIN_BY_NAME,
 };
 
+/* By the number of its local port, one more than the place of a flow that has it, or 0: a guess that is right for nearly all packets,
+ * and stays in the caches where FLOWS does not. */
+struct map SECTION("maps") GUESSES = {
+	.type = MAP_TYPE_ARRAY,
+	.key_size = sizeof(u32),
+	.value_size = sizeof(u32),
+	.max_entries = 65536,
+	.pinning = PIN_BY_NAME,
+};
+
 struct map SECTION("maps") RULES = {
 	.type = MAP_TYPE_ARRAY,
 	.key_size = sizeof(u32),
@@ -77,6 +87,9 @@ struct map SECTION("maps") AS_FRAMES = {
 /* Where the octets of a packet are: in a packet of the stack, or in a frame. Which of the two is known when this is compiled. */
 struct view {
 	void *ctx;
+	/* The first octet, and that behind the last one that can be read in place. */
+	const u8 *at;
+	const u8 *end;
 	/* Octets of the frame. */
 	u32 len;
 	/* Where it came in. */
@@ -105,6 +118,9 @@ struct beginning {
 	u32 ssrc;
 };
 
+/* Octets of a frame that are looked at, whatever its family. */
+#define HEADS_MAX (ETHERNET + IPV6_HEADER + sizeof(struct beginning))
+
 struct packet {
 	union header ip;
 	struct beginning udp;
@@ -125,11 +141,51 @@ INLINE u32 header_len(u32 family)
 	return family == FAMILY_IPV4 ? IPV4_HEADER : IPV6_HEADER;
 }
 
-INLINE u16 folded(u32 sum)
+/* The Internet checksum (RFC 1071) of what was summed up in words of 16 or 32 bits, 65,536 at most. */
+INLINE u16 folded(u64 sum)
 {
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);
 	return ~sum;
+}
+
+/* The same sum in 32 bits, as the kernel adds up. */
+INLINE u32 in_32_bits(u64 sum)
+{
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	return (sum & 0xffffffff) + (sum >> 32);
+}
+
+INLINE u64 sum(const void *of, int words)
+{
+	const u32 *word = of;
+	u64 sum = 0;
+
+	for (int at = 0; at < words; at += 1)
+		sum += word[at];
+	return sum;
+}
+
+/* What is to be added to take this out of a sum. */
+INLINE u64 sum_without(const void *of, int words)
+{
+	const u32 *word = of;
+	u64 sum = 0;
+
+	for (int at = 0; at < words; at += 1)
+		sum += (u32)~word[at];
+	return sum;
+}
+
+INLINE void copy_words(void *to, const void *from, int words)
+{
+	const u32 *word = from;
+	u32 *copy = to;
+
+	for (int at = 0; at < words; at += 1)
+		copy[at] = word[at];
 }
 
 INLINE void copy4(u8 *to, const u8 *from)
@@ -147,12 +203,16 @@ INLINE int read_v4(const struct view *view, struct packet *packet, struct key *k
 {
 	struct ipv4 *ip = &packet->ip.v4;
 
-	if (load(view, ETHERNET, ip, IPV4_HEADER) || ip->version_and_length != 0x45)
+	if (view->at + ETHERNET + IPV4_HEADER + sizeof(packet->udp) > view->end)
+		return 0;
+	copy_words(ip, view->at + ETHERNET, IPV4_HEADER / 4);
+	copy_words(&packet->udp, view->at + ETHERNET + IPV4_HEADER, sizeof(packet->udp) / 4);
+	if (ip->version_and_length != 0x45)
 		return 0;
 	if (ip->protocol != PROTOCOL_UDP || (ip->fragment & NET16(0x3fff)))
 		return 0;
 	/* The stack drops what has a wrong one; a right one must not be made of it. */
-	if (folded(csum_diff(0, 0, ip, IPV4_HEADER, 0)))
+	if (folded(sum(ip, IPV4_HEADER / 4)))
 		return 0;
 	packet->family = FAMILY_IPV4;
 	packet->ttl = ip->ttl;
@@ -166,8 +226,10 @@ INLINE int read_v6(const struct view *view, struct packet *packet, struct key *k
 {
 	struct ipv6 *ip = &packet->ip.v6;
 
-	if (load(view, ETHERNET, ip, IPV6_HEADER))
+	if (view->at + ETHERNET + IPV6_HEADER + sizeof(packet->udp) > view->end)
 		return 0;
+	copy_words(ip, view->at + ETHERNET, IPV6_HEADER / 4);
+	copy_words(&packet->udp, view->at + ETHERNET + IPV6_HEADER, sizeof(packet->udp) / 4);
 	if ((ip->version_class_label & NET32(0xf0000000)) != NET32(0x60000000) || ip->next != PROTOCOL_UDP)
 		return 0;
 	packet->family = FAMILY_IPV6;
@@ -188,9 +250,9 @@ INLINE int read(const struct view *view, struct packet *packet, struct key *key)
 		ok = read_v6(view, packet, key);
 	else
 		return 0;
-	packet->header_len = header_len(packet->family);
-	if (!ok || load(view, ETHERNET + packet->header_len, &packet->udp, sizeof(packet->udp)))
+	if (!ok)
 		return 0;
+	packet->header_len = header_len(packet->family);
 	key->family = packet->family;
 	key->local_port = packet->udp.destination;
 	key->peer_port = packet->udp.source;
@@ -205,30 +267,47 @@ INLINE int same_key(const struct key *left, const struct key *right)
 	return !((a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]) | (a[3] ^ b[3]) | (a[4] ^ b[4]));
 }
 
+/* Whether not more than so long has passed. User space has a finer clock, which may be ahead. */
+INLINE int is_within(s64 time, u64 since, u64 now)
+{
+	return (s64)(now - since) <= time;
+}
+
 INLINE int lives(u64 now)
 {
 	u32 zero = 0;
 	struct pulse *pulse = map_lookup(&PULSE, &zero);
 
-	return pulse && now - pulse->heartbeat <= pulse->patience;
+	return pulse && is_within(pulse->patience, pulse->heartbeat, now);
+}
+
+/* The flow that has a place, if it has this key. */
+INLINE struct rule *at_place(u32 slot, const struct key *key, struct counters **counters)
+{
+	struct rule *rule = map_lookup(&RULES, &slot);
+
+	*counters = map_lookup(&COUNTERS, &slot);
+	return rule && *counters && same_key(key, &rule->key) ? rule : 0;
 }
 
 /* The flow of a packet. 0: there is none, or *is_changing. */
 INLINE struct rule *find(const struct key *key, struct counters **counters, int *is_changing)
 {
-	u32 *found = map_lookup(&FLOWS, key), slot;
+	u32 port = NET16(key->local_port), *guess = map_lookup(&GUESSES, &port), *found;
 	struct rule *rule;
 
 	*is_changing = 0;
+	if (guess && *guess) {
+		rule = at_place(*guess - 1, key, counters);
+		if (rule)
+			return rule;
+	}
+	found = map_lookup(&FLOWS, key);
 	if (!found)
 		return 0;
-	slot = *found;
-	rule = map_lookup(&RULES, &slot);
-	*counters = map_lookup(&COUNTERS, &slot);
-	if (rule && *counters && same_key(key, &rule->key))
-		return rule;
-	*is_changing = 1;
-	return 0;
+	rule = at_place(*found, key, counters);
+	*is_changing = !rule;
+	return rule;
 }
 
 /* Whether contributing sources and a header extension end within the datagram (RFC 3550, sections 5.1 and 5.3.1). */
@@ -296,7 +375,7 @@ INLINE void write_header(const struct packet *packet, const struct rule *rule, u
 		ip->checksum = 0;
 		copy4(ip->source, rule->source);
 		copy4(ip->destination, rule->destination);
-		ip->checksum = folded(csum_diff(0, 0, ip, IPV4_HEADER, 0));
+		ip->checksum = folded(sum(ip, IPV4_HEADER / 4));
 	} else {
 		struct ipv6 *ip = &out->v6;
 		u32 label = packet->family == FAMILY_IPV6 ? packet->ip.v6.version_class_label & NET32(0x000fffff) : 0;
@@ -310,34 +389,54 @@ INLINE void write_header(const struct packet *packet, const struct rule *rule, u
 	}
 }
 
-/* Sums that change: of the addresses, which the UDP checksum covers, and of all that the interface's own sum covers. An IPv4
- * header sums up to nothing, since it has its own checksum. */
-struct sums {
-	u32 addresses;
-	u32 header;
-};
-
-INLINE struct sums sum_up(const struct packet *packet, const union header *out, u32 family)
+/* What the sum of the addresses, which the UDP checksum covers, becomes more. */
+INLINE u64 addresses_diff(const struct packet *packet, const union header *out, u32 family)
 {
-	struct sums sums;
-	int was_v4 = packet->family == FAMILY_IPV4, is_v4 = family == FAMILY_IPV4;
+	u64 diff;
 
-	if (was_v4 && is_v4)
-		sums.addresses = csum_diff(packet->ip.v4.source, 8, out->v4.source, 8, 0);
-	else if (was_v4)
-		sums.addresses = csum_diff(packet->ip.v4.source, 8, out->v6.source, 32, 0);
-	else if (is_v4)
-		sums.addresses = csum_diff(packet->ip.v6.source, 32, out->v4.source, 8, 0);
+	if (packet->family == FAMILY_IPV4)
+		diff = sum_without(packet->ip.v4.source, 2);
 	else
-		sums.addresses = csum_diff(packet->ip.v6.source, 32, out->v6.source, 32, 0);
-	sums.header = 0;
-	if (!was_v4 && is_v4)
-		sums.header = csum_diff(&packet->ip, IPV6_HEADER, 0, 0, 0);
-	else if (was_v4 && !is_v4)
-		sums.header = csum_diff(0, 0, out, IPV6_HEADER, 0);
-	else if (!was_v4)
-		sums.header = csum_diff(&packet->ip, IPV6_HEADER, out, IPV6_HEADER, 0);
-	return sums;
+		diff = sum_without(packet->ip.v6.source, 8);
+	return diff + (family == FAMILY_IPV4 ? sum(out->v4.source, 2) : sum(out->v6.source, 8));
+}
+
+/* What the sum of the headers becomes more. An IPv4 header sums up to nothing, since it has its own checksum. */
+INLINE u64 headers_diff(const struct packet *packet, const union header *out, u32 family)
+{
+	u64 diff = packet->family == FAMILY_IPV4 ? 0 : sum_without(&packet->ip, IPV6_HEADER / 4);
+
+	return diff + (family == FAMILY_IPV4 ? 0 : sum(out, IPV6_HEADER / 4));
+}
+
+/* A sender on this machine writes the sum of addresses, length and protocol, and leaves the rest to hardware. Of a whole sum it is
+ * chance. */
+INLINE int may_be_left_to_hardware(const struct packet *packet)
+{
+	u64 of = NET16(PROTOCOL_UDP) + NET16(packet->udp_len);
+
+	of += packet->family == FAMILY_IPV4 ? sum(packet->ip.v4.source, 2) : sum(packet->ip.v6.source, 8);
+	return packet->udp.checksum == (u16)~folded(of);
+}
+
+/* Both ports, as they are side by side in a datagram. */
+INLINE u32 ports(u16 source, u16 destination)
+{
+	return source | (u32)destination << 16;
+}
+
+/* The UDP checksum when addresses and ports have changed (RFC 1624). */
+INLINE u16 new_checksum(const struct packet *packet, const struct rule *rule, u64 diff)
+{
+	u16 checksum;
+
+	if (!packet->udp.checksum)
+		return 0;
+	diff += (u16)~packet->udp.checksum;
+	diff += (u32)~ports(packet->udp.source, packet->udp.destination);
+	diff += ports(rule->source_port, rule->destination_port);
+	checksum = folded(diff);
+	return checksum ? checksum : 0xffff;
 }
 
 INLINE void new_source(struct counters *counters, u32 ssrc, u16 sequence)

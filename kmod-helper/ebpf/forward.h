@@ -55,7 +55,7 @@ struct hop_key {
 
 /* How often one packet to a neighbour takes its way through the stack, which then asks whether the neighbour is still there: of
  * frames it knows nothing. Nanoseconds. */
-#define HOP_ASKED_EVERY 10000000000ull
+#define HOP_ASKED_EVERY 10000000000ll
 
 /* How frames to a neighbour begin. */
 struct hop {

@@ -276,7 +276,7 @@ impl Fast {
         let installed = self.publish(now, flow, carried);
         if let Some(old) = before {
             if installed.is_err() {
-                self.tables.withdraw(flow.key)?;
+                self.tables.withdraw(old.slot, flow.key)?;
             }
             self.slots.give_back(now, old.slot);
         }
@@ -288,7 +288,7 @@ impl Fast {
     pub fn remove(&mut self, now: Instant, key: &Key) -> Option<Counters> {
         let installed = self.flows.remove(key)?;
         // If the kernel refuses, its tables are out of our reach, and what is left there ends with the heartbeat.
-        let _ = self.tables.withdraw(*key);
+        let _ = self.tables.withdraw(installed.slot, *key);
         self.slots.give_back(now, installed.slot);
         Some(self.total(&installed))
     }
@@ -426,6 +426,7 @@ impl Fast {
         let taken = entries.iter().map(|entry| entry.slot).collect();
         self.slots = Slots::new(self.tables.slots(), &taken, self.limits.rest);
         for entry in entries {
+            self.tables.guess(entry.slot, entry.flow.key)?;
             let installed = Installed {
                 slot: entry.slot,
                 flow: entry.flow,

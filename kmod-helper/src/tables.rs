@@ -18,6 +18,7 @@ use crate::object::forward_object;
 use crate::up::Up;
 
 const FLOWS: &str = "FLOWS";
+const GUESSES: &str = "GUESSES";
 const RULES: &str = "RULES";
 const COUNTERS: &str = "COUNTERS";
 const PULSE: &str = "PULSE";
@@ -26,8 +27,9 @@ const HOPS: &str = "HOPS";
 const AS_FRAMES: &str = "AS_FRAMES";
 
 /// Name, size of a key and size of a value of every table.
-const SHAPES: [(&str, usize, usize); 7] = [
+const SHAPES: [(&str, usize, usize); 8] = [
     (FLOWS, size_of::<RawKey>(), 4),
+    (GUESSES, 4, 4),
     (RULES, 4, size_of::<RawRule>()),
     (COUNTERS, 4, size_of::<RawCounters>()),
     (PULSE, 4, size_of::<RawPulse>()),
@@ -39,6 +41,7 @@ const SHAPES: [(&str, usize, usize); 7] = [
 /// The tables of one instance.
 pub(crate) struct Tables {
     flows: HashMap<MapData, RawKey, u32>,
+    guesses: Array<MapData, u32>,
     rules: Array<MapData, RawRule>,
     counters: Array<MapData, RawCounters>,
     pulse: Array<MapData, RawPulse>,
@@ -80,6 +83,7 @@ impl Tables {
         let mut take = |name| ebpf.take_map(name).ok_or(LoadError::Object { name });
         let tables = Self {
             flows: take(FLOWS)?.try_into()?,
+            guesses: take(GUESSES)?.try_into()?,
             rules: take(RULES)?.try_into()?,
             counters: take(COUNTERS)?.try_into()?,
             pulse: take(PULSE)?.try_into()?,
@@ -95,6 +99,7 @@ impl Tables {
         let pin = |name| MapData::from_pin(folder.pin(name));
         Ok(Self {
             flows: Map::HashMap(pin(FLOWS)?).try_into()?,
+            guesses: Map::Array(pin(GUESSES)?).try_into()?,
             rules: Map::Array(pin(RULES)?).try_into()?,
             counters: Map::Array(pin(COUNTERS)?).try_into()?,
             pulse: Map::Array(pin(PULSE)?).try_into()?,
@@ -126,12 +131,22 @@ impl Tables {
         self.rules.set(slot, RawRule::new(flow, route), 0)?;
         self.counters.set(slot, RawCounters::default(), 0)?;
         self.flows.insert(RawKey::from(flow.key), slot, 0)?;
-        Ok(())
+        self.guesses.set(flow.key.local.port().into(), slot + 1, 0)
     }
 
     /// Lets no packet be led to a flow any more.
-    pub(crate) fn withdraw(&mut self, key: Key) -> Result<(), MapError> {
+    pub(crate) fn withdraw(&mut self, slot: u32, key: Key) -> Result<(), MapError> {
+        let port = key.local.port().into();
+        // First: what is in the place stays there for a while, and is of use to those alone who were on their way to it.
+        if self.guesses.get(&port, 0)? == slot + 1 {
+            self.guesses.set(port, 0, 0)?;
+        }
         unless_gone(self.flows.remove(&key.into()))
+    }
+
+    /// Leads the packets of a flow that is here already to it by their port.
+    pub(crate) fn guess(&mut self, slot: u32, key: Key) -> Result<(), MapError> {
+        self.guesses.set(key.local.port().into(), slot + 1, 0)
     }
 
     pub(crate) fn counters(&self, slot: u32) -> Result<Counters, MapError> {

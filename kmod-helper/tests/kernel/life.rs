@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use aya::programs::{SchedClassifier, TcAttachType};
+use nix::time::{ClockId, clock_gettime};
 use viaduct_kmod_helper::{Config, Fast, InstallError, Limits, Refused, Up, unload};
 
 use crate::bench::{Host, PATIENCE, Street, flow, ip, rtp};
@@ -77,6 +78,12 @@ fn nothing_is_forwarded_for_a_relay_that_shows_no_life() {
     let mut fast = Fast::open(NOW(), &config(&street.host, "silent", limits)).unwrap();
     fast.heartbeat(NOW()).unwrap();
     fast.install(NOW(), &flow(ALICE, TO_ALICE, TO_BOB, BOB)).unwrap();
+    // The program's clock is the coarse one.
+    let clock = |id| clock_gettime(id).unwrap();
+    let beat = clock(ClockId::CLOCK_MONOTONIC);
+    while clock(ClockId::CLOCK_MONOTONIC_COARSE) <= beat {
+        std::thread::yield_now();
+    }
     let alice = street.socket(&street.alice, ALICE);
     let relay = street.socket(&street.host.namespace, TO_ALICE);
     alice.send_to(&rtp(1, 160), TO_ALICE).unwrap();
@@ -87,6 +94,43 @@ fn nothing_is_forwarded_for_a_relay_that_shows_no_life() {
         fast.ups().unwrap()[Up::NoHeartbeat as usize],
         (Up::NoHeartbeat, 1)
     );
+}
+
+#[test]
+fn flows_of_one_port_do_not_take_each_others_packets() {
+    let Some(street) = Street::new(1500) else { return };
+    let mut fast = street.host.open();
+    let other = "10.1.0.2:4002";
+    let [first, second] =
+        [(ALICE, BOB), (other, "10.2.0.2:5002")].map(|(peer, to)| flow(peer, TO_ALICE, TO_BOB, to));
+    let phones = [ALICE, other].map(|at| street.socket(&street.alice, at));
+    let hearers = [BOB, "10.2.0.2:5002"].map(|at| street.socket(&street.bob, at));
+    let relay = street.socket(&street.host.namespace, TO_ALICE);
+    let mut buffer = [0; 2048];
+    let mut sequence = 0;
+    // In every order of coming and going.
+    for (early, late) in [(0, 1), (1, 0)] {
+        let flows = [&first, &second];
+        for at in [early, late, early] {
+            fast.install(NOW(), flows[at]).unwrap();
+        }
+        for at in [early, late] {
+            sequence += 1;
+            phones[at].send_to(&rtp(sequence, 160), TO_ALICE).unwrap();
+            assert_eq!(hearers[at].recv(&mut buffer).unwrap(), 172);
+        }
+        for (gone, at) in [(late, early), (early, late)] {
+            let counted = fast.remove(NOW(), &flows[gone].key).unwrap();
+            assert!(counted.rtp_packets > 0);
+            sequence += 1;
+            phones[gone].send_to(&rtp(sequence, 160), TO_ALICE).unwrap();
+            assert_eq!(relay.recv(&mut buffer).unwrap(), 172);
+            if fast.counters(&flows[at].key).is_some() {
+                phones[at].send_to(&rtp(sequence, 160), TO_ALICE).unwrap();
+                assert_eq!(hearers[at].recv(&mut buffer).unwrap(), 172);
+            }
+        }
+    }
 }
 
 #[test]
