@@ -52,7 +52,7 @@ impl<'f> Heard<'f> {
         };
         let (udp, _) = datagram.split_at_checked(UDP_HEADER)?;
         let [a, b, c, d, e, f, g, h] = *udp.first_chunk::<UDP_HEADER>()?;
-        // Where the two lengths differ the shorter one counts, as it does in the kernel.
+        // A shorter length than that of the IP packet counts, and a longer one is a fault, as in the kernel.
         let len = u16::from_be_bytes([e, f]);
         let datagram = datagram.get(..usize::from(len))?;
         let payload = datagram.get(UDP_HEADER..)?;

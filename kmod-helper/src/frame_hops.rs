@@ -102,7 +102,7 @@ impl FrameHops {
 
     /// The hardware address of an interface that sends frames of others.
     fn address(&mut self, ifindex: u32) -> Option<Mac> {
-        let link = self.netlink.links().ok()?.remove(&ifindex)?;
+        let link = self.netlink.link(ifindex).ok()??;
         link.address
             .filter(|_| link.is_up && self.features.sends_frames(ifindex))
     }

@@ -228,6 +228,22 @@ impl Netlink {
         Ok(links)
     }
 
+    /// One interface, if it is there.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(crate) fn link(&mut self, ifindex: u32) -> io::Result<Option<Link>> {
+        let mut found = None;
+        let mut request = [0; 16];
+        request[4..8].copy_from_slice(&ifindex.to_ne_bytes());
+        let answer = self.conversation.ask(RTM_GETLINK, 0, &request, |kind, body| {
+            if kind == RTM_NEWLINK {
+                found = parse_link(body);
+            }
+        })?;
+        Ok(answer.ok().and(found))
+    }
+
     /// How `to` is reached from our address `from`.
     ///
     /// # Errors
@@ -245,8 +261,7 @@ impl Netlink {
         }
         let useless = RouteError::Kind { from, to };
         let Some(found) = found else { return Err(useless) };
-        let links = self.links()?;
-        let link = links.get(&found.ifindex);
+        let link = self.link(found.ifindex)?;
         let Some(link) = link.filter(|link| link.has_ethernet && link.is_up) else {
             return Err(useless);
         };
@@ -519,6 +534,8 @@ mod tests {
         let mut netlink = Netlink::open().unwrap();
         let links = netlink.links().unwrap();
         let lo = links.get(&1).unwrap();
+        assert_eq!(netlink.link(1).unwrap().as_ref(), Some(lo));
+        assert_eq!(netlink.link(u32::MAX / 2).unwrap(), None);
         assert_eq!((lo.name.as_str(), lo.has_ethernet, lo.master), ("lo", true, None));
         let here = IpAddr::from([127, 0, 0, 1]);
         // A machine for tests may have its loopback interface down.
