@@ -1,10 +1,14 @@
 //! Programs and tables over restarts, crashes and removals of relays.
 
+use std::net::UdpSocket;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use aya::programs::{SchedClassifier, TcAttachType};
 use nix::time::{ClockId, clock_gettime};
-use viaduct_kmod_helper::{Config, Fast, InstallError, Limits, Refused, Up, unload};
+use viaduct_kmod_helper::{Config, Fast, FrameCount, InstallError, Limits, Refused, Steering, Up, unload};
 
 use crate::bench::{Host, PATIENCE, Street, flow, ip, rtp};
 
@@ -131,6 +135,50 @@ fn flows_of_one_port_do_not_take_each_others_packets() {
             }
         }
     }
+}
+
+/// Where the kernel says no without them, the programs are too clever.
+#[test]
+fn programs_need_no_more_than_the_capabilities_that_the_relay_asks_for() {
+    const BPFFS: &str = "VIADUCT_TEST_BPFFS";
+    const NAME: &str = "life::programs_need_no_more_than_the_capabilities_that_the_relay_asks_for";
+    let open = |bpffs: &Path| {
+        let config = Config {
+            bpffs: bpffs.to_owned(),
+            ..Config::default()
+        };
+        let mut fast = Fast::open(NOW(), &config).unwrap();
+        let ear = UdpSocket::bind("10.1.0.1:0").unwrap();
+        let mut steering = Steering::open(16, &[ear.as_fd()]).unwrap();
+        steering.forward_frames(&mut fast).unwrap();
+        let frames = steering.hand_on("r1", 1, FrameCount::new(128)).unwrap();
+        assert_eq!(frames.len(), 1);
+    };
+    // The test itself, begun again with less.
+    if let Some(bpffs) = std::env::var_os(BPFFS) {
+        return open(Path::new(&bpffs));
+    }
+    let Some(street) = Street::new(1500) else { return };
+    let done = Command::new("setpriv")
+        .args([
+            "--bounding-set",
+            "-all,+bpf,+net_admin,+net_raw,+ipc_lock,+dac_override",
+            "--inh-caps",
+            "-all",
+        ])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", NAME, "--nocapture"])
+        .env(BPFFS, street.host.bpffs.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&done.stderr).replace("\\n", "\n");
+    let end = said.len().saturating_sub(4_000);
+    assert!(
+        done.status.success(),
+        "{}",
+        &said[said.floor_char_boundary(end)..]
+    );
+    assert!(String::from_utf8_lossy(&done.stdout).contains("1 passed"));
 }
 
 #[test]

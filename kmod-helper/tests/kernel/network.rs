@@ -1,8 +1,10 @@
 //! Media over real interfaces: two phones, each on a link of its own with the relay, and nobody but the kernel to forward.
 
+use std::fs::File;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Instant;
 
+use nix::sys::sendfile::sendfile;
 use viaduct_kmod_helper::{Fast, Flow, Up};
 
 use crate::bench::{Host, Street, flow, ip, pseudo_header, rtp, try_ip};
@@ -148,6 +150,27 @@ fn packets_of_the_mtu_go_through_and_what_grows_beyond_it_goes_up() {
             assert_eq!(call.up(Up::Mtu), 1);
         }
     }
+}
+
+/// As with drivers that leave all but the first octets of a packet in pages of its own.
+#[test]
+fn packets_in_several_pieces_are_forwarded_like_others() {
+    let Some(street) = Street::new(MTU as u32) else {
+        return;
+    };
+    let path = std::env::temp_dir().join(format!("viaduct-pieces-{}", std::process::id()));
+    for ends in WAYS {
+        let call = Call::new(&street, ends);
+        for sequence in 0..20 {
+            let packet = rtp(sequence, 40 + usize::from(sequence) * 60);
+            std::fs::write(&path, &packet).unwrap();
+            let file = File::open(&path).unwrap();
+            assert_eq!(sendfile(&call.alice, &file, None, packet.len()), Ok(packet.len()));
+            assert_eq!(call.heard(ends.1), packet, "{ends:?}");
+        }
+        assert_eq!(call.came_up(), None);
+    }
+    std::fs::remove_file(path).unwrap();
 }
 
 #[test]

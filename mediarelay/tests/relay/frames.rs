@@ -262,21 +262,27 @@ fn calls_go_on_when_the_interface_was_down() {
     end(relay, &["down and up"]);
 }
 
+/// A relay and a call, `settled`, whose flows the kernel has.
+fn in_kernel(link: &Link, [address, phones]: [IpAddr; 2]) -> Option<(InProcess, Call)> {
+    let relay = relay(MediaSettings {
+        kernel: KernelMode::Required,
+        ..media(address)
+    })?;
+    let mut call = link.call(&relay, phones, "settled");
+    call.talk(1);
+    relay.wait_for("flows in the kernel", |now| now.control.kernel_flows == 2);
+    Some((relay, call))
+}
+
 #[test]
 fn what_the_kernel_forwards_is_left_to_it() {
     let Some(link) = Link::new() else { return };
     if !bpf_file_system() {
         return;
     }
-    let [address, phones] = ADDRESSES[0];
-    let settings = MediaSettings {
-        kernel: KernelMode::Required,
-        ..media(address)
+    let Some((relay, mut call)) = in_kernel(&link, ADDRESSES[0]) else {
+        return;
     };
-    let Some(relay) = relay(settings) else { return };
-    let mut call = link.call(&relay, phones, "settled");
-    call.talk(1);
-    relay.wait_for("flows in the kernel", |now| now.control.kernel_flows == 2);
     // What is on its way to a worker stays its.
     let mut before = frames(&relay);
     loop {
@@ -304,15 +310,10 @@ fn what_the_kernel_forwards_leaves_before_it_becomes_a_packet() {
     // A network card sums up what comes in; phones on a veth leave their sums to hardware that is not there. And a veth takes frames
     // of others while its peer merges packets.
     link.at_phones(|| run("ethtool", "-K p1 tx off gro on"));
-    for [address, phones] in ADDRESSES {
-        let settings = MediaSettings {
-            kernel: KernelMode::Required,
-            ..media(address)
+    for addresses in ADDRESSES {
+        let Some((relay, mut call)) = in_kernel(&link, addresses) else {
+            return;
         };
-        let Some(relay) = relay(settings) else { return };
-        let mut call = link.call(&relay, phones, "settled");
-        call.talk(1);
-        relay.wait_for("flows in the kernel", |now| now.control.kernel_flows == 2);
         // What is on its way to a worker stays its, and the relay hears once a second of neighbours.
         let counted = |relay: &InProcess| {
             let now = relay.snapshot().control;
