@@ -1,6 +1,7 @@
 //! Namespaces, interfaces and frames for a test.
 
 use std::fs::File;
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, setsockopt, socket, sockopt,
 };
 use nix::sys::time::TimeVal;
-use viaduct_kmod_helper::{Config, Fast, Flow, Key, Refused};
+use viaduct_kmod_helper::{Config, Fast, Flow, FrameCount, FramesAt, Key, Refused, Steering};
 
 /// How long a frame that must come may take on a machine that is busy with everything else.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
@@ -235,7 +236,16 @@ impl Street {
     /// A socket of a phone or of the relay.
     pub(crate) fn socket(&self, at: &Namespace, address: &str) -> UdpSocket {
         at.enter();
-        let socket = UdpSocket::bind(address).unwrap();
+        // Another test that begins a program holds all descriptors for a moment, those that were closed among them.
+        let deadline = Instant::now() + PATIENCE;
+        let socket = loop {
+            match UdpSocket::bind(address) {
+                Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < deadline => {
+                    std::thread::yield_now();
+                }
+                bound => break bound.unwrap(),
+            }
+        };
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         self.host.namespace.enter();
         socket
@@ -258,6 +268,32 @@ pub(crate) fn configure(net: u32, host: u32, interface: &str) {
     ip(&format!("addr add 10.{net}.0.{host}/24 dev {interface}"));
     ip(&format!("addr add fd0{net}::{host}/64 dev {interface} nodad"));
     ip(&format!("link set {interface} up"));
+}
+
+/// Lets an interface hand its frames to workers. `None`, and a line that says why the test is skipped, where it cannot.
+///
+/// What had the interface before may be held a moment longer, by another test that begins a program, or that reads what the kernel
+/// tells of all descriptors here.
+pub(crate) fn hand_on(
+    steering: &mut Steering,
+    interface: &str,
+    workers: usize,
+    count: FrameCount,
+) -> Option<Vec<Vec<FramesAt>>> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let refused = match steering.hand_on(interface, workers, count) {
+            Ok(of_workers) => return Some(of_workers),
+            Err(refused) => refused.to_string(),
+        };
+        let is_busy = refused.contains("(os error 16)");
+        if !is_busy {
+            println!("skipped: {refused}");
+            return None;
+        }
+        assert!(Instant::now() < deadline, "{refused}");
+        std::thread::yield_now();
+    }
 }
 
 /// A copy of every frame.

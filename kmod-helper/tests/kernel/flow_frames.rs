@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use viaduct_kmod_helper::{Fast, Flow, FrameCount, FramesAt, Hearer, Steering};
 
-use crate::bench::{Street, ethtool, flow, ip, rtp};
+use crate::bench::{Street, ethtool, flow, hand_on, ip, rtp};
 
 const ALICE: [&str; 2] = ["10.1.0.2:4000", "[fd01::2]:4000"];
 const TO_ALICE: [&str; 2] = ["10.1.0.1:30000", "[fd01::1]:30000"];
@@ -43,13 +43,7 @@ impl Call {
         let mut steering = Steering::open(16, &[relay.as_fd()]).unwrap();
         let mut workers = Vec::new();
         for interface in ["r1", "r2"] {
-            match steering.hand_on(interface, 1, FrameCount::new(128)) {
-                Ok(of_interface) => workers.push(of_interface),
-                Err(refused) => {
-                    println!("skipped: {refused}");
-                    return None;
-                }
-            }
+            workers.push(hand_on(&mut steering, interface, 1, FrameCount::new(128))?);
         }
         let hearer = Hearer {
             socket: 0,
