@@ -127,7 +127,6 @@ static s64 (*const l4_csum_replace)(void *ctx, u32 at, u64 from, u64 to, u64 fla
 static void (*const tail_call)(void *ctx, void *programs, u32 at) = (void *)12;
 static s64 (*const redirect)(u32 ifindex, u64 flags) = (void *)23;
 static s64 (*const load_bytes)(const void *ctx, u32 at, void *to, u32 len) = (void *)26;
-static s64 (*const csum_diff)(const void *from, u32 from_len, const void *to, u32 to_len, u32 seed) = (void *)28;
 static s64 (*const change_proto)(void *ctx, u16 protocol, u64 flags) = (void *)31;
 static s64 (*const pull_data)(void *ctx, u32 len) = (void *)39;
 static s64 (*const csum_update)(void *ctx, u32 sum) = (void *)40;
@@ -135,9 +134,9 @@ static s64 (*const move_head)(void *ctx, s32 by) = (void *)44;
 static s64 (*const redirect_map)(void *map, u64 key, u64 flags) = (void *)51;
 static s64 (*const sk_release)(void *sk) = (void *)86;
 static s64 (*const sk_assign)(void *ctx, void *sk, u64 flags) = (void *)124;
+static s64 (*const redirect_neigh)(u32 ifindex, void *next, int len, u64 flags) = (void *)152;
 /* As of the last tick of the kernel's clock: cheaper, and a few milliseconds late. */
 static u64 (*const clock_ns)(void) = (void *)160;
-static s64 (*const redirect_neigh)(u32 ifindex, void *next, int len, u64 flags) = (void *)152;
 static u64 (*const frame_len)(void *ctx) = (void *)188;
 static s64 (*const load_frame)(void *ctx, u32 at, void *to, u32 len) = (void *)189;
 

@@ -131,7 +131,8 @@ impl Tables {
         self.rules.set(slot, RawRule::new(flow, route), 0)?;
         self.counters.set(slot, RawCounters::default(), 0)?;
         self.flows.insert(RawKey::from(flow.key), slot, 0)?;
-        self.guesses.set(flow.key.local.port().into(), slot + 1, 0)
+        // Who may not do this may say no more that the relay lives, so nothing is forwarded to where it went before.
+        self.guess(slot, flow.key)
     }
 
     /// Lets no packet be led to a flow any more.
