@@ -53,16 +53,15 @@ impl Facts {
     #[must_use]
     pub fn gather() -> Self {
         let release = read("/proc/sys/kernel/osrelease").unwrap_or_default();
-        let capabilities = read("/proc/self/status").and_then(|status| effective_capabilities(&status));
-        let has = |bit: u32| capabilities.is_some_and(|set| set & (1 << bit) != 0);
+        let capabilities = Capabilities::effective();
         Self {
             version: parse_version(&release),
             release,
             bpffs: read("/proc/self/mounts").is_some_and(|mounts| mounts_bpffs(&mounts)),
             jit: read("/proc/sys/net/core/bpf_jit_enable").and_then(|text| text.parse().ok()),
-            cap_bpf: has(CAP_BPF) || has(CAP_SYS_ADMIN),
-            cap_net_admin: has(CAP_NET_ADMIN),
-            cap_net_raw: has(CAP_NET_RAW),
+            cap_bpf: capabilities.bpf(),
+            cap_net_admin: capabilities.has(CAP_NET_ADMIN),
+            cap_net_raw: capabilities.has(CAP_NET_RAW),
             given_ports: GivenPorts::gather(),
             open_files: read("/proc/self/limits")
                 .and_then(|limits| open_files(&limits))
@@ -71,15 +70,37 @@ impl Facts {
             frame_interfaces: frame_interfaces().ok(),
         }
     }
+}
 
-    /// Whether this process may load programs and attach them.
+/// What this process may do.
+pub(crate) struct Capabilities(u64);
+
+impl Capabilities {
+    /// Its effective ones; none where they cannot be read.
+    pub(crate) fn effective() -> Self {
+        let set = read("/proc/self/status").and_then(|status| effective_capabilities(&status));
+        Self(set.unwrap_or(0))
+    }
+
+    /// Whether it may load programs and attach them.
     pub(crate) fn allow(&self) -> Result<(), Refused> {
-        for (has, name) in [(self.cap_bpf, "CAP_BPF"), (self.cap_net_admin, "CAP_NET_ADMIN")] {
+        for (has, name) in [
+            (self.bpf(), "CAP_BPF"),
+            (self.has(CAP_NET_ADMIN), "CAP_NET_ADMIN"),
+        ] {
             if !has {
                 return Err(Refused::Capability(name));
             }
         }
         Ok(())
+    }
+
+    fn bpf(&self) -> bool {
+        self.has(CAP_BPF) || self.has(CAP_SYS_ADMIN)
+    }
+
+    fn has(&self, bit: u32) -> bool {
+        self.0 & (1 << bit) != 0
     }
 }
 

@@ -14,12 +14,12 @@ use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::tc::{SchedClassifierLink, TcAttachOptions};
 use aya::programs::{LinkOrder, ProgramError, ProgramFd, SchedClassifier, TcAttachType, Xdp};
 
-use crate::facts::{Facts, is_bpffs};
+use crate::facts::{Capabilities, is_bpffs};
 use crate::flow::{Counters, Flow, Key, Route};
 use crate::frame_hops::{FrameHops, Neighbour};
 use crate::instance::{Folder, Instance, Lock};
 use crate::netlink::{Link, Netlink, RouteError};
-use crate::object::{FORWARD, FORWARD_FRAMES};
+use crate::object::{FORWARD, FORWARD_FRAMES, program};
 use crate::slots::Slots;
 use crate::tables::{LoadError, Tables};
 use crate::up::Up;
@@ -222,7 +222,7 @@ impl Fast {
         if cfg!(target_endian = "big") {
             return Err(Refused::Endian);
         }
-        Facts::gather().allow()?;
+        Capabilities::effective().allow()?;
         if !is_bpffs(&config.bpffs) {
             return Err(Refused::NoBpffs(config.bpffs.clone()));
         }
@@ -346,9 +346,7 @@ impl Fast {
             self.frame_hops = Some(hops);
             self.follow_neighbours();
         }
-        let program = self.programs.program_mut(FORWARD_FRAMES);
-        let program = program.and_then(|program| <&mut Xdp>::try_from(program).ok());
-        let program = program.ok_or_else(|| Refused::Load(format!("the object lacks {FORWARD_FRAMES}")))?;
+        let program: &mut Xdp = program(&mut self.programs, FORWARD_FRAMES)?;
         if program.fd().is_err() {
             program.load().map_err(|cause| Refused::Load(causes(&cause)))?;
             pin(&self.folder.pin("frames"), |path| program.pin(path))?;
@@ -475,8 +473,8 @@ impl Fast {
 
     /// Follows the next hops of all flows, and no others.
     fn follow_neighbours(&mut self) {
-        let routes: Vec<Route> = self.flows.values().map(|of| of.route).collect();
         let Some(hops) = &mut self.frame_hops else { return };
+        let routes: Vec<Route> = self.flows.values().map(|of| of.route).collect();
         let of_use: HashSet<Neighbour> = routes
             .iter()
             .map(|route| (route.ifindex, route.next_hop))
@@ -569,9 +567,7 @@ fn load(folder: &Folder, interfaces: &[Link], limits: &Limits) -> Result<(Ebpf, 
             LoadError::Io(cause) => in_folder(folder, cause),
             other => Refused::Load(causes(&other)),
         })?;
-    let program = ebpf.program_mut(FORWARD);
-    let program = program.and_then(|program| <&mut SchedClassifier>::try_from(program).ok());
-    let program = program.ok_or_else(|| Refused::Load(format!("the object lacks {FORWARD}")))?;
+    let program: &mut SchedClassifier = program(&mut ebpf, FORWARD)?;
     program.load().map_err(|cause| Refused::Load(causes(&cause)))?;
     attach_all(program, folder, interfaces)?;
     pin(&folder.pin("program"), |path| program.pin(path))?;

@@ -1,5 +1,10 @@
 //! The programs, compiled.
 
+use aya::Ebpf;
+use aya::programs::Program;
+
+use crate::fast::Refused;
+
 /// An object of `ebpf/`, which `ebpf/build` made, where a loader can read it in place.
 #[repr(align(8))]
 struct Aligned<T: ?Sized>(T);
@@ -25,6 +30,19 @@ pub(crate) fn forward_object() -> &'static [u8] {
 /// The object with [`STEER`] and [`FRAMES`].
 pub(crate) fn steer_object() -> &'static [u8] {
     &STEER_OBJECT.0
+}
+
+/// A program of an object.
+///
+/// # Errors
+/// [`Refused::Load`]: it is not there, or of another kind.
+pub(crate) fn program<'e, P>(ebpf: &'e mut Ebpf, name: &str) -> Result<&'e mut P, Refused>
+where
+    &'e mut P: TryFrom<&'e mut Program>,
+{
+    let program = ebpf.program_mut(name);
+    let program = program.and_then(|program| program.try_into().ok());
+    program.ok_or_else(|| Refused::Load(format!("the object lacks {name}")))
 }
 
 #[cfg(test)]

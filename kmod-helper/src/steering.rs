@@ -14,11 +14,11 @@ use aya::{Ebpf, EbpfLoader};
 use nix::errno::Errno;
 
 use crate::abi::{ANYBODY, NOBODY, RawHearer, RawInterface, RawPort};
-use crate::facts::Facts;
+use crate::facts::Capabilities;
 use crate::fast::{Fast, Refused, causes};
 use crate::frames::{FrameCount, FrameSocket};
 use crate::netlink::{Link, Netlink};
-use crate::object::{FRAMES as FRAMES_PROGRAM, STEER, steer_object};
+use crate::object::{FRAMES as FRAMES_PROGRAM, STEER, program, steer_object};
 use crate::tables::unless_gone;
 
 const PORTS: &str = "PORTS";
@@ -88,7 +88,7 @@ impl Steering {
         if cfg!(target_endian = "big") {
             return Err(Refused::Endian);
         }
-        Facts::gather().allow()?;
+        Capabilities::effective().allow()?;
         let load = |cause: &dyn std::error::Error| Refused::Load(causes(cause));
         let mut loader = EbpfLoader::new();
         // The program needs none of the kernel's type information, and reading it takes long.
@@ -108,9 +108,7 @@ impl Steering {
         for (at, socket) in (0..).zip(sockets) {
             table.set(at, socket, 0).map_err(|cause| load(&cause))?;
         }
-        let program = ebpf.program_mut(STEER);
-        let program = program.and_then(|program| <&mut SkLookup>::try_from(program).ok());
-        let program = program.ok_or_else(|| Refused::Load(format!("the object lacks {STEER}")))?;
+        let program: &mut SkLookup = program(&mut ebpf, STEER)?;
         program.load().map_err(|cause| load(&cause))?;
         let link = attach(program).map_err(|cause| Refused::Attach {
             interface: "the network namespace".to_owned(),
@@ -152,9 +150,7 @@ impl Steering {
             interface: interface.to_owned(),
             cause,
         };
-        let program = self.ebpf.program_mut(FRAMES_PROGRAM);
-        let program = program.and_then(|program| <&mut Xdp>::try_from(program).ok());
-        let program = program.ok_or_else(|| Refused::Load(format!("the object lacks {FRAMES_PROGRAM}")))?;
+        let program: &mut Xdp = program(&mut self.ebpf, FRAMES_PROGRAM)?;
         if program.fd().is_err() {
             program.load().map_err(|cause| Refused::Load(causes(&cause)))?;
         }

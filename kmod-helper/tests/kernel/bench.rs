@@ -15,7 +15,7 @@ use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, setsockopt, socket, sockopt,
 };
 use nix::sys::time::TimeVal;
-use viaduct_kmod_helper::{Config, Fast, Flow, FrameCount, FramesAt, Key, Refused, Steering};
+use viaduct_kmod_helper::{Config, Fast, Flow, FrameCount, FramesAt, Key, Mac, Refused, Steering};
 
 /// How long a frame that must come may take on a machine that is busy with everything else.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
@@ -167,7 +167,12 @@ pub(crate) fn rtp(sequence: u16, payload_len: usize) -> Vec<u8> {
 
 /// A frame with a datagram, checksums right, to the zero address.
 pub(crate) fn frame(from: SocketAddr, to: SocketAddr, payload: &[u8]) -> Vec<u8> {
-    let builder = etherparse::PacketBuilder::ethernet2([2, 0, 0, 0, 0, 9], [0; 6]);
+    frame_between([[2, 0, 0, 0, 0, 9], [0; 6]], [from, to], payload)
+}
+
+/// The same from one hardware address to another.
+pub(crate) fn frame_between(macs: [Mac; 2], [from, to]: [SocketAddr; 2], payload: &[u8]) -> Vec<u8> {
+    let builder = etherparse::PacketBuilder::ethernet2(macs[0], macs[1]);
     let builder = match (from.ip(), to.ip()) {
         (IpAddr::V4(from), IpAddr::V4(to)) => builder.ipv4(from.octets(), to.octets(), 64),
         (IpAddr::V6(from), IpAddr::V6(to)) => builder.ipv6(from.octets(), to.octets(), 64),

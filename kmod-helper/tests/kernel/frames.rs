@@ -4,11 +4,11 @@ use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 use std::time::Instant;
 
-use etherparse::{NetHeaders, PacketBuilder, PacketHeaders};
+use etherparse::{NetHeaders, PacketHeaders};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use viaduct_kmod_helper::{FrameCount, FrameSocket, FramesAt, Hearer, NextHop, NextHops, Refused, Steering};
+use viaduct_kmod_helper::{FrameCount, FrameSocket, FramesAt, Hearer, NextHops, Refused, Steering};
 
-use crate::bench::{PATIENCE, Street, hand_on, ip, rtp};
+use crate::bench::{PATIENCE, Street, frame_between, hand_on, ip, rtp};
 
 const WORKERS: usize = 2;
 const MTU: u32 = 1500;
@@ -101,20 +101,6 @@ fn read(frame: &[u8]) -> (SocketAddr, SocketAddr, Vec<u8>) {
         SocketAddr::new(to, udp.destination_port),
         payload,
     )
-}
-
-/// A frame with a datagram.
-fn written(hop: NextHop, from: SocketAddr, to: SocketAddr, payload: &[u8]) -> Vec<u8> {
-    let builder = PacketBuilder::ethernet2(hop.from, hop.to);
-    let builder = match (from, to) {
-        (SocketAddr::V4(from), SocketAddr::V4(to)) => builder.ipv4(from.ip().octets(), to.ip().octets(), 64),
-        (SocketAddr::V6(from), SocketAddr::V6(to)) => builder.ipv6(from.ip().octets(), to.ip().octets(), 64),
-        _ => panic!("a packet has one family"),
-    };
-    let mut frame = Vec::new();
-    let builder = builder.udp(from.port(), to.port());
-    builder.write(&mut frame, payload).unwrap();
-    frame
 }
 
 #[test]
@@ -245,7 +231,7 @@ fn what_a_worker_sends_arrives_by_the_route_that_the_kernel_has() {
         for round in 0..40_u16 {
             let packets: Vec<_> = (0..64).map(|at| rtp(round * 64 + at, usize::from(at))).collect();
             let sent = relay.sender().send(packets.len(), |at, frame| {
-                let octets = written(hop, from, to, &packets[at]);
+                let octets = frame_between([hop.from, hop.to], [from, to], &packets[at]);
                 frame[..octets.len()].copy_from_slice(&octets);
                 octets.len()
             });

@@ -13,6 +13,7 @@ use viaduct_settings::{Bind, InterfaceAddress, KernelMode, MediaSettings, PortRa
 
 use crate::browsers;
 use crate::kernel::bpf_file_system;
+use crate::steering::end_calls;
 use crate::support::browser::Browser;
 use crate::support::call::{Call, delete, ok};
 use crate::support::{InProcess, PATIENCE, settings};
@@ -135,12 +136,7 @@ fn settle(relay: &InProcess, call: &mut Call) {
 }
 
 fn end(relay: InProcess, call_ids: &[&str]) {
-    for call_id in call_ids {
-        ok(relay.ask(delete(call_id)));
-    }
-    let empty = relay.wait_until_empty();
-    assert_eq!(empty.control.ports_steered, 0);
-    assert_eq!(empty.control.orders_failed, 0);
+    let empty = end_calls(&relay, call_ids);
     assert_eq!(empty.control.receive_overflows, 0);
     let damaged: u64 = empty.workers.iter().map(|worker| worker.io.frames_damaged).sum();
     assert_eq!(damaged, 0);

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::process::Command;
 
 use nix::sched::{CloneFlags, unshare};
-use viaduct_mediarelay::{RelayConfig, RelayHandle, StartError};
+use viaduct_mediarelay::{RelayConfig, RelayHandle, Snapshot, StartError};
 use viaduct_ng::{Request, Value};
 use viaduct_settings::{MediaSettings, PortRange, PublicIp, SteeringMode};
 
@@ -70,13 +70,19 @@ fn call_at(relay: &InProcess, phones: IpAddr, call_id: &str) -> Call {
 }
 
 fn end(relay: InProcess, call_ids: &[&str]) {
+    end_calls(&relay, call_ids);
+    relay.shut_down();
+}
+
+/// Ends calls, of which nothing may be left then.
+pub(crate) fn end_calls(relay: &InProcess, call_ids: &[&str]) -> Snapshot {
     for call_id in call_ids {
         ok(relay.ask(delete(call_id)));
     }
     let empty = relay.wait_until_empty();
     assert_eq!(empty.control.ports_steered, 0);
     assert_eq!(empty.control.orders_failed, 0);
-    relay.shut_down();
+    empty
 }
 
 #[test]
