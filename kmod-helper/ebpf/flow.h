@@ -65,7 +65,7 @@ struct map SECTION("maps") UPS = {
 	.pinning = PIN_BY_NAME,
 };
 
-/* Neighbours to whom frames may be sent without the stack. */
+/* Neighbours to whom packets may be sent without the stack. */
 struct map SECTION("maps") HOPS = {
 	.type = MAP_TYPE_HASH,
 	.key_size = sizeof(struct hop_key),
@@ -75,12 +75,11 @@ struct map SECTION("maps") HOPS = {
 	.pinning = PIN_BY_NAME,
 };
 
-/* Packets that were forwarded as frames, among those of COUNTERS. */
-struct map SECTION("maps") AS_FRAMES = {
+struct map SECTION("maps") PASSED = {
 	.type = MAP_TYPE_PERCPU_ARRAY,
 	.key_size = sizeof(u32),
 	.value_size = sizeof(u64),
-	.max_entries = 1,
+	.max_entries = SHORTCUTS,
 	.pinning = PIN_BY_NAME,
 };
 
@@ -437,6 +436,30 @@ INLINE u16 new_checksum(const struct packet *packet, const struct rule *rule, u6
 	diff += ports(rule->source_port, rule->destination_port);
 	checksum = folded(diff);
 	return checksum ? checksum : 0xffff;
+}
+
+/* The flow's neighbour, if packets may go there that way, and the stack need not be made to ask for it. */
+INLINE struct hop *hop_of(const struct rule *rule, u32 way, u64 now)
+{
+	/* By interface and neighbour, which a rule has side by side. */
+	struct hop *hop = map_lookup(&HOPS, &rule->ifindex);
+
+	if (!hop || !(hop->ways & way))
+		return 0;
+	if (is_within(HOP_ASKED_EVERY, hop->asked, now))
+		return hop;
+	/* A frame that goes on is soon a packet, which must not go across then. */
+	if (way == HOP_ACROSS || !(hop->ways & HOP_ACROSS))
+		hop->asked = now;
+	return 0;
+}
+
+INLINE void count_passed(u32 how)
+{
+	u64 *passed = map_lookup(&PASSED, &how);
+
+	if (passed)
+		*passed += 1;
 }
 
 INLINE void new_source(struct counters *counters, u32 ssrc, u16 sequence)

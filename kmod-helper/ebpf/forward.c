@@ -5,6 +5,8 @@
  *
  * A packet whose addresses and ports are those of a flow gets the flow's new ones and leaves. Every other packet, and every
  * packet of a flow that is not quite ordinary, goes on to the stack and so to the relay's socket, which knows what to do with it.
+ * One whose receiver is at the other end of a pair of interfaces, in another network namespace, comes in there at once: neither the
+ * stack's way out nor its queue for what comes in is asked.
  * Fragments and packets with IP options or extension headers are never looked up, and neither are frames with a VLAN tag: they
  * come again without it on the VLAN's own interface.
  */
@@ -23,13 +25,32 @@ INLINE int up(u32 why)
 	return TCX_NEXT;
 }
 
-/* Makes the packet the flow's. REASONS: done; else where it went wrong. */
-INLINE u32 rewrite(struct packet_context *ctx, const struct packet *packet, const struct rule *rule)
-{
+/* Everything before the datagram's payload, as it leaves. Only packets that do not leave by the stack have the first line written. */
+struct head {
+	u16 unused;
+	u8 to[6];
+	u8 from[6];
+	u16 kind;
 	union {
 		union header ip;
 		u32 words[(IPV6_HEADER + UDP_HEADER) / 4];
-	} head = {};
+	};
+};
+
+/* Writes so much of it, from the IP header on, and what is before that too if the packet goes to a neighbour across. */
+INLINE s64 store_head(struct packet_context *ctx, struct head *head, const struct hop *across, u32 len)
+{
+	if (!across)
+		return store_bytes(ctx, ETHERNET, &head->ip, len, 0);
+	__builtin_memcpy(head->to, across->to, sizeof(head->to));
+	__builtin_memcpy(head->from, across->from, sizeof(head->from));
+	return store_bytes(ctx, 0, head->to, ETHERNET + len, 0);
+}
+
+/* Makes the packet the flow's. REASONS: done; else where it went wrong. */
+INLINE u32 rewrite(struct packet_context *ctx, const struct packet *packet, const struct rule *rule, const struct hop *across)
+{
+	struct head head = {};
 	u32 checksum_at = ETHERNET + header_len(rule->family) + 6;
 	u32 old_ports = ports(packet->udp.source, packet->udp.destination);
 	u32 new_ports = ports(rule->source_port, rule->destination_port);
@@ -46,13 +67,15 @@ INLINE u32 rewrite(struct packet_context *ctx, const struct packet *packet, cons
 	    change_proto(ctx, rule->family == FAMILY_IPV4 ? ETHERTYPE_IPV4 : ETHERTYPE_IPV6, 0))
 		return UP_MEMORY;
 	if (rule->family == FAMILY_IPV4) {
+		head.kind = ETHERTYPE_IPV4;
 		head.words[5] = new_ports;
 		head.words[6] = rest;
-		failed = store_bytes(ctx, ETHERNET, &head, IPV4_HEADER + UDP_HEADER, 0);
+		failed = store_head(ctx, &head, across, IPV4_HEADER + UDP_HEADER);
 	} else {
+		head.kind = ETHERTYPE_IPV6;
 		head.words[10] = new_ports;
 		head.words[11] = rest;
-		failed = store_bytes(ctx, ETHERNET, &head, IPV6_HEADER + UDP_HEADER, 0);
+		failed = store_head(ctx, &head, across, IPV6_HEADER + UDP_HEADER);
 	}
 	if (failed)
 		return packet->family == rule->family ? UP_MEMORY : LOST;
@@ -95,6 +118,7 @@ SECTION("classifier") int viaduct_forward(struct packet_context *ctx)
 	struct next_hop next = {};
 	struct counters *counters;
 	struct rule *rule;
+	struct hop *across;
 	int is_changing;
 	u32 why;
 	u64 now;
@@ -120,8 +144,9 @@ SECTION("classifier") int viaduct_forward(struct packet_context *ctx)
 	if (!lives(now))
 		return up(UP_NO_HEARTBEAT);
 	why = ctx->gso_size ? UP_MERGED : objection(&view, &packet, rule);
+	across = why == REASONS && (rule->flags & RULE_PAIR) ? hop_of(rule, HOP_ACROSS, now) : 0;
 	if (why == REASONS)
-		why = rewrite(ctx, &packet, rule);
+		why = rewrite(ctx, &packet, rule, across);
 	if (why != REASONS) {
 		up(why);
 		return why == LOST ? TCX_DROP : TCX_NEXT;
@@ -129,6 +154,10 @@ SECTION("classifier") int viaduct_forward(struct packet_context *ctx)
 	count(counters, &packet, now);
 	if (rule->flags & RULE_DELIVER)
 		return TCX_NEXT;
+	if (across) {
+		count_passed(ACROSS);
+		return redirect_peer(rule->ifindex, 0);
+	}
 	next.family = rule->next_family;
 	copy16(next.address, rule->next);
 	return redirect_neigh(rule->ifindex, &next, sizeof(next), 0);
@@ -166,9 +195,8 @@ SECTION("xdp") int viaduct_forward_frames(struct frame_context *ctx)
 	struct rule *rule;
 	struct hop *hop;
 	int is_changing, written;
-	u32 zero = 0;
-	u64 now, *passed;
 	u16 checksum;
+	u64 now;
 
 	view.at = (const u8 *)(u64)ctx->data;
 	view.end = (const u8 *)(u64)ctx->data_end;
@@ -187,14 +215,9 @@ SECTION("xdp") int viaduct_forward_frames(struct frame_context *ctx)
 	/* Hardware is not asked for a sum here. */
 	if (may_be_left_to_hardware(&packet))
 		return XDP_PASS;
-	/* By interface and neighbour, which a rule has side by side. */
-	hop = map_lookup(&HOPS, &rule->ifindex);
+	hop = hop_of(rule, HOP_FRAMES, now);
 	if (!hop)
 		return XDP_PASS;
-	if (!is_within(HOP_ASKED_EVERY, hop->asked, now)) {
-		hop->asked = now;
-		return XDP_PASS;
-	}
 	write_header(&packet, rule, &out);
 	checksum = new_checksum(&packet, rule, addresses_diff(&packet, &out, rule->family));
 	/* The heads end where they ended, and begin where there is room for them. */
@@ -209,9 +232,7 @@ SECTION("xdp") int viaduct_forward_frames(struct frame_context *ctx)
 		return XDP_DROP;
 	}
 	count(counters, &packet, now);
-	passed = map_lookup(&AS_FRAMES, &zero);
-	if (passed)
-		*passed += 1;
+	count_passed(AS_FRAMES);
 	/* Also back to where it came from: with XDP_TX a veth leaves it lying there, unless its peer has a program too. */
 	return redirect(rule->ifindex, 0);
 }

@@ -19,6 +19,8 @@ enum {
 	RULE_RTCP = 1 << 0,
 	/* The receiver is a socket of this host, reached over the loopback interface. */
 	RULE_DELIVER = 1 << 1,
+	/* The interface is one end of a pair, and the other end is in another network namespace of this host. */
+	RULE_PAIR = 1 << 2,
 };
 
 /* One flow. A slot is written while no key leads to it, and is left alone for a while after the last one did. */
@@ -54,8 +56,15 @@ struct hop_key {
 };
 
 /* How often one packet to a neighbour takes its way through the stack, which then asks whether the neighbour is still there: of
- * frames it knows nothing. Nanoseconds. */
+ * those that do not it knows nothing. Nanoseconds. */
 #define HOP_ASKED_EVERY 10000000000ll
+
+enum {
+	/* The interface sends frames that were none of the stack's. */
+	HOP_FRAMES = 1 << 0,
+	/* The neighbour is the other end of the pair that the interface is of, and nothing looks at what leaves there. */
+	HOP_ACROSS = 1 << 1,
+};
 
 /* How frames to a neighbour begin. */
 struct hop {
@@ -63,7 +72,14 @@ struct hop {
 	u64 asked;
 	u8 to[6];
 	u8 from[6];
-	u32 unused;
+	u32 ways;
+};
+
+/* Packets that did not leave by the stack, among those of counters. */
+enum passed {
+	AS_FRAMES,
+	ACROSS,
+	SHORTCUTS
 };
 
 struct counters {

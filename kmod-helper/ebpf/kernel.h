@@ -135,6 +135,7 @@ static s64 (*const redirect_map)(void *map, u64 key, u64 flags) = (void *)51;
 static s64 (*const sk_release)(void *sk) = (void *)86;
 static s64 (*const sk_assign)(void *ctx, void *sk, u64 flags) = (void *)124;
 static s64 (*const redirect_neigh)(u32 ifindex, void *next, int len, u64 flags) = (void *)152;
+static s64 (*const redirect_peer)(u32 ifindex, u64 flags) = (void *)155;
 /* As of the last tick of the kernel's clock: cheaper, and a few milliseconds late. */
 static u64 (*const clock_ns)(void) = (void *)160;
 static u64 (*const frame_len)(void *ctx) = (void *)188;

@@ -14,6 +14,13 @@ pub(crate) const RULE_RTCP: u8 = 1 << 0;
 /// The receiver is a socket of this host, reached over the loopback interface.
 pub(crate) const RULE_DELIVER: u8 = 1 << 1;
 
+/// The other end of the interface is in another network namespace.
+pub(crate) const RULE_PAIR: u8 = 1 << 2;
+/// The interface sends frames that were none of the stack's.
+pub(crate) const HOP_FRAMES: u32 = 1 << 0;
+/// The neighbour is the other end of the pair that the interface is of.
+pub(crate) const HOP_ACROSS: u32 = 1 << 1;
+
 /// What a flow is found by.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -88,7 +95,7 @@ pub(crate) struct RawHop {
     pub(crate) asked: u64,
     pub(crate) to: [u8; 6],
     pub(crate) from: [u8; 6],
-    pub(crate) unused: u32,
+    pub(crate) ways: u32,
 }
 
 /// A local port that is steered: `ebpf/steer.h`. The address is in the order of the network, the number is one of this machine.

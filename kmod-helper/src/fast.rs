@@ -16,12 +16,12 @@ use aya::programs::{LinkOrder, ProgramError, ProgramFd, SchedClassifier, TcAttac
 
 use crate::facts::{Capabilities, is_bpffs};
 use crate::flow::{Counters, Flow, Key, Route};
-use crate::frame_hops::{FrameHops, Neighbour};
+use crate::hops::{Hops, Neighbour};
 use crate::instance::{Folder, Instance, Lock};
 use crate::netlink::{Link, Netlink, RouteError};
 use crate::object::{FORWARD, FORWARD_FRAMES, program};
 use crate::slots::Slots;
-use crate::tables::{LoadError, Tables};
+use crate::tables::{LoadError, Passed, Tables};
 use crate::up::Up;
 
 /// Where the BPF file system is mounted as a rule.
@@ -178,8 +178,8 @@ pub enum InstallError {
 /// relay of the same name can go on; [`unload`] removes it.
 pub struct Fast {
     tables: Tables,
-    /// What the program that forwards frames needs, once it is asked for.
-    frame_hops: Option<FrameHops>,
+    /// Where packets may go without the stack.
+    hops: Hops,
     programs: Ebpf,
     slots: Slots,
     flows: HashMap<Key, Installed>,
@@ -227,6 +227,7 @@ impl Fast {
             return Err(Refused::NoBpffs(config.bpffs.clone()));
         }
         let mut netlink = Netlink::open().map_err(Refused::Netlink)?;
+        let hops = Hops::open(config.limits.flows_max as usize).map_err(Refused::Netlink)?;
         let interfaces = choose(&mut netlink, &config.interfaces)?;
         let folder = Folder::of(&config.bpffs, &config.instance);
         let lock = folder.claim().map_err(|cause| match cause.kind() {
@@ -244,7 +245,7 @@ impl Fast {
         let mut fast = Self {
             slots: Slots::new(tables.slots(), &Default::default(), limits.rest),
             tables,
-            frame_hops: None,
+            hops,
             programs,
             flows: HashMap::new(),
             netlink,
@@ -261,6 +262,7 @@ impl Fast {
         let cleared = fast.tables.clear_hops();
         cleared.map_err(|cause| Refused::Load(causes(&cause)))?;
         fast.take_over().map_err(|cause| Refused::Load(causes(&cause)))?;
+        fast.follow_neighbours();
         Ok(fast)
     }
 
@@ -319,10 +321,8 @@ impl Fast {
     /// What the kernel says when it refuses: the privilege is lost, or the tables are.
     pub fn heartbeat(&mut self, now: Instant) -> Result<Vec<(Key, Counters)>, MapError> {
         self.tables.beat(self.limits.patience)?;
-        if let Some(hops) = &mut self.frame_hops {
-            for (neighbour, head) in hops.look() {
-                self.tables.set_hop(neighbour, head)?;
-            }
+        for (neighbour, head) in self.hops.look() {
+            self.tables.set_hop(neighbour, head)?;
         }
         self.routes_changed |= self.netlink.has_changed();
         let age = now.saturating_duration_since(self.routes_looked_up);
@@ -341,9 +341,10 @@ impl Fast {
     /// # Errors
     /// [`Refused`]; all packets take their way through the stack then.
     pub(crate) fn forward_frames(&mut self) -> Result<&ProgramFd, Refused> {
-        if self.frame_hops.is_none() {
-            let hops = FrameHops::open(self.limits.flows_max as usize).map_err(Refused::Netlink)?;
-            self.frame_hops = Some(hops);
+        if !self.hops.allows_frames() {
+            self.hops.allow_frames().map_err(Refused::Netlink)?;
+            let cleared = self.tables.clear_hops();
+            cleared.map_err(|cause| Refused::Load(causes(&cause)))?;
             self.follow_neighbours();
         }
         let program: &mut Xdp = program(&mut self.programs, FORWARD_FRAMES)?;
@@ -354,12 +355,12 @@ impl Fast {
         program.fd().map_err(|cause| Refused::Load(causes(&cause)))
     }
 
-    /// How many packets were forwarded as frames, since the tables were made.
+    /// How many packets did not leave by the stack, since the tables were made.
     ///
     /// # Errors
     /// What the kernel says.
-    pub fn as_frames(&self) -> Result<u64, MapError> {
-        self.tables.as_frames()
+    pub fn passed(&self) -> Result<Passed, MapError> {
+        self.tables.passed()
     }
 
     /// Whether packets still reach the program: nobody has unloaded it.
@@ -459,13 +460,18 @@ impl Fast {
         Ok(route)
     }
 
-    /// Lets frames go to a flow's next hop, if they may.
+    /// Whether there may be a way for packets besides the stack.
+    fn may_pass(&self, route: &Route) -> bool {
+        !route.is_local && (route.is_pair || self.hops.allows_frames())
+    }
+
+    /// Lets packets go to a flow's next hop without the stack, if they may.
     fn follow_neighbour(&mut self, route: &Route) {
-        let Some(hops) = self.frame_hops.as_mut().filter(|_| !route.is_local) else {
+        if !self.may_pass(route) {
             return;
-        };
+        }
         let neighbour = (route.ifindex, route.next_hop);
-        if let Some(head) = hops.follow(neighbour) {
+        if let Some(head) = self.hops.follow(neighbour) {
             // If the kernel refuses, packets take their way through the stack.
             let _ = self.tables.set_hop(neighbour, Some(head));
         }
@@ -473,13 +479,13 @@ impl Fast {
 
     /// Follows the next hops of all flows, and no others.
     fn follow_neighbours(&mut self) {
-        let Some(hops) = &mut self.frame_hops else { return };
-        let routes: Vec<Route> = self.flows.values().map(|of| of.route).collect();
+        let routes = self.flows.values().map(|of| of.route);
+        let routes: Vec<Route> = routes.filter(|route| self.may_pass(route)).collect();
         let of_use: HashSet<Neighbour> = routes
             .iter()
             .map(|route| (route.ifindex, route.next_hop))
             .collect();
-        for gone in hops.retain(|neighbour| of_use.contains(neighbour)) {
+        for gone in self.hops.retain(|neighbour| of_use.contains(neighbour)) {
             // If the kernel refuses, nothing leads there.
             let _ = self.tables.set_hop(gone, None);
         }

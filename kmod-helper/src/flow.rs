@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::abi::{self, RULE_DELIVER, RULE_RTCP, RawCounters, RawKey, RawRule};
+use crate::abi::{self, RULE_DELIVER, RULE_PAIR, RULE_RTCP, RawCounters, RawKey, RawRule};
 
 /// What a flow is found by: a packet from any other peer address is another's, so this is strict source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -51,6 +51,8 @@ pub struct Route {
     pub mtu: u32,
     /// The receiver is on this host; packets that came over the loopback interface are delivered.
     pub is_local: bool,
+    /// The interface is one end of a pair (veth, netkit) whose other end is in another network namespace of this host.
+    pub is_pair: bool,
 }
 
 /// What the kernel forwarded of one flow.
@@ -139,6 +141,9 @@ impl RawRule {
         if route.is_local {
             flags |= RULE_DELIVER;
         }
+        if route.is_pair {
+            flags |= RULE_PAIR;
+        }
         Self {
             key: flow.key.into(),
             source: abi::octets(flow.source.ip()),
@@ -177,6 +182,7 @@ impl RawRule {
             next_hop: abi::address(self.next_family, self.next, [0; 2]).ip(),
             mtu: self.mtu,
             is_local: self.flags & RULE_DELIVER != 0,
+            is_pair: self.flags & RULE_PAIR != 0,
         }
     }
 }
@@ -224,10 +230,10 @@ mod tests {
     fn a_flow_survives_the_way_into_the_kernel_and_back() {
         let v4 = ["192.0.2.1:30000", "198.51.100.7:4000"];
         let v6 = ["[2001:db8::1]:30002", "[2001:db8:1::9]:5000"];
-        for (key, out, next_hop) in [
-            (v4, v4, "192.0.2.254"),
-            (v4, v6, "fe80::1"),
-            (v6, v4, "192.0.2.254"),
+        for (key, out, next_hop, is_pair) in [
+            (v4, v4, "192.0.2.254", false),
+            (v4, v6, "fe80::1", true),
+            (v6, v4, "192.0.2.254", false),
         ] {
             let flow = flow(key, out);
             let next_hop = next_hop.parse().unwrap();
@@ -236,6 +242,7 @@ mod tests {
                 next_hop,
                 mtu: 1500,
                 is_local: false,
+                is_pair,
             };
             let raw = RawRule::new(&flow, &route);
             assert_eq!((raw.flow(), raw.route()), (flow, route));

@@ -24,9 +24,13 @@ const RTM_GETROUTE: u16 = 26;
 const RTM_NEWNEIGH: u16 = 28;
 const RTM_DELNEIGH: u16 = 29;
 const RTM_GETNEIGH: u16 = 30;
+const RTM_NEWQDISC: u16 = 36;
+const RTM_GETQDISC: u16 = 38;
 const NLM_F_REQUEST: u16 = 1;
-const NLM_F_DUMP: u16 = 0x300;
+pub(crate) const NLM_F_DUMP: u16 = 0x300;
 const NLM_F_MULTI: u16 = 2;
+const NLM_F_ACK: u16 = 4;
+const NLM_F_ECHO: u16 = 8;
 
 const RTN_UNICAST: u8 = 1;
 const RTN_LOCAL: u8 = 2;
@@ -40,7 +44,17 @@ const RTAX_MTU: u16 = 2;
 const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
+const IFLA_LINK: u16 = 5;
+const IFLA_QDISC: u16 = 6;
 const IFLA_MASTER: u16 = 10;
+const IFLA_LINKINFO: u16 = 18;
+const IFLA_LINK_NETNSID: u16 = 37;
+const IFLA_TARGET_NETNSID: u16 = 46;
+const IFLA_INFO_KIND: u16 = 1;
+/// `TC_H_CLSACT`: where filters of both directions hang.
+const TC_H_CLSACT: u32 = 0xffff_fff1;
+/// Kinds of interfaces that are pairs.
+const PAIRS: [&str; 2] = ["veth", "netkit"];
 const IFF_UP: u32 = 1;
 const ARPHRD_ETHER: u16 = 1;
 const ARPHRD_LOOPBACK: u16 = 772;
@@ -79,6 +93,19 @@ pub struct Link {
     pub master: Option<u32>,
     /// Its hardware address, where it has one as Ethernet has.
     pub address: Option<Mac>,
+    /// The kind of its queue for what leaves.
+    pub queue: String,
+    /// Its other end, if it is one of a pair (veth, netkit) and the other one is in another network namespace.
+    pub other_end: Option<Place>,
+}
+
+/// Where an interface of another network namespace is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The namespace, by the number that ours has for it.
+    pub namespace: u32,
+    /// The interface's number there.
+    pub ifindex: u32,
 }
 
 /// A hardware address of Ethernet.
@@ -233,10 +260,38 @@ impl Netlink {
     /// # Errors
     /// What the system says.
     pub(crate) fn link(&mut self, ifindex: u32) -> io::Result<Option<Link>> {
-        let mut found = None;
-        let mut request = [0; 16];
+        self.link_by(&link_request(ifindex))
+    }
+
+    /// One interface of another network namespace, if it is there and this process may look there (`CAP_NET_ADMIN` of the user
+    /// namespace that has it).
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(crate) fn link_elsewhere(&mut self, place: Place) -> io::Result<Option<Link>> {
+        let mut request = link_request(place.ifindex).to_vec();
+        add_attribute(&mut request, IFLA_TARGET_NETNSID, &place.namespace.to_ne_bytes());
+        self.link_by(&request)
+    }
+
+    /// Whether filters (`tc filter`) may hang at an interface.
+    pub(crate) fn may_have_filters(&mut self, ifindex: u32) -> bool {
+        let mut found = false;
+        let mut request = [0; 20];
         request[4..8].copy_from_slice(&ifindex.to_ne_bytes());
-        let answer = self.conversation.ask(RTM_GETLINK, 0, &request, |kind, body| {
+        request[12..16].copy_from_slice(&TC_H_CLSACT.to_ne_bytes());
+        // Whoever asks without an echo is not answered, and of filters that are gone nothing is said but that it was asked.
+        let flags = NLM_F_ECHO | NLM_F_ACK;
+        let answer = self.conversation.ask(RTM_GETQDISC, flags, &request, |kind, _| {
+            found |= kind == RTM_NEWQDISC;
+        });
+        // What is not there is a refusal.
+        answer.is_err() || found
+    }
+
+    fn link_by(&mut self, request: &[u8]) -> io::Result<Option<Link>> {
+        let mut found = None;
+        let answer = self.conversation.ask(RTM_GETLINK, 0, request, |kind, body| {
             if kind == RTM_NEWLINK {
                 found = parse_link(body);
             }
@@ -270,6 +325,7 @@ impl Netlink {
             next_hop: found.next_hop,
             mtu: found.mtu.map_or(link.mtu, |mtu| mtu.min(link.mtu)),
             is_local: found.is_local,
+            is_pair: link.other_end.is_some(),
         })
     }
 }
@@ -393,6 +449,12 @@ struct FoundRoute {
     is_local: bool,
 }
 
+fn link_request(ifindex: u32) -> [u8; 16] {
+    let mut request = [0; 16];
+    request[4..8].copy_from_slice(&ifindex.to_ne_bytes());
+    request
+}
+
 fn route_request(from: IpAddr, to: IpAddr) -> Vec<u8> {
     let bits = if to.is_ipv4() { 32 } else { 128 };
     let mut request = vec![family(to), bits, bits, 0, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -422,6 +484,11 @@ fn add_address(request: &mut Vec<u8>, kind: u16, ip: IpAddr) {
         IpAddr::V4(ip) => ip.octets().to_vec(),
         IpAddr::V6(ip) => ip.octets().to_vec(),
     };
+    add_attribute(request, kind, &value);
+}
+
+/// An attribute whose length is a multiple of four.
+fn add_attribute(request: &mut Vec<u8>, kind: u16, value: &[u8]) {
     request.extend((4 + value.len() as u16).to_ne_bytes());
     request.extend(kind.to_ne_bytes());
     request.extend(value);
@@ -481,20 +548,38 @@ fn parse_link(body: &[u8]) -> Option<Link> {
         has_ethernet: kind == ARPHRD_ETHER || kind == ARPHRD_LOOPBACK,
         master: None,
         address: None,
+        queue: String::new(),
+        other_end: None,
     };
+    let (mut end, mut namespace, mut is_pair) = (None, None, false);
     for (kind, value) in Attributes(body.get(16..)?) {
         match kind {
             IFLA_ADDRESS => link.address = Mac::try_from(value).ok(),
-            IFLA_IFNAME => {
-                let name = value.split(|octet| *octet == 0).next().unwrap_or_default();
-                link.name = String::from_utf8_lossy(name).into_owned();
-            }
+            IFLA_IFNAME => link.name = text(value),
             IFLA_MTU => link.mtu = u32_at(value, 0)?,
             IFLA_MASTER => link.master = u32_at(value, 0),
+            IFLA_QDISC => link.queue = text(value),
+            IFLA_LINK => end = u32_at(value, 0),
+            // Said only where it is another one.
+            IFLA_LINK_NETNSID => namespace = u32_at(value, 0),
+            IFLA_LINKINFO => {
+                let kind = Attributes(value).find(|(kind, _)| *kind == IFLA_INFO_KIND);
+                is_pair = kind.is_some_and(|(_, kind)| PAIRS.contains(&text(kind).as_str()));
+            }
             _ => {}
         }
     }
+    let place = end
+        .zip(namespace)
+        .map(|(ifindex, namespace)| Place { namespace, ifindex });
+    link.other_end = place.filter(|_| is_pair);
     Some(link)
+}
+
+/// A text that ends with a zero.
+fn text(value: &[u8]) -> String {
+    let text = value.split(|octet| *octet == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(text).into_owned()
 }
 
 fn error_code(body: &[u8]) -> Result<(), Errno> {

@@ -10,9 +10,9 @@ use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use nix::time::{ClockId, clock_gettime};
 
-use crate::abi::{self, RawCounters, RawHop, RawHopKey, RawKey, RawPulse, RawRule};
+use crate::abi::{self, HOP_ACROSS, HOP_FRAMES, RawCounters, RawHop, RawHopKey, RawKey, RawPulse, RawRule};
 use crate::flow::{Counters, Flow, Key, Route};
-use crate::frame_hops::{Head, Neighbour};
+use crate::hops::{Head, Neighbour};
 use crate::instance::Folder;
 use crate::object::forward_object;
 use crate::up::Up;
@@ -24,7 +24,7 @@ const COUNTERS: &str = "COUNTERS";
 const PULSE: &str = "PULSE";
 const UPS: &str = "UPS";
 const HOPS: &str = "HOPS";
-const AS_FRAMES: &str = "AS_FRAMES";
+const PASSED: &str = "PASSED";
 
 /// Name, size of a key and size of a value of every table.
 const SHAPES: [(&str, usize, usize); 8] = [
@@ -35,7 +35,7 @@ const SHAPES: [(&str, usize, usize); 8] = [
     (PULSE, 4, size_of::<RawPulse>()),
     (UPS, 4, 8),
     (HOPS, size_of::<RawHopKey>(), size_of::<RawHop>()),
-    (AS_FRAMES, 4, 8),
+    (PASSED, 4, 8),
 ];
 
 /// The tables of one instance.
@@ -47,7 +47,7 @@ pub(crate) struct Tables {
     pulse: Array<MapData, RawPulse>,
     ups: PerCpuArray<MapData, u64>,
     hops: HashMap<MapData, RawHopKey, RawHop>,
-    as_frames: PerCpuArray<MapData, u64>,
+    passed: PerCpuArray<MapData, u64>,
 }
 
 impl fmt::Debug for Tables {
@@ -89,7 +89,7 @@ impl Tables {
             pulse: take(PULSE)?.try_into()?,
             ups: take(UPS)?.try_into()?,
             hops: take(HOPS)?.try_into()?,
-            as_frames: take(AS_FRAMES)?.try_into()?,
+            passed: take(PASSED)?.try_into()?,
         };
         Ok((ebpf, tables))
     }
@@ -105,7 +105,7 @@ impl Tables {
             pulse: Map::Array(pin(PULSE)?).try_into()?,
             ups: Map::PerCpuArray(pin(UPS)?).try_into()?,
             hops: Map::HashMap(pin(HOPS)?).try_into()?,
-            as_frames: Map::PerCpuArray(pin(AS_FRAMES)?).try_into()?,
+            passed: Map::PerCpuArray(pin(PASSED)?).try_into()?,
         })
     }
 
@@ -174,7 +174,7 @@ impl Tables {
         Ok((pulse.heartbeat > 0).then(|| (age, Duration::from_nanos(pulse.patience))))
     }
 
-    /// Lets frames to a neighbour begin so; `None`: packets go there by the stack alone.
+    /// Lets what goes to a neighbour without the stack begin so; `None`: packets go there by the stack alone.
     pub(crate) fn set_hop(&mut self, (ifindex, ip): Neighbour, head: Option<Head>) -> Result<(), MapError> {
         let key = RawHopKey {
             ifindex,
@@ -182,12 +182,18 @@ impl Tables {
             address: abi::octets(ip),
         };
         match head {
-            Some(Head { to, from }) => {
+            Some(Head {
+                to,
+                from,
+                as_frames,
+                across,
+            }) => {
+                let way = |is_open, way| if is_open { way } else { 0 };
                 let hop = RawHop {
                     asked: monotonic().as_nanos() as u64,
                     to,
                     from,
-                    unused: 0,
+                    ways: way(as_frames, HOP_FRAMES) | way(across, HOP_ACROSS),
                 };
                 self.hops.insert(key, hop, 0)
             }
@@ -205,9 +211,13 @@ impl Tables {
         Ok(())
     }
 
-    /// How many packets were forwarded as frames.
-    pub(crate) fn as_frames(&self) -> Result<u64, MapError> {
-        Ok(self.as_frames.get(&0, 0)?.iter().sum())
+    /// How many packets did not leave by the stack.
+    pub(crate) fn passed(&self) -> Result<Passed, MapError> {
+        let sum = |place| Ok::<u64, MapError>(self.passed.get(&place, 0)?.iter().sum());
+        Ok(Passed {
+            as_frames: sum(0)?,
+            across: sum(1)?,
+        })
     }
 
     /// How many packets went up for each reason.
@@ -218,6 +228,15 @@ impl Tables {
         }
         Ok(ups)
     }
+}
+
+/// Packets of flows that did not leave by the stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Passed {
+    /// Forwarded before they became packets.
+    pub as_frames: u64,
+    /// Put to the other end of a pair of interfaces, in another network namespace.
+    pub across: u64,
 }
 
 /// What became of a removal, to which a key that was not there is none to complain of.

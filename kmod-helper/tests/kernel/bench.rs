@@ -22,6 +22,14 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 /// Everything that a phone sends.
 pub(crate) const ANY_PAYLOAD_TYPE: u128 = u128::MAX;
 
+/// Alice and Bob, and the relay's ports towards them, over IPv4 and over IPv6.
+pub(crate) const ALICE: [&str; 2] = ["10.1.0.2:4000", "[fd01::2]:4000"];
+pub(crate) const TO_ALICE: [&str; 2] = ["10.1.0.1:30000", "[fd01::1]:30000"];
+pub(crate) const BOB: [&str; 2] = ["10.2.0.2:5000", "[fd02::2]:5000"];
+pub(crate) const TO_BOB: [&str; 2] = ["10.2.0.1:30002", "[fd02::1]:30002"];
+/// IPv4 or IPv6 on Alice's side and on Bob's.
+pub(crate) const FAMILIES: [(usize, usize); 4] = [(0, 0), (0, 1), (1, 0), (1, 1)];
+
 /// A network namespace.
 pub(crate) struct Namespace(File);
 
@@ -125,6 +133,11 @@ pub(crate) fn ethtool(words: &str) {
     run("ethtool", words);
 }
 
+/// Runs `tc` with these words, in the namespace of this thread.
+pub(crate) fn tc(words: &str) {
+    run("tc", words);
+}
+
 fn run(program: &str, words: &str) {
     let output = Command::new(program)
         .args(words.split_whitespace())
@@ -153,6 +166,11 @@ pub(crate) fn flow(peer: &str, local: &str, source: &str, destination: &str) -> 
         payload_types: ANY_PAYLOAD_TYPE,
         tag: 7,
     }
+}
+
+/// What Alice sends to Bob.
+pub(crate) fn call_flow((alice, bob): (usize, usize)) -> Flow {
+    flow(ALICE[alice], TO_ALICE[alice], TO_BOB[bob], BOB[bob])
 }
 
 /// The packet of RTP with this sequence number, of PCMA, with a payload that no two packets share.

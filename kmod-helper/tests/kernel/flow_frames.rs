@@ -6,14 +6,8 @@ use std::time::Instant;
 
 use viaduct_kmod_helper::{Fast, Flow, FrameCount, FramesAt, Hearer, Steering};
 
-use crate::bench::{Street, ethtool, flow, hand_on, ip, rtp};
+use crate::bench::{ALICE, BOB, FAMILIES, Street, TO_ALICE, call_flow, ethtool, hand_on, ip, rtp};
 
-const ALICE: [&str; 2] = ["10.1.0.2:4000", "[fd01::2]:4000"];
-const TO_ALICE: [&str; 2] = ["10.1.0.1:30000", "[fd01::1]:30000"];
-const BOB: [&str; 2] = ["10.2.0.2:5000", "[fd02::2]:5000"];
-const TO_BOB: [&str; 2] = ["10.2.0.1:30002", "[fd02::1]:30002"];
-/// IPv4 or IPv6 on Alice's side and on Bob's.
-const WAYS: [(usize, usize); 4] = [(0, 0), (0, 1), (1, 0), (1, 1)];
 const MTU: u32 = 1500;
 
 /// A call from Alice to Bob, and a relay that forwards it as frames where it can.
@@ -52,7 +46,7 @@ impl Call {
         steering.steer(TO_ALICE[from].parse().unwrap(), hearer).unwrap();
         let mut fast = street.host.open();
         steering.forward_frames(&mut fast).unwrap();
-        let flow = flow(ALICE[from], TO_ALICE[from], TO_BOB[to], BOB[to]);
+        let flow = call_flow((from, to));
         fast.install(Instant::now(), &flow).unwrap();
         let alice = street.socket(&street.alice, ALICE[from]);
         alice.connect(TO_ALICE[from]).unwrap();
@@ -79,12 +73,12 @@ impl Call {
 
     /// Sends a packet from Alice, which Bob must hear from the relay. Whether it was forwarded as a frame.
     fn passes_as_frame(&mut self, packet: &[u8]) -> bool {
-        let before = self.fast.as_frames().unwrap();
+        let before = self.fast.passed().unwrap().as_frames;
         self.alice.send(packet).unwrap();
         let mut buffer = [0; 2048];
         let (len, from) = self.bob.recv_from(&mut buffer).unwrap();
         assert_eq!((&buffer[..len], from), (packet, self.flow.source));
-        self.fast.as_frames().unwrap() > before
+        self.fast.passed().unwrap().as_frames > before
     }
 
     fn look(&mut self) {
@@ -95,7 +89,7 @@ impl Call {
 #[test]
 fn a_flow_passes_as_frames_as_soon_as_its_neighbour_is_known() {
     let Some(street) = Street::new(MTU) else { return };
-    for ends in WAYS {
+    for ends in FAMILIES {
         let Some(mut call) = Call::settled(&street, ends) else {
             return;
         };

@@ -8,6 +8,7 @@
     reason = "a failed expectation is a failed test, and a skipped one says why"
 )]
 
+mod across;
 mod bench;
 mod flow_frames;
 mod frames;

@@ -9,9 +9,9 @@ use aya::programs::{SchedClassifier, TestRun, TestRunOptions};
 use proptest::prelude::*;
 use proptest::test_runner::{Config as Cases, TestRunner};
 use viaduct_kmod_helper::model::{Outcome, forward};
-use viaduct_kmod_helper::{Fast, Flow, Key, Route, Steering};
+use viaduct_kmod_helper::{Fast, Flow, Key, Passed, Route, Steering};
 
-use crate::bench::{Host, ethtool, flow, frame, ip, pseudo_header, rtp};
+use crate::bench::{Host, Namespace, ethtool, flow, frame, ip, pseudo_header, rtp};
 
 /// `TC_ACT_REDIRECT`: the packet leaves.
 const REDIRECT: u32 = 7;
@@ -24,30 +24,40 @@ const FRAME_STAYS: u32 = 2;
 const ETHERNET: usize = 14;
 const MTU: u32 = 1500;
 
-/// The relay's addresses 10.9.0.1 and fd09::1, with everybody else on the same link.
+/// The relay's addresses 10.9.0.1 and fd09::1, with everybody else on the same link, whose other end is elsewhere.
 struct Kernel {
     fast: RefCell<Fast>,
     program: SchedClassifier,
     /// Under a wrong name: the loader does not say how the right one is found by its pin, and what is tried has none.
     frames: SchedClassifier,
     _host: Host,
+    _elsewhere: Namespace,
 }
 
 impl Kernel {
     fn new() -> Option<Self> {
+        let elsewhere = Namespace::new()?;
         let host = Host::new()?;
-        ip("link add r9 address 02:00:00:00:09:01 type veth peer name p9");
-        crate::bench::configure(9, 1, "r9");
+        ip(&format!(
+            "link add r9 address 02:00:00:00:09:01 type veth peer name p9 address 02:00:00:00:09:08 netns {}",
+            elsewhere.path()
+        ));
+        elsewhere.enter();
         ip("link set p9 up");
-        for receiver in DESTINATION {
-            let receiver: SocketAddr = receiver.parse().unwrap();
-            ip(&format!(
-                "neigh replace {} lladdr 02:00:00:00:09:08 dev r9 nud permanent",
-                receiver.ip()
-            ));
-        }
         // A veth takes frames of others while its peer merges packets.
         ethtool("-K p9 gro on");
+        host.namespace.enter();
+        crate::bench::configure(9, 1, "r9");
+        // The other end itself, and somebody whom it leads to.
+        for (receivers, mac) in [(OTHER_END, "09:08"), (BEHIND, "09:09")] {
+            for receiver in receivers {
+                let receiver: SocketAddr = receiver.parse().unwrap();
+                let receiver = receiver.ip();
+                ip(&format!(
+                    "neigh replace {receiver} lladdr 02:00:00:00:{mac} dev r9 nud permanent"
+                ));
+            }
+        }
         let mut fast = host.open();
         let ear = UdpSocket::bind("127.0.0.1:0").unwrap();
         let mut steering = Steering::open(1, &[ear.as_fd()]).unwrap();
@@ -61,6 +71,7 @@ impl Kernel {
             program,
             frames,
             _host: host,
+            _elsewhere: elsewhere,
         })
     }
 
@@ -70,49 +81,46 @@ impl Kernel {
         fast.heartbeat(Instant::now()).unwrap();
     }
 
-    /// What the program does with a frame, in the model's words. Why something went up is read from the counters.
-    fn run(&self, frame: &[u8]) -> Outcome {
-        let before = self.fast.borrow().ups().unwrap();
+    /// What the program does with a frame, in the model's words. Why something went up is read from the counters. To `across`, the
+    /// other end of the link, it leaves with its first line, for no stack writes that.
+    fn run(&self, frame: &[u8], across: bool) -> Outcome {
+        let (passed, before) = (self.passed(), self.fast.borrow().ups().unwrap());
         let (result, out) = tried(&self.program, frame);
         let after = self.fast.borrow().ups().unwrap();
         let why = before
             .iter()
             .zip(after)
             .find(|(before, after)| before.1 != after.1);
-        match (result, why) {
-            (REDIRECT, None) => Outcome::Forward(out[ETHERNET..].to_vec()),
-            (NEXT, None) => {
+        let passed = self.passed().across - passed.across;
+        match (result, why, passed) {
+            (REDIRECT, None, 0) if !across => Outcome::Forward(out[ETHERNET..].to_vec()),
+            (REDIRECT, None, 1) if across => Outcome::Forward(behind_first_line(&out, [9, 8])),
+            (NEXT, None, 0) => {
                 assert_eq!(out, frame, "a packet that goes on is not changed");
                 Outcome::NotOurs
             }
-            (NEXT, Some((_, (up, _)))) => {
+            (NEXT, Some((_, (up, _))), 0) => {
                 assert_eq!(out, frame, "a packet that goes up is not changed");
                 Outcome::Up(up)
             }
-            other => panic!("{other:?}"),
+            other => panic!("{other:?}, across: {across}"),
         }
     }
 
     /// What the other program does with it before it is a packet. `None`: nothing.
-    fn run_as_frame(&self, frame: &[u8]) -> Option<Vec<u8>> {
-        let (before, ups) = (self.as_frames(), self.fast.borrow().ups().unwrap());
+    fn run_as_frame(&self, frame: &[u8], across: bool) -> Option<Vec<u8>> {
+        let (before, ups) = (self.passed(), self.fast.borrow().ups().unwrap());
         let (result, out) = tried(&self.frames, frame);
         assert_eq!(
             self.fast.borrow().ups().unwrap(),
             ups,
             "who hears of it next counts it"
         );
-        let forwarded = self.as_frames() - before;
+        let forwarded = self.passed().as_frames - before.as_frames;
         match (result, forwarded) {
             (FRAME_LEAVES, 1) => {
-                assert_eq!(out[..12], [[2, 0, 0, 0, 9, 8], [2, 0, 0, 0, 9, 1]].concat());
-                let kind = if out[ETHERNET] >> 4 == 4 {
-                    [0x08, 0x00]
-                } else {
-                    [0x86, 0xdd]
-                };
-                assert_eq!(out[12..ETHERNET], kind);
-                Some(out[ETHERNET..].to_vec())
+                let to = if across { [9, 8] } else { [9, 9] };
+                Some(behind_first_line(&out, to))
             }
             (FRAME_STAYS, 0) => {
                 assert_eq!(out, frame, "a frame that goes on is not changed");
@@ -122,9 +130,24 @@ impl Kernel {
         }
     }
 
-    fn as_frames(&self) -> u64 {
-        self.fast.borrow().as_frames().unwrap()
+    fn passed(&self) -> Passed {
+        self.fast.borrow().passed().unwrap()
     }
+}
+
+/// The packet of a frame whose first line must be that of the relay's link, to a hardware address that ends so.
+fn behind_first_line(frame: &[u8], to: [u8; 2]) -> Vec<u8> {
+    assert_eq!(
+        frame[..12],
+        [[2, 0, 0, 0, to[0], to[1]], [2, 0, 0, 0, 9, 1]].concat()
+    );
+    let kind = if frame[ETHERNET] >> 4 == 4 {
+        [0x08, 0x00]
+    } else {
+        [0x86, 0xdd]
+    };
+    assert_eq!(frame[12..ETHERNET], kind);
+    frame[ETHERNET..].to_vec()
 }
 
 /// What a program says of a frame, and the frame as it left it.
@@ -147,25 +170,30 @@ fn route(flow: &Flow) -> Route {
         next_hop: flow.destination.ip(),
         mtu: MTU,
         is_local: false,
+        is_pair: true,
     }
 }
 
 const PEER: [&str; 2] = ["10.9.0.7:4000", "[fd09::7]:4000"];
 const LOCAL: [&str; 2] = ["10.9.0.1:30000", "[fd09::1]:30000"];
 const SOURCE: [&str; 2] = ["10.9.0.1:30002", "[fd09::1]:30002"];
-const DESTINATION: [&str; 2] = ["10.9.0.8:5000", "[fd09::8]:5000"];
+/// Receivers at the other end of the link, and behind it.
+const OTHER_END: [&str; 2] = ["10.9.0.8:5000", "[fd09::8]:5000"];
+const BEHIND: [&str; 2] = ["10.9.0.9:5000", "[fd09::9]:5000"];
 
 /// From one family to another.
 const WAYS: [(usize, usize); 4] = [(0, 0), (0, 1), (1, 0), (1, 1)];
 
-fn way((from, to): (usize, usize)) -> Flow {
-    flow(PEER[from], LOCAL[from], SOURCE[to], DESTINATION[to])
+fn way((from, to): (usize, usize), across: bool) -> Flow {
+    let destination = if across { OTHER_END } else { BEHIND };
+    flow(PEER[from], LOCAL[from], SOURCE[to], destination[to])
 }
 
 /// What a frame is made of, and what is spoilt of it.
 #[derive(Debug, Clone)]
 struct Case {
     way: (usize, usize),
+    across: bool,
     first: u8,
     second: u8,
     sequence: u16,
@@ -193,7 +221,7 @@ fn case() -> impl Strategy<Value = Case> {
     ];
     let ttl = prop_oneof![6 => 2..=255_u8, 1 => 0..=2_u8];
     let packet = (
-        prop::sample::select(WAYS.to_vec()),
+        (prop::sample::select(WAYS.to_vec()), any::<bool>()),
         first,
         second,
         any::<u16>(),
@@ -203,7 +231,8 @@ fn case() -> impl Strategy<Value = Case> {
     let rule = (any::<u8>(), ttl, any::<bool>(), payload_types, rare, rare);
     let harm = (spoilt, prop::option::weighted(0.05, any::<prop::sample::Index>()));
     (packet, rule, harm).prop_map(|(packet, rule, harm)| Case {
-        way: packet.0,
+        way: packet.0.0,
+        across: packet.0.1,
         first: packet.1,
         second: packet.2,
         sequence: packet.3,
@@ -225,7 +254,7 @@ impl Case {
             tos: self.tos,
             rtcp: self.rtcp,
             payload_types: self.payload_types,
-            ..way(self.way)
+            ..way(self.way, self.across)
         }
     }
 
@@ -289,14 +318,14 @@ fn the_program_does_what_its_model_says() {
         let frame = case.frame();
         let expected = forward(&frame, &flow, &route(&flow));
         forwarded.set(forwarded.get() + usize::from(matches!(expected, Outcome::Forward(_))));
-        let as_frame = kernel.run_as_frame(&frame);
+        let as_frame = kernel.run_as_frame(&frame, case.across);
         match &expected {
             Outcome::Forward(out) if !is_left_to_hardware(&frame, &flow.key) => {
                 prop_assert_eq!(as_frame.as_ref(), Some(out));
             }
             _ => prop_assert_eq!(as_frame, None),
         }
-        prop_assert_eq!(kernel.run(&frame), expected);
+        prop_assert_eq!(kernel.run(&frame, case.across), expected);
         Ok(())
     });
     result.unwrap();
@@ -310,14 +339,14 @@ fn the_program_does_what_its_model_says() {
 #[test]
 fn a_frame_with_a_vlan_tag_goes_on_as_it_is() {
     let Some(kernel) = Kernel::new() else { return };
-    let flow = way((0, 0));
+    let flow = way((0, 0), true);
     kernel.install(&flow);
     let mut frame = frame(flow.key.peer, flow.key.local, &rtp(1, 160));
-    assert!(matches!(kernel.run(&frame), Outcome::Forward(_)));
+    assert!(matches!(kernel.run(&frame, true), Outcome::Forward(_)));
     frame.splice(12..12, [0x81, 0, 0, 5]);
-    assert_eq!(kernel.run_as_frame(&frame), None);
+    assert_eq!(kernel.run_as_frame(&frame, true), None);
     assert_eq!(forward(&frame, &flow, &route(&flow)), Outcome::NotOurs);
-    assert_eq!(kernel.run(&frame), Outcome::NotOurs);
+    assert_eq!(kernel.run(&frame, true), Outcome::NotOurs);
 }
 
 /// RFC 1624: a checksum that is changed by differences stays as wrong as it was, so that the receiver drops what the network
@@ -325,13 +354,13 @@ fn a_frame_with_a_vlan_tag_goes_on_as_it_is() {
 #[test]
 fn a_spoilt_packet_is_not_made_a_good_one() {
     let Some(kernel) = Kernel::new() else { return };
-    for ends in WAYS {
-        let flow = way(ends);
+    for (ends, across) in WAYS.into_iter().flat_map(|ends| [(ends, false), (ends, true)]) {
+        let flow = way(ends, across);
         kernel.install(&flow);
         let mut frame = frame(flow.key.peer, flow.key.local, &rtp(1, 160));
         *frame.last_mut().unwrap() ^= 1;
-        let as_frame = kernel.run_as_frame(&frame);
-        let Outcome::Forward(mut out) = kernel.run(&frame) else {
+        let as_frame = kernel.run_as_frame(&frame, across);
+        let Outcome::Forward(mut out) = kernel.run(&frame, across) else {
             panic!("{ends:?} is not forwarded")
         };
         let Outcome::Forward(expected) = forward(&frame, &flow, &route(&flow)) else {
@@ -349,14 +378,14 @@ fn a_spoilt_packet_is_not_made_a_good_one() {
 fn a_frame_whose_sum_is_left_to_hardware_becomes_a_packet_first() {
     let Some(kernel) = Kernel::new() else { return };
     for ends in WAYS {
-        let flow = way(ends);
+        let flow = way(ends, true);
         kernel.install(&flow);
         let Key { local, peer } = flow.key;
         let mut frame = frame(peer, local, &rtp(1, 160));
-        assert!(kernel.run_as_frame(&frame).is_some(), "{ends:?}");
+        assert!(kernel.run_as_frame(&frame, true).is_some(), "{ends:?}");
         let udp_at = ETHERNET + if ends.0 == 0 { 20 } else { 40 };
         let sum = pseudo_header(peer.ip(), local.ip(), 8 + 12 + 160);
         frame[udp_at + 6..udp_at + 8].copy_from_slice(&sum.to_be_bytes());
-        assert_eq!(kernel.run_as_frame(&frame), None, "{ends:?}");
+        assert_eq!(kernel.run_as_frame(&frame, true), None, "{ends:?}");
     }
 }

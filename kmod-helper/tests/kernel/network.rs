@@ -7,19 +7,11 @@ use std::time::Instant;
 use nix::sys::sendfile::sendfile;
 use viaduct_kmod_helper::{Fast, Flow, Up};
 
-use crate::bench::{Host, Street, flow, ip, pseudo_header, rtp, try_ip};
+use crate::bench::{
+    ALICE, BOB, FAMILIES, Host, Street, TO_ALICE, TO_BOB, call_flow, flow, ip, pseudo_header, rtp, try_ip,
+};
 
-const ALICE: [&str; 2] = ["10.1.0.2:4000", "[fd01::2]:4000"];
-const TO_ALICE: [&str; 2] = ["10.1.0.1:30000", "[fd01::1]:30000"];
-const BOB: [&str; 2] = ["10.2.0.2:5000", "[fd02::2]:5000"];
-const TO_BOB: [&str; 2] = ["10.2.0.1:30002", "[fd02::1]:30002"];
-/// IPv4 or IPv6 on Alice's side and on Bob's.
-const WAYS: [(usize, usize); 4] = [(0, 0), (0, 1), (1, 0), (1, 1)];
 const MTU: usize = 1500;
-
-fn way((alice, bob): (usize, usize)) -> Flow {
-    flow(ALICE[alice], TO_ALICE[alice], TO_BOB[bob], BOB[bob])
-}
 
 /// The sockets of a call from Alice to Bob.
 struct Call {
@@ -32,7 +24,7 @@ struct Call {
 impl Call {
     fn new(street: &Street, ends: (usize, usize)) -> Self {
         let mut fast = street.host.open();
-        fast.install(Instant::now(), &way(ends)).unwrap();
+        fast.install(Instant::now(), &call_flow(ends)).unwrap();
         let alice = street.socket(&street.alice, ALICE[ends.0]);
         alice.connect(TO_ALICE[ends.0]).unwrap();
         let call = Self {
@@ -70,7 +62,7 @@ fn every_octet_arrives_in_order_between_all_families() {
     let Some(street) = Street::new(MTU as u32) else {
         return;
     };
-    for ends in WAYS {
+    for ends in FAMILIES {
         let mut call = Call::new(&street, ends);
         let mut octets = 0;
         for sequence in 65_500..65_500 + 200_u32 {
@@ -80,7 +72,7 @@ fn every_octet_arrives_in_order_between_all_families() {
             assert_eq!(call.heard(ends.1), packet, "{ends:?}");
         }
         assert_eq!(call.came_up(), None);
-        let key = way(ends).key;
+        let key = call_flow(ends).key;
         let counters = call.fast.counters(&key).unwrap();
         assert_eq!(call.fast.remove(Instant::now(), &key), Some(counters));
         assert_eq!((counters.rtp_packets, counters.rtp_octets), (200, octets));
@@ -97,7 +89,7 @@ fn headers_are_whole_and_the_checksum_is_the_new_addresses() {
     let Some(street) = Street::new(MTU as u32) else {
         return;
     };
-    for ends in WAYS {
+    for ends in FAMILIES {
         let call = Call::new(&street, ends);
         let tap = street.tap(&street.bob);
         call.alice.send(&rtp(1, 160)).unwrap();
@@ -136,7 +128,7 @@ fn packets_of_the_mtu_go_through_and_what_grows_beyond_it_goes_up() {
     let Some(street) = Street::new(MTU as u32) else {
         return;
     };
-    for ends in WAYS {
+    for ends in FAMILIES {
         let call = Call::new(&street, ends);
         // The bigger header decides: on the way in the packet must fit as well.
         let header = if ends == (0, 0) { 20 } else { 40 };
@@ -159,7 +151,7 @@ fn packets_in_several_pieces_are_forwarded_like_others() {
         return;
     };
     let path = std::env::temp_dir().join(format!("viaduct-pieces-{}", std::process::id()));
-    for ends in WAYS {
+    for ends in FAMILIES {
         let call = Call::new(&street, ends);
         for sequence in 0..20 {
             let packet = rtp(sequence, 40 + usize::from(sequence) * 60);
@@ -181,7 +173,7 @@ fn what_the_relay_must_see_comes_up_to_its_socket() {
     let mut call = Call::new(&street, (0, 0));
     let g711 = Flow {
         payload_types: 1 << 8,
-        ..way((0, 0))
+        ..call_flow((0, 0))
     };
     call.fast.install(Instant::now(), &g711).unwrap();
     let stun = [&[0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42][..], &[7; 12]].concat();
@@ -223,7 +215,7 @@ fn rtcp_is_forwarded_where_the_flow_says_so() {
     let mut call = Call::new(&street, (0, 0));
     let flow = Flow {
         rtcp: true,
-        ..way((0, 0))
+        ..call_flow((0, 0))
     };
     call.fast.install(Instant::now(), &flow).unwrap();
     let report = [&[0x81, 201, 0, 7][..], &[0; 28]].concat();

@@ -218,8 +218,9 @@ impl Kernel {
         for (up, count) in ups {
             self.plan.counts.kernel_ups[up as usize].set(count);
         }
-        let as_frames = self.plan.fast.as_frames().map_err(|error| error.to_string())?;
-        self.plan.counts.kernel_frames.set(as_frames);
+        let passed = self.plan.fast.passed().map_err(|error| error.to_string())?;
+        self.plan.counts.kernel_frames.set(passed.as_frames);
+        self.plan.counts.kernel_across.set(passed.across);
         Ok(commands)
     }
 

@@ -45,6 +45,7 @@ pub(crate) struct ControlStats {
     pub(super) kernel_full: Tally,
     pub(super) kernel_packets: Tally,
     pub(super) kernel_frames: Tally,
+    pub(super) kernel_across: Tally,
     pub(super) kernel_outside: [Tally; Outside::COUNT],
     pub(super) kernel_ups: [Tally; Up::COUNT],
     /// Added to by the thread that writes.
@@ -105,6 +106,7 @@ impl ControlStats {
             kernel_full: self.kernel_full.get(),
             kernel_packets: self.kernel_packets.get(),
             kernel_frames: self.kernel_frames.get(),
+            kernel_across: self.kernel_across.get(),
             kernel_outside: self.kernel_outside.each_ref().map(Tally::get),
             kernel_ups: self.kernel_ups.each_ref().map(Tally::get),
             state_written: self.state_written.get(),
@@ -183,6 +185,8 @@ pub struct ControlSnapshot {
     pub kernel_packets: u64,
     /// Those of them that it forwarded before they became packets.
     pub kernel_frames: u64,
+    /// Those of them that it put to the other end of a pair of interfaces, in another network namespace.
+    pub kernel_across: u64,
     /// Flows that it has not, for each reason; without RTCP.
     pub kernel_outside: [u64; Outside::COUNT],
     /// Packets of its flows that it passed up, for each reason.

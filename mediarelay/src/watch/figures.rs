@@ -148,6 +148,7 @@ pub(super) const CONTROL: &[Figure<ControlSnapshot>] = figures! { ControlSnapsho
     "events_missed", "Events that somebody who watches calls was too slow to take", events_missed;
     "kernel_packets", "RTP packets that the kernel forwarded", kernel_packets;
     "kernel_frames", "Those of them that it forwarded before they became packets", kernel_frames;
+    "kernel_across", "Those of them that it put to the other end of a pair of interfaces, in another network namespace", kernel_across;
     "kernel_entered", "Flows given to the kernel", kernel_entered;
     "kernel_left", "Flows taken from the kernel", kernel_left;
     "kernel_refused", "Flows whose receiver the kernel path does not reach", kernel_refused;

@@ -1,13 +1,15 @@
 //! Phones on links of their own: a network namespace for callers and one for callees, and between them ours, where relays
 //! run.
 //!
-//! Packets pass real interfaces (veth) on both sides of a relay. Either side of it can be made deaf: what is sent there goes
-//! to a hardware address that nobody has, so the kernel throws it away at the first look, after the driver and before
-//! routes, filters and sockets. What a relay costs in interrupts is the difference that this makes.
+//! Packets pass real interfaces (veth) on both sides of a relay. Either side of it can be made deaf: what is sent there is thrown
+//! away at the first look, after the driver and before routes, filters and sockets. What a relay costs in interrupts is the
+//! difference that this makes. A program at the interfaces of phones does it there; what is sent to the relay, whose interfaces have
+//! programs of its own, goes to a hardware address that nobody has.
 
 use std::fs::{self, File};
 use std::net::Ipv4Addr;
 use std::os::fd::AsRawFd;
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, ensure};
@@ -28,6 +30,9 @@ pub const PHONES: [Ipv4Addr; 2] = [Ipv4Addr::new(10, 1, 0, 2), Ipv4Addr::new(10,
 /// Callers and callees.
 const SIDES: [usize; 2] = [0, 1];
 
+/// The program that throws away all that comes in.
+static DEAF: &[u8] = include_bytes!("../../../kmod-helper/ebpf/deaf.o");
+
 /// The hardware address that nobody has.
 const NOBODY: &str = "02:00:00:00:00:00";
 
@@ -45,6 +50,8 @@ pub enum Deaf {
 pub struct Street {
     own: File,
     sides: [File; 2],
+    /// Where [`DEAF`] is.
+    deaf: PathBuf,
 }
 
 impl Street {
@@ -56,8 +63,10 @@ impl Street {
         let own = File::open(OWN).context("finding the network namespace")?;
         let street = Self {
             sides: [namespace()?, namespace()?],
+            deaf: std::env::temp_dir().join(format!("viaduct-deaf-{}.o", std::process::id())),
             own,
         };
+        fs::write(&street.deaf, DEAF)?;
         setns(&street.own, CloneFlags::CLONE_NEWNET)?;
         for side in SIDES {
             let (net, [relay, phone]) = (side + 1, macs(side));
@@ -72,12 +81,12 @@ impl Street {
             up(&format!("r{net}"), &format!("10.{net}.0.1"))?;
             street.at(side, || {
                 up(&format!("p{net}"), &PHONES[side].to_string())?;
-                ip(&format!("route add default via 10.{net}.0.1"))
+                ip(&format!("route add default via 10.{net}.0.1"))?;
+                run("tc", &format!("qdisc add dev p{net} clsact"))
             })?;
+            neighbour(&PHONES[side].to_string(), &phone, &format!("r{net}"))?;
         }
-        for whom in [Deaf::Phones, Deaf::Relay] {
-            street.set_deaf(whom, false)?;
-        }
+        street.set_deaf(Deaf::Relay, false)?;
         Ok(street)
     }
 
@@ -98,14 +107,20 @@ impl Street {
     /// The kernel refuses.
     pub fn set_deaf(&self, whom: Deaf, is_deaf: bool) -> anyhow::Result<()> {
         for side in SIDES {
-            let (net, [relay, phone]) = (side + 1, macs(side));
-            let at = |mac: String| if is_deaf { NOBODY.to_owned() } else { mac };
-            match whom {
-                Deaf::Phones => neighbour(&PHONES[side].to_string(), &at(phone), &format!("r{net}"))?,
-                Deaf::Relay => self.at(side, || {
-                    neighbour(&format!("10.{net}.0.1"), &at(relay), &format!("p{net}"))
-                })?,
-            }
+            let net = side + 1;
+            self.at(side, || match whom {
+                Deaf::Phones if is_deaf => {
+                    let program = self.deaf.display();
+                    let filter = format!("bpf da obj {program} sec classifier");
+                    run("tc", &format!("filter add dev p{net} ingress {filter}"))
+                }
+                Deaf::Phones => run("tc", &format!("filter del dev p{net} ingress")),
+                Deaf::Relay => {
+                    let [relay, _] = macs(side);
+                    let at = if is_deaf { NOBODY } else { &relay };
+                    neighbour(&format!("10.{net}.0.1"), at, &format!("p{net}"))
+                }
+            })?;
         }
         Ok(())
     }
@@ -135,6 +150,7 @@ impl Drop for Street {
             // What cannot be removed is found by the next one.
             let _ = ip(&format!("link del r{}", side + 1));
         }
+        let _ = fs::remove_file(&self.deaf);
     }
 }
 
@@ -164,12 +180,16 @@ fn neighbour(address: &str, mac: &str, interface: &str) -> anyhow::Result<()> {
 }
 
 fn ip(words: &str) -> anyhow::Result<()> {
-    let output = Command::new("ip")
+    run("ip", words)
+}
+
+fn run(program: &str, words: &str) -> anyhow::Result<()> {
+    let output = Command::new(program)
         .args(words.split_whitespace())
         .output()
-        .context("running ip")?;
+        .with_context(|| format!("running {program}"))?;
     let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "ip {words}: {}", said.trim());
+    ensure!(output.status.success(), "{program} {words}: {}", said.trim());
     Ok(())
 }
 
@@ -229,10 +249,16 @@ mod tests {
         assert!(relay.recv(&mut buffer).is_err());
         street.set_deaf(Deaf::Relay, false).unwrap();
         street.set_deaf(Deaf::Phones, true).unwrap();
-        for phone in PHONES {
-            relay.send_to(b"hello", (phone, 4_000)).unwrap();
-        }
+        let call = || {
+            for phone in PHONES {
+                relay.send_to(b"hello", (phone, 4_000)).unwrap();
+            }
+        };
+        call();
         assert!(phones.iter().all(|phone| phone.recv(&mut buffer).is_err()));
         assert_eq!(street.arrived().unwrap(), 4);
+        street.set_deaf(Deaf::Phones, false).unwrap();
+        call();
+        assert!(phones.iter().all(|phone| phone.recv(&mut buffer).is_ok()));
     }
 }
