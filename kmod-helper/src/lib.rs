@@ -31,6 +31,7 @@
 //! ```
 
 mod abi;
+mod bound_ports;
 mod facts;
 mod fast;
 mod findings;
@@ -52,6 +53,7 @@ mod tables;
 mod up;
 mod xdp_features;
 
+pub use bound_ports::BoundPorts;
 pub use facts::Facts;
 pub use fast::{BPFFS, Config, Fast, InstallError, Limits, Refused, unload};
 pub use findings::{Finding, Findings, Standing};

@@ -1,5 +1,6 @@
 //! The control thread: one loop around the relay's brain.
 
+mod bound;
 mod crew;
 mod digits;
 mod dispatch;

@@ -58,7 +58,7 @@ fn find(proc: &Path, layer: Layer, wanted: SocketAddr) -> Option<PortOwner> {
 }
 
 /// Whether two sockets cannot both be bound. The table does not say whether `[::]` takes IPv4 too, so it is supposed to.
-fn collide(theirs: SocketAddr, ours: SocketAddr) -> bool {
+pub(crate) fn collide(theirs: SocketAddr, ours: SocketAddr) -> bool {
     let [theirs_ip, ours_ip] = [theirs.ip(), ours.ip()].map(|ip| ip.to_canonical());
     let any_v6 = theirs_ip == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
     let same_family = theirs_ip.is_ipv4() == ours_ip.is_ipv4();

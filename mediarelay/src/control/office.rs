@@ -232,7 +232,7 @@ impl Office {
                 self.reopening.push(pair);
                 continue;
             }
-            match self.open_pair(pair) {
+            match self.open_pair(now, pair) {
                 Ok(()) => self.relay.handle_pair_opened(now, pair),
                 Err(error) => {
                     self.count_failed_port(now, &error);
@@ -489,9 +489,9 @@ impl Office {
         self.send(from, to, &packet)
     }
 
-    pub(super) fn open_pair(&mut self, pair: PortPair) -> io::Result<()> {
-        self.sockets.open(pair.rtp())?;
-        if let Err(error) = self.sockets.open(pair.rtcp()) {
+    pub(super) fn open_pair(&mut self, now: Instant, pair: PortPair) -> io::Result<()> {
+        self.sockets.open(now, pair.rtp())?;
+        if let Err(error) = self.sockets.open(now, pair.rtcp()) {
             // Nobody knows of it yet, so it is closed at once.
             let _ = self.sockets.close(pair.rtp(), &mut self.crew);
             return Err(error);

@@ -38,7 +38,7 @@ impl Office {
     fn go_on(&mut self, now: Instant, call: Rebuilt) -> bool {
         let mut open: Vec<PortPair> = Vec::new();
         for pair in call.pairs() {
-            if let Err(error) = self.open_pair(pair) {
+            if let Err(error) = self.open_pair(now, pair) {
                 tracing::info!(
                     "a call of an earlier relay ends: its port {} cannot be opened: {error}",
                     pair.rtp()

@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
@@ -100,14 +100,10 @@ impl Sockets {
     }
 
     /// Opens a port of its own, which hears nothing yet.
-    pub(super) fn open(&mut self, local: SocketAddr) -> io::Result<()> {
-        let is_steered = self
-            .steering
-            .as_ref()
-            .is_some_and(|steering| steering.has(local.ip()));
-        let port = if is_steered {
-            // Whoever is bound to it would hear nothing any more.
-            drop(UdpSocket::bind(local)?);
+    pub(super) fn open(&mut self, now: Instant, local: SocketAddr) -> io::Result<()> {
+        let steering = self.steering.as_mut();
+        let port = if let Some(steering) = steering.filter(|steering| steering.has(local.ip())) {
+            steering.see_whether_free(now, local)?;
             MediaPort::Steered(Arc::new(SteeredPort::new(local, self.options.tos)))
         } else {
             let socket = self.bind(local)?;

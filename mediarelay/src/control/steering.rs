@@ -1,11 +1,13 @@
 //! Ports that a program in the kernel steers, as long as it does.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use viaduct_kmod_helper::{FrameLosses, Hearer, Steering};
 
+use super::bound::Bound;
 use super::hops::Hops;
 use crate::lane::{Lane, SteeredPort};
 use crate::socket::overflows;
@@ -31,6 +33,7 @@ pub(super) struct SteeredPorts {
     plan: SteeringPlan,
     ports: usize,
     next_look: Instant,
+    bound: Bound,
 }
 
 impl SteeredPorts {
@@ -39,12 +42,21 @@ impl SteeredPorts {
             plan,
             ports: 0,
             next_look: now + LOOK_EVERY,
+            bound: Bound::new(),
         }
     }
 
     /// Whether the ports of an address are steered.
     pub(super) fn has(&self, address: IpAddr) -> bool {
         self.place(0, address).is_some()
+    }
+
+    /// Refuses a port that a socket has: whoever is bound to it would hear nothing any more.
+    ///
+    /// # Errors
+    /// As of binding it.
+    pub(super) fn see_whether_free(&mut self, now: Instant, local: SocketAddr) -> io::Result<()> {
+        self.bound.see_whether_free(now, local)
     }
 
     /// Lets a worker hear a port.
