@@ -1,11 +1,11 @@
 //! Which UDP ports sockets are bound to (sock_diag(7)).
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use nix::sys::socket::{AddressFamily, SockProtocol};
 
-use crate::netlink::{Conversation, NLM_F_DUMP};
+use crate::netlink::{Conversation, NLM_F_DUMP, ip};
 
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const IPPROTO_UDP: u8 = 17;
@@ -54,13 +54,9 @@ fn request(family: AddressFamily) -> [u8; 56] {
 /// `struct inet_diag_msg`.
 fn parse(body: &[u8]) -> Option<SocketAddr> {
     let port = u16::from_be_bytes(*body.get(4..)?.first_chunk()?);
-    let address = body.get(8..)?;
-    let ip = if i32::from(body[0]) == AddressFamily::Inet as i32 {
-        IpAddr::V4(Ipv4Addr::from(*address.first_chunk::<4>()?))
-    } else {
-        IpAddr::V6(Ipv6Addr::from(*address.first_chunk::<16>()?))
-    };
-    Some(SocketAddr::new(ip, port))
+    let is_v4 = i32::from(body[0]) == AddressFamily::Inet as i32;
+    let address = body.get(8..if is_v4 { 12 } else { 24 })?;
+    Some(SocketAddr::new(ip(address)?, port))
 }
 
 #[cfg(test)]

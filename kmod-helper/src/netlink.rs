@@ -590,7 +590,8 @@ fn error_code(body: &[u8]) -> Result<(), Errno> {
     }
 }
 
-fn ip(value: &[u8]) -> Option<IpAddr> {
+/// An address, by its length.
+pub(crate) fn ip(value: &[u8]) -> Option<IpAddr> {
     if let Ok(octets) = <[u8; 4]>::try_from(value) {
         return Some(Ipv4Addr::from(octets).into());
     }

@@ -7,7 +7,7 @@ use aya::programs::tc::TcAttachOptions;
 use aya::programs::{LinkOrder, SchedClassifier, TcAttachType};
 use viaduct_kmod_helper::{Fast, Flow};
 
-use crate::bench::{ALICE, BOB, FAMILIES, Street, TO_ALICE, Tap, call_flow, ip, rtp, tc};
+use crate::bench::{ALICE, BOB, FAMILIES, Street, TO_ALICE, Tap, call_flow, comes_to, ip, rtp, tc};
 
 const MTU: u32 = 1500;
 const BOBS_PORT: u16 = 5000;
@@ -123,6 +123,8 @@ fn what_somebody_looks_at_on_its_way_out_goes_there_by_the_stack() {
     let link = program.take_link(link.unwrap()).unwrap();
     assert!(!call.passes_across_then());
     drop(link);
+    // Another test that begins a program holds what was closed for a moment.
+    assert!(comes_to("r2", TcAttachType::Egress, 0));
     assert!(call.passes_across_then());
 }
 

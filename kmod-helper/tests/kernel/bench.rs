@@ -9,6 +9,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use aya::programs::{SchedClassifier, TcAttachType};
 use nix::mount::{MsFlags, mount, umount};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::socket::{
@@ -317,6 +318,25 @@ pub(crate) fn hand_on(
         assert!(Instant::now() < deadline, "{refused}");
         std::thread::yield_now();
     }
+}
+
+/// Programs at an interface.
+pub(crate) fn attached(interface: &str, at: TcAttachType) -> usize {
+    let (_, programs) = SchedClassifier::query_tcx(interface, at).unwrap();
+    programs.len()
+}
+
+/// Waits until so many programs are attached: the kernel detaches one a little after its last pin is gone, and another test that
+/// begins a program holds what was closed for a moment.
+pub(crate) fn comes_to(interface: &str, at: TcAttachType, count: usize) -> bool {
+    let deadline = Instant::now() + PATIENCE;
+    while attached(interface, at) != count {
+        if Instant::now() > deadline {
+            return false;
+        }
+        std::thread::yield_now();
+    }
+    true
 }
 
 /// A copy of every frame.

@@ -6,12 +6,13 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use aya::programs::{SchedClassifier, TcAttachType};
+use aya::programs::TcAttachType;
 use nix::time::{ClockId, clock_gettime};
 use viaduct_kmod_helper::{Config, Fast, FrameCount, InstallError, Limits, Refused, Steering, Up, unload};
 
-use crate::bench::{Host, PATIENCE, Street, flow, ip, rtp};
+use crate::bench::{Host, PATIENCE, Street, attached, comes_to, flow, ip, rtp};
 
+const INGRESS: TcAttachType = TcAttachType::Ingress;
 const NOW: fn() -> Instant = Instant::now;
 const ALICE: &str = "10.1.0.2:4000";
 const TO_ALICE: &str = "10.1.0.1:30000";
@@ -24,23 +25,6 @@ fn config(host: &Host, instance: &str, limits: Limits) -> Config {
         limits,
         ..host.config()
     }
-}
-
-fn attached(interface: &str) -> usize {
-    let (_, programs) = SchedClassifier::query_tcx(interface, TcAttachType::Ingress).unwrap();
-    programs.len()
-}
-
-/// Waits until so many programs are attached: the kernel detaches one a little after its last pin is gone.
-fn comes_to(interface: &str, count: usize) -> bool {
-    let deadline = Instant::now() + PATIENCE;
-    while attached(interface) != count {
-        if Instant::now() > deadline {
-            return false;
-        }
-        std::thread::yield_now();
-    }
-    true
 }
 
 #[test]
@@ -61,7 +45,7 @@ fn a_relay_that_starts_again_takes_over_its_flows_and_their_counters() {
     drop(first);
     hear(2);
     let mut second = Fast::open(NOW(), &street.host.config()).unwrap();
-    assert_eq!(attached("r1"), 1);
+    assert_eq!(attached("r1", INGRESS), 1);
     hear(3);
     assert_eq!(second.unclaimed(), [flow.key]);
     second.install(NOW(), &flow).unwrap();
@@ -205,9 +189,9 @@ fn relays_of_one_host_do_not_disturb_each_other() {
     bob.send_to(&rtp(2, 160), TO_BOB).unwrap();
     assert_eq!(alice.recv(&mut buffer).unwrap(), 172);
 
-    let before = attached("r1");
+    let before = attached("r1", INGRESS);
     unload(host.bpffs.path(), &one.instance).unwrap();
-    assert!(comes_to("r1", before - 1));
+    assert!(comes_to("r1", INGRESS, before - 1));
     assert!(!first.is_attached() && second.is_attached());
     bob.send_to(&rtp(3, 160), TO_BOB).unwrap();
     assert_eq!(alice.recv(&mut buffer).unwrap(), 172);
@@ -228,9 +212,9 @@ fn unloading_leaves_nothing() {
     )
     .unwrap();
     drop(fast);
-    assert_eq!(attached("lo"), 1);
+    assert_eq!(attached("lo", INGRESS), 1);
     unload(host.bpffs.path(), &host.config().instance).unwrap();
-    assert!(comes_to("lo", 0));
+    assert!(comes_to("lo", INGRESS, 0));
     assert!(!host.bpffs.path().join("viaduct").exists());
     let again = unload(host.bpffs.path(), &host.config().instance);
     assert_eq!(again.unwrap_err().kind(), std::io::ErrorKind::NotFound);
@@ -276,7 +260,7 @@ fn tables_of_another_size_are_begun_anew() {
     let fast = Fast::open(NOW(), &config(&host, "a", limits(9))).unwrap();
     assert_eq!(fast.unclaimed(), []);
     // That of the host itself, and this one.
-    assert!(comes_to("lo", 2));
+    assert!(comes_to("lo", INGRESS, 2));
 }
 
 #[test]
@@ -315,12 +299,12 @@ fn interfaces_are_those_that_are_named() {
         interfaces: names.iter().map(|name| (*name).to_owned()).collect(),
         ..street.host.config()
     };
-    let before = attached("r2");
+    let before = attached("r2", INGRESS);
     let fast = Fast::open(NOW(), &named(&["r1"])).unwrap();
-    assert_eq!((attached("r1"), attached("r2")), (1, before));
+    assert_eq!((attached("r1", INGRESS), attached("r2", INGRESS)), (1, before));
     drop(fast);
     drop(Fast::open(NOW(), &named(&["r2"])).unwrap());
-    assert!(comes_to("r1", 0) && comes_to("r2", 1));
+    assert!(comes_to("r1", INGRESS, 0) && comes_to("r2", INGRESS, 1));
     let refused = Fast::open(NOW(), &named(&["r1", "nowhere"]));
     assert!(matches!(refused, Err(Refused::NoInterface(name)) if name == "nowhere"));
 }

@@ -11,7 +11,7 @@ use proptest::test_runner::{Config as Cases, TestRunner};
 use viaduct_kmod_helper::model::{Outcome, forward};
 use viaduct_kmod_helper::{Fast, Flow, Key, Passed, Route, Steering};
 
-use crate::bench::{Host, Namespace, ethtool, flow, frame, ip, pseudo_header, rtp};
+use crate::bench::{FAMILIES, Host, Namespace, ethtool, flow, frame, ip, pseudo_header, rtp};
 
 /// `TC_ACT_REDIRECT`: the packet leaves.
 const REDIRECT: u32 = 7;
@@ -181,9 +181,6 @@ const SOURCE: [&str; 2] = ["10.9.0.1:30002", "[fd09::1]:30002"];
 const OTHER_END: [&str; 2] = ["10.9.0.8:5000", "[fd09::8]:5000"];
 const BEHIND: [&str; 2] = ["10.9.0.9:5000", "[fd09::9]:5000"];
 
-/// From one family to another.
-const WAYS: [(usize, usize); 4] = [(0, 0), (0, 1), (1, 0), (1, 1)];
-
 fn way((from, to): (usize, usize), across: bool) -> Flow {
     let destination = if across { OTHER_END } else { BEHIND };
     flow(PEER[from], LOCAL[from], SOURCE[to], destination[to])
@@ -221,7 +218,7 @@ fn case() -> impl Strategy<Value = Case> {
     ];
     let ttl = prop_oneof![6 => 2..=255_u8, 1 => 0..=2_u8];
     let packet = (
-        (prop::sample::select(WAYS.to_vec()), any::<bool>()),
+        (prop::sample::select(FAMILIES.to_vec()), any::<bool>()),
         first,
         second,
         any::<u16>(),
@@ -354,7 +351,10 @@ fn a_frame_with_a_vlan_tag_goes_on_as_it_is() {
 #[test]
 fn a_spoilt_packet_is_not_made_a_good_one() {
     let Some(kernel) = Kernel::new() else { return };
-    for (ends, across) in WAYS.into_iter().flat_map(|ends| [(ends, false), (ends, true)]) {
+    for (ends, across) in FAMILIES
+        .into_iter()
+        .flat_map(|ends| [(ends, false), (ends, true)])
+    {
         let flow = way(ends, across);
         kernel.install(&flow);
         let mut frame = frame(flow.key.peer, flow.key.local, &rtp(1, 160));
@@ -377,7 +377,7 @@ fn a_spoilt_packet_is_not_made_a_good_one() {
 #[test]
 fn a_frame_whose_sum_is_left_to_hardware_becomes_a_packet_first() {
     let Some(kernel) = Kernel::new() else { return };
-    for ends in WAYS {
+    for ends in FAMILIES {
         let flow = way(ends, true);
         kernel.install(&flow);
         let Key { local, peer } = flow.key;
