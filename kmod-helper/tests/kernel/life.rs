@@ -10,7 +10,7 @@ use aya::programs::TcAttachType;
 use nix::time::{ClockId, clock_gettime};
 use viaduct_kmod_helper::{Config, Fast, FrameCount, InstallError, Limits, Refused, Steering, Up, unload};
 
-use crate::bench::{Host, PATIENCE, Street, attached, comes_to, flow, ip, rtp};
+use crate::bench::{Host, Street, attached, comes_to, flow, ip, rtp};
 
 const INGRESS: TcAttachType = TcAttachType::Ingress;
 const NOW: fn() -> Instant = Instant::now;
