@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
+use smallvec::SmallVec;
 use tokio::sync::broadcast;
 use viaduct_forward::{CryptoTable, Epoch};
 use viaduct_kmod_helper::BPFFS;
@@ -45,16 +46,14 @@ use crate::config::LoadLimits;
 use crate::fax::FaxLine;
 use crate::limits::ShellLimits;
 use crate::line::{Ask, LineEnd};
+use crate::ng::NgPort;
+use crate::ng::udp::Next;
 use crate::socket::{MediaSocket, SocketOptions};
 use crate::state::{Saved, StateWriter};
 use crate::worker::{Notice, Nudge, Order, WorkerThread};
 
 /// How soon something is tried again that waits for workers.
 const RETRY: Duration = Duration::from_millis(1);
-
-/// Pairs of ports that the stock may lack when a command comes. A burst of calls waits for ports then, and finds some;
-/// otherwise ports are opened when there is nothing else to do.
-const STOCK_LACKS_MAX: usize = 16;
 
 /// How long the end waits for workers that do not take the order to end.
 const STOP_PATIENCE: Duration = Duration::from_secs(1);
@@ -93,6 +92,8 @@ pub(crate) struct ControlPlan {
 /// The control thread's body.
 pub(crate) struct Control {
     office: Office,
+    /// Listeners for NG over UDP.
+    ng: Vec<NgPort>,
     asks: LineEnd,
     notices: Receiver<Notice>,
     nudge: Nudge,
@@ -129,6 +130,7 @@ impl Control {
         });
         Self {
             office,
+            ng: Vec::new(),
             asks: plan.asks,
             notices: plan.notices,
             nudge: plan.nudge,
@@ -137,6 +139,11 @@ impl Control {
             budget,
             _claims: plan.claims,
         }
+    }
+
+    /// Reads these from here on.
+    pub(crate) fn listen(&mut self, ports: Vec<NgPort>) {
+        self.ng = ports;
     }
 
     /// Fills the stock of ports, so that the first call finds it full.
@@ -160,6 +167,7 @@ impl Control {
             // 1. What workers tell: handshakes, checks, first packets. Each is followed by what the relay wants done.
             let mut again = self.take_notices(now);
             // 2. Commands, and questions of people and programs.
+            again |= self.take_ng(now);
             again |= self.take_asks(now);
             // 3. Timers.
             self.office.timeout(now);
@@ -177,9 +185,11 @@ impl Control {
                 keeper.keep(now, &mut self.office.relay);
             }
             // 7. Sleep, unless a budget left something over.
-            if !again {
-                self.nudge.wait(self.patience());
-            }
+            self.wait(if again {
+                Some(Duration::ZERO)
+            } else {
+                self.patience()
+            });
         }
         self.stop();
     }
@@ -196,6 +206,33 @@ impl Control {
     }
 
     /// Returns whether there may be more.
+    fn take_ng(&mut self, now: Instant) -> bool {
+        for port in &mut self.ng {
+            for _ in 0..self.budget {
+                match port.next(now) {
+                    Next::Nothing => break,
+                    Next::Done => {}
+                    Next::Message(case, arrival) => {
+                        let answer = self.office.command(now, Some(case.client()), case.request());
+                        port.answer(&case, &arrival, &answer);
+                    }
+                }
+            }
+        }
+        self.ng.iter().any(NgPort::may_have_more)
+    }
+
+    /// Waits until there is something to do, at most so long.
+    fn wait(&mut self, at_most: Option<Duration>) {
+        let mut readable: SmallVec<[usize; 4]> = SmallVec::new();
+        self.nudge
+            .wait_beside(at_most, &self.ng, |place| readable.push(place));
+        for place in readable {
+            self.ng[place].readable();
+        }
+    }
+
+    /// Returns whether there may be more.
     fn take_asks(&mut self, now: Instant) -> bool {
         for _ in 0..self.budget {
             match self.asks.next() {
@@ -204,13 +241,7 @@ impl Control {
                     client,
                     reply,
                 }) => {
-                    // Calls that come at once take from the stock at once.
-                    if self.office.ports_wanted() >= STOCK_LACKS_MAX {
-                        self.office.open_ports(now);
-                    }
-                    let answer = self.office.ng(now, client, &request);
-                    // A phone may send as soon as it knows where to, and workers must know by then.
-                    self.office.flush();
+                    let answer = self.office.command(now, client, &request);
                     reply(answer);
                 }
                 Some(Ask::Visit(visit)) => {

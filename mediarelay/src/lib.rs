@@ -39,6 +39,7 @@ mod janus;
 mod lane;
 mod limits;
 mod line;
+mod listener;
 mod ng;
 mod port_owner;
 mod service;

@@ -266,7 +266,8 @@ pub struct ShellLimits {
     pub janus_waiting: usize,
     /// How long a client of a TCP listener may take for one request, and for taking its answer. Default 60 s.
     pub client_patience: Duration,
-    /// How long a request to control may take before its asker is told so. Default 5 s.
+    /// How long a request to control may take before its asker is told so, and how long control may be behind with NG over UDP
+    /// before new calls there are told to try another relay. Default 5 s.
     pub control_patience: Duration,
 }
 

@@ -146,11 +146,6 @@ impl Line {
         self.wait(told).await
     }
 
-    /// How long an answer is waited for.
-    pub(crate) fn patience(&self) -> Duration {
-        self.patience
-    }
-
     pub(crate) fn stats(&self) -> &LineStats {
         &self.stats
     }

@@ -10,3 +10,4 @@ pub(crate) mod udp;
 
 pub(crate) use self::desk::{Desk, Taken};
 pub(crate) use self::dialogue::Dialogue;
+pub(crate) use self::udp::NgPort;

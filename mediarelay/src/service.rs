@@ -1,91 +1,26 @@
-//! The service thread: everything that is neither media nor decided by control. It takes NG messages, questions over
-//! the text interface and HTTP requests, on a runtime of its own with one thread.
+//! The service thread: everything that is neither media nor decided by control. It takes NG messages over TCP,
+//! questions over the text interface and HTTP requests, on a runtime of its own with one thread.
 
 use std::future::Future;
 use std::io;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 
 use rustls::ServerConfig;
-use socket2::SockRef;
 use tokio::net::TcpStream;
+use tokio::runtime::Handle;
 use tokio::sync::{broadcast, watch};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use viaduct_session::Event;
-use viaduct_settings::{Layer, RelayListener, RelayScheme};
 
 use crate::accept::{self, Accepts};
 use crate::cli::{self, Cli};
 use crate::http::Http;
 use crate::janus::Janus;
 use crate::limits::ShellLimits;
+use crate::listener::StreamListener;
 use crate::ng::{self, Desk};
-use crate::start_error::StartError;
 use crate::watch::Watch;
-
-/// A listener that is bound.
-#[derive(Debug)]
-pub(crate) enum Listener {
-    NgUdp(UdpSocket),
-    NgTcp(TcpListener),
-    Http(TcpListener),
-    Https(TcpListener),
-    Cli(TcpListener),
-}
-
-impl Listener {
-    /// Binds a listener. What is answered on those for NG has `tos`.
-    pub(crate) fn bind(listener: &RelayListener, limits: &ShellLimits, tos: u8) -> Result<Self, StartError> {
-        let RelayListener { scheme, address } = *listener;
-        let purpose = match scheme {
-            RelayScheme::NgUdp => "NG commands",
-            RelayScheme::NgTcp => "NG commands over TCP",
-            RelayScheme::Http => "HTTP",
-            RelayScheme::Https => "HTTPS",
-            RelayScheme::Cli => "the text interface",
-        };
-        let fail = |error| StartError::binding(scheme.layer(), address, purpose, error);
-        match scheme.layer() {
-            Layer::Udp => {
-                let socket = ng::udp::bind(address, limits.ng_receive_buffer).map_err(fail)?;
-                mark(&SockRef::from(&socket), address, tos).map_err(fail)?;
-                Ok(Self::NgUdp(socket))
-            }
-            Layer::Tcp => {
-                let socket = accept::bind(address).map_err(fail)?;
-                // Connections have what their listener has.
-                mark(&SockRef::from(&socket), address, tos).map_err(fail)?;
-                Ok(match scheme {
-                    RelayScheme::NgTcp => Self::NgTcp(socket),
-                    RelayScheme::Http => Self::Http(socket),
-                    RelayScheme::Https => Self::Https(socket),
-                    RelayScheme::Cli | RelayScheme::NgUdp => Self::Cli(socket),
-                })
-            }
-        }
-    }
-
-    /// What is spoken there, and where; the port is the real one.
-    pub(crate) fn address(&self) -> io::Result<(RelayScheme, SocketAddr)> {
-        Ok(match self {
-            Self::NgUdp(socket) => (RelayScheme::NgUdp, socket.local_addr()?),
-            Self::NgTcp(socket) => (RelayScheme::NgTcp, socket.local_addr()?),
-            Self::Http(socket) => (RelayScheme::Http, socket.local_addr()?),
-            Self::Https(socket) => (RelayScheme::Https, socket.local_addr()?),
-            Self::Cli(socket) => (RelayScheme::Cli, socket.local_addr()?),
-        })
-    }
-}
-
-/// Has everything that leaves a socket carry this DSCP and ECN byte; 0 is what the system does by itself.
-fn mark(socket: &SockRef<'_>, local: SocketAddr, tos: u8) -> io::Result<()> {
-    match local {
-        _ if tos == 0 => Ok(()),
-        SocketAddr::V4(_) => socket.set_tos_v4(tos.into()),
-        SocketAddr::V6(_) => socket.set_tclass_v6(tos.into()),
-    }
-}
 
 /// Who answers on the listeners.
 #[derive(Debug, Clone)]
@@ -104,33 +39,57 @@ pub(crate) struct Services {
     pub(crate) janus: Option<(Janus, broadcast::WeakSender<Event>)>,
 }
 
-/// Makes the runtime, and the body of the service thread: it serves until told to stop. Tasks that are under way then
-/// are dropped.
-pub(crate) fn prepare(
-    listeners: Vec<Listener>,
-    services: Services,
-) -> io::Result<(watch::Sender<bool>, impl FnOnce() + Send + 'static)> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let runtime = OwnRuntime(Some(runtime));
-    let (stop, mut stopped) = watch::channel(false);
-    let body = move || {
-        let Some(runtime) = &runtime.0 else { return };
-        runtime.block_on(async {
-            if let Some((janus, events)) = &services.janus
-                && let Some(events) = events.upgrade()
-            {
-                tokio::spawn(janus.clone().look(events.subscribe()));
-            }
-            for listener in listeners {
-                services.serve(listener);
-            }
-            // An error means that nobody is left who could say so.
-            let _ = stopped.wait_for(|stop| *stop).await;
-        });
-    };
-    Ok((stop, body))
+/// The service thread's runtime, before it runs.
+pub(crate) struct Service {
+    runtime: OwnRuntime,
+    handle: Handle,
+}
+
+impl Service {
+    /// Makes the runtime.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(crate) fn new() -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let handle = runtime.handle().clone();
+        Ok(Self {
+            runtime: OwnRuntime(Some(runtime)),
+            handle,
+        })
+    }
+
+    /// Hands tasks to the thread. Those that come before it begins wait; those after its end are dropped.
+    pub(crate) fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// The thread's body: it serves until told to stop. Tasks that are under way then are dropped.
+    pub(crate) fn body(
+        self,
+        listeners: Vec<StreamListener>,
+        services: Services,
+    ) -> (watch::Sender<bool>, impl FnOnce() + Send + 'static) {
+        let (stop, mut stopped) = watch::channel(false);
+        let body = move || {
+            let Some(runtime) = &self.runtime.0 else { return };
+            runtime.block_on(async {
+                if let Some((janus, events)) = &services.janus
+                    && let Some(events) = events.upgrade()
+                {
+                    tokio::spawn(janus.clone().look(events.subscribe()));
+                }
+                for listener in listeners {
+                    services.serve(listener);
+                }
+                // An error means that nobody is left who could say so.
+                let _ = stopped.wait_for(|stop| *stop).await;
+            });
+        };
+        (stop, body)
+    }
 }
 
 /// A runtime that may be dropped anywhere. Others may not within a runtime, which is where a gateway starts its relay.
@@ -145,7 +104,7 @@ impl Drop for OwnRuntime {
 }
 
 impl Services {
-    fn serve(&self, listener: Listener) {
+    fn serve(&self, listener: StreamListener) {
         let Self {
             desk,
             cli,
@@ -159,8 +118,7 @@ impl Services {
         } = self.clone();
         let patience = limits.client_patience;
         match listener {
-            Listener::NgUdp(socket) => spawn("NG over UDP", ng::udp::serve(socket, desk)),
-            Listener::NgTcp(socket) => {
+            StreamListener::NgTcp(socket) => {
                 let each = ng::tcp::StreamLimits {
                     octets: limits.ng_stream_octets,
                     patience,
@@ -177,7 +135,7 @@ impl Services {
                     accept::serve(socket, limits.ng_connections, stats, serve_one),
                 );
             }
-            Listener::Cli(socket) => {
+            StreamListener::Cli(socket) => {
                 let octets = limits.cli_line_octets;
                 let serve_one = move |stream, _| cli::serve(stream, cli.clone(), octets, patience);
                 let stats = Arc::clone(&accepts.cli);
@@ -186,7 +144,7 @@ impl Services {
                     accept::serve(socket, limits.cli_connections, stats, serve_one),
                 );
             }
-            Listener::Http(socket) => {
+            StreamListener::Http(socket) => {
                 let serve_one = move |stream: TcpStream, client| {
                     let http = http.clone();
                     async move {
@@ -200,7 +158,7 @@ impl Services {
                     accept::serve(socket, limits.http_connections, stats, serve_one),
                 );
             }
-            Listener::Https(socket) => {
+            StreamListener::Https(socket) => {
                 let Some(tls) = tls.map(TlsAcceptor::from) else {
                     return;
                 };
@@ -229,39 +187,4 @@ fn spawn(what: &'static str, serve: impl Future<Output = io::Result<()>> + Send 
             tracing::error!("{what} has ended: {error}");
         }
     });
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn answers_are_marked_as_the_operator_wants_it() {
-        let limits = ShellLimits::default();
-        for scheme in [RelayScheme::NgUdp, RelayScheme::NgTcp, RelayScheme::Http] {
-            let at = |address: &str| RelayListener {
-                scheme,
-                address: address.parse().unwrap(),
-            };
-            for tos in [0, 184] {
-                let v4 = Listener::bind(&at("127.0.0.1:0"), &limits, tos).unwrap();
-                let v6 = Listener::bind(&at("[::1]:0"), &limits, tos).unwrap();
-                let seen = |listener: &Listener, v4: bool| {
-                    let socket = match listener {
-                        Listener::NgUdp(socket) => SockRef::from(socket),
-                        Listener::NgTcp(socket)
-                        | Listener::Http(socket)
-                        | Listener::Https(socket)
-                        | Listener::Cli(socket) => SockRef::from(socket),
-                    };
-                    if v4 {
-                        socket.tos_v4().unwrap()
-                    } else {
-                        socket.tclass_v6().unwrap()
-                    }
-                };
-                assert_eq!((seen(&v4, true), seen(&v6, false)), (tos.into(), tos.into()));
-            }
-        }
-    }
 }

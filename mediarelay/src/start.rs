@@ -34,8 +34,9 @@ use crate::http::Http;
 use crate::interfaces::{self, Machine, MediaAddress, MediaInterface};
 use crate::janus::{self, Janus};
 use crate::line::Line;
-use crate::ng::{Desk, Dialogue};
-use crate::service::{self, Listener, Services};
+use crate::listener::Listener;
+use crate::ng::{Desk, Dialogue, NgPort};
+use crate::service::{Service, Services};
 use crate::socket::{MediaSocket, Sharing, SocketOptions};
 use crate::start_error::StartError;
 use crate::state::{self, StateFile};
@@ -101,7 +102,7 @@ impl Builder {
             crypto: CryptoTable::new(self.config.limits.crypto),
             stats: StatsTable::default(),
         };
-        let nudge = Nudge::default();
+        let nudge = Nudge::new().map_err(StartError::system("making control's bell"))?;
         let (queue, notices) = sync_channel(limits.notices_queued);
         let mut ports = steering::begin(&self.config, &self.interfaces, self.workers)?;
         let (crew, workers) = self.workers(
@@ -186,8 +187,18 @@ impl Builder {
         services.janus = janus.map(|janus| (janus, events.downgrade()));
         services.digits = self.config.dtmf_log_ng_tcp.then(|| events.downgrade());
         let watch = services.watch.clone();
-        let (stop, serve) = service::prepare(listeners, services)
-            .map_err(StartError::system("beginning the service thread"))?;
+        let service = Service::new().map_err(StartError::system("beginning the service thread"))?;
+        let (sockets, streams) = Listener::split(listeners);
+        let ng_port = |socket| {
+            NgPort::new(
+                socket,
+                services.desk.clone(),
+                service.handle(),
+                limits.control_patience,
+            )
+        };
+        control.listen(sockets.into_iter().map(ng_port).collect());
+        let (stop, serve) = service.body(streams, services);
 
         // Control first: it ends the workers if not all of them can begin.
         let control: Body = ("relay-control".to_owned(), Box::new(move || control.run()));

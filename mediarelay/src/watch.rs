@@ -109,6 +109,8 @@ pub struct NgFigures {
     pub malformed: u64,
     /// Messages dropped because too many were being answered.
     pub overload: u64,
+    /// Offers over UDP that were told to try another relay, since there had been too much to do for too long.
+    pub turned_away: u64,
     /// Answers over UDP that could not be sent.
     pub unsent: u64,
     /// Bodies over HTTP that were refused for their size.
@@ -228,6 +230,7 @@ impl Watch {
                 not_ng: ng.not_ng.get(),
                 malformed: ng.malformed.get(),
                 overload: ng.overload.get(),
+                turned_away: ng.turned_away.get(),
                 unsent: ng.unsent.get(),
                 http_too_large: ng.http_too_large.get(),
                 media_refused: ng.media_refused.get(),

@@ -303,8 +303,9 @@ section! {
         media_file: usize = default(size(64 << 10, 256 << 20), "32MiB");
         /// How long a client over TCP may take for one request, and for taking its answer.
         client_patience: Duration = default(duration(SECOND, HOUR), "60s");
-        /// How long the control thread may take for a request before whoever asked is told so.
-        /// Counted by `viaduct_relay_control_requests_timed_out`.
+        /// How long the control thread may take for a request before whoever asked is told so, and how long it may be behind
+        /// with NG over UDP before new calls there are told to try another relay. Counted by
+        /// `viaduct_relay_control_requests_timed_out` and `viaduct_relay_ng_turned_away`.
         control_patience: Duration = default(duration(100 * MILLISECOND, MINUTE), "5s");
     }
 }

@@ -26,6 +26,10 @@ use crate::fax::FaxLine;
 use crate::limits::ShellLimits;
 use crate::worker::{Notice, Order};
 
+/// Pairs of ports that the stock may lack when a command comes. A burst of calls waits for ports then, and finds some;
+/// otherwise ports are opened when there is nothing else to do.
+const STOCK_LACKS_MAX: usize = 16;
+
 /// See the module. After every call of the relay's, [`carry_out`](Self::carry_out) does what it wants.
 #[derive(Debug)]
 pub(crate) struct Office {
@@ -106,8 +110,24 @@ impl Office {
         }
     }
 
-    /// Carries out an NG command.
-    pub(super) fn ng(&mut self, now: Instant, client: Option<IpAddr>, request: &ng::Request) -> ng::Reply {
+    /// Carries out an NG command. Its answer may be sent at once.
+    pub(super) fn command(
+        &mut self,
+        now: Instant,
+        client: Option<IpAddr>,
+        request: &ng::Request,
+    ) -> ng::Reply {
+        // Calls that come at once take from the stock at once.
+        if self.ports_wanted() >= STOCK_LACKS_MAX {
+            self.open_ports(now);
+        }
+        let reply = self.ng(now, client, request);
+        // A phone may send as soon as it knows where to, and workers must know by then.
+        self.flush();
+        reply
+    }
+
+    fn ng(&mut self, now: Instant, client: Option<IpAddr>, request: &ng::Request) -> ng::Reply {
         self.stats.requests.add(1);
         if let ng::Request::Offer(offer) = request
             && offer.to_tag.is_none()

@@ -1,10 +1,8 @@
 //! Where NG messages of all listeners are taken, carried out and answered.
 
-use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -14,7 +12,7 @@ use viaduct_ng::{Dict, ErrorReason, LoadLimit, OkReply, OtherCommand, Reply, Req
 use super::dialogue::{Dialogue, Step, Ticket};
 use super::media::Media;
 use crate::cli::Cli;
-use crate::line::{Ask, Line};
+use crate::line::Line;
 
 /// Takes messages; clones share everything.
 #[derive(Debug, Clone)]
@@ -38,52 +36,6 @@ pub(crate) struct Case {
     place: Place,
 }
 
-/// Sends an answer, so often.
-type Deliver = Box<dyn Fn(&[u8], usize) -> io::Result<()> + Send + Sync>;
-
-/// A message that control answers by itself, without another turn of the thread that took it. It is answered once: with what
-/// came of it, or, when that takes too long, with a text on which proxies try another relay.
-pub(crate) struct Waiting {
-    dialogue: Arc<Dialogue>,
-    ticket: Ticket,
-    supports_load_limit: bool,
-    is_answered: AtomicBool,
-    until: Instant,
-    deliver: Deliver,
-}
-
-impl Waiting {
-    /// When [`Desk::give_up`] is due.
-    pub(crate) fn until(&self) -> Instant {
-        self.until
-    }
-
-    pub(crate) fn is_answered(&self) -> bool {
-        self.is_answered.load(Ordering::Acquire)
-    }
-
-    /// Returns whether it had no answer before.
-    fn answer(&self, reply: &Reply) -> bool {
-        let first = !self.is_answered.swap(true, Ordering::AcqRel);
-        if first {
-            let (answer, copies) = self.dialogue.finish(Instant::now(), &self.ticket, reply);
-            if let Err(error) = (self.deliver)(&answer, copies) {
-                self.dialogue.unsent(&error);
-            }
-        }
-        first
-    }
-}
-
-impl fmt::Debug for Waiting {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Waiting")
-            .field("ticket", &self.ticket)
-            .field("is_answered", &self.is_answered)
-            .finish_non_exhaustive()
-    }
-}
-
 /// What to do with a message.
 pub(crate) enum Taken {
     /// Nothing.
@@ -92,6 +44,25 @@ pub(crate) enum Taken {
     Answer(Bytes),
     /// Carry it out: [`Desk::carry_out`].
     Case(Box<Case>),
+}
+
+impl Case {
+    pub(crate) fn request(&self) -> &Request {
+        &self.request
+    }
+
+    pub(crate) fn client(&self) -> IpAddr {
+        self.client.ip()
+    }
+
+    /// Whether something has to be done before control has it: a line of the text interface may ask control several things, and
+    /// what is to be played is read first.
+    pub(crate) fn takes_time(&self) -> bool {
+        let Request::Other(other) = &*self.request else {
+            return false;
+        };
+        matches!(other.command, OtherCommand::Cli | OtherCommand::PlayMedia)
+    }
 }
 
 impl Desk {
@@ -164,57 +135,15 @@ impl Desk {
         self.dialogue.finish(Instant::now(), &ticket, &reply)
     }
 
-    /// Has a message carried out. `deliver` gets what to send and how often, on whatever thread knows it, and must not wait.
-    /// Returns what must not wait for longer than [`Waiting::until`].
-    pub(crate) fn hand_over(
-        &self,
-        case: Box<Case>,
-        deliver: impl Fn(&[u8], usize) -> io::Result<()> + Send + Sync + 'static,
-    ) -> Option<Arc<Waiting>> {
-        if takes_time(&case.request) {
-            let desk = self.clone();
-            tokio::spawn(async move {
-                let (answer, copies) = desk.carry_out(case).await;
-                if let Err(error) = deliver(&answer, copies) {
-                    desk.unsent(&error);
-                }
-            });
-            return None;
-        }
-        let Case {
-            request,
-            ticket,
-            client,
-            place,
-        } = *case;
-        let waiting = Arc::new(Waiting {
-            dialogue: Arc::clone(&self.dialogue),
-            ticket,
-            supports_load_limit: supports_load_limit(&request),
-            is_answered: AtomicBool::new(false),
-            until: Instant::now() + self.line.patience(),
-            deliver: Box::new(deliver),
-        });
-        let answered = Arc::clone(&waiting);
-        let ask = Ask::Ng {
-            request,
-            client: Some(client.ip()),
-            reply: Box::new(move |reply| {
-                answered.answer(&reply);
-                drop(place);
-            }),
-        };
-        if self.line.send(ask).is_err() {
-            waiting.answer(&unavailable(waiting.supports_load_limit));
-        }
-        Some(waiting)
+    /// Says what came of a message that control has carried out. Returns what to send, and how often.
+    pub(crate) fn finish(&self, case: &Case, reply: &Reply) -> (Bytes, usize) {
+        self.dialogue.finish(Instant::now(), &case.ticket, reply)
     }
 
-    /// Nobody waits any longer.
-    pub(crate) fn give_up(&self, waiting: &Waiting) {
-        if waiting.answer(&unavailable(waiting.supports_load_limit)) {
-            self.line.stats().timed_out.add(1);
-        }
+    /// Has a new call try another relay.
+    pub(crate) fn turn_away(&self, case: &Case) -> (Bytes, usize) {
+        self.dialogue.stats.turned_away.add(1);
+        self.finish(case, &unavailable(supports_load_limit(&case.request)))
     }
 
     /// Carries out a message without a cookie, and gives the answer.
@@ -264,15 +193,6 @@ impl Desk {
             ..OkReply::default()
         }))
     }
-}
-
-/// Whether something has to be done before control has it: a line of the text interface may ask control several things, and
-/// what is to be played is read first.
-fn takes_time(request: &Request) -> bool {
-    let Request::Other(other) = request else {
-        return false;
-    };
-    matches!(other.command, OtherCommand::Cli | OtherCommand::PlayMedia)
 }
 
 /// A text on which proxies try another relay, whatever the reason.

@@ -42,6 +42,8 @@ pub(crate) struct DialogueStats {
     pub(crate) malformed: SharedTally,
     /// Messages dropped because too many were being answered.
     pub(crate) overload: SharedTally,
+    /// Offers over UDP that were told to try another relay, since control had not been through with what came before for too long.
+    pub(crate) turned_away: SharedTally,
     /// Answers over UDP that could not be sent.
     pub(crate) unsent: SharedTally,
     /// Bodies over HTTP that were refused for their size.

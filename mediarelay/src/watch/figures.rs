@@ -219,6 +219,7 @@ pub(super) const NG: &[Figure<NgFigures>] = figures! { NgFigures, "viaduct_relay
     "not_ng", "Datagrams that are no NG messages", not_ng;
     "malformed", "Messages answered with what is wrong with them", malformed;
     "overload", "Messages dropped because too many were being answered", overload;
+    "turned_away", "Offers over UDP that were told to try another relay, since there had been too much to do for too long", turned_away;
     "unsent", "Answers over UDP that could not be sent", unsent;
     "http_too_large", "Bodies over HTTP that were refused for their size", http_too_large;
     "media_refused", "Files and blobs that could not be played", media_refused;

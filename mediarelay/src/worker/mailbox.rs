@@ -1,15 +1,18 @@
 //! How control tells a worker something, and how a worker tells control.
 
 use std::io;
+use std::iter;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, OnceLock};
-use std::thread::Thread;
 use std::time::Duration;
 
+use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::time::TimeSpec;
+use smallvec::SmallVec;
 use viaduct_forward::{Command, CommandError, Report, SocketId, ToControl};
 
 use viaduct_session::{FaxId, FaxOutput};
@@ -96,7 +99,7 @@ pub(crate) struct MailboxReader {
     bell: Arc<Bell>,
 }
 
-/// Wakes a worker: a descriptor that it waits for beside its sockets. Rung once however many orders wait.
+/// Wakes a thread: a descriptor that it waits for beside its sockets. Rung once however much waits for it.
 #[derive(Debug)]
 pub(crate) struct Bell {
     event: EventFd,
@@ -106,16 +109,37 @@ pub(crate) struct Bell {
 /// A queue of at most so many orders.
 pub(crate) fn mailbox(capacity: usize) -> io::Result<(Mailbox, MailboxReader)> {
     let (queue, reader) = sync_channel(capacity);
-    let flags = EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC;
-    let bell = Arc::new(Bell {
-        event: EventFd::from_flags(flags)?,
-        rung: AtomicBool::new(false),
-    });
+    let bell = Arc::new(Bell::new()?);
     let mailbox = Mailbox {
         queue,
         bell: Arc::clone(&bell),
     };
     Ok((mailbox, MailboxReader { queue: reader, bell }))
+}
+
+impl Bell {
+    fn new() -> io::Result<Self> {
+        let flags = EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC;
+        Ok(Self {
+            event: EventFd::from_flags(flags)?,
+            rung: AtomicBool::new(false),
+        })
+    }
+
+    /// Wakes the thread, unless it is already told.
+    fn ring(&self) {
+        if !self.rung.swap(true, Ordering::AcqRel) {
+            // The counter of an eventfd cannot be full: it is read whenever it was written.
+            let _ = self.event.write(1);
+        }
+    }
+
+    /// Notes that the bell was heard. What is put in from here on rings it again.
+    fn heard(&self) {
+        // Whoever has said that he rings and has yet to do so wakes the thread once more.
+        let _ = self.event.read();
+        self.rung.swap(false, Ordering::AcqRel);
+    }
 }
 
 impl Mailbox {
@@ -133,18 +157,14 @@ impl Mailbox {
 
     /// Wakes the worker, unless it is already told.
     pub(crate) fn ring(&self) {
-        if !self.bell.rung.swap(true, Ordering::AcqRel) {
-            // The counter of an eventfd cannot be full: it is read whenever it was written.
-            let _ = self.bell.event.write(1);
-        }
+        self.bell.ring();
     }
 }
 
 impl MailboxReader {
     /// Notes that the bell was heard. What is put in from here on rings it again.
     pub(super) fn heard(&self) {
-        let _ = self.bell.event.read();
-        self.bell.rung.swap(false, Ordering::AcqRel);
+        self.bell.heard();
     }
 
     pub(super) fn next(&self) -> Option<Order> {
@@ -162,39 +182,50 @@ impl AsFd for Bell {
     }
 }
 
-/// Wakes a thread that waits by parking. A handle: clones wake the same thread.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Nudge {
-    inner: Arc<NudgeInner>,
-}
-
-#[derive(Debug, Default)]
-struct NudgeInner {
-    rung: AtomicBool,
-    sleeper: OnceLock<Thread>,
-}
+/// Wakes control, which waits for it beside what it reads. A handle: clones wake the same thread.
+#[derive(Debug, Clone)]
+pub(crate) struct Nudge(Arc<Bell>);
 
 impl Nudge {
-    /// Wakes the thread, unless it is already told.
-    pub(crate) fn ring(&self) {
-        if !self.inner.rung.swap(true, Ordering::AcqRel)
-            && let Some(sleeper) = self.inner.sleeper.get()
-        {
-            sleeper.unpark();
-        }
+    pub(crate) fn new() -> io::Result<Self> {
+        Bell::new().map(Arc::new).map(Self)
     }
 
-    /// Waits until somebody rings, at most so long; not at all if somebody has since the last wait. Always called by
-    /// the same thread, which looks at all its queues afterwards.
+    /// Wakes the thread, unless it is already told.
+    pub(crate) fn ring(&self) {
+        self.0.ring();
+    }
+
+    /// Waits until somebody rings, at most so long; not at all if somebody has since the last wait. Always called by the same
+    /// thread, which looks at all its queues afterwards.
     pub(crate) fn wait(&self, at_most: Option<Duration>) {
-        self.inner.sleeper.get_or_init(std::thread::current);
-        if !self.inner.rung.load(Ordering::Acquire) {
-            match at_most {
-                Some(duration) => std::thread::park_timeout(duration),
-                None => std::thread::park(),
-            }
+        self.wait_beside::<OwnedFd>(at_most, &[], |_| {});
+    }
+
+    /// The same, and until one of these can be read. `readable` is told the places of those that can be.
+    pub(crate) fn wait_beside<E: AsFd>(
+        &self,
+        at_most: Option<Duration>,
+        ears: &[E],
+        mut readable: impl FnMut(usize),
+    ) {
+        let bell = self.0.as_fd();
+        let descriptors = iter::once(bell).chain(ears.iter().map(AsFd::as_fd));
+        let mut polled: SmallVec<[PollFd<'_>; 4]> = descriptors
+            .map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN))
+            .collect();
+        let has_rung = || self.0.rung.load(Ordering::Acquire);
+        let at_most = if has_rung() { Some(Duration::ZERO) } else { at_most };
+        // A signal may end it early, as any other thing that is to be looked at.
+        let found = ppoll(&mut polled, at_most.map(TimeSpec::from), None).is_ok_and(|count| count > 0);
+        let mut ready = polled.iter().map(|one| found && one.any().unwrap_or(true));
+        if ready.next() == Some(true) || has_rung() {
+            self.0.heard();
         }
-        self.inner.rung.swap(false, Ordering::AcqRel);
+        ready
+            .enumerate()
+            .filter(|(_, is_ready)| *is_ready)
+            .for_each(|(place, _)| readable(place));
     }
 }
 
@@ -233,8 +264,30 @@ mod tests {
     }
 
     #[test]
+    fn a_wait_ends_when_something_can_be_read_and_says_what() {
+        let nudge = Nudge::new().unwrap();
+        let ears = [0, 1, 2].map(|_| std::net::UdpSocket::bind("127.0.0.1:0").unwrap());
+        let ready = |at_most| {
+            let mut ready = Vec::new();
+            nudge.wait_beside(at_most, &ears, |place| ready.push(place));
+            ready
+        };
+        assert!(ready(Some(Duration::ZERO)).is_empty());
+        for ear in &ears[1..] {
+            ear.send_to(b"x", ear.local_addr().unwrap()).unwrap();
+        }
+        assert_eq!(ready(None), [1, 2]);
+        nudge.ring();
+        assert_eq!(ready(None), [1, 2]);
+        for ear in &ears[1..] {
+            ear.recv(&mut [0]).unwrap();
+        }
+        assert!(ready(Some(Duration::ZERO)).is_empty(), "the bell was heard");
+    }
+
+    #[test]
     fn a_nudge_before_the_wait_is_not_lost() {
-        let nudge = Nudge::default();
+        let nudge = Nudge::new().unwrap();
         nudge.ring();
         nudge.wait(None);
         let (ringer, waiter) = (nudge.clone(), nudge);

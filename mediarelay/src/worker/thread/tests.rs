@@ -26,7 +26,7 @@ struct Bench {
 impl Bench {
     fn start(limits: ShellLimits) -> Self {
         let (queue, notices) = sync_channel(limits.notices_queued);
-        let nudge = Nudge::default();
+        let nudge = Nudge::new().unwrap();
         let plan = WorkerPlan {
             number: 5,
             epoch: Epoch::new(Instant::now()),
