@@ -1,14 +1,15 @@
 //! A socket for each port, which needs no privilege; one of each worker on the browsers' port; and lanes for ports that a program
 //! in the kernel steers, which have no sockets.
 //!
-//! A socket of one port has one datagram waiting as a rule, even after a tick, so it is read once per wake-up and written
-//! at once: batches of one cost more than they save (measured: 1.14 against 1.00). The browsers' port and lanes are where
-//! datagrams collect; there whole batches are read and written.
+//! A socket of one port has one datagram waiting as a rule, even after a tick, so it is read once per wake-up: batches of one cost
+//! more than they save (measured: 1.14 against 1.00). The browsers' port and lanes are where datagrams collect; there whole batches
+//! are read and written. What single sockets have is judged batch by batch as well, so that what many datagrams need is fetched
+//! from memory at a time.
 
 use std::hint::black_box;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
 
 use nix::errno::Errno;
@@ -53,11 +54,9 @@ pub(super) struct PortSockets {
     ready_count: usize,
     /// What datagrams are read into and sent from.
     buffers: Box<[PacketBuf]>,
-    /// So many buffers at the front wait in the `departing` of a shared socket or a lane.
-    held: usize,
     /// Who sent what is in each buffer.
     from: Box<[SocketAddr]>,
-    /// For which socket each datagram of a batch is, and who sent it.
+    /// For which socket each datagram in the buffers is that is to be judged, and who sent it.
     heard: Vec<(SocketId, SocketAddr)>,
     /// Which of them leave: where each stands, by which socket, and to whom.
     leaving: Vec<(usize, SocketId, SocketAddr)>,
@@ -131,7 +130,6 @@ impl PortSockets {
             ready: vec![EpollEvent::empty(); limits.ready_sockets.max(1)].into(),
             ready_count: 0,
             buffers: vec![PacketBuf::new(); batch].into(),
-            held: 0,
             from: vec![SocketAddr::from(([0, 0, 0, 0], 0)); batch].into(),
             heard: Vec::with_capacity(batch),
             leaving: Vec::with_capacity(batch),
@@ -161,29 +159,24 @@ impl PortSockets {
         }
     }
 
-    /// Reads one datagram. Level-triggered: if there are more, the next wait says so at once.
+    /// Reads one datagram, to be judged with others. Level-triggered: if there are more, the next wait says so at once.
     fn read_one(&mut self, id: SocketId, judge: &mut impl Judge) -> usize {
         let Some(Some(End::Own { socket, .. })) = self.sockets.get(id.0 as usize) else {
             return 0;
         };
-        let buffer = &mut self.buffers[self.held];
-        let from = match socket.udp().recv_from(buffer.receive_space()) {
+        let buffer = &mut self.buffers[self.heard.len()];
+        match socket.udp().recv_from(buffer.receive_space()) {
             Ok((len, from)) => {
                 buffer.set_received(len);
-                from
+                self.heard.push((id, from));
             }
             Err(error) => {
                 self.count_receive_error(&error);
                 return 0;
             }
-        };
-        if let Departure::By(via, to) = judge.judge(id, from, buffer)
-            && self.depart(self.held, via, to)
-        {
-            self.held += 1;
-            if self.held == self.buffers.len() {
-                self.flush();
-            }
+        }
+        if self.heard.len() == self.buffers.len() {
+            self.judge_heard(judge);
         }
         1
     }
@@ -191,9 +184,9 @@ impl PortSockets {
     /// Reads a few batches.
     fn read_batches(&mut self, id: SocketId, judge: &mut impl Judge) -> usize {
         let mut received = 0;
+        // A batch takes all buffers.
+        self.judge_heard(judge);
         for _ in 0..BATCHES_PER_TURN {
-            // A batch takes all buffers.
-            self.flush();
             let Some(Some(End::Shared { socket, batches, .. })) = self.sockets.get_mut(id.0 as usize) else {
                 break;
             };
@@ -211,15 +204,14 @@ impl PortSockets {
                 break;
             }
         }
-        self.flush();
         received
     }
 
     /// The same at a lane.
     fn read_lane(&mut self, lane: usize, judge: &mut impl Judge) -> usize {
         let mut received = 0;
+        self.judge_heard(judge);
         for _ in 0..BATCHES_PER_TURN {
-            self.flush();
             let Some(reading) = self.lanes.get_mut(lane) else {
                 break;
             };
@@ -236,15 +228,14 @@ impl PortSockets {
                 break;
             }
         }
-        self.flush();
         received
     }
 
     /// The same with frames.
     fn read_frames(&mut self, place: usize, judge: &mut impl Judge) -> usize {
         let mut received = 0;
+        self.judge_heard(judge);
         for _ in 0..BATCHES_PER_TURN {
-            self.flush();
             let Some(frames) = &mut self.frames else { break };
             let (came, count) = frames.receive(place, &mut self.buffers, &mut self.from, &self.stats);
             self.judge_batch(count, Self::hearer, judge);
@@ -253,7 +244,6 @@ impl PortSockets {
                 break;
             }
         }
-        self.flush();
         received
     }
 
@@ -272,15 +262,13 @@ impl PortSockets {
         lane.socket_of(to.port())
     }
 
-    /// Has so many datagrams at the front of the buffers judged, whose sockets `hearer` knows, and sends them where they are to go.
-    /// Each step is taken for all of them before the next, so that what it needs is fetched from memory for many at a time.
+    /// Has so many datagrams at the front of the buffers judged, whose sockets `hearer` knows.
     fn judge_batch(
         &mut self,
         count: usize,
         hearer: impl Fn(&Self, usize) -> Option<SocketId>,
         judge: &mut impl Judge,
     ) {
-        self.heard.clear();
         for at in 0..count {
             let id = hearer(self, at);
             if id.is_none() {
@@ -288,31 +276,42 @@ impl PortSockets {
             }
             self.heard.push((id.unwrap_or(NO_SOCKET), self.from[at]));
         }
+        self.judge_heard(judge);
+    }
+
+    /// Has the datagrams judged that were heard, and sends them where they are to go; all buffers are free afterwards. Each step is
+    /// taken for all of them before the next, so that what it needs is fetched from memory for many at a time.
+    fn judge_heard(&mut self, judge: &mut impl Judge) {
+        if self.heard.is_empty() {
+            return;
+        }
         judge.expect(&self.heard);
-        self.leaving.clear();
-        for (at, (id, from)) in self
-            .heard
-            .iter()
-            .enumerate()
-            .filter(|(_, (id, _))| *id != NO_SOCKET)
-        {
-            if let Departure::By(via, to) = judge.judge(*id, *from, &mut self.buffers[at]) {
+        for (at, (id, from)) in self.heard.drain(..).enumerate() {
+            if id != NO_SOCKET
+                && let Departure::By(via, to) = judge.judge(id, from, &mut self.buffers[at])
+            {
                 self.leaving.push((at, via, to));
             }
         }
-        let marks = self.leaving.iter().map(|(_, via, _)| self.mark(*via));
-        black_box(marks.fold(0, usize::wrapping_add));
+        self.fetch(self.leaving.iter().map(|(_, via, _)| *via));
         let mut leaving = std::mem::take(&mut self.leaving);
         for (at, via, to) in leaving.drain(..) {
             self.depart(at, via, to);
         }
         self.leaving = leaving;
+        self.flush();
     }
 
-    /// What is read of a port when something leaves by it.
-    fn mark(&self, via: SocketId) -> usize {
-        match self.sockets.get(via.0 as usize) {
+    /// Has what is read of these ports come from memory at a time.
+    fn fetch(&self, ports: impl Iterator<Item = SocketId>) {
+        let marks = ports.map(|id| self.mark(id));
+        black_box(marks.fold(0, usize::wrapping_add));
+    }
+
+    fn mark(&self, id: SocketId) -> usize {
+        match self.sockets.get(id.0 as usize) {
             Some(Some(End::Steered { port, .. })) => port.tos().into(),
+            Some(Some(End::Own { socket, .. })) => socket.udp().as_raw_fd().unsigned_abs() as usize,
             _ => 0,
         }
     }
@@ -325,8 +324,8 @@ impl PortSockets {
         }
     }
 
-    /// Sends a buffer, or puts it down for the next flush. Returns whether the buffer is still needed.
-    fn depart(&mut self, buffer: usize, via: SocketId, to: SocketAddr) -> bool {
+    /// Sends a buffer, or puts it down for the next flush.
+    fn depart(&mut self, buffer: usize, via: SocketId, to: SocketAddr) {
         match self.sockets.get_mut(via.0 as usize) {
             Some(Some(End::Own { socket, .. })) => {
                 let data = self.buffers[buffer].data();
@@ -337,29 +336,23 @@ impl PortSockets {
                     }
                     Err(error) => self.stats.count_fault(SendFault::of(&error)),
                 }
-                false
             }
             Some(Some(End::Shared { batches, .. })) => {
                 if batches.departing.is_empty() {
                     self.departing.push(Exit::Shared(via));
                 }
                 batches.departing.push((buffer, to));
-                true
             }
             Some(Some(End::Steered { port, lane })) => {
                 if self.lanes[*lane].depart(buffer, port, to) {
                     self.departing.push(Exit::Lane(*lane));
                 }
-                true
             }
-            Some(None) | None => {
-                self.stats.count_fault(SendFault::NoSocket);
-                false
-            }
+            Some(None) | None => self.stats.count_fault(SendFault::NoSocket),
         }
     }
 
-    /// Sends what was put down; all buffers are free afterwards.
+    /// Sends what was put down.
     fn flush(&mut self) {
         if let Some(frames) = self.frames.as_mut().filter(|_| !self.departing.is_empty()) {
             frames.renew();
@@ -401,7 +394,6 @@ impl PortSockets {
         if let Some(frames) = &mut self.frames {
             frames.flush(&self.buffers, &self.stats);
         }
-        self.held = 0;
     }
 }
 
@@ -483,6 +475,8 @@ impl MediaIo for PortSockets {
 
     fn exchange(&mut self, judge: &mut impl Judge) -> usize {
         let mut received = 0;
+        let ready = self.ready[..self.ready_count].iter();
+        self.fetch(ready.filter_map(|event| u32::try_from(event.data()).ok().map(SocketId)));
         for at in 0..self.ready_count {
             let number = self.ready[at].data();
             let Ok(id) = u32::try_from(number).map(SocketId) else {
@@ -504,7 +498,7 @@ impl MediaIo for PortSockets {
                 _ => self.read_one(id, judge),
             };
         }
-        self.flush();
+        self.judge_heard(judge);
         self.ready_count = 0;
         self.stats.received.add(received as u64);
         received
@@ -517,7 +511,6 @@ impl MediaIo for PortSockets {
     }
 
     fn inject(&mut self, datagram: &[u8], judge: impl FnOnce(&mut PacketBuf) -> Departure) {
-        self.flush();
         let buffer = &mut self.buffers[0];
         buffer.fill(datagram);
         if let Departure::By(via, to) = judge(buffer) {
