@@ -108,7 +108,7 @@ impl Control {
     pub(crate) fn new(now: Instant, plan: ControlPlan) -> Self {
         let io = plan.workers.iter().map(|worker| Arc::clone(&worker.io));
         let pressure = Pressure::new(now, plan.load_limits, io.collect());
-        let mut crew = Crew::new(plan.workers);
+        let mut crew = Crew::new(plan.workers.into_iter().map(|worker| worker.mailbox));
         let steering = plan.steering.map(|plan| SteeredPorts::new(now, plan));
         let mut sockets = Sockets::new(plan.port_options, steering);
         for group in plan.shared {
@@ -179,7 +179,7 @@ impl Control {
             // 4. Ports for calls to come.
             again |= self.office.open_ports(now);
             // 5. Workers hear of all this once.
-            self.office.flush();
+            self.office.flush(now);
             // 6. What has changed about calls is kept, behind all else.
             if let Some(keeper) = &mut self.keeper {
                 keeper.keep(now, &mut self.office.relay);
@@ -263,6 +263,7 @@ impl Control {
             self.pressure.as_ref().map(Pressure::poll_timeout),
             self.office.kernel.as_ref().map(Kernel::poll_timeout),
             self.office.sockets.poll_timeout(),
+            self.office.crew.poll_timeout(),
         ];
         let timer = timers.into_iter().flatten().min();
         let timer = timer.map(|at| at.saturating_duration_since(Instant::now()));
@@ -280,7 +281,7 @@ impl Control {
             kernel.end(Path::new(BPFFS), self.keeper.is_some());
         }
         let deadline = Instant::now() + STOP_PATIENCE;
-        self.office.flush();
+        self.office.flush(Instant::now());
         if let Some(keeper) = self.keeper.take() {
             keeper.keep_all(&mut self.office.relay, deadline);
         }
@@ -288,7 +289,7 @@ impl Control {
             self.nudge.wait(Some(RETRY));
             // A worker that waits for room in our queue takes no orders.
             while self.notices.try_recv().is_ok() {}
-            self.office.flush();
+            self.office.flush(Instant::now());
         }
     }
 }

@@ -199,7 +199,7 @@ impl Shared {
             office.ask(now, request)
         });
         // A client may send media as soon as it knows where to, and workers must know by then.
-        office.flush();
+        office.flush(now);
         let mut connections = lock(&self.connections);
         while let Some(output) = gateway.poll_output() {
             let Some(connection) = connections.get(&output.to) else {

@@ -15,7 +15,9 @@ mod steered;
 mod thread;
 
 pub(crate) use self::frames::{FramesPlan, HopAnswer, HopClock};
-pub(crate) use self::mailbox::{Notice, NoticeSender, Nudge, Order};
+pub(crate) use self::mailbox::{Mailbox, Notice, NoticeSender, Nudge, Order};
+#[cfg(test)]
+pub(crate) use self::mailbox::{MailboxReader, mailbox};
 pub(crate) use self::stats::IoStats;
 pub use self::stats::{IoSnapshot, SendFault};
 pub(crate) use self::thread::{WorkerPlan, WorkerThread};

@@ -123,7 +123,7 @@ impl Office {
         }
         let reply = self.ng(now, client, request);
         // A phone may send as soon as it knows where to, and workers must know by then.
-        self.flush();
+        self.flush(now);
         reply
     }
 
@@ -271,9 +271,9 @@ impl Office {
     }
 
     /// Hands the workers what they have room for, and publishes a few figures.
-    pub(crate) fn flush(&mut self) {
+    pub(crate) fn flush(&mut self, now: Instant) {
         self.hand_frames();
-        self.crew.flush();
+        self.crew.flush(now);
         self.stats.orders_held.set(self.crew.held() as u64);
         self.stats.sockets.set(self.sockets.len() as u64);
         self.stats.ports_steered.set(self.sockets.steered() as u64);

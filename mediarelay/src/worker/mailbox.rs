@@ -52,6 +52,13 @@ pub(crate) enum Order {
     Stop,
 }
 
+impl Order {
+    /// Whether what it asks for is to be done at once, and not only before the next datagram.
+    pub(crate) fn is_urgent(&self) -> bool {
+        matches!(self, Self::Inject { .. } | Self::Stop)
+    }
+}
+
 /// What a worker tells control.
 #[derive(Debug)]
 pub(crate) enum Notice {
@@ -89,6 +96,7 @@ pub(crate) enum OrderFault {
 #[derive(Debug)]
 pub(crate) struct Mailbox {
     queue: SyncSender<Order>,
+    waiting: Arc<AtomicBool>,
     bell: Arc<Bell>,
 }
 
@@ -96,6 +104,8 @@ pub(crate) struct Mailbox {
 #[derive(Debug)]
 pub(crate) struct MailboxReader {
     queue: Receiver<Order>,
+    /// Something was put in since it was looked.
+    waiting: Arc<AtomicBool>,
     bell: Arc<Bell>,
 }
 
@@ -109,12 +119,19 @@ pub(crate) struct Bell {
 /// A queue of at most so many orders.
 pub(crate) fn mailbox(capacity: usize) -> io::Result<(Mailbox, MailboxReader)> {
     let (queue, reader) = sync_channel(capacity);
+    let waiting = Arc::new(AtomicBool::new(false));
     let bell = Arc::new(Bell::new()?);
     let mailbox = Mailbox {
         queue,
+        waiting: Arc::clone(&waiting),
         bell: Arc::clone(&bell),
     };
-    Ok((mailbox, MailboxReader { queue: reader, bell }))
+    let reader = MailboxReader {
+        queue: reader,
+        waiting,
+        bell,
+    };
+    Ok((mailbox, reader))
 }
 
 impl Bell {
@@ -143,7 +160,8 @@ impl Bell {
 }
 
 impl Mailbox {
-    /// Puts an order in; gives it back if there is no room. Call [`ring`](Self::ring) after the last one.
+    /// Puts an order in; gives it back if there is no room. A worker that is awake takes it before the next datagrams; one that is
+    /// not is woken by [`ring`](Self::ring).
     #[expect(
         clippy::result_large_err,
         reason = "what finds no room is kept by control as it is"
@@ -152,23 +170,37 @@ impl Mailbox {
         self.queue.try_send(order).map_err(|error| match error {
             // A worker that has ended takes no orders; that it has ended is told elsewhere.
             TrySendError::Full(order) | TrySendError::Disconnected(order) => order,
-        })
+        })?;
+        self.waiting.store(true, Ordering::Release);
+        Ok(())
     }
 
-    /// Wakes the worker, unless it is already told.
+    /// Wakes the worker, unless it is already told or has taken all orders.
     pub(crate) fn ring(&self) {
-        self.bell.ring();
+        if self.waiting.load(Ordering::Acquire) {
+            self.bell.ring();
+        }
     }
 }
 
 impl MailboxReader {
     /// Notes that the bell was heard. What is put in from here on rings it again.
-    pub(super) fn heard(&self) {
+    pub(crate) fn heard(&self) {
         self.bell.heard();
+    }
+
+    /// Whether orders may have come since this was asked last. They are all to be taken then.
+    pub(crate) fn has_some(&self) -> bool {
+        self.waiting.load(Ordering::Acquire) && self.waiting.swap(false, Ordering::AcqRel)
     }
 
     pub(super) fn next(&self) -> Option<Order> {
         self.queue.try_recv().ok()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_rung(&self) -> bool {
+        self.bell.rung.load(Ordering::Acquire)
     }
 
     pub(super) fn bell(&self) -> Arc<Bell> {
@@ -254,6 +286,7 @@ mod tests {
     #[test]
     fn a_bell_is_rung_once_until_it_is_heard() {
         let (mailbox, reader) = mailbox(4).unwrap();
+        mailbox.put(Order::Stop).unwrap();
         for _ in 0..3 {
             mailbox.ring();
         }
@@ -261,6 +294,18 @@ mod tests {
         reader.heard();
         mailbox.ring();
         assert_eq!(reader.bell.event.read().unwrap(), 1);
+    }
+
+    #[test]
+    fn a_worker_that_has_taken_its_orders_is_not_woken_for_them() {
+        let (mailbox, reader) = mailbox(4).unwrap();
+        assert!(!reader.has_some());
+        mailbox.put(Order::Stop).unwrap();
+        mailbox.put(Order::Stop).unwrap();
+        assert!(reader.has_some());
+        assert!(!reader.has_some());
+        mailbox.ring();
+        assert!(reader.bell.event.read().is_err());
     }
 
     #[test]

@@ -125,7 +125,10 @@ impl<I: MediaIo> Body<I> {
                 // Only a descriptor that is none gets here.
                 Err(error) => unreachable!("waiting for sockets: {error}"),
             };
-            if found.bell && self.carry_out_orders() {
+            if found.bell {
+                self.orders.heard();
+            }
+            if self.orders.has_some() && self.carry_out_orders() {
                 break;
             }
             wait = self.turn(found);
@@ -183,7 +186,6 @@ impl<I: MediaIo> Body<I> {
 
     /// Returns whether the thread is to end.
     fn carry_out_orders(&mut self) -> bool {
-        self.orders.heard();
         let now = self.now();
         while let Some(order) = self.orders.next() {
             self.desk.outbox.stats.orders.add(1);

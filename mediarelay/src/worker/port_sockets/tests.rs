@@ -1,6 +1,6 @@
 use std::net::UdpSocket;
 
-use super::super::mailbox::{Mailbox, MailboxReader, mailbox};
+use super::super::mailbox::{Mailbox, MailboxReader, Order, mailbox};
 use super::*;
 use crate::socket::SocketOptions;
 
@@ -143,6 +143,7 @@ fn the_bell_is_told_apart_from_datagrams() {
             datagrams: false
         }
     );
+    bench.mailbox.put(Order::Stop).unwrap();
     bench.mailbox.ring();
     assert_eq!(
         bench.io.wait(Wait::ForWork).unwrap(),
@@ -161,6 +162,7 @@ fn the_bell_is_told_apart_from_datagrams() {
     );
     let port = bench.open(0, Sharing::Alone, true);
     bench.peer.send_to(b"x", port).unwrap();
+    bench.mailbox.put(Order::Stop).unwrap();
     bench.mailbox.ring();
     assert_eq!(
         bench.io.wait(Wait::ForWork).unwrap(),

@@ -50,8 +50,12 @@ impl Bench {
         }
     }
 
-    fn order(&self, order: Order) {
+    fn put(&self, order: Order) {
         assert!(self.worker.mailbox.put(order).is_ok());
+    }
+
+    fn order(&self, order: Order) {
+        self.put(order);
         self.worker.mailbox.ring();
     }
 
@@ -67,18 +71,7 @@ impl Bench {
     }
 
     fn install(&self, flow: u64, enter: SocketAddr, from: SocketAddr, leave: SocketAddr, to: SocketAddr) {
-        let route = Route::to(Out {
-            local: leave,
-            remote: to,
-        });
-        let key = FlowKey {
-            local: enter,
-            remote: from,
-        };
-        let rule = FlowRule {
-            confirm: true,
-            ..FlowRule::new(FlowId(flow), key, LegId(flow), vec![route])
-        };
+        let rule = rule(flow, enter, from, leave, to);
         self.order(Order::Apply(Command::InstallFlow(rule)));
     }
 
@@ -94,6 +87,22 @@ impl Bench {
     fn stop(mut self) {
         self.order(Order::Stop);
         self.thread.take().unwrap().join().unwrap();
+    }
+}
+
+/// A flow that is confirmed.
+fn rule(flow: u64, enter: SocketAddr, from: SocketAddr, leave: SocketAddr, to: SocketAddr) -> FlowRule {
+    let route = Route::to(Out {
+        local: leave,
+        remote: to,
+    });
+    let key = FlowKey {
+        local: enter,
+        remote: from,
+    };
+    FlowRule {
+        confirm: true,
+        ..FlowRule::new(FlowId(flow), key, LegId(flow), vec![route])
     }
 }
 
@@ -154,6 +163,26 @@ fn media_flows_and_its_first_packet_is_reported() {
         (400, 400, 4, 0, 2)
     );
     assert_ne!(io.thread, 0);
+    bench.stop();
+}
+
+#[test]
+fn a_datagram_finds_orders_carried_out_that_nobody_woke_the_worker_for() {
+    let bench = Bench::start(ShellLimits::default());
+    let ((alice, alice_addr), (bob, bob_addr)) = (peer(), peer());
+    let (a, b) = (bench.open(0, Sharing::Alone), bench.open(1, Sharing::Alone));
+    // The worker watches the port when it has told this.
+    bench.order(Order::Apply(Command::RemoveFlow { flow: FlowId(99) }));
+    assert!(matches!(bench.next_notice(), Notice::Failed { .. }));
+    for flow in 1..100 {
+        let rule = rule(flow, a, alice_addr, b, bob_addr);
+        bench.put(Order::Apply(Command::InstallFlow(rule)));
+        alice.send_to(&rtp(1), a).unwrap();
+        let mut buffer = [0; 2048];
+        let (len, from) = bob.recv_from(&mut buffer).unwrap();
+        assert_eq!((&buffer[..len], from), (&rtp(1)[..], b));
+        bench.put(Order::Apply(Command::RemoveFlow { flow: FlowId(flow) }));
+    }
     bench.stop();
 }
 
