@@ -13,6 +13,7 @@ mod certificate;
 mod dimpl_engine;
 mod engine;
 mod engines;
+mod loaded_key;
 
 pub use certificate::Certificate;
 pub use dimpl_engine::{CertificateError, DimplEngines};

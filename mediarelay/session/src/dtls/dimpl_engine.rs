@@ -4,12 +4,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use dimpl::crypto::CryptoProvider;
 use dimpl::{Dtls, DtlsCertificate, Error, Output};
 use viaduct_dtls::Limits;
 use viaduct_rtp::srtp::{DtlsRole, SrtpProfile};
 
 use super::certificate::Certificate;
 use super::engine::{DtlsEngine, DtlsEngines, DtlsOutput, PeerCertificates};
+use super::loaded_key::LoadedKey;
 use crate::config::DtlsVersion;
 use crate::event::DtlsFailure;
 
@@ -108,7 +110,15 @@ impl DimplEngines {
         version: DtlsVersion,
         limits: &Limits,
     ) -> Result<Self, CertificateError> {
+        let library = dimpl::crypto::aws_lc_rs::default_provider();
+        let key = LoadedKey::load(library.key_provider, &certificate.private_key)
+            .map_err(|error| CertificateError::PrivateKey(error.to_string()))?;
         let config = dimpl::Config::builder()
+            .with_crypto_provider(CryptoProvider {
+                // The library wants it for as long as the program runs, which is as long as its relay does.
+                key_provider: Box::leak(Box::new(key)),
+                ..library
+            })
             .mtu(mtu)
             .use_server_cookie(false)
             .flight_start_rto(ENGINE_TIMEOUT)
@@ -116,11 +126,6 @@ impl DimplEngines {
             .handshake_timeout(NEVER)
             .build()
             .map_err(|error| CertificateError::Settings(error.to_string()))?;
-        config
-            .crypto_provider()
-            .key_provider
-            .load_private_key(&certificate.private_key)
-            .map_err(|error| CertificateError::PrivateKey(error.to_string()))?;
         Ok(Self {
             config: Arc::new(config),
             certificate: DtlsCertificate {
