@@ -27,9 +27,10 @@ impl Pace {
         Self { due: now }
     }
 
-    /// The thread was woken.
+    /// The thread was woken, or had no need to sleep.
     pub(crate) fn woken(&mut self, now: Instant) {
-        self.due = self.due.max(now) + EVERY;
+        // Who has more to do than time to rest owes no more for it than one rest.
+        self.due = self.due.clamp(now, now + AHEAD_MAX) + EVERY;
     }
 
     /// How long not to be woken from `now` on, at most [`EVERY`]: zero while little goes on.
@@ -69,6 +70,16 @@ mod tests {
         let (woken, longest) = second(10 * MICROSECOND);
         assert!((4_000..=4_017).contains(&woken), "{woken}");
         assert!(longest <= EVERY, "{longest:?}");
+    }
+
+    #[test]
+    fn who_had_no_time_to_rest_does_not_make_up_for_it() {
+        let start = Instant::now();
+        let mut pace = Pace::new(start);
+        let turns = (0..10_000).map(|turn| start + turn * 100 * MICROSECOND);
+        let last = turns.inspect(|now| pace.woken(*now)).last().unwrap();
+        assert_eq!(pace.rest(last), EVERY);
+        assert_eq!(pace.rest(last + EVERY), Duration::ZERO);
     }
 
     #[test]
