@@ -193,7 +193,7 @@ pub struct ShellLimits {
     pub tick_above_pps: u32,
     /// Datagrams per second below which a worker is woken per datagram again. Default 1,500.
     pub tick_below_pps: u32,
-    /// Datagrams that a worker reads from one shared socket, or holds back for sending, at a time. Default 64.
+    /// Datagrams that a worker reads before it judges and sends them. Default 64.
     pub batch: usize,
     /// Sockets that one wake-up of a worker tells of. Default 512; the rest is told of at once afterwards.
     pub ready_sockets: usize,

@@ -202,7 +202,7 @@ section! {
         tick_above: u32 = default(per_second(1..=10_000_000), "3000/1s");
         /// Datagrams of one worker below which it is woken for each again.
         tick_below: u32 = default(per_second(0..=10_000_000), "1500/1s");
-        /// Datagrams that a worker reads from one socket, or holds back for sending, at a time.
+        /// Datagrams that a worker reads before it judges and sends them.
         batch: usize = default(amount(1..=64), "64");
         /// Sockets that one wake-up of a worker tells of; the rest is told of right afterwards.
         ready_sockets: usize = default(amount(1..=65_536), "512");

@@ -11,6 +11,7 @@ use std::net::Ipv4Addr;
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, ensure};
 use nix::sched::{CloneFlags, setns, unshare};
@@ -28,10 +29,13 @@ pub const INTERFACES: [&str; 2] = ["r1", "r2"];
 pub const PHONES: [Ipv4Addr; 2] = [Ipv4Addr::new(10, 1, 0, 2), Ipv4Addr::new(10, 2, 0, 2)];
 
 /// Callers and callees.
-const SIDES: [usize; 2] = [0, 1];
+pub const SIDES: [usize; 2] = [0, 1];
 
 /// The program that throws away all that comes in.
 static DEAF: &[u8] = include_bytes!("../../../kmod-helper/ebpf/deaf.o");
+
+/// Streets that this process has made.
+static STREETS: AtomicU32 = AtomicU32::new(0);
 
 /// The hardware address that nobody has.
 const NOBODY: &str = "02:00:00:00:00:00";
@@ -45,7 +49,25 @@ pub enum Deaf {
     Relay,
 }
 
-/// See the module. There is one at a time.
+/// The hardware addresses at a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Link {
+    /// The relay's.
+    pub relay: [u8; 6],
+    /// The phones'.
+    pub phones: [u8; 6],
+}
+
+impl Link {
+    /// The link of a side.
+    #[must_use]
+    pub fn of(side: usize) -> Self {
+        let [relay, phones] = [1, 2].map(|end| [2, 0, 0, 0, side as u8 + 1, end]);
+        Self { relay, phones }
+    }
+}
+
+/// See the module. There is one at a time in a network namespace.
 #[derive(Debug)]
 pub struct Street {
     own: File,
@@ -63,7 +85,11 @@ impl Street {
         let own = File::open(OWN).context("finding the network namespace")?;
         let street = Self {
             sides: [namespace()?, namespace()?],
-            deaf: std::env::temp_dir().join(format!("viaduct-deaf-{}.o", std::process::id())),
+            deaf: std::env::temp_dir().join(format!(
+                "viaduct-deaf-{}-{}.o",
+                std::process::id(),
+                STREETS.fetch_add(1, Ordering::Relaxed)
+            )),
             own,
         };
         fs::write(&street.deaf, DEAF)?;
@@ -132,7 +158,7 @@ impl Street {
     pub fn arrived(&self) -> anyhow::Result<u64> {
         let mut sum = 0;
         for side in SIDES {
-            let interface = format!("p{}", side + 1);
+            let interface = phones_interface(side);
             sum += self.at(side, || {
                 let table = fs::read_to_string("/proc/thread-self/net/dev")?;
                 received_of(&table, &interface)
@@ -140,6 +166,22 @@ impl Street {
             })?;
         }
         Ok(sum)
+    }
+}
+
+#[cfg(test)]
+impl Street {
+    /// One in a network namespace of its own, which the thread of the test enters. `None`, and a line that says why the test is
+    /// skipped, where that cannot be.
+    pub(crate) fn of_a_test() -> Option<Self> {
+        let street = unshare(CloneFlags::CLONE_NEWNET)
+            .context("making a network namespace")
+            .and_then(|()| Self::new());
+        street
+            .inspect_err(|error| {
+                println!("skipped: this process may not make network namespaces: {error:#}");
+            })
+            .ok()
     }
 }
 
@@ -154,6 +196,12 @@ impl Drop for Street {
     }
 }
 
+/// The interface of the phones of a side, in their network namespace.
+#[must_use]
+pub fn phones_interface(side: usize) -> String {
+    format!("p{}", side + 1)
+}
+
 /// A new network namespace, entered.
 fn namespace() -> anyhow::Result<File> {
     unshare(CloneFlags::CLONE_NEWNET).context("making a network namespace")?;
@@ -163,7 +211,8 @@ fn namespace() -> anyhow::Result<File> {
 
 /// The hardware addresses of a link: the relay's and the phones'.
 fn macs(side: usize) -> [String; 2] {
-    [1, 2].map(|end| format!("02:00:00:00:0{}:0{end}", side + 1))
+    let Link { relay, phones } = Link::of(side);
+    [relay, phones].map(|octets| octets.map(|octet| format!("{octet:02x}")).join(":"))
 }
 
 fn up(interface: &str, address: &str) -> anyhow::Result<()> {
@@ -218,17 +267,7 @@ mod tests {
 
     #[test]
     fn who_is_deaf_hears_nothing_and_its_packets_are_counted_all_the_same() {
-        // A thread of its own, for it changes its namespace.
-        let street = unshare(CloneFlags::CLONE_NEWNET)
-            .context("making a network namespace")
-            .and_then(|()| Street::new());
-        let street = match street {
-            Ok(street) => street,
-            Err(error) => {
-                println!("skipped: this process may not make network namespaces: {error:#}");
-                return;
-            }
-        };
+        let Some(street) = Street::of_a_test() else { return };
         let bind = |address| Ok(UdpSocket::bind((address, 4_000))?);
         let relay = bind(RELAY).unwrap();
         let phones = [0, 1].map(|side| street.at(side, || bind(PHONES[side])).unwrap());

@@ -1,24 +1,25 @@
 //! The loop around phones that talk.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV4};
 use std::ops::Range;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token};
 use nix::time::ClockId;
 use viaduct_rtp::{Kind, classify};
 
 use super::browser::{response, shake_hands};
+use super::frames::FrameSender;
 use super::{DATAGRAM_MAX, bind, bind_at, received};
 use crate::media::{Crypto, Leg, PacketTally, Rotation, packet_time};
-use crate::street::{PHONES, Street};
+use crate::street::{Link, PHONES, Street, phones_interface};
 
 /// How long packets that are on their way are waited for at the end.
-const LAST_PACKETS: Duration = Duration::from_millis(100);
+pub const LAST_PACKETS: Duration = Duration::from_millis(100);
 
 /// Sockets that may be told of at once.
 const EVENTS: usize = 1_024;
@@ -64,6 +65,13 @@ fn legs(
         socket.connect(relay)?;
     }
     Ok(Leg::pair(number, Instant::now(), crypto))
+}
+
+fn v4(address: SocketAddr) -> anyhow::Result<SocketAddrV4> {
+    match address {
+        SocketAddr::V4(address) => Ok(address),
+        SocketAddr::V6(_) => bail!("phones have IPv4"),
+    }
 }
 
 impl Phones {
@@ -200,8 +208,7 @@ impl Phones {
     /// A socket fails: the relay is gone.
     pub fn run_at(&mut self, per_second: f64, duration: Duration) -> anyhow::Result<PacketTally> {
         self.counted = usize::MAX;
-        let streams = 2 * self.calls.len();
-        let packet_time = Duration::from_secs_f64(streams as f64 / per_second);
+        let packet_time = self.packet_time_at(per_second);
         self.talk(0..self.calls.len(), packet_time, duration, || Ok(false))
     }
 
@@ -288,6 +295,47 @@ impl Phones {
             sent: tally.sent,
             used: Duration::from(clock.now()?).saturating_sub(before),
         })
+    }
+
+    /// Lets all phones of a street send so many packets a second together, as frames that are put on its links: so they can send more
+    /// than by their sockets. For phones that hear nothing anyway. How many were sent.
+    ///
+    /// # Errors
+    /// Frames cannot be sent.
+    pub fn flood(&mut self, street: &Street, per_second: f64, duration: Duration) -> anyhow::Result<u64> {
+        let sender = |side: usize| street.at(side, || FrameSender::open(&phones_interface(side)));
+        let mut senders = [sender(0)?, sender(1)?];
+        let mut ways = Vec::new();
+        for socket in self.calls.iter().flat_map(|call| &call.sockets) {
+            ways.push((v4(socket.local_addr()?)?, v4(socket.peer_addr()?)?));
+        }
+        let start = Instant::now();
+        let mut rotation = Rotation::new(ways.len(), self.packet_time_at(per_second), start);
+        let mut sent = 0;
+        for tick in 1.. {
+            let now = Instant::now();
+            if now > start + duration {
+                break;
+            }
+            while let Some(stream) = rotation.take_due(now) {
+                let (call, side) = (stream / 2, stream % 2);
+                if let Some(packet) = self.calls[call].legs[side].packet(now) {
+                    senders[side].put(Link::of(side), ways[stream], packet)?;
+                    sent += 1;
+                }
+            }
+            for sender in &mut senders {
+                sender.flush()?;
+            }
+            thread::sleep((start + tick * TICK).saturating_duration_since(Instant::now()));
+        }
+        Ok(sent)
+    }
+
+    /// How long each phone waits between packets when all send so many a second together.
+    fn packet_time_at(&self, per_second: f64) -> Duration {
+        let streams = 2 * self.calls.len();
+        Duration::from_secs_f64(streams as f64 / per_second)
     }
 
     fn send(&mut self, stream: usize, tally: &mut PacketTally) -> io::Result<()> {

@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use anyhow::ensure;
 
-use super::relay::start_with_calls;
+use super::relay::{Passed, start_with_calls};
 use super::watch::Watch;
 use super::{Suite, note};
-use crate::media::PacketTally;
 use crate::peers::RelayPeer;
 use crate::ramp::Ramp;
 use crate::results::{Figure, Results, Work};
@@ -22,19 +21,19 @@ const AGAIN: usize = 1;
 /// What came of one rate.
 #[derive(Debug)]
 struct Step {
-    tally: PacketTally,
+    passed: Passed,
     /// The part of its processor that the relay used, in percent.
     busy: f64,
 }
 
 impl Step {
     fn lost(&self) -> u64 {
-        self.tally.sent.saturating_sub(self.tally.received)
+        self.passed.sent.saturating_sub(self.passed.arrived)
     }
 
     /// Packets a second that phones have sent.
     fn rate(&self, time: Duration) -> f64 {
-        self.tally.sent as f64 / time.as_secs_f64()
+        self.passed.sent as f64 / time.as_secs_f64()
     }
 }
 
@@ -45,16 +44,21 @@ pub(super) fn measure(
     results: &mut Results,
 ) -> anyhow::Result<()> {
     let plan = suite.plan.media_rate;
-    let (_place, daemon, _, mut phones) = start_with_calls(suite, peer, folder, plan.calls)?;
-    phones.run_at(plan.first, suite.plan.media_warm_up)?;
+    let (place, daemon, _, mut phones) = start_with_calls(suite, peer, folder, plan.calls)?;
+    let heard = phones.run_at(plan.first, suite.plan.media_warm_up)?;
+    ensure!(
+        heard.wrong + heard.repeated == 0,
+        "packets came through damaged or twice"
+    );
+    place.deafen()?;
 
     let mut at = |rate: f64| -> anyhow::Result<Step> {
         let watch = Watch::start(daemon.pid())?;
-        let tally = phones.run_at(rate, plan.step)?;
+        let passed = place.pass(&mut phones, rate, plan.step)?;
         let used = watch.stop()?.used.processor;
-        ensure!(tally.received > 0, "no packet came through:\n{}", daemon.tail());
+        ensure!(passed.arrived > 0, "no packet came through:\n{}", daemon.tail());
         let busy = used.as_secs_f64() / plan.step.as_secs_f64() * 100.0;
-        Ok(Step { tally, busy })
+        Ok(Step { passed, busy })
     };
     let mut ramp = Ramp::new(plan.first, plan.factor, plan.max, plan.tries);
     let mut held: Option<(f64, f64)> = None;

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -9,7 +10,7 @@ use anyhow::{Context, ensure};
 use super::watch::{Seen, Watch};
 use super::{START_MAX, Suite, add_latencies, micros};
 use crate::daemon::Daemon;
-use crate::drive::{Commander, Phones};
+use crate::drive::{Commander, LAST_PACKETS, Phones};
 use crate::media::{CallPlan, Crypto, MediaMode, PacketTally, relay_address, relay_keys};
 use crate::peers::{RelayPeer, RelaySetup, ng_address};
 use crate::results::{Figure, Results, Work};
@@ -79,6 +80,14 @@ pub(super) fn measure(
     daemon.stop()
 }
 
+/// What came of packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Passed {
+    pub(super) sent: u64,
+    /// Packets that came to the phones that they were for, heard or not.
+    pub(super) arrived: u64,
+}
+
 /// Where phones are.
 pub(super) enum Place {
     /// On this machine, as the relay is.
@@ -125,6 +134,39 @@ impl Place {
         phones.talk_unheard(NOTICED_WITHIN)?;
         ensure!(arrived > 0, "no packet came through:\n{}", daemon.tail());
         Ok(Some(micros(used) / arrived as f64))
+    }
+
+    /// Phones on links hear nothing from here on: they can send more then, and packets that come for them are counted all the same.
+    pub(super) fn deafen(&self) -> anyhow::Result<()> {
+        match self {
+            Self::Here => Ok(()),
+            Self::There(street) => street.set_deaf(Deaf::Phones, true),
+        }
+    }
+
+    /// Lets phones, which are deaf where they can be, send so many packets a second for a while.
+    pub(super) fn pass(
+        &self,
+        phones: &mut Phones,
+        per_second: f64,
+        time: Duration,
+    ) -> anyhow::Result<Passed> {
+        Ok(match self {
+            Self::Here => {
+                let tally = phones.run_at(per_second, time)?;
+                Passed {
+                    sent: tally.sent,
+                    arrived: tally.received,
+                }
+            }
+            Self::There(street) => {
+                let before = street.arrived()?;
+                let sent = phones.flood(street, per_second, time)?;
+                thread::sleep(LAST_PACKETS);
+                let arrived = street.arrived()? - before;
+                Passed { sent, arrived }
+            }
+        })
     }
 
     /// A relay that forwards by its own threads.
