@@ -67,6 +67,20 @@ fn legs(
     Ok(Leg::pair(number, Instant::now(), crypto))
 }
 
+/// Acts every [`TICK`] for so long, and sleeps in between.
+fn every_tick(duration: Duration, mut act: impl FnMut(Instant) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let start = Instant::now();
+    for tick in 1.. {
+        let now = Instant::now();
+        if now > start + duration {
+            break;
+        }
+        act(now)?;
+        thread::sleep((start + tick * TICK).saturating_duration_since(Instant::now()));
+    }
+    Ok(())
+}
+
 fn v4(address: SocketAddr) -> anyhow::Result<SocketAddrV4> {
     match address {
         SocketAddr::V4(address) => Ok(address),
@@ -279,18 +293,14 @@ impl Phones {
         self.counted = usize::MAX;
         let clock = ClockId::CLOCK_THREAD_CPUTIME_ID;
         let mut tally = PacketTally::default();
-        let (start, before) = (Instant::now(), Duration::from(clock.now()?));
-        let mut rotation = Rotation::new(2 * self.calls.len(), packet_time(self.calls.len()), start);
-        for tick in 1.. {
-            let now = Instant::now();
-            if now > start + duration {
-                break;
-            }
+        let (streams, before) = (2 * self.calls.len(), Duration::from(clock.now()?));
+        let mut rotation = Rotation::new(streams, packet_time(self.calls.len()), Instant::now());
+        every_tick(duration, |now| {
             while let Some(stream) = rotation.take_due(now) {
                 self.send(stream, &mut tally)?;
             }
-            thread::sleep((start + tick * TICK).saturating_duration_since(Instant::now()));
-        }
+            Ok(())
+        })?;
         Ok(Unheard {
             sent: tally.sent,
             used: Duration::from(clock.now()?).saturating_sub(before),
@@ -309,14 +319,9 @@ impl Phones {
         for socket in self.calls.iter().flat_map(|call| &call.sockets) {
             ways.push((v4(socket.local_addr()?)?, v4(socket.peer_addr()?)?));
         }
-        let start = Instant::now();
-        let mut rotation = Rotation::new(ways.len(), self.packet_time_at(per_second), start);
+        let mut rotation = Rotation::new(ways.len(), self.packet_time_at(per_second), Instant::now());
         let mut sent = 0;
-        for tick in 1.. {
-            let now = Instant::now();
-            if now > start + duration {
-                break;
-            }
+        every_tick(duration, |now| {
             while let Some(stream) = rotation.take_due(now) {
                 let (call, side) = (stream / 2, stream % 2);
                 if let Some(packet) = self.calls[call].legs[side].packet(now) {
@@ -324,11 +329,8 @@ impl Phones {
                     sent += 1;
                 }
             }
-            for sender in &mut senders {
-                sender.flush()?;
-            }
-            thread::sleep((start + tick * TICK).saturating_duration_since(Instant::now()));
-        }
+            senders.iter_mut().try_for_each(FrameSender::flush)
+        })?;
         Ok(sent)
     }
 
