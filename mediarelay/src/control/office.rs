@@ -118,7 +118,7 @@ impl Office {
         request: &ng::Request,
     ) -> ng::Reply {
         // Calls that come at once take from the stock at once.
-        if self.ports_wanted() >= STOCK_LACKS_MAX {
+        if self.opening.len() >= STOCK_LACKS_MAX {
             self.open_ports(now);
         }
         let reply = self.ng(now, client, request);
@@ -234,11 +234,6 @@ impl Office {
             self.relay.handle_timeout(now);
             self.carry_out(now);
         }
-    }
-
-    /// Pairs of ports that are to be opened and can be.
-    pub(super) fn ports_wanted(&self) -> usize {
-        self.opening.len()
     }
 
     /// Opens some of the ports that are wanted. Returns whether there are more that can be opened at once.

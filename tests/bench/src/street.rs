@@ -49,24 +49,6 @@ pub enum Deaf {
     Relay,
 }
 
-/// The hardware addresses at a link.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Link {
-    /// The relay's.
-    pub relay: [u8; 6],
-    /// The phones'.
-    pub phones: [u8; 6],
-}
-
-impl Link {
-    /// The link of a side.
-    #[must_use]
-    pub fn of(side: usize) -> Self {
-        let [relay, phones] = [1, 2].map(|end| [2, 0, 0, 0, side as u8 + 1, end]);
-        Self { relay, phones }
-    }
-}
-
 /// See the module. There is one at a time in a network namespace.
 #[derive(Debug)]
 pub struct Street {
@@ -95,7 +77,7 @@ impl Street {
         fs::write(&street.deaf, DEAF)?;
         setns(&street.own, CloneFlags::CLONE_NEWNET)?;
         for side in SIDES {
-            let (net, [relay, phone]) = (side + 1, macs(side));
+            let (net, [relay, phone]) = (side + 1, macs_in_text(side));
             let place = format!(
                 "/proc/{}/fd/{}",
                 std::process::id(),
@@ -142,7 +124,7 @@ impl Street {
                 }
                 Deaf::Phones => run("tc", &format!("filter del dev p{net} ingress")),
                 Deaf::Relay => {
-                    let [relay, _] = macs(side);
+                    let [relay, _] = macs_in_text(side);
                     let at = if is_deaf { NOBODY } else { &relay };
                     neighbour(&format!("10.{net}.0.1"), at, &format!("p{net}"))
                 }
@@ -210,9 +192,14 @@ fn namespace() -> anyhow::Result<File> {
 }
 
 /// The hardware addresses of a link: the relay's and the phones'.
-fn macs(side: usize) -> [String; 2] {
-    let Link { relay, phones } = Link::of(side);
-    [relay, phones].map(|octets| octets.map(|octet| format!("{octet:02x}")).join(":"))
+#[must_use]
+pub fn macs(side: usize) -> [[u8; 6]; 2] {
+    [1, 2].map(|end| [2, 0, 0, 0, side as u8 + 1, end])
+}
+
+/// The same in text.
+fn macs_in_text(side: usize) -> [String; 2] {
+    macs(side).map(|octets| octets.map(|octet| format!("{octet:02x}")).join(":"))
 }
 
 fn up(interface: &str, address: &str) -> anyhow::Result<()> {

@@ -1,12 +1,12 @@
 //! The loop around phones that talk.
 
 use std::io;
-use std::net::{SocketAddr, SocketAddrV4};
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token};
 use nix::time::ClockId;
@@ -16,7 +16,7 @@ use super::browser::{response, shake_hands};
 use super::frames::FrameSender;
 use super::{DATAGRAM_MAX, bind, bind_at, received};
 use crate::media::{Crypto, Leg, PacketTally, Rotation, packet_time};
-use crate::street::{Link, PHONES, Street, phones_interface};
+use crate::street::{PHONES, Street, macs, phones_interface};
 
 /// How long packets that are on their way are waited for at the end.
 pub const LAST_PACKETS: Duration = Duration::from_millis(100);
@@ -79,13 +79,6 @@ fn every_tick(duration: Duration, mut act: impl FnMut(Instant) -> anyhow::Result
         thread::sleep((start + tick * TICK).saturating_duration_since(Instant::now()));
     }
     Ok(())
-}
-
-fn v4(address: SocketAddr) -> anyhow::Result<SocketAddrV4> {
-    match address {
-        SocketAddr::V4(address) => Ok(address),
-        SocketAddr::V6(_) => bail!("phones have IPv4"),
-    }
 }
 
 impl Phones {
@@ -313,11 +306,12 @@ impl Phones {
     /// # Errors
     /// Frames cannot be sent.
     pub fn flood(&mut self, street: &Street, per_second: f64, duration: Duration) -> anyhow::Result<u64> {
-        let sender = |side: usize| street.at(side, || FrameSender::open(&phones_interface(side)));
+        let sender =
+            |side: usize| street.at(side, || FrameSender::open(&phones_interface(side), macs(side)[0]));
         let mut senders = [sender(0)?, sender(1)?];
         let mut ways = Vec::new();
         for socket in self.calls.iter().flat_map(|call| &call.sockets) {
-            ways.push((v4(socket.local_addr()?)?, v4(socket.peer_addr()?)?));
+            ways.push((socket.local_addr()?, socket.peer_addr()?));
         }
         let mut rotation = Rotation::new(ways.len(), self.packet_time_at(per_second), Instant::now());
         let mut sent = 0;
@@ -325,7 +319,8 @@ impl Phones {
             while let Some(stream) = rotation.take_due(now) {
                 let (call, side) = (stream / 2, stream % 2);
                 if let Some(packet) = self.calls[call].legs[side].packet(now) {
-                    senders[side].put(Link::of(side), ways[stream], packet)?;
+                    let (from, to) = ways[stream];
+                    senders[side].put(from, to, packet)?;
                     sent += 1;
                 }
             }

@@ -320,10 +320,9 @@ pub(super) fn title(work: Work, plan: &Plan) -> String {
         ),
         Work::MediaRate => format!(
             "The same calls, {} at a time, ever more packets a second ({} s each) until one is lost or the phones can send no\n\
-             more: then the highest rate at which none was lost is theirs, and the relay's is above it.{way}{}",
+             more: then the highest rate at which none was lost is theirs, and the relay's is above it.{way}{unheard}",
             plan.media_rate.calls,
-            plan.media_rate.step.as_secs_f64(),
-            unheard
+            plan.media_rate.step.as_secs_f64()
         ),
         Work::Churn => format!(
             "{} calls that come and go, {} a second, beside {} that go on, {} of which talk. The delay is that of their packets.",
