@@ -22,6 +22,7 @@ use crate::netlink::{Link, Netlink, RouteError};
 use crate::object::{FORWARD, FORWARD_FRAMES, program};
 use crate::slots::Slots;
 use crate::tables::{LoadError, Passed, Tables};
+use crate::undisturbed::{self, Undisturbed};
 use crate::up::Up;
 
 /// Where the BPF file system is mounted as a rule.
@@ -349,7 +350,8 @@ impl Fast {
         }
         let program: &mut Xdp = program(&mut self.programs, FORWARD_FRAMES)?;
         if program.fd().is_err() {
-            program.load().map_err(|cause| Refused::Load(causes(&cause)))?;
+            let _undisturbed = undisturbed()?;
+            undisturbed::load(|| program.load()).map_err(|cause| Refused::Load(causes(&cause)))?;
             pin(&self.folder.pin("frames"), |path| program.pin(path))?;
         }
         program.fd().map_err(|cause| Refused::Load(causes(&cause)))
@@ -568,16 +570,22 @@ fn choose(netlink: &mut Netlink, names: &[String]) -> Result<Vec<Link>, Refused>
 
 /// Loads the program and attaches it.
 fn load(folder: &Folder, interfaces: &[Link], limits: &Limits) -> Result<(Ebpf, Tables), Refused> {
+    let _undisturbed = undisturbed()?;
     let (mut ebpf, tables) =
         Tables::load(folder, limits.flows_max, limits.slots()).map_err(|cause| match cause {
             LoadError::Io(cause) => in_folder(folder, cause),
             other => Refused::Load(causes(&other)),
         })?;
     let program: &mut SchedClassifier = program(&mut ebpf, FORWARD)?;
-    program.load().map_err(|cause| Refused::Load(causes(&cause)))?;
+    undisturbed::load(|| program.load()).map_err(|cause| Refused::Load(causes(&cause)))?;
     attach_all(program, folder, interfaces)?;
     pin(&folder.pin("program"), |path| program.pin(path))?;
     Ok((ebpf, tables))
+}
+
+/// Keeps signals off while programs are loaded.
+pub(crate) fn undisturbed() -> Result<Undisturbed, Refused> {
+    Undisturbed::begin().map_err(|cause| Refused::Load(causes(&cause)))
 }
 
 /// Attaches to each interface, or gives what is attached there the program just loaded; detaches from all others.

@@ -50,6 +50,7 @@ mod slots;
 mod status;
 mod steering;
 mod tables;
+mod undisturbed;
 mod up;
 mod xdp_features;
 

@@ -15,11 +15,12 @@ use nix::errno::Errno;
 
 use crate::abi::{ANYBODY, NOBODY, RawHearer, RawInterface, RawPort};
 use crate::facts::Capabilities;
-use crate::fast::{Fast, Refused, causes};
+use crate::fast::{Fast, Refused, causes, undisturbed};
 use crate::frames::{FrameCount, FrameSocket};
 use crate::netlink::{Link, Netlink};
 use crate::object::{FRAMES as FRAMES_PROGRAM, STEER, program, steer_object};
 use crate::tables::unless_gone;
+use crate::undisturbed;
 
 const PORTS: &str = "PORTS";
 const SOCKETS: &str = "SOCKETS";
@@ -89,6 +90,7 @@ impl Steering {
             return Err(Refused::Endian);
         }
         Capabilities::effective().allow()?;
+        let _undisturbed = undisturbed()?;
         let load = |cause: &dyn std::error::Error| Refused::Load(causes(cause));
         let mut loader = EbpfLoader::new();
         // The program needs none of the kernel's type information, and reading it takes long.
@@ -109,7 +111,7 @@ impl Steering {
             table.set(at, socket, 0).map_err(|cause| load(&cause))?;
         }
         let program: &mut SkLookup = program(&mut ebpf, STEER)?;
-        program.load().map_err(|cause| load(&cause))?;
+        undisturbed::load(|| program.load()).map_err(|cause| load(&cause))?;
         let link = attach(program).map_err(|cause| Refused::Attach {
             interface: "the network namespace".to_owned(),
             cause: causes(&*cause),
@@ -152,7 +154,8 @@ impl Steering {
         };
         let program: &mut Xdp = program(&mut self.ebpf, FRAMES_PROGRAM)?;
         if program.fd().is_err() {
-            program.load().map_err(|cause| Refused::Load(causes(&cause)))?;
+            let _undisturbed = undisturbed()?;
+            undisturbed::load(|| program.load()).map_err(|cause| Refused::Load(causes(&cause)))?;
         }
         let attached = program.attach_to_if_index(link.ifindex, XdpMode::Driver);
         let attached = attached.and_then(|id| program.take_link(id));

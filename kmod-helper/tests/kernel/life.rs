@@ -4,9 +4,12 @@ use std::net::UdpSocket;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use aya::programs::TcAttachType;
+use nix::sys::pthread::{pthread_kill, pthread_self};
+use nix::sys::signal::Signal;
 use nix::time::{ClockId, clock_gettime};
 use viaduct_kmod_helper::{Config, Fast, FrameCount, InstallError, Limits, Refused, Steering, Up, unload};
 
@@ -54,6 +57,34 @@ fn a_relay_that_starts_again_takes_over_its_flows_and_their_counters() {
     let counters = second.remove(NOW(), &flow.key).unwrap();
     assert_eq!(counters.rtp_packets, 4);
     assert_eq!(second.remove(NOW(), &flow.key), None);
+}
+
+/// The kernel gives a program up when a signal waits for the thread that loads it, and it looks at ours for several milliseconds.
+#[test]
+fn programs_are_loaded_while_signals_come_all_the_time() {
+    let Some(host) = Host::new() else { return };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()
+        .unwrap();
+    let _entered = runtime.enter();
+    let _heard = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::user_defined1()).unwrap();
+    let loading = pthread_self();
+    let loaded = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !loaded.load(Ordering::Relaxed) {
+                pthread_kill(loading, Signal::SIGUSR1).unwrap();
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+        let fast = Fast::open(NOW(), &host.config());
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let steering = Steering::open(16, &[socket.as_fd()]);
+        loaded.store(true, Ordering::Relaxed);
+        fast.unwrap();
+        steering.unwrap();
+    });
 }
 
 #[test]
