@@ -287,7 +287,8 @@ impl ShardThread {
             }
             match self.poll.poll(&mut events, timeout) {
                 Ok(()) => pace.woken(Instant::now()),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                // Timers may be due all the same, however often that happens.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
             for event in &events {

@@ -3,6 +3,7 @@
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use viaduct_sip::{HeaderName, Method, RequestBuilder, Transport};
 
 use crate::support::echo_call::EchoCall;
@@ -174,6 +175,28 @@ fn a_phone_that_does_not_answer_is_408_and_nothing_stays() {
         let answer = caller.ask(caller.invitation(called, &offer(&caller)));
         expect_status(&answer, 408);
     }
+    drop(caller);
+    gateway.finish();
+}
+
+/// A process that is stopped and goes on finds its waits cut short (`signal(7)`).
+#[test]
+fn a_gateway_that_is_stopped_again_and_again_still_knows_when_time_is_up() {
+    let gateway = Gateway::start();
+    let mut caller = Phone::tcp(&gateway, "201");
+    let mut silent = Phone::udp(&gateway, "202");
+    silent.register();
+    std::thread::scope(|scope| {
+        let calling = scope.spawn(|| {
+            let answer = caller.ask(caller.invitation("202", &offer(&caller)));
+            expect_status(&answer, 408);
+        });
+        while !calling.is_finished() {
+            gateway.signal(Signal::SIGSTOP);
+            gateway.signal(Signal::SIGCONT);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    });
     drop(caller);
     gateway.finish();
 }

@@ -125,7 +125,8 @@ impl MediaThread {
         while self.present > 0 {
             match self.poll.poll(&mut events, self.time_to_sleep()) {
                 Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                // Sound may be due all the same, however often that happens.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return tracing::error!("the services' media thread ends: {error}"),
             }
             self.readable.extend(
