@@ -14,7 +14,7 @@ use viaduct_rtp::{RtpFields, RtpPacket};
 use crate::support::call::{answer, delete, offer, ok, sdp_of};
 use crate::support::ng::Proxy;
 use crate::support::own_address;
-use crate::support::phone::media_of;
+use crate::support::phone::{media_of, undisturbed};
 use crate::support::program::Program;
 
 /// IFP packets of T.38 section 7.3.1: nothing is said, the called machine's tone, and what precedes commands and answers.
@@ -123,7 +123,7 @@ fn a_tone_passes_to_a_phone_and_a_preamble_to_t_38() {
     let mut buffer = [0; 2_048];
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let (len, from) = phone.recv_from(&mut buffer).unwrap();
+        let (len, from) = undisturbed(PATIENCE, || phone.recv_from(&mut buffer)).unwrap();
         assert_eq!(from, for_phone);
         let packet = RtpPacket::parse(&buffer[..len]).unwrap();
         assert_eq!((packet.header().payload_type(), packet.payload().len()), (8, 160));

@@ -11,6 +11,7 @@ use viaduct_settings::{AdvertisedAddress, Bind, Layer, MediaSettings, PublicIp, 
 
 use crate::support::call::{Call, delete};
 use crate::support::ng::Proxy;
+use crate::support::phone::undisturbed;
 use crate::support::program::Program;
 use crate::support::{InProcess, PATIENCE, free_port, own_address, settings};
 
@@ -63,7 +64,7 @@ fn systemd_is_told_when_the_relay_serves_that_it_lives_and_when_it_ends() {
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     let heard = || {
         let mut buffer = [0; 64];
-        let len = socket.recv(&mut buffer).unwrap();
+        let len = undisturbed(PATIENCE, || socket.recv(&mut buffer)).unwrap();
         String::from_utf8_lossy(&buffer[..len]).into_owned()
     };
     let relay = Program::start_managed(&path);

@@ -5,11 +5,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use viaduct_sip::{HeaderName, Method, Transport};
 
 use crate::support::echo_call::EchoCall;
-use crate::support::free_port;
 use crate::support::gateway::Setup;
 use crate::support::http::get;
 use crate::support::media::Media;
 use crate::support::phone::{Phone, expect_status};
+use crate::support::{free_port, own_address};
 
 /// The transports that phones use.
 const TRANSPORTS: [Transport; 5] = [
@@ -57,7 +57,7 @@ fn another_address() -> IpAddr {
 /// Sockets that are bound to every address answer from the one they were asked at, and tell that one to peers.
 #[test]
 fn a_gateway_on_every_address_is_reached_at_each_of_them() {
-    let mut gateway = Setup::bound_to(Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::LOCALHOST.into()).start();
+    let mut gateway = Setup::bound_to(Ipv4Addr::UNSPECIFIED.into(), own_address()).start();
     let addresses = [gateway.address, another_address()];
     for transport in TRANSPORTS {
         // Each of them knows the gateway by another address, and hears nobody else.
@@ -99,10 +99,7 @@ fn phones_and_browsers_call_over_ipv6() {
 /// that it has spoken to, whoever has spoken before.
 #[test]
 fn sockets_beside_each_other_do_not_mix_up_their_addresses() {
-    let (v4, v6) = (
-        IpAddr::from(Ipv4Addr::LOCALHOST),
-        IpAddr::from(Ipv6Addr::LOCALHOST),
-    );
+    let (v4, v6) = (own_address(), IpAddr::from(Ipv6Addr::LOCALHOST));
     let mut setup = Setup::bound_to(Ipv4Addr::UNSPECIFIED.into(), v4);
     let single = SocketAddr::new(Ipv4Addr::new(127, 0, 0, 3).into(), free_port(v4));
     setup.more_listeners = vec![

@@ -12,6 +12,7 @@ use crate::support::gateway::{END_MAX, Gateway, Setup, launch, launch_with};
 use crate::support::media::Media;
 use crate::support::phone::Phone;
 use crate::support::program::{Ended, Process, run, viaduct};
+use crate::support::socket::undisturbed;
 use crate::support::websocket::CLOSE;
 use crate::support::wire::Wire;
 use crate::support::{Folder, PATIENCE, wait_for};
@@ -277,7 +278,7 @@ fn systemd_is_told_when_the_gateway_serves_that_it_lives_and_when_it_ends() {
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     let heard = || {
         let mut buffer = [0; 64];
-        let len = socket.recv(&mut buffer).unwrap();
+        let len = undisturbed(PATIENCE, || socket.recv(&mut buffer)).unwrap();
         String::from_utf8_lossy(&buffer[..len]).into_owned()
     };
     let variables = [

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, UdpSocket};
 use viaduct_ng::{Encoding, Limits, Packet, Reply, Request, encode_packet};
 
 use super::PATIENCE;
+use super::phone::undisturbed;
 
 /// One proxy with a socket of its own.
 pub(crate) struct Proxy {
@@ -49,7 +50,7 @@ impl Proxy {
     /// What comes next, as it came.
     pub(crate) fn receive(&self) -> Vec<u8> {
         let mut buffer = vec![0; 65_536];
-        let len = self.socket.recv(&mut buffer).unwrap();
+        let len = undisturbed(PATIENCE, || self.socket.recv(&mut buffer)).unwrap();
         buffer.truncate(len);
         buffer
     }

@@ -1,6 +1,8 @@
 //! A phone: an RTP port, the RTCP port after it, and the SDP that names them.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
 
 use super::PATIENCE;
 
@@ -79,9 +81,23 @@ pub(super) fn report(ssrc: u32) -> Vec<u8> {
     report
 }
 
+/// Reads within this time, although something may disturb this thread: a read that has a time limit is not begun again by the system.
+pub(crate) fn undisturbed<T>(time: Duration, mut read: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    let deadline = Instant::now() + time;
+    loop {
+        match read() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
+        if Instant::now() >= deadline {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+    }
+}
+
 fn receive(socket: &UdpSocket) -> (Vec<u8>, SocketAddr) {
     let mut buffer = vec![0; 2_048];
-    let (len, from) = socket.recv_from(&mut buffer).unwrap();
+    let (len, from) = undisturbed(PATIENCE, || socket.recv_from(&mut buffer)).unwrap();
     buffer.truncate(len);
     (buffer, from)
 }

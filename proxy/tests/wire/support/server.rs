@@ -7,6 +7,7 @@ use rcgen::{CertificateParams, KeyPair};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use viaduct_sip::{Framer, Limits, Message, Method, ResponseBuilder, StatusCode};
 
+use super::socket::undisturbed;
 use super::wire::Wire;
 use super::{PATIENCE, wait_for};
 
@@ -155,7 +156,7 @@ impl Kind {
         };
         match self {
             Self::Udp(socket) => {
-                let (_, gateway) = socket.peek_from(&mut [0]).unwrap();
+                let (_, gateway) = undisturbed(PATIENCE, || socket.peek_from(&mut [0])).unwrap();
                 let socket = socket.try_clone().unwrap();
                 socket.connect(gateway).unwrap();
                 Wire::Datagrams(socket)

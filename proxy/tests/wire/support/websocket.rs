@@ -2,8 +2,9 @@
 
 use std::io::{Read, Write};
 
+use super::PATIENCE;
 use super::http::{self, Response};
-use super::socket::Connection;
+use super::socket::{Connection, undisturbed};
 
 /// Opcodes (RFC 6455 section 5.2).
 pub(crate) const CONTINUATION: u8 = 0;
@@ -155,7 +156,7 @@ impl WebSocket {
     /// The next frame. `None` when the connection ends.
     fn next_or_end(&mut self) -> Option<Frame> {
         let mut two = [0; 2];
-        if self.connection.read(&mut two[..1]).unwrap() == 0 {
+        if undisturbed(PATIENCE, || self.connection.read(&mut two[..1])).unwrap() == 0 {
             return None;
         }
         self.connection.read_exact(&mut two[1..]).unwrap();

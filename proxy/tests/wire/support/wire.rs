@@ -8,7 +8,7 @@ use viaduct_sip::{Frame, Framer, Limits, Message, Transport};
 
 use super::PATIENCE;
 use super::gateway::Gateway;
-use super::socket::{Connection, connect_from, secure};
+use super::socket::{Connection, connect_from, secure, undisturbed};
 use super::websocket::{BINARY, CLOSE, PING, PONG, TEXT, WebSocket};
 
 /// One phone's way to the gateway.
@@ -69,7 +69,7 @@ impl Wire {
             panic!("only datagrams are lost");
         };
         socket.set_read_timeout(Some(time)).unwrap();
-        let received = datagram(socket);
+        let received = datagram(socket, time);
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         match received {
             Ok(message) => Some(message),
@@ -82,7 +82,7 @@ impl Wire {
     pub(crate) fn receive(&mut self) -> Option<Message> {
         let limits = Limits::default();
         match self {
-            Self::Datagrams(socket) => Some(datagram(socket).unwrap()),
+            Self::Datagrams(socket) => Some(datagram(socket, PATIENCE).unwrap()),
             Self::Stream(connection, framer) => loop {
                 match framer.next_frame().unwrap() {
                     Some(Frame::Message(message)) => return Some(message),
@@ -90,7 +90,7 @@ impl Wire {
                     None => {}
                 }
                 let mut buffer = [0; 4_096];
-                match connection.read(&mut buffer).unwrap() {
+                match undisturbed(PATIENCE, || connection.read(&mut buffer)).unwrap() {
                     0 => return None,
                     length => framer.push(&buffer[..length]),
                 }
@@ -110,9 +110,9 @@ impl Wire {
     }
 }
 
-fn datagram(socket: &UdpSocket) -> io::Result<Message> {
+fn datagram(socket: &UdpSocket, time: Duration) -> io::Result<Message> {
     let mut buffer = vec![0; 65_536];
-    let length = socket.recv(&mut buffer)?;
+    let length = undisturbed(time, || socket.recv(&mut buffer))?;
     buffer.truncate(length);
     Ok(Message::parse_datagram(buffer.into(), &Limits::default()).unwrap())
 }
