@@ -101,6 +101,7 @@ enum {
 	MAP_TYPE_XSKMAP = 17,
 	PIN_BY_NAME = 1,
 	NO_PREALLOC = 1,
+	MAP_MMAPABLE = 1 << 10,
 
 	TCX_NEXT = -1,
 	TCX_DROP = 2,

@@ -7,11 +7,21 @@
 #include "packet.h"
 #include "steer.h"
 
-struct map SECTION("maps") PORTS = {
+/* Where the ports of an address begin in PORTS. */
+struct map SECTION("maps") ADDRESSES = {
 	.type = MAP_TYPE_HASH,
-	.key_size = sizeof(struct port),
+	.key_size = sizeof(struct address),
+	.value_size = sizeof(u32),
+	.max_entries = 1,
+};
+
+/* Who hears each port of each address. User space has it in its memory: ports come and go with calls. */
+struct map SECTION("maps") PORTS = {
+	.type = MAP_TYPE_ARRAY,
+	.key_size = sizeof(u32),
 	.value_size = sizeof(struct hearer),
-	.max_entries = 16384,
+	.max_entries = PORTS_EACH,
+	.flags = MAP_MMAPABLE,
 };
 
 struct map SECTION("maps") SOCKETS = {
@@ -44,6 +54,22 @@ struct map SECTION("maps") FORWARDER = {
 	.max_entries = 1,
 };
 
+/* Who hears a port, if it is steered. */
+INLINE const struct hearer *hearer_of(const struct address *address, u32 port)
+{
+	const u32 *first = map_lookup(&ADDRESSES, address);
+	const struct hearer *hearer;
+	u32 at;
+
+	if (!first)
+		return 0;
+	at = *first + port;
+	hearer = map_lookup(&PORTS, &at);
+	if (!hearer || (hearer->socket == NOBODY && hearer->worker == NOBODY))
+		return 0;
+	return hearer;
+}
+
 /*
  * Runs where the kernel looks for the socket of a datagram that has come to this host and that no connected socket has. A port
  * that is in PORTS belongs to the socket of SOCKETS that is named there; of every other port the program knows nothing, and the
@@ -51,27 +77,26 @@ struct map SECTION("maps") FORWARDER = {
  */
 SECTION("sk_lookup") int viaduct_steer(struct lookup_context *ctx)
 {
-	struct port port = {};
-	struct hearer *found;
+	struct address address = {};
+	const struct hearer *hearer;
 	u32 slot;
 	void *socket;
 
 	if (ctx->protocol != PROTOCOL_UDP)
 		return SK_PASS;
-	port.family = ctx->family;
-	port.number = ctx->local_port;
+	address.family = ctx->family;
 	if (ctx->family == FAMILY_IPV4) {
-		port.address[0] = ctx->local_ip4;
+		address.words[0] = ctx->local_ip4;
 	} else {
-		port.address[0] = ctx->local_ip6[0];
-		port.address[1] = ctx->local_ip6[1];
-		port.address[2] = ctx->local_ip6[2];
-		port.address[3] = ctx->local_ip6[3];
+		address.words[0] = ctx->local_ip6[0];
+		address.words[1] = ctx->local_ip6[1];
+		address.words[2] = ctx->local_ip6[2];
+		address.words[3] = ctx->local_ip6[3];
 	}
-	found = map_lookup(&PORTS, &port);
-	if (!found)
+	hearer = hearer_of(&address, ctx->local_port & 0xffff);
+	if (!hearer || hearer->socket == NOBODY)
 		return SK_PASS;
-	slot = found->socket;
+	slot = hearer->socket - 1;
 	socket = map_lookup(&SOCKETS, &slot);
 	if (!socket)
 		return SK_PASS;
@@ -90,7 +115,7 @@ INLINE int is_of_a_host(const u8 *source)
 
 /* Reads the port that a frame is for, and a number that all frames of its peer share. 0: not a datagram that may be for a worker.
  * Whatever is not quite ordinary is the kernel's: fragments, options, extension headers, VLAN tags. */
-INLINE int read_port(const u8 *at, const u8 *end, struct port *port, u32 *peer)
+INLINE int read_port(const u8 *at, const u8 *end, struct address *address, u32 *port, u32 *peer)
 {
 	u16 kind = *(const u16 *)(at + 12);
 	const u16 *ports;
@@ -106,8 +131,8 @@ INLINE int read_port(const u8 *at, const u8 *end, struct port *port, u32 *peer)
 		if ((ip->fragment & NET16(0x3fff)) || !is_of_a_host(ip->source))
 			return 0;
 		words = (const u32 *)ip->destination;
-		port->family = FAMILY_IPV4;
-		port->address[0] = words[0];
+		address->family = FAMILY_IPV4;
+		address->words[0] = words[0];
 		words = (const u32 *)ip->source;
 		*peer = words[0];
 		ports = (const u16 *)(at + ETHERNET + IPV4_HEADER);
@@ -122,11 +147,11 @@ INLINE int read_port(const u8 *at, const u8 *end, struct port *port, u32 *peer)
 		if ((ip->source[0] & 0xe0) != 0x20 && (ip->source[0] & 0xfe) != 0xfc)
 			return 0;
 		words = (const u32 *)ip->destination;
-		port->family = FAMILY_IPV6;
-		port->address[0] = words[0];
-		port->address[1] = words[1];
-		port->address[2] = words[2];
-		port->address[3] = words[3];
+		address->family = FAMILY_IPV6;
+		address->words[0] = words[0];
+		address->words[1] = words[1];
+		address->words[2] = words[2];
+		address->words[3] = words[3];
 		words = (const u32 *)ip->source;
 		*peer = words[0] ^ words[1] ^ words[2] ^ words[3];
 		ports = (const u16 *)(at + ETHERNET + IPV6_HEADER);
@@ -134,7 +159,7 @@ INLINE int read_port(const u8 *at, const u8 *end, struct port *port, u32 *peer)
 		return 0;
 	}
 	*peer ^= ports[0];
-	port->number = NET16(ports[1]);
+	*port = NET16(ports[1]);
 	return 1;
 }
 
@@ -152,21 +177,21 @@ INLINE int is_for(const struct interface *interface, const u8 *frame)
 SECTION("xdp") int viaduct_frames(struct frame_context *ctx)
 {
 	const u8 *at = (const u8 *)(u64)ctx->data, *end = (const u8 *)(u64)ctx->data_end;
-	u32 ifindex = ctx->ingress_ifindex, queue = ctx->rx_queue_index, worker, peer;
+	u32 ifindex = ctx->ingress_ifindex, queue = ctx->rx_queue_index, worker, port, peer;
 	struct interface *interface;
-	struct port port = {};
-	struct hearer *found;
+	struct address address = {};
+	const struct hearer *hearer;
 
 	/* Longer ones find no room in a worker's frames. */
-	if (at + ETHERNET > end || at + FRAME_MAX < end || !read_port(at, end, &port, &peer))
+	if (at + ETHERNET > end || at + FRAME_MAX < end || !read_port(at, end, &address, &port, &peer))
 		return XDP_PASS;
-	found = map_lookup(&PORTS, &port);
-	if (!found)
+	hearer = hearer_of(&address, port);
+	if (!hearer)
 		return XDP_PASS;
 	interface = map_lookup(&INTERFACES, &ifindex);
 	if (!interface || !is_for(interface, at))
 		return XDP_PASS;
-	worker = found->worker;
+	worker = hearer->worker;
 	if (worker == NOBODY) {
 		/* Does not come back, unless there is nothing to go to. */
 		tail_call(ctx, &FORWARDER, 0);
@@ -174,8 +199,7 @@ SECTION("xdp") int viaduct_frames(struct frame_context *ctx)
 	}
 	if (queue >= interface->queues)
 		return XDP_PASS;
-	if (worker == ANYBODY)
-		worker = interface->workers ? (peer * 0x9e3779b1 >> 16) % interface->workers : 0;
+	worker = worker == ANYBODY && interface->workers ? (peer * 0x9e3779b1 >> 16) % interface->workers : worker - 1;
 	if (worker >= interface->workers)
 		return XDP_PASS;
 	/* Where no socket is, the kernel's way is the answer. */

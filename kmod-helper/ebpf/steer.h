@@ -5,29 +5,31 @@
 
 #include "kernel.h"
 
-/* A local port. The address is in network order; of IPv4 it is the first word, and the others are zero. The port's number is a
- * number. */
-struct port {
-	u32 address[4];
-	u32 number;
+/* A local address. It is in network order; of IPv4 it is the first word, and the others are zero. */
+struct address {
+	u32 words[4];
 	u32 family;
 };
 
+/* Ports of one address. */
+#define PORTS_EACH 65536
+
 enum {
-	/* No socket of SOCKETS: the kernel finds who is bound to the port. No worker: frames take the way through the kernel. */
-	NOBODY = 0xffffffff,
+	/* No socket of SOCKETS: the kernel finds who is bound to the port. No worker: frames take the way through the kernel. A port
+	 * with neither is not steered. */
+	NOBODY = 0,
 	/* Whichever worker: peers are spread over them. */
-	ANYBODY = 0xfffffffe,
+	ANYBODY = 0xffffffff,
 };
 
 /* Octets of the longest frame that workers take: more than Ethernet has without jumbo frames. */
 #define FRAME_MAX 1536
 
-/* Who hears a port. */
+/* Who hears a port. User space writes all of it at once. */
 struct hearer {
-	/* By its place in SOCKETS. */
+	/* By its place in SOCKETS, from 1. */
 	u32 socket;
-	/* By its number, from 0. */
+	/* By its number, from 1. */
 	u32 worker;
 };
 

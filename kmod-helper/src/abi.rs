@@ -98,26 +98,40 @@ pub(crate) struct RawHop {
     pub(crate) ways: u32,
 }
 
-/// A local port that is steered: `ebpf/steer.h`. The address is in the order of the network, the number is one of this machine.
+/// A local address whose ports are steered, in the order of the network: `ebpf/steer.h`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct RawPort {
+pub(crate) struct RawAddress {
     pub(crate) address: [u8; 16],
-    pub(crate) number: u32,
     pub(crate) family: u32,
 }
 
-/// No socket, or no worker: `ebpf/steer.h`.
-pub(crate) const NOBODY: u32 = u32::MAX;
-/// Whichever worker.
-pub(crate) const ANYBODY: u32 = u32::MAX - 1;
+/// Ports of one address: `ebpf/steer.h`.
+pub(crate) const PORTS_EACH: u32 = 1 << 16;
 
-/// Who hears a port: `ebpf/steer.h`.
-#[repr(C)]
+/// No socket, or no worker: `ebpf/steer.h`.
+pub(crate) const NOBODY: u32 = 0;
+/// Whichever worker.
+pub(crate) const ANYBODY: u32 = u32::MAX;
+
+/// Who hears a port: `ebpf/steer.h`. Sockets and workers are counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RawHearer {
     pub(crate) socket: u32,
     pub(crate) worker: u32,
+}
+
+impl RawHearer {
+    /// Of a port that is not steered.
+    pub(crate) const NONE: Self = Self {
+        socket: NOBODY,
+        worker: NOBODY,
+    };
+
+    /// As they lie in the table, one after the other.
+    pub(crate) const fn bits(self) -> u64 {
+        self.socket as u64 | (self.worker as u64) << 32
+    }
 }
 
 /// An interface that hands frames to workers: `ebpf/steer.h`.
@@ -131,12 +145,11 @@ pub(crate) struct RawInterface {
     pub(crate) unused: [u8; 2],
 }
 
-impl From<SocketAddr> for RawPort {
-    fn from(local: SocketAddr) -> Self {
+impl From<IpAddr> for RawAddress {
+    fn from(address: IpAddr) -> Self {
         Self {
-            address: octets(local.ip()),
-            number: local.port().into(),
-            family: family(local.ip()),
+            address: octets(address),
+            family: family(address),
         }
     }
 }
@@ -161,10 +174,7 @@ unsafe impl aya::Pod for RawHopKey {}
 unsafe impl aya::Pod for RawHop {}
 // SAFETY: as above.
 #[expect(unsafe_code, reason = "the loader asks for this mark on what it copies")]
-unsafe impl aya::Pod for RawPort {}
-// SAFETY: as above.
-#[expect(unsafe_code, reason = "the loader asks for this mark on what it copies")]
-unsafe impl aya::Pod for RawHearer {}
+unsafe impl aya::Pod for RawAddress {}
 // SAFETY: as above.
 #[expect(unsafe_code, reason = "the loader asks for this mark on what it copies")]
 unsafe impl aya::Pod for RawInterface {}
@@ -175,8 +185,7 @@ const _: () = assert!(size_of::<RawCounters>() == 6 * 8 + 6 * 4);
 const _: () = assert!(size_of::<RawPulse>() == 2 * 8);
 const _: () = assert!(size_of::<RawHopKey>() == 2 * 4 + 16);
 const _: () = assert!(size_of::<RawHop>() == 8 + 2 * 6 + 4);
-const _: () = assert!(size_of::<RawPort>() == 16 + 2 * 4);
-const _: () = assert!(size_of::<RawHearer>() == 2 * 4);
+const _: () = assert!(size_of::<RawAddress>() == 16 + 4);
 const _: () = assert!(size_of::<RawInterface>() == 3 * 4 + 6 + 2);
 
 /// An address in 16 octets, of which IPv4 takes the first four.

@@ -3,25 +3,28 @@
 use std::fmt;
 use std::fs::{self, File};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::BorrowedFd;
 use std::os::unix::fs::FileExt;
 
-use aya::maps::{HashMap, MapData, MapError, ProgramArray, SockMap, XskMap};
+use aya::maps::{HashMap, Map, MapData, MapError, ProgramArray, SockMap, XskMap};
 use aya::programs::links::FdLink;
 use aya::programs::{SkLookup, Xdp, XdpMode};
 use aya::{Ebpf, EbpfLoader};
 use nix::errno::Errno;
+use thiserror::Error;
 
-use crate::abi::{ANYBODY, NOBODY, RawHearer, RawInterface, RawPort};
+use crate::abi::{ANYBODY, NOBODY, PORTS_EACH, RawAddress, RawHearer, RawInterface};
 use crate::facts::Capabilities;
 use crate::fast::{Fast, Refused, causes, undisturbed};
 use crate::frames::{FrameCount, FrameSocket};
 use crate::netlink::{Link, Netlink};
 use crate::object::{FRAMES as FRAMES_PROGRAM, STEER, program, steer_object};
+use crate::port_table::PortTable;
 use crate::tables::unless_gone;
 use crate::undisturbed;
 
+const ADDRESSES: &str = "ADDRESSES";
 const PORTS: &str = "PORTS";
 const SOCKETS: &str = "SOCKETS";
 const INTERFACES: &str = "INTERFACES";
@@ -37,7 +40,12 @@ const QUEUES_MAX: u32 = 64;
 /// Nothing is pinned: it ends when it is dropped, or with its process. Sockets that other programs have bound to ports that are
 /// steered here hear nothing but what comes from peers that they are connected to.
 pub struct Steering {
-    ports: HashMap<MapData, RawPort, RawHearer>,
+    /// Where the ports of each address begin.
+    begins: HashMap<MapData, RawAddress, u32>,
+    /// The addresses by their places.
+    addresses: Vec<IpAddr>,
+    addresses_max: u32,
+    ports: PortTable,
     /// Where the kernel tells of the attachment.
     link: LinkFacts,
     interfaces: HashMap<MapData, u32, RawInterface>,
@@ -64,6 +72,17 @@ pub struct Hearer {
     pub worker: Option<u32>,
 }
 
+/// Why a port is not steered.
+#[derive(Debug, Error)]
+pub enum SteerError {
+    /// Ports of as many addresses are steered as there is room for.
+    #[error("there is room for the ports of {0} addresses, and they are taken")]
+    Addresses(u32),
+    /// The kernel does not take the address.
+    #[error(transparent)]
+    Kernel(#[from] MapError),
+}
+
 /// The socket of a worker at one queue of an interface.
 #[derive(Debug)]
 pub struct FramesAt {
@@ -80,12 +99,12 @@ impl fmt::Debug for Steering {
 }
 
 impl Steering {
-    /// Loads the program and attaches it to the network namespace of this thread. There is room for so many ports; the sockets
-    /// are named by their places.
+    /// Loads the program and attaches it to the network namespace of this thread. There is room for the ports of so many addresses,
+    /// with half a mebibyte of the kernel's memory for each; the sockets are named by their places.
     ///
     /// # Errors
     /// [`Refused`].
-    pub fn open(ports_max: u32, sockets: &[BorrowedFd<'_>]) -> Result<Self, Refused> {
+    pub fn open(addresses_max: u32, sockets: &[BorrowedFd<'_>]) -> Result<Self, Refused> {
         if cfg!(target_endian = "big") {
             return Err(Refused::Endian);
         }
@@ -95,14 +114,20 @@ impl Steering {
         let mut loader = EbpfLoader::new();
         // The program needs none of the kernel's type information, and reading it takes long.
         loader.btf(None);
-        loader.map_max_entries(PORTS, ports_max.max(1));
+        let addresses_max = addresses_max.clamp(1, u32::MAX / PORTS_EACH);
+        loader.map_max_entries(ADDRESSES, addresses_max);
+        loader.map_max_entries(PORTS, addresses_max * PORTS_EACH);
         loader.map_max_entries(SOCKETS, u32::try_from(sockets.len()).unwrap_or(u32::MAX).max(1));
         let mut ebpf = loader.load(steer_object()).map_err(|cause| load(&cause))?;
         let mut take = |name| {
             let map = ebpf.take_map(name);
             map.ok_or_else(|| Refused::Load(format!("the object lacks {name}")))
         };
-        let ports = HashMap::try_from(take(PORTS)?).map_err(|cause| load(&cause))?;
+        let begins = HashMap::try_from(take(ADDRESSES)?).map_err(|cause| load(&cause))?;
+        let Map::Array(ports) = take(PORTS)? else {
+            return Err(Refused::Load(format!("{PORTS} of the object is no array")));
+        };
+        let ports = PortTable::new(ports, addresses_max).map_err(|cause| load(&cause))?;
         let interfaces = HashMap::try_from(take(INTERFACES)?).map_err(|cause| load(&cause))?;
         let frames = XskMap::try_from(take(FRAMES)?).map_err(|cause| load(&cause))?;
         let forwarder = ProgramArray::try_from(take(FORWARDER)?).map_err(|cause| load(&cause))?;
@@ -117,6 +142,9 @@ impl Steering {
             cause: causes(&*cause),
         })?;
         Ok(Self {
+            begins,
+            addresses: Vec::new(),
+            addresses_max,
             ports,
             link,
             interfaces,
@@ -220,13 +248,13 @@ impl Steering {
     /// Lets what comes to a port be heard by somebody, whatever was said of the port before.
     ///
     /// # Errors
-    /// What the kernel says: there is no room, or the privilege is lost.
-    pub fn steer(&mut self, local: SocketAddr, hearer: Hearer) -> Result<(), MapError> {
+    /// There is no room for another address, or the kernel does not take it.
+    pub fn steer(&mut self, local: SocketAddr, hearer: Hearer) -> Result<(), SteerError> {
         let hearer = RawHearer {
-            socket: hearer.socket,
-            worker: hearer.worker.unwrap_or(NOBODY),
+            socket: hearer.socket.saturating_add(1),
+            worker: hearer.worker.map_or(NOBODY, |worker| worker.saturating_add(1)),
         };
-        self.ports.insert(RawPort::from(local), hearer, 0)
+        self.set(local, hearer)
     }
 
     /// Spreads the frames for a port over all workers, each peer's always to the same one. What takes its way through the kernel
@@ -234,20 +262,47 @@ impl Steering {
     ///
     /// # Errors
     /// The same.
-    pub fn spread(&mut self, local: SocketAddr) -> Result<(), MapError> {
+    pub fn spread(&mut self, local: SocketAddr) -> Result<(), SteerError> {
         let hearer = RawHearer {
             socket: NOBODY,
             worker: ANYBODY,
         };
-        self.ports.insert(RawPort::from(local), hearer, 0)
+        self.set(local, hearer)
     }
 
     /// Leaves a port to whoever is bound to it.
-    ///
-    /// # Errors
-    /// What the kernel says. That the port was not steered is no error.
-    pub fn release(&mut self, local: SocketAddr) -> Result<(), MapError> {
-        unless_gone(self.ports.remove(&RawPort::from(local)))
+    pub fn release(&mut self, local: SocketAddr) {
+        if let Some(place) = self.place(local.ip()) {
+            self.ports.set(place, local.port(), RawHearer::NONE);
+        }
+    }
+
+    fn set(&mut self, local: SocketAddr, hearer: RawHearer) -> Result<(), SteerError> {
+        let place = match self.place(local.ip()) {
+            Some(place) => place,
+            None => self.add(local.ip())?,
+        };
+        self.ports.set(place, local.port(), hearer);
+        Ok(())
+    }
+
+    /// The place of an address.
+    fn place(&self, address: IpAddr) -> Option<u32> {
+        (0..)
+            .zip(&self.addresses)
+            .find_map(|(place, known)| (*known == address).then_some(place))
+    }
+
+    /// Gives an address a place.
+    fn add(&mut self, address: IpAddr) -> Result<u32, SteerError> {
+        let place = u32::try_from(self.addresses.len()).unwrap_or(u32::MAX);
+        if place >= self.addresses_max {
+            return Err(SteerError::Addresses(self.addresses_max));
+        }
+        self.begins
+            .insert(RawAddress::from(address), place * PORTS_EACH, 0)?;
+        self.addresses.push(address);
+        Ok(place)
     }
 
     /// Whether datagrams still pass the program: nobody has detached it.
@@ -330,12 +385,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_port_is_as_the_program_has_it() {
-        let port = RawPort::from(SocketAddr::from(([192, 0, 2, 7], 30_000)));
-        assert_eq!(&port.address[..5], [192, 0, 2, 7, 0]);
-        assert_eq!((port.number, port.family), (30_000, 2));
-        let port = RawPort::from("[2001:db8::7]:30000".parse::<SocketAddr>().unwrap());
-        assert_eq!((port.address[0], port.address[15], port.family), (0x20, 7, 10));
+    fn an_address_and_who_hears_a_port_are_as_the_program_has_them() {
+        let address = RawAddress::from(IpAddr::from([192, 0, 2, 7]));
+        assert_eq!(&address.address[..5], [192, 0, 2, 7, 0]);
+        assert_eq!(address.family, 2);
+        let address = RawAddress::from("2001:db8::7".parse::<IpAddr>().unwrap());
+        assert_eq!(
+            (address.address[0], address.address[15], address.family),
+            (0x20, 7, 10)
+        );
+        let hearer = RawHearer {
+            socket: 1,
+            worker: ANYBODY,
+        };
+        assert_eq!(hearer.bits().to_le_bytes(), [1, 0, 0, 0, 255, 255, 255, 255]);
+        assert_eq!(RawHearer::NONE.bits(), 0);
     }
 
     #[test]

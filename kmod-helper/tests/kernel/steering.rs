@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use nix::sys::socket::sockopt::{Ipv4OrigDstAddr, Ipv6OrigDstAddr};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn, SockaddrIn6, recvmsg, setsockopt};
-use viaduct_kmod_helper::{Hearer, Steering};
+use viaduct_kmod_helper::{Hearer, SteerError, Steering};
 
 use crate::bench::{Host, PATIENCE, Street, rtp};
 
@@ -88,8 +88,8 @@ fn each_port_is_heard_by_the_socket_that_it_is_given_to_and_by_nobody_when_it_is
             (rtp(2, 160), address(&first)),
             "it was given away"
         );
-        steering.release(address(&first)).unwrap();
-        steering.release(address(&first)).unwrap();
+        steering.release(address(&first));
+        steering.release(address(&first));
         assert!(is_refused(&first));
         drop(steering);
         // Another test may be reading what the kernel tells of all descriptors here, and holds each for that long.
@@ -103,9 +103,11 @@ fn a_full_table_says_so() {
     let ear = Ear::new("127.0.0.1:0");
     let mut steering = Steering::open(1, &[ear.0.as_fd()]).unwrap();
     steering.steer(address("127.0.0.1:30000"), heard_by(0)).unwrap();
-    assert!(steering.steer(address("127.0.0.1:30001"), heard_by(0)).is_err());
-    steering.release(address("127.0.0.1:30000")).unwrap();
-    steering.steer(address("127.0.0.1:30001"), heard_by(0)).unwrap();
+    steering.steer(address("127.0.0.1:65535"), heard_by(0)).unwrap();
+    let refused = steering
+        .steer(address("127.0.0.2:30000"), heard_by(0))
+        .unwrap_err();
+    assert!(matches!(refused, SteerError::Addresses(1)), "{refused}");
 }
 
 #[test]

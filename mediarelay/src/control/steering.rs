@@ -113,10 +113,7 @@ impl SteeredPorts {
 
     /// Nobody hears a port that somebody heard.
     pub(super) fn take(&mut self, port: &SteeredPort) {
-        // If the kernel refuses, its table is out of our reach; the next look finds why.
-        if let Err(error) = self.plan.program.release(port.local()) {
-            tracing::debug!("{} is still steered: {error}", port.local());
-        }
+        self.plan.program.release(port.local());
         self.ports = self.ports.saturating_sub(1);
     }
 

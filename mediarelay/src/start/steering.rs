@@ -171,11 +171,9 @@ fn open(
     };
     let lanes = |_| distinct.iter().map(lane).collect::<Result<Vec<_>, _>>();
     let lanes = (0..workers).map(lanes).collect::<Result<Vec<_>, _>>()?;
-    let ports: usize = addresses().map(|address| address.ports.range().len()).sum();
     let ears: Vec<BorrowedFd<'_>> = lanes.iter().flatten().map(|lane| lane.ears()).collect();
-    // With the browsers' port of each address.
-    let ports = u32::try_from(ports + distinct.len()).unwrap_or(u32::MAX);
-    let program = Steering::open(ports, &ears).map_err(NoSteering::Program)?;
+    let program = Steering::open(u32::try_from(distinct.len()).unwrap_or(u32::MAX), &ears)
+        .map_err(NoSteering::Program)?;
     Ok(SteeringPlan {
         program,
         lanes,

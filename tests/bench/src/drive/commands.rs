@@ -1,4 +1,7 @@
 //! NG commands to a relay, one at a time.
+//!
+//! Answers are looked for all the time, like everything that phones wait for: a relay would pay for waking who sleeps, and in a
+//! virtual machine that costs more than the command.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::thread;
@@ -35,6 +38,7 @@ impl Commander {
     pub fn open(relay: SocketAddr) -> std::io::Result<Self> {
         let socket = UdpSocket::bind((ADDRESS, 0))?;
         socket.connect(relay)?;
+        socket.set_nonblocking(true)?;
         Ok(Self {
             socket,
             commands: 0,
@@ -100,23 +104,20 @@ impl Commander {
     /// # Errors
     /// The socket cannot be used, or the answer is none.
     pub fn poll(&mut self) -> anyhow::Result<Option<Reply>> {
-        self.socket.set_nonblocking(true)?;
         let heard = received(self.socket.recv(&mut self.buffer));
-        self.socket.set_nonblocking(false)?;
         let len = heard.context("the relay does not answer")?;
         len.map_or(Ok(None), |len| self.reply(len))
     }
 
     fn ask(&mut self, request: &Request, patience: Duration) -> anyhow::Result<Reply> {
-        self.socket.set_read_timeout(Some(patience))?;
+        let deadline = Instant::now() + patience;
         self.begin(request)?;
-        loop {
-            let heard = self.socket.recv(&mut self.buffer);
-            let len = heard.context("the relay does not answer")?;
-            if let Some(reply) = self.reply(len)? {
+        while Instant::now() < deadline {
+            if let Some(reply) = self.poll()? {
                 return Ok(reply);
             }
         }
+        bail!("the relay does not answer")
     }
 
     /// The reply in so many octets of the buffer. `None` when it answers a ping that was given up.
