@@ -1,7 +1,8 @@
 //! A dialogue: two parties of a call that exchange offers and answers, and which of their m-lines belong together.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
 
+use foldhash::quality::FixedState;
 use sha2::{Digest, Sha256};
 use viaduct_ng::{AliasKey, ByteString, Options, Replace};
 
@@ -57,7 +58,7 @@ impl Exchanged {
 
 /// Which SIP message an SDP came in changes nothing in the SDP that is given back: a 200 repeats what the 183 said.
 fn hash(options: &Options) -> u64 {
-    let mut hasher = DefaultHasher::new();
+    let mut hasher = FixedState::default().build_hasher();
     if options.sip_message_type.is_none() && options.sip_code.is_none() {
         options.hash(&mut hasher);
     } else {

@@ -7,8 +7,9 @@
 mod rules;
 
 use std::collections::BTreeSet;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
 
+use foldhash::quality::FixedState;
 use litemap::LiteMap;
 use viaduct_forward::{
     BlockReason, Command, CryptoCommand, CryptoDirection, CryptoId, FlowId, FlowKey, FlowRule, IceRule,
@@ -220,7 +221,7 @@ fn digest(rule: &FlowRule) -> u64 {
         beside,
         may_pass,
     } = rule;
-    let mut hasher = DefaultHasher::new();
+    let mut hasher = FixedState::default().build_hasher();
     (flow, key, leg, unprotect, accept, routes, rtp_flow).hash(&mut hasher);
     (
         clock_rates,

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
 use viaduct_forward::{Command, FlowId};
 
 use super::crew::Crew;
@@ -14,7 +15,7 @@ use crate::worker::Order;
 /// Remembers where flows are.
 #[derive(Debug, Default)]
 pub(super) struct Dispatch {
-    flows: HashMap<FlowId, Target>,
+    flows: HashMap<FlowId, Target, RandomState>,
 }
 
 impl Dispatch {

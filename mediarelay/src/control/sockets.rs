@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
+use foldhash::fast::RandomState;
 use viaduct_forward::SocketId;
 
 use super::crew::Crew;
@@ -24,14 +25,14 @@ use crate::worker::Order;
 pub(super) struct Sockets {
     /// What ports of their own are set to.
     options: SocketOptions,
-    by_local: HashMap<SocketAddr, SocketId>,
+    by_local: HashMap<SocketAddr, SocketId, RandomState>,
     entries: Vec<Option<Entry>>,
     /// How many sockets the entries have.
     open: usize,
     /// Numbers to be given again, the one given back longest ago first.
     free: VecDeque<SocketId>,
     /// Ports that are closed as soon as the workers have let go of them, or have been.
-    closing: HashMap<SocketAddr, Weak<MediaSocket>>,
+    closing: HashMap<SocketAddr, Weak<MediaSocket>, RandomState>,
     /// What steers ports that have no sockets, if it does.
     steering: Option<SteeredPorts>,
     /// Datagrams that were dropped at sockets which steered ports had.
@@ -89,11 +90,11 @@ impl Sockets {
     pub(super) fn new(options: SocketOptions, steering: Option<SteeredPorts>) -> Self {
         Self {
             options,
-            by_local: HashMap::new(),
+            by_local: HashMap::default(),
             entries: Vec::new(),
             open: 0,
             free: VecDeque::new(),
-            closing: HashMap::new(),
+            closing: HashMap::default(),
             steering,
             overflows_before: 0,
         }

@@ -9,6 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use foldhash::fast::RandomState;
 use viaduct_forward::PacketBuf;
 use viaduct_kmod_helper::frame::{self, Heard};
 use viaduct_kmod_helper::{FrameSocket, FramesAt, IpHeader, NextHop};
@@ -57,9 +58,9 @@ pub(crate) struct HopAnswer {
 pub(super) struct Frames {
     at: Vec<At>,
     /// By interface: the place in `at` that sends.
-    exits: HashMap<u32, usize>,
+    exits: HashMap<u32, usize, RandomState>,
     /// By our address and the receiver's. `None`: asked for, or not reached by frames.
-    hops: HashMap<(IpAddr, IpAddr), Option<(usize, NextHop)>>,
+    hops: HashMap<(IpAddr, IpAddr), Option<(usize, NextHop)>, RandomState>,
     hops_max: usize,
     clock: HopClock,
     seen: u32,
@@ -105,7 +106,7 @@ impl Frames {
         Self {
             at: at.collect(),
             exits: queues.into_iter().map(exit).collect(),
-            hops: HashMap::new(),
+            hops: HashMap::default(),
             hops_max: plan.hops_max.max(1),
             seen: plan.clock.now(),
             clock: plan.clock,
