@@ -154,7 +154,8 @@ impl Report {
         )];
         notes.push(if self.is_pinned {
             "Programs have one processor, the phones another: full load is that of one processor. Where less than nine\n\
-             tenths of it were in use, something else was the limit: the disk, the phones, or other programs."
+             tenths of it were in use, something else was the limit: the disk, the phones, or other programs. Phones and\n\
+             callers look for what comes all the time, so that no program has to wake them."
                 .to_owned()
         } else {
             "Programs and phones share processors: delays and full load say little.".to_owned()
