@@ -272,6 +272,6 @@ fn a_call_of_which_one_side_has_vanished_ends() {
     assert_eq!(gateway.ask("calls").as_array().unwrap().len(), 1);
     drop(call);
     gateway.expect_clean();
-    assert_eq!(gateway.figure("viaduct_calls_ended_by_proxy_total"), 1);
+    gateway.expect_exactly("viaduct_calls_ended_by_proxy_total", 1);
     gateway.finish();
 }

@@ -116,7 +116,7 @@ fn a_service_that_fails_is_told_once_and_a_reload_says_what_happens_meanwhile() 
     expect_status(&refused, 503);
     assert!(refused.header(HeaderName::RetryAfter).is_some());
     assert_eq!(gateway.refused_for("no_decision"), 1);
-    assert_eq!(gateway.figure("viaduct_hook_failures_total"), 2);
+    gateway.expect_exactly("viaduct_hook_failures_total", 2);
     *broken.lock().unwrap() = false;
     expect_status(&send(&mut caller, Some(&mut callee), "900"), 200);
     assert!(gateway.says("the hook decides again"));
@@ -179,8 +179,8 @@ fn the_same_question_at_the_same_time_is_asked_once() {
         expect_status(&caller.final_answer(sent), 480);
     }
     assert_eq!(service.targets().len(), 1);
-    assert_eq!(gateway.figure("viaduct_hook_questions_total"), 1);
-    assert_eq!(gateway.figure("viaduct_hook_requests_total"), CALLS as u64);
+    gateway.expect_exactly("viaduct_hook_questions_total", 1);
+    gateway.expect_exactly("viaduct_hook_requests_total", CALLS as u64);
     drop(caller);
     gateway.finish();
 }
@@ -199,7 +199,7 @@ fn a_service_that_does_not_answer_is_left_after_its_time() {
     // Nobody has this number: the hook would have refused it otherwise.
     expect_status(&send(&mut caller, None, "901"), 404);
     assert!(gateway.says("the hook does not decide: no decision in 100 ms"));
-    assert_eq!(gateway.figure("viaduct_hook_failures_total"), 1);
+    gateway.expect_exactly("viaduct_hook_failures_total", 1);
     release.send(()).unwrap();
     drop(caller);
     gateway.expect_clean();

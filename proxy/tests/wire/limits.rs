@@ -34,7 +34,7 @@ fn a_source_that_sends_too_much_is_refused_and_others_are_not() {
         assert_eq!(refused, 30);
     }
     gateway.expect_figure("viaduct_sip_requests_over_rate_total", 60);
-    assert_eq!(gateway.figure("viaduct_sip_requests_over_rate_total"), 60);
+    gateway.expect_exactly("viaduct_sip_requests_over_rate_total", 60);
     bystanders.leave();
     gateway.finish();
 }
@@ -89,7 +89,7 @@ fn a_source_that_opens_connections_too_fast_is_refused_and_others_are_not() {
         let mut refused = connect_from(source, gateway.at(port)).unwrap();
         assert_eq!(refused.read(&mut [0; 1]).unwrap(), 0);
     }
-    assert_eq!(gateway.figure("viaduct_connections_over_rate_total"), 5);
+    gateway.expect_exactly("viaduct_connections_over_rate_total", 5);
     assert_eq!(gateway.figure("viaduct_connections_over_source_limit_total"), 0);
     EchoCall::of(&gateway, "201").hang_up();
     gateway.finish();

@@ -53,7 +53,7 @@ fn a_reload_is_felt_by_what_begins_and_not_by_what_goes_on() {
             said.out
         );
     }
-    assert_eq!(gateway.figure("viaduct_config_reloads_total"), 1);
+    gateway.expect_exactly("viaduct_config_reloads_total", 1);
     assert!(
         gateway
             .command(&["diff", "gateway.yaml"])
@@ -100,7 +100,7 @@ fn a_file_with_mistakes_is_refused_as_a_whole_and_all_are_told() {
         }
         assert_eq!(said.out, "");
     }
-    assert_eq!(gateway.figure("viaduct_config_reloads_refused_total"), 1);
+    gateway.expect_exactly("viaduct_config_reloads_refused_total", 1);
     // What was good in it is not applied either.
     Phone::tcp(&gateway, "201").register();
     let said = gateway.command(&["diff", "missing.yaml"]);
@@ -125,7 +125,7 @@ fn what_needs_a_restart_is_named_until_there_is_one() {
     }
     let status = gateway.ask("status");
     assert_eq!(status["config"]["waiting_for_restart"][0], "site.state_dir");
-    assert_eq!(gateway.figure("viaduct_config_keys_waiting"), 1);
+    gateway.expect_exactly("viaduct_config_keys_waiting", 1);
     assert!(!gateway.folder().join("elsewhere").exists());
     // The other key is applied: RFC 3261 section 10.3, step 7.
     let mut phone = Phone::over(Transport::Ws, &gateway, "201");
@@ -207,8 +207,8 @@ fn draining_finishes_calls_and_takes_no_others() {
     );
     let status = gateway.command(&["status"]).out;
     assert!(status.contains("taking no more calls"), "{status}");
-    assert_eq!(gateway.figure("viaduct_draining"), 1);
-    assert_eq!(gateway.figure("viaduct_refused_draining_total"), 1);
+    gateway.expect_exactly("viaduct_draining", 1);
+    gateway.expect_exactly("viaduct_refused_draining_total", 1);
 
     assert_eq!(gateway.command(&["drain", "--off"]).out, "taking calls\n");
     let second = EchoCall::begin(other);

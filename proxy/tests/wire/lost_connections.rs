@@ -33,8 +33,8 @@ fn an_answer_finds_its_reader_when_the_connection_of_the_request_is_gone() {
     let answer = listener.message();
     expect_status(&answer, 200);
     assert_eq!(answer.call_id(), sent.call_id());
-    assert_eq!(gateway.figure("viaduct_answers_over_new_connections_total"), 1);
-    assert_eq!(gateway.figure("viaduct_outgoing_connections_total"), 1);
+    gateway.expect_exactly("viaduct_answers_over_new_connections_total", 1);
+    gateway.expect_exactly("viaduct_outgoing_connections_total", 1);
     drop((listener, callee));
     gateway.finish();
 }

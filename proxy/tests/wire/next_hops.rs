@@ -72,9 +72,9 @@ fn naptr_and_srv_lead_past_a_dead_server_to_one_that_lives() {
     ] {
         assert_eq!(dns.asked(name, kind), 1, "{name}");
     }
-    assert_eq!(gateway.figure("viaduct_outgoing_connections_total"), 1);
-    assert_eq!(gateway.figure("viaduct_outgoing_connections_failed_total"), 1);
-    assert_eq!(gateway.figure("viaduct_hops_failed_over_total"), 1);
+    gateway.expect_exactly("viaduct_outgoing_connections_total", 1);
+    gateway.expect_exactly("viaduct_outgoing_connections_failed_total", 1);
+    gateway.expect_exactly("viaduct_hops_failed_over_total", 1);
     drop(server);
     gateway.finish();
 }
@@ -125,7 +125,7 @@ fn a_domain_that_is_not_there_is_asked_for_once() {
     }
     assert_eq!(dns.asked("example.test", NAPTR), 1);
     assert_eq!(dns.asked("example.test", A), 1);
-    assert_eq!(gateway.figure("viaduct_hops_unresolved_total"), 2);
+    gateway.expect_exactly("viaduct_hops_unresolved_total", 2);
     gateway.finish();
 }
 
@@ -185,7 +185,7 @@ fn a_call_outlives_the_connection_that_it_was_made_over() {
     let bye = server.request(Method::Bye);
     server.respond(&bye, 200);
     expect_status(&phone.final_answer(&sent), 200);
-    assert_eq!(gateway.figure("viaduct_outgoing_connections_total"), 2);
+    gateway.expect_exactly("viaduct_outgoing_connections_total", 2);
     drop(server);
     gateway.finish();
 }
@@ -221,6 +221,6 @@ fn a_datagram_to_nobody_is_sent_to_the_next_server_at_once() {
     let mut server = Server::udp(elsewhere, alive);
     let mut phone = Phone::udp(&gateway, "201");
     message(&mut phone, &mut server, "hello");
-    assert_eq!(gateway.figure("viaduct_hops_undelivered_total"), 1);
+    gateway.expect_exactly("viaduct_hops_undelivered_total", 1);
     gateway.finish();
 }

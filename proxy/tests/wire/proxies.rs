@@ -54,7 +54,7 @@ fn a_header_of_a_trusted_proxy_says_who_a_browser_is() {
         assert!(address.starts_with("203.0.113.7:"), "{tell_by}: {address}");
         // That client has its connection; others behind the same proxy have theirs.
         assert_eq!(open(proxy, gateway.ports.http).err(), Some(503));
-        assert_eq!(gateway.figure("viaduct_connections_over_source_limit_total"), 1);
+        gateway.expect_exactly("viaduct_connections_over_source_limit_total", 1);
         let other = connect_from(proxy, gateway.at(gateway.ports.ws)).unwrap();
         let other = WebSocket::open_for(Box::new(other), name, &value.replace("113.7", "113.8"));
         drop((other.ok().unwrap(), phone));
@@ -86,7 +86,7 @@ fn a_trusted_proxy_may_open_connections_as_fast_as_its_clients_do() {
     // One host of IPv6 has all addresses of its network.
     assert_eq!(open("2001:db8::1"), None);
     assert_eq!(open("2001:db8::2"), Some(503));
-    assert_eq!(gateway.figure("viaduct_connections_over_rate_total"), 2);
+    gateway.expect_exactly("viaduct_connections_over_rate_total", 2);
     gateway.finish();
 }
 

@@ -210,7 +210,7 @@ fn old_versions_are_refused_with_an_alert_and_said_so() {
     }
     .config();
     assert!(reach(&gateway, &config, "a.test").is_err());
-    assert_eq!(gateway.figure("viaduct_tls_failures_version_total"), 1);
+    gateway.expect_exactly("viaduct_tls_failures_version_total", 1);
     // A ClientHello of TLS 1.1: version, random, no session, one suite, no compression.
     let hello = [&[3, 2][..], &[7; 32], &[0], &[0, 2, 0, 0x2f], &[1, 0]].concat();
     let length = u8::try_from(hello.len()).unwrap();
@@ -371,7 +371,7 @@ fn a_peer_with_a_certificate_is_sent_requests_over_the_connection_that_it_offers
     let answer = ResponseBuilder::new(&got, StatusCode::OK).to_tag("bob");
     wire.send(&answer.build().unwrap());
     expect_status(&phone.final_answer(&sent), 200);
-    assert_eq!(gateway.figure("viaduct_connections_reused_total"), 1);
+    gateway.expect_exactly("viaduct_connections_reused_total", 1);
     assert_eq!(gateway.figure("viaduct_outgoing_connections_total"), 0);
     drop((wire, dns));
     gateway.finish();

@@ -71,8 +71,8 @@ fn users_of_a_service_register_and_are_called() {
     }
     let sent = caller.begin(caller.draft(Method::Message, "667").body("text/plain", "Hello"));
     expect_status(&caller.final_answer(&sent), 404);
-    assert_eq!(gateway.figure("viaduct_user_source_questions_total"), 4);
-    assert_eq!(gateway.figure("viaduct_user_source_entries"), 4);
+    gateway.expect_exactly("viaduct_user_source_questions_total", 4);
+    gateway.expect_exactly("viaduct_user_source_entries", 4);
     drop((callee, caller, stranger));
     gateway.finish();
 }
@@ -120,7 +120,7 @@ fn without_the_service_strangers_are_asked_to_come_back_and_nobody_is_called_unk
     let refused = try_to_register(&mut phone);
     expect_status(&refused, 503);
     assert!(refused.header(HeaderName::RetryAfter).is_some());
-    assert_eq!(gateway.figure("viaduct_user_source_failures_total"), 1);
+    gateway.expect_exactly("viaduct_user_source_failures_total", 1);
     assert_eq!(gateway.refused_for("users_unavailable"), 1);
     *broken.lock().unwrap() = false;
     wait_for("an answer", || {

@@ -34,7 +34,7 @@ fn octets_that_are_no_tls_are_counted_and_harm_nobody() {
         bystanders.expect_unharmed();
     }
     gateway.expect_figure("viaduct_tls_failures_total", failed);
-    assert_eq!(gateway.figure("viaduct_tls_failures_total"), failed);
+    gateway.expect_exactly("viaduct_tls_failures_total", failed);
     bystanders.leave();
     gateway.finish();
 }
@@ -132,7 +132,7 @@ fn a_frame_without_an_end_is_cut_off_and_silence_is_not() {
         silent.send(TEXT, b"\r\n\r\n");
         assert_eq!(silent.next().payload, b"\r\n");
     }
-    assert_eq!(gateway.figure("viaduct_connections_unfinished_total"), 2);
+    gateway.expect_exactly("viaduct_connections_unfinished_total", 2);
     gateway.finish();
 }
 

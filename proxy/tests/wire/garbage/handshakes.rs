@@ -77,7 +77,7 @@ fn a_handshake_that_is_wrong_is_told_what_would_be_right() {
         bystanders.expect_unharmed();
     }
     gateway.expect_figure("viaduct_websocket_refusals_total", refused);
-    assert_eq!(gateway.figure("viaduct_websocket_refusals_total"), refused);
+    gateway.expect_exactly("viaduct_websocket_refusals_total", refused);
     bystanders.leave();
     gateway.finish();
 }

@@ -309,12 +309,17 @@ impl Gateway {
         (field("VmRSS:"), field("VmHWM:"))
     }
 
-    /// Waits until a figure has risen to this.
-    pub(crate) fn expect_figure(&self, name: &str, at_least: u64) {
+    /// Waits until a figure has risen to this, and says what it is then.
+    pub(crate) fn expect_figure(&self, name: &str, at_least: u64) -> u64 {
         wait_for(&format!("{name} of {at_least}"), || {
             let seen = self.figure(name);
-            if seen >= at_least { Ok(()) } else { Err(seen) }
-        });
+            if seen >= at_least { Ok(seen) } else { Err(seen) }
+        })
+    }
+
+    /// Waits until a figure has risen to this, and no further. What is counted may be counted after its effect is seen.
+    pub(crate) fn expect_exactly(&self, name: &str, value: u64) {
+        assert_eq!(self.expect_figure(name, value), value, "{name}");
     }
 
     /// Waits until every connection that it has opened itself is gone.

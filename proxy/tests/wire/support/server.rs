@@ -1,5 +1,6 @@
 //! A SIP server elsewhere, which the gateway comes to.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 
@@ -53,21 +54,26 @@ impl Identity {
     }
 }
 
+/// A socket at a port that was found free: a program that another test is about to start may have what found it for a moment longer.
+fn bound<S>(bind: impl FnMut() -> io::Result<S>) -> S {
+    wait_for("the port", bind)
+}
+
 impl Server {
     pub(crate) fn udp(ip: IpAddr, port: u16) -> Self {
-        let socket = UdpSocket::bind((ip, port)).unwrap();
+        let socket = bound(|| UdpSocket::bind((ip, port)));
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         Self::new((ip, port).into(), Kind::Udp(socket))
     }
 
     pub(crate) fn tcp(ip: IpAddr, port: u16) -> Self {
-        let listener = TcpListener::bind((ip, port)).unwrap();
+        let listener = bound(|| TcpListener::bind((ip, port)));
         listener.set_nonblocking(true).unwrap();
         Self::new((ip, port).into(), Kind::Tcp(listener))
     }
 
     pub(crate) fn tls(ip: IpAddr, port: u16, identity: &Identity) -> Self {
-        let listener = TcpListener::bind((ip, port)).unwrap();
+        let listener = bound(|| TcpListener::bind((ip, port)));
         listener.set_nonblocking(true).unwrap();
         let config = Arc::clone(&identity.config);
         Self::new((ip, port).into(), Kind::Tls(listener, config))
