@@ -350,7 +350,6 @@ impl Fast {
         }
         let program: &mut Xdp = program(&mut self.programs, FORWARD_FRAMES)?;
         if program.fd().is_err() {
-            let _undisturbed = undisturbed()?;
             undisturbed::load(|| program.load()).map_err(|cause| Refused::Load(causes(&cause)))?;
             pin(&self.folder.pin("frames"), |path| program.pin(path))?;
         }
@@ -570,7 +569,8 @@ fn choose(netlink: &mut Netlink, names: &[String]) -> Result<Vec<Link>, Refused>
 
 /// Loads the program and attaches it.
 fn load(folder: &Folder, interfaces: &[Link], limits: &Limits) -> Result<(Ebpf, Tables), Refused> {
-    let _undisturbed = undisturbed()?;
+    // Features are tried with programs, too.
+    let _undisturbed = Undisturbed::begin();
     let (mut ebpf, tables) =
         Tables::load(folder, limits.flows_max, limits.slots()).map_err(|cause| match cause {
             LoadError::Io(cause) => in_folder(folder, cause),
@@ -581,11 +581,6 @@ fn load(folder: &Folder, interfaces: &[Link], limits: &Limits) -> Result<(Ebpf, 
     attach_all(program, folder, interfaces)?;
     pin(&folder.pin("program"), |path| program.pin(path))?;
     Ok((ebpf, tables))
-}
-
-/// Keeps signals off while programs are loaded.
-pub(crate) fn undisturbed() -> Result<Undisturbed, Refused> {
-    Undisturbed::begin().map_err(|cause| Refused::Load(causes(&cause)))
 }
 
 /// Attaches to each interface, or gives what is attached there the program just loaded; detaches from all others.

@@ -16,13 +16,13 @@ use thiserror::Error;
 
 use crate::abi::{ANYBODY, NOBODY, PORTS_EACH, RawAddress, RawHearer, RawInterface};
 use crate::facts::Capabilities;
-use crate::fast::{Fast, Refused, causes, undisturbed};
+use crate::fast::{Fast, Refused, causes};
 use crate::frames::{FrameCount, FrameSocket};
 use crate::netlink::{Link, Netlink};
 use crate::object::{FRAMES as FRAMES_PROGRAM, STEER, program, steer_object};
 use crate::port_table::PortTable;
 use crate::tables::unless_gone;
-use crate::undisturbed;
+use crate::undisturbed::{self, Undisturbed};
 
 const ADDRESSES: &str = "ADDRESSES";
 const PORTS: &str = "PORTS";
@@ -109,7 +109,8 @@ impl Steering {
             return Err(Refused::Endian);
         }
         Capabilities::effective().allow()?;
-        let _undisturbed = undisturbed()?;
+        // Features are tried with programs, too.
+        let _undisturbed = Undisturbed::begin();
         let load = |cause: &dyn std::error::Error| Refused::Load(causes(cause));
         let mut loader = EbpfLoader::new();
         // The program needs none of the kernel's type information, and reading it takes long.
@@ -182,7 +183,6 @@ impl Steering {
         };
         let program: &mut Xdp = program(&mut self.ebpf, FRAMES_PROGRAM)?;
         if program.fd().is_err() {
-            let _undisturbed = undisturbed()?;
             undisturbed::load(|| program.load()).map_err(|cause| Refused::Load(causes(&cause)))?;
         }
         let attached = program.attach_to_if_index(link.ifindex, XdpMode::Driver);

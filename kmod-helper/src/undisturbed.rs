@@ -4,8 +4,6 @@
 //! Signals that come again and again, from a timer or from a supervisor, would never let it get to the end; and aya takes a program
 //! with which it tries a feature for one that the kernel refuses.
 
-use std::io;
-
 use aya::programs::ProgramError;
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow};
@@ -17,30 +15,34 @@ const TRIES_MAX: usize = 5;
 /// As long as this is there, signals wait for this thread, or go to another one.
 #[must_use]
 pub(crate) struct Undisturbed {
-    before: SigSet,
+    /// What was in force. `None`: it still is, and loading goes on as well as it can.
+    before: Option<SigSet>,
 }
 
 impl Undisturbed {
-    /// # Errors
-    /// What the kernel says, which takes every set of signals that there is.
-    pub(crate) fn begin() -> io::Result<Self> {
-        let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
-        Ok(Self { before })
+    pub(crate) fn begin() -> Self {
+        Self {
+            // The kernel takes every set of signals that there is.
+            before: SigSet::all().thread_swap_mask(SigmaskHow::SIG_BLOCK).ok(),
+        }
     }
 }
 
 impl Drop for Undisturbed {
     fn drop(&mut self) {
-        // What was in force once is so again.
-        let _ = self.before.thread_set_mask();
+        if let Some(before) = &self.before {
+            // What was in force once is so again.
+            let _ = before.thread_set_mask();
+        }
     }
 }
 
-/// Loads a program, and again if the kernel gave it up.
+/// Loads a program with signals kept off, and again if the kernel gave it up.
 ///
 /// # Errors
 /// What the kernel says of the program, or that it gave it up each time.
 pub(crate) fn load(load: impl FnMut() -> Result<(), ProgramError>) -> Result<(), ProgramError> {
+    let _undisturbed = Undisturbed::begin();
     repeat(load, is_given_up)
 }
 
@@ -88,7 +90,7 @@ mod tests {
     fn signals_come_again_afterwards() {
         let mask = || SigSet::thread_get_mask().unwrap();
         let before = mask();
-        let undisturbed = Undisturbed::begin().unwrap();
+        let undisturbed = Undisturbed::begin();
         assert!(mask().contains(nix::sys::signal::Signal::SIGTERM));
         drop(undisturbed);
         assert_eq!(mask(), before);
