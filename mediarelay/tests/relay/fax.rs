@@ -14,8 +14,9 @@ use viaduct_rtp::{RtpFields, RtpPacket};
 use crate::support::call::{answer, delete, offer, ok, sdp_of};
 use crate::support::ng::Proxy;
 use crate::support::own_address;
-use crate::support::phone::{media_of, undisturbed};
+use crate::support::phone::media_of;
 use crate::support::program::Program;
+use crate::support::undisturbed::undisturbed;
 
 /// IFP packets of T.38 section 7.3.1: nothing is said, the called machine's tone, and what precedes commands and answers.
 const NO_SIGNAL: u8 = 0x00;

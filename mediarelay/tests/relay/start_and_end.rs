@@ -11,8 +11,8 @@ use viaduct_settings::{AdvertisedAddress, Bind, Layer, MediaSettings, PublicIp, 
 
 use crate::support::call::{Call, delete};
 use crate::support::ng::Proxy;
-use crate::support::phone::undisturbed;
 use crate::support::program::Program;
+use crate::support::undisturbed::undisturbed;
 use crate::support::{InProcess, PATIENCE, free_port, own_address, settings};
 
 /// How long a relay may take to end.

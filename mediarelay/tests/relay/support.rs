@@ -7,6 +7,7 @@ pub(crate) mod phone;
 pub(crate) mod program;
 pub(crate) mod secrets;
 pub(crate) mod tcp;
+pub(crate) mod undisturbed;
 
 use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
 use std::sync::atomic::{AtomicU8, AtomicU16, Ordering};

@@ -12,7 +12,7 @@ use crate::support::gateway::{END_MAX, Gateway, Setup, launch, launch_with};
 use crate::support::media::Media;
 use crate::support::phone::Phone;
 use crate::support::program::{Ended, Process, run, viaduct};
-use crate::support::socket::undisturbed;
+use crate::support::undisturbed::undisturbed;
 use crate::support::websocket::CLOSE;
 use crate::support::wire::Wire;
 use crate::support::{Folder, PATIENCE, wait_for};

@@ -12,6 +12,8 @@ pub(crate) mod program;
 pub(crate) mod server;
 pub(crate) mod service;
 pub(crate) mod socket;
+#[path = "../../../mediarelay/tests/relay/support/undisturbed.rs"]
+pub(crate) mod undisturbed;
 pub(crate) mod websocket;
 pub(crate) mod wire;
 

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, UdpSocket};
 use viaduct_ng::{Encoding, Limits, Packet, Reply, Request, encode_packet};
 
 use super::PATIENCE;
-use super::phone::undisturbed;
+use super::undisturbed::undisturbed;
 
 /// One proxy with a socket of its own.
 pub(crate) struct Proxy {

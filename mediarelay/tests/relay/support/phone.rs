@@ -1,10 +1,9 @@
 //! A phone: an RTP port, the RTCP port after it, and the SDP that names them.
 
-use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::time::{Duration, Instant};
 
 use super::PATIENCE;
+use super::undisturbed::undisturbed;
 
 /// One phone.
 pub(crate) struct Phone {
@@ -79,20 +78,6 @@ pub(super) fn report(ssrc: u32) -> Vec<u8> {
     let mut report = vec![0x80, 201, 0, 1];
     report.extend(ssrc.to_be_bytes());
     report
-}
-
-/// Reads within this time, although something may disturb this thread: a read that has a time limit is not begun again by the system.
-pub(crate) fn undisturbed<T>(time: Duration, mut read: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    let deadline = Instant::now() + time;
-    loop {
-        match read() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            done => return done,
-        }
-        if Instant::now() >= deadline {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-    }
 }
 
 fn receive(socket: &UdpSocket) -> (Vec<u8>, SocketAddr) {

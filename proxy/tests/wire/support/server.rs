@@ -8,7 +8,7 @@ use rcgen::{CertificateParams, KeyPair};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use viaduct_sip::{Framer, Limits, Message, Method, ResponseBuilder, StatusCode};
 
-use super::socket::undisturbed;
+use super::undisturbed::undisturbed;
 use super::wire::Wire;
 use super::{PATIENCE, wait_for};
 

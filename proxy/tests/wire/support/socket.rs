@@ -3,7 +3,6 @@
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -12,20 +11,6 @@ use socket2::{Domain, Socket, Type};
 
 use super::PATIENCE;
 use super::gateway::{DOMAIN, Gateway};
-
-/// Reads within this time, although something may disturb this thread: a read that has a time limit is not begun again by the system.
-pub(crate) fn undisturbed<T>(time: Duration, mut read: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    let deadline = Instant::now() + time;
-    loop {
-        match read() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            done => return done,
-        }
-        if Instant::now() >= deadline {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-    }
-}
 
 /// A connection, whatever is between it and the wire.
 pub(crate) trait Connection: Read + Write + Send {

@@ -4,7 +4,8 @@ use std::io::{Read, Write};
 
 use super::PATIENCE;
 use super::http::{self, Response};
-use super::socket::{Connection, undisturbed};
+use super::socket::Connection;
+use super::undisturbed::undisturbed;
 
 /// Opcodes (RFC 6455 section 5.2).
 pub(crate) const CONTINUATION: u8 = 0;

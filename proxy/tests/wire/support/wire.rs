@@ -8,7 +8,8 @@ use viaduct_sip::{Frame, Framer, Limits, Message, Transport};
 
 use super::PATIENCE;
 use super::gateway::Gateway;
-use super::socket::{Connection, connect_from, secure, undisturbed};
+use super::socket::{Connection, connect_from, secure};
+use super::undisturbed::undisturbed;
 use super::websocket::{BINARY, CLOSE, PING, PONG, TEXT, WebSocket};
 
 /// One phone's way to the gateway.
