@@ -108,7 +108,19 @@ impl<'a> Attributes<'a> {
 
     /// Those with this name. Names count case (RFC 8866 section 9).
     pub fn named<'n>(&self, name: &'n str) -> impl Iterator<Item = Attribute<'a>> + use<'a, 'n> {
-        self.iter().filter(move |attribute| attribute.name == name)
+        self.beginning_with(move |content| content.starts_with(name.as_bytes()))
+            .filter(move |attribute| attribute.name == name)
+    }
+
+    /// Those whose octets may be of interest: most lines are told by their first ones, and are not divided for that.
+    pub(crate) fn beginning_with<F: Fn(&[u8]) -> bool>(
+        &self,
+        may_be: F,
+    ) -> impl Iterator<Item = Attribute<'a>> + use<'a, F> {
+        self.session
+            .section_lines(self.section)
+            .filter(move |line| line.content.get(2..).is_some_and(&may_be))
+            .filter_map(Attribute::from_line)
     }
 
     /// True when one has this name.
@@ -131,7 +143,11 @@ impl<'a> Attributes<'a> {
 
     /// The first direction attribute.
     pub fn direction(&self) -> Option<Direction> {
-        self.iter()
+        let is_one = |content: &[u8]| {
+            let mut names = Direction::ALL.iter().map(|direction| direction.name());
+            names.any(|name| content.starts_with(name.as_bytes()))
+        };
+        self.beginning_with(is_one)
             .find_map(|attribute| Direction::from_name(attribute.name))
     }
 }

@@ -169,27 +169,30 @@ impl CodecList {
     pub fn from_media(media: Media<'_>) -> Self {
         let is_rtp = media.protocol().is_rtp();
         let mut list = Self::default();
-        let mut position = [None; 128];
+        // Of each format in the list.
+        let mut payload_types = Vec::new();
         for format in media.formats() {
             let payload_type = if is_rtp { payload_type(format) } else { None };
-            if let Some(payload_type) = payload_type {
-                let slot: &mut Option<usize> = &mut position[usize::from(payload_type)];
-                if slot.is_some() {
-                    continue;
-                }
-                *slot = Some(list.0.len());
+            if payload_type.is_some() && payload_types.contains(&payload_type) {
+                continue;
             }
-            let rtpmap = payload_type.and_then(static_rtpmap);
+            payload_types.push(payload_type);
             let format = payload_type.map_or_else(|| format.to_owned(), |number| number.to_string());
             list.0.push(Codec {
                 format,
-                rtpmap,
+                rtpmap: None,
                 fmtp: Vec::new(),
                 rtcp_fb: Vec::new(),
             });
         }
-        for attribute in media.attributes().iter() {
-            list.take(&attribute, &position);
+        let may_be_of_format = |content: &[u8]| matches!(content, [b'r' | b'f', ..]);
+        for attribute in media.attributes().beginning_with(may_be_of_format) {
+            list.take(&attribute, &payload_types);
+        }
+        for (codec, payload_type) in list.0.iter_mut().zip(payload_types) {
+            if codec.rtpmap.is_none() {
+                codec.rtpmap = payload_type.and_then(static_rtpmap);
+            }
         }
         list
     }
@@ -211,6 +214,9 @@ impl CodecList {
     /// May leave the list empty; whether that rejects the media or restores the list is the caller's
     /// decision (flag `allow-no-codec-media`).
     pub fn apply(&mut self, rules: &CodecRules) -> Removed {
+        if rules.strip.is_empty() && rules.mask.is_empty() {
+            return Removed::default();
+        }
         let original = self.clone();
         let mut removed = Removed {
             stripped: self.remove(&rules.strip, &rules.except),
@@ -261,8 +267,8 @@ impl CodecList {
     }
 
     /// Hangs an attribute on the format it belongs to.
-    fn take(&mut self, attribute: &Attribute<'_>, position: &[Option<usize>; 128]) {
-        let slot = |payload_type: u8| position.get(usize::from(payload_type)).copied().flatten();
+    fn take(&mut self, attribute: &Attribute<'_>, payload_types: &[Option<u8>]) {
+        let slot = |payload_type: u8| payload_types.iter().position(|of| *of == Some(payload_type));
         match attribute.name {
             "rtpmap" => {
                 if let Ok(rtpmap) = attribute.read::<RtpMap>()

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::ops::Range;
 
 use crate::attribute::{
     Attribute, Attributes, Candidate, Crypto, Direction, Fingerprint, IceCredentials, IceOptions, IcePwd,
@@ -22,21 +23,25 @@ pub struct Media<'a> {
     section: usize,
 }
 
-/// The numbers of an `m=` line, read while the document is divided. Its words are split when asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What an `m=` line says, read while the document is divided. Its words are places in the line's value, which is text.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MediaHead {
     port: u16,
     port_count: u16,
+    kind: MediaKind,
+    kind_text: Range<usize>,
+    protocol: Protocol,
+    protocol_text: Range<usize>,
     pub(crate) formats: usize,
 }
 
 impl MediaHead {
     pub(crate) fn parse(value: &[u8]) -> Result<Self, Reason> {
         let text = str::from_utf8(value).map_err(|_| Reason::NotText)?;
-        let mut fields = text.split_ascii_whitespace();
-        fields.next().ok_or(Reason::Missing("media"))?;
-        let ports = fields.next().ok_or(Reason::Missing("port"))?;
-        fields.next().ok_or(Reason::Missing("proto"))?;
+        let kind = next_word(text, 0).ok_or(Reason::Missing("media"))?;
+        let ports = next_word(text, kind.end).ok_or(Reason::Missing("port"))?;
+        let protocol = next_word(text, ports.end).ok_or(Reason::Missing("proto"))?;
+        let ports = &text[ports];
         let (port, port_count) = match ports.split_once('/') {
             Some((port, count)) => (port, number(count, "number of ports")?),
             None => (ports, 1),
@@ -44,9 +49,22 @@ impl MediaHead {
         Ok(Self {
             port: number(port, "port")?,
             port_count,
-            formats: fields.count(),
+            kind: MediaKind::from_text(&text[kind.clone()]),
+            kind_text: kind,
+            protocol: Protocol::from_text(&text[protocol.clone()]),
+            formats: text[protocol.end..].split_ascii_whitespace().count(),
+            protocol_text: protocol,
         })
     }
+}
+
+/// Where the first word at or behind a place stands.
+fn next_word(text: &str, at: usize) -> Option<Range<usize>> {
+    let is_space = |octet: &u8| octet.is_ascii_whitespace();
+    let rest = &text.as_bytes()[at..];
+    let start = at + rest.iter().position(|octet| !is_space(octet))?;
+    let length = text.as_bytes()[start..].iter().position(is_space);
+    Some(start..length.map_or(text.len(), |length| start + length))
 }
 
 impl<'a> Media<'a> {
@@ -71,12 +89,12 @@ impl<'a> Media<'a> {
 
     /// The first field as a known kind.
     pub fn kind(&self) -> MediaKind {
-        MediaKind::from_text(self.kind_text())
+        self.head().map_or(MediaKind::Other, |head| head.kind)
     }
 
     /// The first field as written: `audio`, `video`, …
     pub fn kind_text(&self) -> &'a str {
-        self.words().next().unwrap_or_default()
+        self.head().map_or("", |head| self.words(head.kind_text.clone()))
     }
 
     /// The port. 0 means rejected, or bundle-only.
@@ -91,17 +109,21 @@ impl<'a> Media<'a> {
 
     /// The transport protocol as a known one.
     pub fn protocol(&self) -> Protocol {
-        Protocol::from_text(self.protocol_text())
+        self.head().map_or(Protocol::Other, |head| head.protocol)
     }
 
     /// The transport protocol as written: `RTP/AVP`, `udptl`, …
     pub fn protocol_text(&self) -> &'a str {
-        self.words().nth(2).unwrap_or_default()
+        self.head()
+            .map_or("", |head| self.words(head.protocol_text.clone()))
     }
 
     /// The format list in its order: payload types for RTP, other words for other protocols.
     pub fn formats(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        self.words().skip(3)
+        let list = self
+            .head()
+            .map_or("", |head| self.words(head.protocol_text.end..usize::MAX));
+        list.split_ascii_whitespace()
     }
 
     /// True for port 0 without `a=bundle-only` (RFC 3264 section 6, RFC 9143 section 6).
@@ -260,10 +282,13 @@ impl<'a> Media<'a> {
         self.session.head(self.section)
     }
 
-    /// The words of the `m=` line; `MediaHead::parse` has seen that they are text.
-    fn words(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+    /// A part of the value of the `m=` line; `MediaHead::parse` has seen that it is text.
+    fn words(&self, part: Range<usize>) -> &'a str {
         let value = self.lines().next().map_or(&[][..], |line| line.value());
-        str::from_utf8(value).unwrap_or_default().split_ascii_whitespace()
+        let part = value
+            .get(part.start..part.end.min(value.len()))
+            .unwrap_or_default();
+        str::from_utf8(part).unwrap_or_default()
     }
 }
 

@@ -20,6 +20,8 @@ pub enum Direction {
 }
 
 impl Direction {
+    pub(super) const ALL: [Self; 4] = [Self::SendRecv, Self::SendOnly, Self::RecvOnly, Self::Inactive];
+
     /// The direction with these halves.
     pub fn new(sends: bool, receives: bool) -> Self {
         match (sends, receives) {

@@ -235,20 +235,20 @@ impl MediaOut {
     /// As rtpengine has it, without an address.
     fn write_refused_twin(&self, out: &mut Writer) {
         let (kind, protocol, formats) = (&self.kind, self.plain_protocol(), self.written_formats());
-        out.line("m=", format!("{kind} 0 {protocol} {formats}").as_bytes());
+        out.text("m=", format_args!("{kind} 0 {protocol} {formats}"));
     }
 
     fn write_alone(&self, out: &mut Writer) {
         let port = if self.rejected { 0 } else { self.port };
         let formats = self.written_formats();
-        out.line(
+        out.text(
             "m=",
-            format!("{} {port} {} {formats}", self.kind, self.protocol).as_bytes(),
+            format_args!("{} {port} {} {formats}", self.kind, self.protocol),
         );
         out.lines("i=", &self.information);
         let zero = Connection::zero(self.connection.address.family());
         let connection = if self.rejected { &zero } else { &self.connection };
-        out.line("c=", connection.to_string().as_bytes());
+        out.text("c=", connection);
         out.texts("b=", &self.bandwidths);
         let mut attributes = out.attributes(&self.edits);
         attributes.optional("mid", self.mid.as_ref());

@@ -1,6 +1,8 @@
 //! The place where lines are made: nothing else writes a line end.
 
-use std::fmt::Display;
+use std::fmt::{self, Display, Write as _};
+
+use memchr::memchr3;
 
 use super::AttributeEdits;
 use crate::attribute::TypedAttribute;
@@ -11,6 +13,16 @@ pub(super) struct Writer {
     out: Vec<u8>,
 }
 
+/// What a line is formatted into.
+struct Line<'w>(&'w mut Vec<u8>);
+
+impl fmt::Write for Line<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.extend_from_slice(text.as_bytes());
+        Ok(())
+    }
+}
+
 impl Writer {
     pub(super) fn new() -> Self {
         Self {
@@ -19,10 +31,12 @@ impl Writer {
     }
 
     pub(super) fn line(&mut self, prefix: &str, content: &[u8]) {
-        self.out.extend_from_slice(prefix.as_bytes());
-        self.out
-            .extend(content.iter().filter(|octet| stays_in_line(octet)));
-        self.out.extend_from_slice(b"\r\n");
+        self.line_of(prefix, |out| out.extend_from_slice(content));
+    }
+
+    /// A line that is formatted in its place.
+    pub(super) fn text(&mut self, prefix: &str, content: impl Display) {
+        self.line_of(prefix, |out| format_into(out, content));
     }
 
     pub(super) fn lines<'l>(&mut self, prefix: &str, contents: impl IntoIterator<Item = &'l Vec<u8>>) {
@@ -32,9 +46,7 @@ impl Writer {
     }
 
     pub(super) fn texts<T: Display>(&mut self, prefix: &str, contents: &[T]) {
-        contents
-            .iter()
-            .for_each(|content| self.line(prefix, content.to_string().as_bytes()));
+        contents.iter().for_each(|content| self.text(prefix, content));
     }
 
     /// The attributes of one section, subject to `edits`.
@@ -47,6 +59,23 @@ impl Writer {
         self.out.shrink_to_fit();
         self.out
     }
+
+    fn line_of(&mut self, prefix: &str, content: impl FnOnce(&mut Vec<u8>)) {
+        self.out.extend_from_slice(prefix.as_bytes());
+        let start = self.out.len();
+        content(&mut self.out);
+        let forbidden = memchr3(0, b'\r', b'\n', &self.out[start..]);
+        if let Some(first) = forbidden.map(|at| start + at) {
+            let rest = self.out.split_off(first);
+            self.out.extend(rest.iter().filter(|octet| stays_in_line(octet)));
+        }
+        self.out.extend_from_slice(b"\r\n");
+    }
+}
+
+fn format_into(out: &mut Vec<u8>, content: impl Display) {
+    // A vector takes everything, and what is written here does not refuse to be.
+    let _ = write!(Line(out), "{content}");
 }
 
 /// Writes `a=` lines of one section.
@@ -81,7 +110,14 @@ impl AttributeWriter<'_> {
 
     /// `name:value`, if there is a value.
     pub(super) fn optional(&mut self, name: &str, value: Option<impl Display>) {
-        if let Some(value) = value {
+        let Some(value) = value else { return };
+        if self.edits.remove.is_empty() && self.edits.substitute.is_empty() {
+            self.writer.line_of("a=", |out| {
+                out.extend_from_slice(name.as_bytes());
+                out.push(b':');
+                format_into(out, value);
+            });
+        } else {
             self.attribute(format!("{name}:{value}").as_bytes());
         }
     }
