@@ -242,8 +242,9 @@ impl Request {
         }
         reader.templates = Arc::clone(templates);
         // What it says itself beats a template, wherever that stands.
-        let (named, own): (Vec<_>, Vec<_>) = dict.iter().partition(|(key, _)| is_template(key));
-        for (key, value) in named.into_iter().chain(own) {
+        let named = dict.iter().filter(|(key, _)| is_template(key));
+        let own = dict.iter().filter(|(key, _)| !is_template(key));
+        for (key, value) in named.chain(own) {
             reader.key(key, value);
         }
         let request = request(&mut reader)?;
@@ -379,7 +380,7 @@ impl Request {
 }
 
 fn is_template(key: &ByteString) -> bool {
-    same(&key.to_text(), "template")
+    key.as_text().is_some_and(|key| same(key, "template"))
 }
 
 fn read_offer(reader: &mut Reader) -> Result<Offer, RequestError> {

@@ -91,6 +91,11 @@ impl Dict {
         Self(Vec::new())
     }
 
+    /// An empty dictionary with room for so many keys.
+    pub fn with_capacity(keys: usize) -> Self {
+        Self(Vec::with_capacity(keys))
+    }
+
     /// Number of keys.
     pub fn len(&self) -> usize {
         self.0.len()

@@ -1,5 +1,6 @@
 //! The words that keys may hold: one table an enum, with every spelling in use.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -23,20 +24,24 @@ pub trait Word: Copy + Eq + fmt::Debug + 'static {
     }
 }
 
-/// Lower case, with hyphens for spaces and underscores: a superset of the spellings rtpengine takes.
-pub(crate) fn fold(text: &str) -> String {
-    text.chars().map(fold_char).collect()
+/// Lower case, with hyphens for spaces and underscores: a superset of the spellings rtpengine takes. Most texts are in that form
+/// already.
+pub(crate) fn fold(text: &str) -> Cow<'_, str> {
+    if text.bytes().all(|octet| fold_octet(octet) == octet) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.to_ascii_lowercase().replace([' ', '_'], "-"))
 }
 
 /// True when both texts fold to the same.
 pub(crate) fn same(left: &str, right: &str) -> bool {
-    left.len() == right.len() && left.chars().map(fold_char).eq(right.chars().map(fold_char))
+    left.len() == right.len() && left.bytes().map(fold_octet).eq(right.bytes().map(fold_octet))
 }
 
-/// Keeps the length: only ASCII is changed, and to ASCII.
-fn fold_char(c: char) -> char {
-    match c {
-        ' ' | '_' => '-',
+/// Only ASCII is changed, and to ASCII.
+fn fold_octet(octet: u8) -> u8 {
+    match octet {
+        b' ' | b'_' => b'-',
         other => other.to_ascii_lowercase(),
     }
 }

@@ -209,10 +209,9 @@ pub(crate) fn read_value<T>(
 
 /// Splits off the first word; the rest has no space at its start.
 fn word(text: &str) -> (&str, &str) {
-    match text.split_once(|c: char| c.is_ascii_whitespace()) {
-        Some((first, rest)) => (first, rest.trim_ascii_start()),
-        None => (text, ""),
-    }
+    let space = text.bytes().position(|octet| octet.is_ascii_whitespace());
+    let (first, rest) = text.split_at(space.unwrap_or(text.len()));
+    (first, rest.trim_ascii_start())
 }
 
 /// A decimal number: digits only, where `parse` would take a plus sign as well.
@@ -230,11 +229,16 @@ pub(crate) fn number<T: std::str::FromStr>(text: &str, name: &'static str) -> Re
 fn token(text: &str, name: &'static str) -> Result<String, Reason> {
     if text.is_empty() {
         Err(Reason::Missing(name))
-    } else if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+    } else if !is_plain(text) && text.chars().any(|c| c.is_whitespace() || c.is_control()) {
         Err(Reason::Malformed(name))
     } else {
         Ok(text.to_owned())
     }
+}
+
+/// Whether all of it is visible ASCII, as almost everything is.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|octet| octet.is_ascii_graphic())
 }
 
 #[cfg(test)]

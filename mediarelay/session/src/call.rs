@@ -21,10 +21,10 @@ pub(crate) use parties::{Names, is_final};
 pub(crate) use playing::{Manner, Playing};
 pub(crate) use reporting::Reporting;
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use litemap::LiteMap;
 use viaduct_forward::{FlowId, FlowKey, LegId, LocalAddr, Report, ToControl};
 use viaduct_ng::ByteString;
 
@@ -51,10 +51,10 @@ pub(crate) struct Call {
     /// The last answer was a provisional one: it rings.
     pub(crate) rings: bool,
     pub(crate) last_signal: Instant,
-    /// In boxes, since a tree keeps room for eleven in each of its nodes.
-    pub(crate) parties: BTreeMap<PartyId, Box<Party>>,
+    /// In boxes, so that one that comes or goes moves the others by a pointer each.
+    pub(crate) parties: LiteMap<PartyId, Box<Party>>,
     pub(crate) dialogues: Vec<Dialogue>,
-    pub(crate) legs: BTreeMap<LegId, Box<Leg>>,
+    pub(crate) legs: LiteMap<LegId, Box<Leg>>,
     /// What the workers were told.
     pub(crate) installed: Tables,
     pub(crate) tos: Option<u8>,
@@ -96,9 +96,9 @@ impl Call {
             answered: None,
             rings: false,
             last_signal: now,
-            parties: BTreeMap::new(),
+            parties: LiteMap::new(),
             dialogues: Vec::new(),
-            legs: BTreeMap::new(),
+            legs: LiteMap::new(),
             installed: Tables::default(),
             tos: core.config.tos,
             metadata: None,
@@ -225,7 +225,7 @@ impl Call {
     /// A party is gone: nothing stands for it, and who has listened to it alone is gone as well.
     fn stand_for_no_more(&mut self, gone: PartyId) {
         let mut over = Vec::new();
-        for party in self.parties.values_mut() {
+        for (_, party) in self.parties.iter_mut() {
             let Part::StandsFor(medias) = &mut party.part else {
                 continue;
             };
@@ -322,7 +322,7 @@ impl Call {
 
     /// Moves ICE, DTLS and learning on, and tells what happened.
     pub(crate) fn drive(&mut self, now: Instant, core: &mut Core) {
-        for leg in self.legs.values_mut() {
+        for (_, leg) in self.legs.iter_mut() {
             leg.drive(now, core);
         }
         self.tell(core);
@@ -339,7 +339,11 @@ impl Call {
 
     /// When [`drive`](Self::drive) or the check of the timers is due.
     pub(crate) fn poll_timeout(&mut self, now: Instant) -> Instant {
-        let legs = self.legs.values_mut().filter_map(|leg| leg.poll_timeout(now));
+        let legs = self
+            .legs
+            .iter_mut()
+            .map(|(_, of)| of)
+            .filter_map(|leg| leg.poll_timeout(now));
         let reports = self.reporting.as_ref().map(|reporting| reporting.next());
         let next = legs.chain(reports).min();
         next.map_or(self.next_check, |at| at.min(self.next_check))
@@ -437,7 +441,7 @@ impl Call {
     /// Puts names to what happened on the legs.
     fn tell(&mut self, core: &mut Core) {
         let mut told = Vec::new();
-        for leg in self.legs.values_mut() {
+        for (_, leg) in self.legs.iter_mut() {
             told.extend(leg.events.drain(..).map(|event| (leg.party, leg.id, event)));
         }
         for (party, leg, event) in told {

@@ -17,7 +17,7 @@ pub enum SdpSection {
 impl SdpSection {
     /// The section a name means.
     pub fn from_text(text: &str) -> Option<Self> {
-        match fold(text).as_str() {
+        match &*fold(text) {
             "global" | "none" => Some(Self::Global),
             _ => MediaType::from_text(text).map(Self::Media),
         }

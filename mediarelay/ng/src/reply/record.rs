@@ -248,7 +248,7 @@ macro_rules! record {
             }
 
             fn write(&self) -> Option<$crate::value::Value> {
-                let mut dict = $crate::value::Dict::new();
+                let mut dict = $crate::value::Dict::with_capacity([$($key),*].len());
                 self.write_into(&mut dict);
                 Some(dict.into())
             }

@@ -65,7 +65,7 @@ impl Reader {
     pub(crate) fn key(&mut self, key: &ByteString, value: &Value) {
         let name = key.to_text();
         let name = &*name;
-        match fold(name).as_str() {
+        match &*fold(name) {
             "command" => {}
             "sdp" => self.sdp = self.bytes(name, value),
             "call-id" => self.call_id = self.bytes(name, value),
@@ -268,7 +268,7 @@ impl Reader {
         let Some(text) = self.text(name, value) else {
             return;
         };
-        match fold(&text).as_str() {
+        match &*fold(&text) {
             "on" | "yes" | "true" | "1" | "enable" | "enabled" => self.options.flags.insert(flag),
             "off" | "no" | "false" | "0" | "disable" | "disabled" => self.options.flags.remove(flag),
             _ => self.unusable(name, Some(&text), "on or off"),
@@ -349,7 +349,7 @@ impl Reader {
     fn ice(&mut self, member: &str) -> bool {
         let folded = fold(member);
         let ice = &mut self.options.ice;
-        match folded.as_str() {
+        match &*folded {
             "trickle" => ice.trickle = true,
             "ice2" => ice.ice2 = true,
             "lite" => ice.lite = Some(IceLite::Forward),
@@ -370,7 +370,8 @@ impl Reader {
             return;
         };
         for (member, value) in dict.iter() {
-            let list = fold(&member.to_text());
+            let member = member.to_text();
+            let list = fold(&member);
             self.each(name, value, |reader, text| reader.codec_member(&list, text));
         }
     }
@@ -386,9 +387,10 @@ impl Reader {
             return;
         };
         for (member, value) in dict.iter() {
-            let member = fold(&member.to_text());
+            let member = member.to_text();
+            let member = fold(&member);
             self.each(name, value, |reader, uri| {
-                match member.as_str() {
+                match &*member {
                     "strip" if uri.eq_ignore_ascii_case("all") => {
                         reader.options.flags.insert(Flag::StripExtmap);
                     }
@@ -415,7 +417,7 @@ impl Reader {
                 continue;
             };
             for (edit, value) in edits.iter() {
-                match fold(&edit.to_text()).as_str() {
+                match &*fold(&edit.to_text()) {
                     "substitute" => self.substitutes(name, section, value),
                     edit => self.each(name, value, |reader, text| reader.sdp_edit(section, edit, text)),
                 }

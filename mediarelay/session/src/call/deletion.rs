@@ -133,7 +133,7 @@ impl Call {
         let lasted = now.saturating_duration_since(self.created);
         self.count_end(core, reason, &totals, senders, lasted);
         self.installed.become_(Wanted::default(), core);
-        for leg in std::mem::take(&mut self.legs).into_values() {
+        for (_, leg) in std::mem::take(&mut self.legs) {
             leg.close(now, core);
         }
         core.release(now);

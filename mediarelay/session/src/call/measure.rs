@@ -21,7 +21,8 @@ impl Call {
     pub(super) fn keep_ended(&mut self, core: &mut Core) {
         let ended: Vec<SsrcSnapshot> = self
             .legs
-            .values_mut()
+            .iter_mut()
+            .map(|(_, of)| of)
             .flat_map(|leg| leg.ended.drain(..))
             .collect();
         self.keep_sources(core, &ended);

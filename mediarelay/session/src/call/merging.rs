@@ -110,9 +110,10 @@ impl Call {
         let all_blocked = self.blocked;
         self.blocked = all_blocked.and(blocked);
         self.parties
-            .values_mut()
+            .iter_mut()
+            .map(|(_, of)| of)
             .for_each(|party| party.blocked = party.blocked.or(all_blocked));
-        for mut party in parties.into_values() {
+        for (_, mut party) in parties {
             party.blocked = party.blocked.or(blocked);
             party.call_id = party.call_id.saturating_add(ids_before);
             party.rename(renamed);

@@ -1,9 +1,9 @@
 //! Which parties a message is from and for (NG `from-tag`, `to-tag`, `via-branch`).
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use litemap::LiteMap;
 use viaduct_forward::LegId;
 use viaduct_ng::{AliasKey, ByteString, ErrorReason, Flag, Options, SipMessageType};
 
@@ -42,7 +42,7 @@ impl Party {
 /// certain that the message will not fail; and legs that a failed one has made are known by nobody afterwards.
 #[derive(Debug)]
 pub(crate) struct Checkpoint {
-    parties: BTreeMap<PartyId, Box<Party>>,
+    parties: LiteMap<PartyId, Box<Party>>,
     dialogues: Vec<Dialogue>,
     next_party: u32,
     /// In the order of the legs.
@@ -90,7 +90,7 @@ impl Call {
         match &result {
             Ok(_) => {
                 self.last_signal = now;
-                for leg in self.legs.values_mut() {
+                for (_, leg) in self.legs.iter_mut() {
                     leg.close_former_ports(now, core);
                 }
             }

@@ -36,11 +36,11 @@ impl Call {
 
     /// Takes up what media had taught an earlier relay, and lets go of what went with it.
     pub(crate) fn rebuild(&mut self, now: Instant, core: &mut Core, media: MediaRow) {
-        for leg in self.legs.values_mut() {
+        for (_, leg) in self.legs.iter_mut() {
             leg.rebuild(now, core);
         }
         for endpoint in &media.endpoints {
-            let mut legs = self.legs.values_mut();
+            let mut legs = self.legs.iter_mut().map(|(_, of)| of);
             if let Some(leg) = legs.find(|leg| leg.component_of(endpoint.local).is_some() && !leg.is_shared())
             {
                 leg.find_endpoint(now, core, *endpoint);

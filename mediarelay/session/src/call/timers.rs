@@ -31,7 +31,8 @@ impl Call {
         }
         if now.saturating_duration_since(self.last_signal) >= LAST_ANSWER {
             self.parties
-                .values_mut()
+                .iter_mut()
+                .map(|(_, of)| of)
                 .for_each(|party| party.refuse_for_good());
             self.close_unused_legs(now, core);
         }

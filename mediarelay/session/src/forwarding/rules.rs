@@ -28,7 +28,12 @@ impl Call {
 
     /// Keeps hold of the counters of flows, which the workers make when they are told of the flow.
     pub(crate) fn find_counters(&mut self, core: &Core) {
-        for path in self.legs.values_mut().flat_map(|leg| leg.paths.iter_mut()) {
+        for path in self
+            .legs
+            .iter_mut()
+            .map(|(_, of)| of)
+            .flat_map(|leg| leg.paths.iter_mut())
+        {
             if path.stats.is_none() {
                 path.stats = core.stats.flow(path.flow);
             }

@@ -40,16 +40,14 @@ impl Relay {
         if is_our_own(&message.session, &self.core.instance_id, &message.options) {
             return Reply::sdp(offer.sdp.clone());
         }
-        if known.is_none() {
-            self.create(now, client, &offer.call_id);
-        }
-        self.take(now, &offer.call_id, &message)
+        let key = known.unwrap_or_else(|| self.create(now, client, &offer.call_id));
+        self.take(now, key, &message)
     }
 
     pub(super) fn answer(&mut self, now: Instant, answer: &Answer) -> Reply {
-        if !self.by_id.contains_key(&answer.call_id) {
+        let Some(key) = self.by_id.get(&answer.call_id).copied() else {
             return Reply::error(ErrorReason::UnknownCallId);
-        }
+        };
         let names = names_of_answer(answer);
         let message = match self.read(Kind::Answer, names, &answer.call_id, &answer.sdp, &answer.options) {
             Ok(message) => message,
@@ -58,7 +56,7 @@ impl Relay {
         if is_our_own(&message.session, &self.core.instance_id, &message.options) {
             return Reply::sdp(answer.sdp.clone());
         }
-        self.take(now, &answer.call_id, &message)
+        self.take(now, key, &message)
     }
 
     /// Carries out an offer or an answer of old for a call that is being rebuilt. `None` for other requests.
@@ -85,14 +83,16 @@ impl Relay {
     }
 
     /// Hands an offer or an answer to its call, and then what was trickled ahead of it.
-    fn take(&mut self, now: Instant, call_id: &ByteString, message: &Message<'_>) -> Reply {
-        let reply = self.with_call(now, call_id, |call, core| {
-            Ok(Reply::sdp(call.take_message(now, core, message)?))
-        });
-        if let (Reply::Ok(_), Some(key)) = (&reply, self.by_id.get(call_id).copied()) {
-            self.apply_waiting(now, key);
+    fn take(&mut self, now: Instant, key: CallKey, message: &Message<'_>) -> Reply {
+        let taken = self.work(now, key, |call, core| Some(call.take_message(now, core, message)));
+        match taken {
+            Some(Ok(sdp)) => {
+                self.apply_waiting(now, key);
+                Reply::sdp(sdp)
+            }
+            Some(Err(reason)) => Reply::error(reason),
+            None => Reply::error(ErrorReason::UnknownCallId),
         }
-        reply
     }
 
     /// Why there may be no further call.

@@ -325,7 +325,7 @@ impl Relay {
     /// Lets go of a call of which nobody was told anything.
     fn drop_call(&mut self, now: Instant, mut call: Call) {
         let since = self.core.outputs_waiting();
-        for leg in std::mem::take(&mut call.legs).into_values() {
+        for (_, leg) in std::mem::take(&mut call.legs) {
             leg.close(now, &mut self.core);
         }
         self.core.forget_outputs(since);

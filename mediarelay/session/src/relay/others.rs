@@ -195,7 +195,8 @@ impl Call {
             None => {
                 set(&mut self.blocked);
                 self.parties
-                    .values_mut()
+                    .iter_mut()
+                    .map(|(_, of)| of)
                     .for_each(|party| set(&mut party.blocked));
             }
         }

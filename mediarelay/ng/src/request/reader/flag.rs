@@ -15,7 +15,7 @@ impl Reader {
             self.options.flags.insert(flag);
             return;
         }
-        match folded.as_str() {
+        match &*folded {
             "trickle-ice" => self.options.ice.trickle = true,
             "pad-crypto" => self.options.sdes.words.insert(SdesWord::Pad),
             _ if self.twin(&folded, text) => {}
