@@ -433,6 +433,10 @@ impl Relay {
         // Before flows may end that tell of them.
         call.keep_shifts();
         let result = work(call, &mut self.core);
+        // At once: a turn of the timers for it would bring the workers up to date a second time.
+        if call.ends.is_none() && call.is_to_be_checked(now) {
+            call.handle_timeout(now, &mut self.core);
+        }
         if call.ends.is_none() {
             call.drive(now, &mut self.core);
         }

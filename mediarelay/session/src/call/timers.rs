@@ -22,7 +22,7 @@ impl Call {
     /// Time has passed: looks at what is due.
     pub(crate) fn handle_timeout(&mut self, now: Instant, core: &mut Core) {
         self.send_reports(now, core);
-        if self.next_check > now {
+        if !self.is_to_be_checked(now) {
             return;
         }
         self.delete_due(now, core);
@@ -44,9 +44,14 @@ impl Call {
         }
     }
 
-    /// Something has happened that moves deadlines: they are looked at with the next turn of the timers.
+    /// Something has happened that moves deadlines: they are looked at when it is done.
     pub(crate) fn check_soon(&mut self, now: Instant) {
         self.next_check = now;
+    }
+
+    /// Whether deadlines are to be looked at.
+    pub(crate) fn is_to_be_checked(&self, now: Instant) -> bool {
+        self.next_check <= now
     }
 
     fn plan_check(&mut self, now: Instant, deadline: Option<Instant>) {
