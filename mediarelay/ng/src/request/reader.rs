@@ -203,12 +203,18 @@ impl Reader {
     }
 
     fn text(&mut self, name: &str, value: &Value) -> Option<String> {
-        let bytes = self.bytes(name, value)?;
-        let text = bytes.as_text();
+        let text = match value {
+            Value::Bytes(octets) => octets.as_text().map(str::to_owned),
+            Value::Integer(number) => Some(number.to_string()),
+            Value::List(_) | Value::Dict(_) => {
+                self.unusable(name, None, "a string");
+                return None;
+            }
+        };
         if text.is_none() {
             self.unusable(name, None, "text");
         }
-        text.map(str::to_owned)
+        text
     }
 
     fn number<T: TryFrom<i64>>(&mut self, name: &str, value: &Value) -> Option<T> {

@@ -28,15 +28,10 @@ impl Call {
 
     /// Keeps hold of the counters of flows, which the workers make when they are told of the flow.
     pub(crate) fn find_counters(&mut self, core: &Core) {
-        for path in self
-            .legs
-            .iter_mut()
-            .map(|(_, of)| of)
-            .flat_map(|leg| leg.paths.iter_mut())
-        {
-            if path.stats.is_none() {
-                path.stats = core.stats.flow(path.flow);
-            }
+        let told = &self.installed.flows;
+        let paths = self.legs.iter_mut().flat_map(|(_, leg)| leg.paths.iter_mut());
+        for path in paths.filter(|path| path.stats.is_none() && told.contains_key(&path.flow)) {
+            path.stats = core.stats.flow(path.flow);
         }
     }
 
