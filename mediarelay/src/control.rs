@@ -8,6 +8,7 @@ mod events;
 mod hops;
 mod keeper;
 mod kernel;
+mod linger;
 mod office;
 mod patient_log;
 mod pressure;
@@ -33,6 +34,7 @@ use self::keeper::Keeper;
 use self::kernel::Kernel;
 pub use self::kernel::Outside;
 pub(crate) use self::kernel::{KernelPlan, Told};
+use self::linger::Linger;
 use self::office::Furniture;
 pub(crate) use self::office::Office;
 use self::pressure::Pressure;
@@ -99,6 +101,7 @@ pub(crate) struct Control {
     nudge: Nudge,
     keeper: Option<Keeper>,
     pressure: Option<Pressure>,
+    linger: Linger,
     budget: usize,
     /// Held as long as the ports are.
     _claims: Claims,
@@ -136,6 +139,7 @@ impl Control {
             nudge: plan.nudge,
             keeper,
             pressure,
+            linger: Linger::default(),
             budget,
             _claims: plan.claims,
         }
@@ -224,12 +228,33 @@ impl Control {
 
     /// Waits until there is something to do, at most so long.
     fn wait(&mut self, at_most: Option<Duration>) {
+        if at_most == Some(Duration::ZERO) {
+            self.look(at_most);
+            return;
+        }
+        let began = Instant::now();
+        if let Some(longest) = self.linger.before(at_most) {
+            while began.elapsed() < longest {
+                if self.look(Some(Duration::ZERO)) {
+                    self.linger.rested(Some(began.elapsed()));
+                    return;
+                }
+            }
+        }
+        let woken = self.look(at_most);
+        self.linger.rested(woken.then(|| began.elapsed()));
+    }
+
+    /// Waits so long for something to read. Whether there is any.
+    fn look(&mut self, at_most: Option<Duration>) -> bool {
         let mut readable: SmallVec<[usize; 4]> = SmallVec::new();
-        self.nudge
+        let found = self
+            .nudge
             .wait_beside(at_most, &self.ng, |place| readable.push(place));
         for place in readable {
             self.ng[place].readable();
         }
+        found
     }
 
     /// Returns whether there may be more.

@@ -234,13 +234,14 @@ impl Nudge {
         self.wait_beside::<OwnedFd>(at_most, &[], |_| {});
     }
 
-    /// The same, and until one of these can be read. `readable` is told the places of those that can be.
+    /// The same, and until one of these can be read. `readable` is told the places of those that can be. Returns whether anything
+    /// but time has ended the wait.
     pub(crate) fn wait_beside<E: AsFd>(
         &self,
         at_most: Option<Duration>,
         ears: &[E],
         mut readable: impl FnMut(usize),
-    ) {
+    ) -> bool {
         let bell = self.0.as_fd();
         let descriptors = iter::once(bell).chain(ears.iter().map(AsFd::as_fd));
         let mut polled: SmallVec<[PollFd<'_>; 4]> = descriptors
@@ -251,13 +252,15 @@ impl Nudge {
         // A signal may end it early, as any other thing that is to be looked at.
         let found = ppoll(&mut polled, at_most.map(TimeSpec::from), None).is_ok_and(|count| count > 0);
         let mut ready = polled.iter().map(|one| found && one.any().unwrap_or(true));
-        if ready.next() == Some(true) || has_rung() {
+        let rung = ready.next() == Some(true) || has_rung();
+        if rung {
             self.0.heard();
         }
         ready
             .enumerate()
             .filter(|(_, is_ready)| *is_ready)
             .for_each(|(place, _)| readable(place));
+        found || rung
     }
 }
 
