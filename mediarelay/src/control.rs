@@ -139,7 +139,7 @@ impl Control {
             nudge: plan.nudge,
             keeper,
             pressure,
-            linger: Linger::default(),
+            linger: Linger::new(),
             budget,
             _claims: plan.claims,
         }
@@ -232,17 +232,20 @@ impl Control {
             self.look(at_most);
             return;
         }
-        let began = Instant::now();
         if let Some(longest) = self.linger.before(at_most) {
-            while began.elapsed() < longest {
-                if self.look(Some(Duration::ZERO)) {
-                    self.linger.rested(Some(began.elapsed()));
-                    return;
-                }
+            let began = Instant::now();
+            let mut found = false;
+            while !found && began.elapsed() < longest {
+                found = self.look(Some(Duration::ZERO));
+            }
+            self.linger.looked(found);
+            if found {
+                return;
             }
         }
+        let began = Instant::now();
         let woken = self.look(at_most);
-        self.linger.rested(woken.then(|| began.elapsed()));
+        self.linger.slept(woken.then(|| began.elapsed()));
     }
 
     /// Waits so long for something to read. Whether there is any.
