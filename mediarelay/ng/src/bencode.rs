@@ -65,18 +65,19 @@ fn write_string(octets: &ByteString, out: &mut Vec<u8>) {
     out.extend_from_slice(octets);
 }
 
-/// Without a text of its own: the answer to a `delete` has hundreds of numbers.
+/// Without a text of its own: the answer to a `delete` has hundreds of numbers, most of them of one digit.
 fn write_decimal(mut number: u64, out: &mut Vec<u8>) {
+    if number < 10 {
+        out.push(b'0' + number as u8);
+        return;
+    }
     // As many as 64 bits can have.
     let mut digits = [0; 20];
     let mut at = digits.len();
-    loop {
+    while number > 0 {
         at -= 1;
         digits[at] = b'0' + (number % 10) as u8;
         number /= 10;
-        if number == 0 {
-            break;
-        }
     }
     out.extend_from_slice(&digits[at..]);
 }

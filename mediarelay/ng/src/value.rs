@@ -123,6 +123,12 @@ impl Dict {
         }
     }
 
+    /// Sets a key that is not there, which is not looked for.
+    pub(crate) fn push(&mut self, key: ByteString, value: Value) {
+        debug_assert!(!self.0.iter().any(|(have, _)| *have == key), "{key} is there");
+        self.0.push((key, value));
+    }
+
     /// Takes a key out.
     pub fn remove(&mut self, key: &str) -> Option<Value> {
         let at = self.0.iter().position(|(have, _)| *have == key)?;

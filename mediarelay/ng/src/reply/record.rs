@@ -26,10 +26,10 @@ pub(super) trait Field: Sized {
         }
     }
 
-    /// Puts a key into a dictionary.
+    /// Puts a key into a dictionary that does not have it.
     fn put(&self, dict: &mut Dict, key: &'static str) {
         if let Some(value) = self.write() {
-            dict.insert(ByteString::from_static(key), value);
+            dict.push(ByteString::from_static(key), value);
         }
     }
 }
