@@ -1,7 +1,7 @@
 //! What is served over connections: SIP, the phone page, health and metrics.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 
 use anyhow::Context;
 use tokio::net::TcpListener;
@@ -37,6 +37,7 @@ pub(super) fn phone_api(
             .chain(of_browsers)
             .collect(),
         handed_out: extras.handed_out,
+        given_at: Mutex::default(),
         dial: extras.dial,
         udp_port: match settings.relay.mode {
             RelayMode::BuiltIn => settings.relay.media.browser_port,

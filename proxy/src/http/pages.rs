@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::{Query, State};
@@ -15,6 +15,9 @@ use viaduct_routing::Location;
 use viaduct_sip::{Aor, Host};
 
 use super::HttpContext;
+
+/// How long a page that was given a user has to register. Until then nobody else is given the same.
+const TO_REGISTER: Duration = Duration::from_secs(5);
 
 /// A user that the demo hands to browsers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -48,6 +51,8 @@ pub(crate) struct PhoneApi {
     pub(crate) location: Arc<Location>,
     /// Users that are given to whoever opens the page: the demo's. Empty elsewhere.
     pub(crate) handed_out: Vec<PhoneUser>,
+    /// When each of them was given to a page last, by their order.
+    pub(crate) given_at: Mutex<HashMap<usize, Instant>>,
     pub(crate) dial: Vec<DialEntry>,
     /// Those who are users: they can be there or not, which a service cannot.
     pub(crate) people: Vec<DialEntry>,
@@ -90,17 +95,24 @@ impl PhoneApi {
         !self.location.lookup(&Aor::new(user, &host), now).is_empty()
     }
 
-    /// The user for a browser: the one it had before, else one that nobody has. A page that is loaded again comes back
-    /// faster than its old connection goes, so a user asked for by name is given even if it is registered.
+    /// The user for a browser: the one it had before, else one that nobody has or is about to have. A page that is loaded again
+    /// comes back faster than its old connection goes, so a user asked for by name is given even if it is registered.
     fn user_for(&self, wanted: Option<&str>, now: Instant) -> Option<&PhoneUser> {
-        let named = wanted.and_then(|wanted| self.handed_out.iter().find(|user| user.name == wanted));
-        named
-            .or_else(|| {
-                self.handed_out
-                    .iter()
-                    .find(|user| !self.is_registered(&user.name, now))
-            })
-            .or(self.handed_out.first())
+        let users = &self.handed_out;
+        // Nothing can be half done while it is held.
+        let mut given_at = self.given_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let named = wanted.and_then(|wanted| users.iter().position(|user| user.name == wanted));
+        let is_free = |at: &usize| !self.is_registered(&users[*at].name, now);
+        let was_given = |at: &usize| {
+            let given = given_at.get(at);
+            given.is_some_and(|given| now.saturating_duration_since(*given) < TO_REGISTER)
+        };
+        let place = named
+            .or_else(|| (0..users.len()).find(|at| is_free(at) && !was_given(at)))
+            .or_else(|| (0..users.len()).find(is_free))
+            .unwrap_or_default();
+        given_at.insert(place, now);
+        users.get(place)
     }
 }
 

@@ -39,6 +39,12 @@ fn the_demo_hands_out_users_and_keeps_their_passwords() {
             (&Value::from(true), &Value::from("300"))
         );
         assert_eq!(told["desk_phone"]["port"], ports[2].1);
+        // A page that is opened before the first one has registered is somebody else, and one that is loaded again is who it was.
+        for (question, user) in [("", "301"), ("?prefer=300", "300"), ("", "302")] {
+            let told = get(http, &format!("/api/phone{question}")).body;
+            let told: Value = serde_json::from_slice(&told).unwrap();
+            assert_eq!(told["user"]["name"], user);
+        }
         handed_out.push((
             told["user"]["password"].clone(),
             told["desk_phone"]["password"].clone(),
