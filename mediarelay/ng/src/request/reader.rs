@@ -203,18 +203,15 @@ impl Reader {
     }
 
     fn text(&mut self, name: &str, value: &Value) -> Option<String> {
-        let text = match value {
-            Value::Bytes(octets) => octets.as_text().map(str::to_owned),
-            Value::Integer(number) => Some(number.to_string()),
-            Value::List(_) | Value::Dict(_) => {
-                self.unusable(name, None, "a string");
-                return None;
-            }
+        let Value::Bytes(octets) = value else {
+            // Digits are text.
+            return self.bytes(name, value).map(|digits| digits.to_string());
         };
+        let text = octets.as_text();
         if text.is_none() {
             self.unusable(name, None, "text");
         }
-        text
+        text.map(str::to_owned)
     }
 
     fn number<T: TryFrom<i64>>(&mut self, name: &str, value: &Value) -> Option<T> {

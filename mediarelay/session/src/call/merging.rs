@@ -109,10 +109,9 @@ impl Call {
 
         let all_blocked = self.blocked;
         self.blocked = all_blocked.and(blocked);
-        self.parties
-            .iter_mut()
-            .map(|(_, of)| of)
-            .for_each(|party| party.blocked = party.blocked.or(all_blocked));
+        for (_, party) in self.parties.iter_mut() {
+            party.blocked = party.blocked.or(all_blocked);
+        }
         for (_, mut party) in parties {
             party.blocked = party.blocked.or(blocked);
             party.call_id = party.call_id.saturating_add(ids_before);

@@ -30,10 +30,9 @@ impl Call {
             return;
         }
         if now.saturating_duration_since(self.last_signal) >= LAST_ANSWER {
-            self.parties
-                .iter_mut()
-                .map(|(_, of)| of)
-                .for_each(|party| party.refuse_for_good());
+            for (_, party) in self.parties.iter_mut() {
+                party.refuse_for_good();
+            }
             self.close_unused_legs(now, core);
         }
         self.find_counters(core);

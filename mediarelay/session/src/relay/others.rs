@@ -194,10 +194,9 @@ impl Call {
             Some(party) => set(&mut self.party_mut(party).blocked),
             None => {
                 set(&mut self.blocked);
-                self.parties
-                    .iter_mut()
-                    .map(|(_, of)| of)
-                    .for_each(|party| set(&mut party.blocked));
+                for (_, party) in self.parties.iter_mut() {
+                    set(&mut party.blocked);
+                }
             }
         }
         Ok(())
