@@ -51,7 +51,7 @@ INLINE s64 store_head(struct packet_context *ctx, struct head *head, const struc
 INLINE u32 rewrite(struct packet_context *ctx, const struct packet *packet, const struct rule *rule, const struct hop *across)
 {
 	struct head head = {};
-	u32 checksum_at = ETHERNET + header_len(rule->family) + 6;
+	u32 checksum_at = ETHERNET + header_len(family_of(rule)) + 6;
 	u32 old_ports = ports(packet->udp.source, packet->udp.destination);
 	u32 new_ports = ports(rule->source_port, rule->destination_port);
 	int of_hardware = may_be_left_to_hardware(packet);
@@ -60,13 +60,13 @@ INLINE u32 rewrite(struct packet_context *ctx, const struct packet *packet, cons
 	s64 failed;
 
 	write_header(packet, rule, &head.ip);
-	addresses = addresses_diff(packet, &head.ip, rule->family);
-	headers = headers_diff(packet, &head.ip, rule->family);
+	addresses = addresses_diff(packet, &head.ip, family_of(rule));
+	headers = headers_diff(packet, &head.ip, family_of(rule));
 	rest |= (u32)(of_hardware ? packet->udp.checksum : new_checksum(packet, rule, addresses)) << 16;
-	if (packet->family != rule->family &&
-	    change_proto(ctx, rule->family == FAMILY_IPV4 ? ETHERTYPE_IPV4 : ETHERTYPE_IPV6, 0))
+	if (packet->family != family_of(rule) &&
+	    change_proto(ctx, family_of(rule) == FAMILY_IPV4 ? ETHERTYPE_IPV4 : ETHERTYPE_IPV6, 0))
 		return UP_MEMORY;
-	if (rule->family == FAMILY_IPV4) {
+	if (family_of(rule) == FAMILY_IPV4) {
 		head.kind = ETHERTYPE_IPV4;
 		head.words[5] = new_ports;
 		head.words[6] = rest;
@@ -78,7 +78,7 @@ INLINE u32 rewrite(struct packet_context *ctx, const struct packet *packet, cons
 		failed = store_head(ctx, &head, across, IPV6_HEADER + UDP_HEADER);
 	}
 	if (failed)
-		return packet->family == rule->family ? UP_MEMORY : LOST;
+		return packet->family == family_of(rule) ? UP_MEMORY : LOST;
 	/* From here on nothing fails for want of memory. Only the kernel knows what a sum that may be hardware's is. */
 	if (of_hardware) {
 		failed |= l4_csum_replace(ctx, checksum_at, 0, in_32_bits(addresses), CSUM_PSEUDO_HEADER | CSUM_ZERO_IS_NONE);
@@ -219,11 +219,11 @@ SECTION("xdp") int viaduct_forward_frames(struct frame_context *ctx)
 	if (!hop)
 		return XDP_PASS;
 	write_header(&packet, rule, &out);
-	checksum = new_checksum(&packet, rule, addresses_diff(&packet, &out, rule->family));
+	checksum = new_checksum(&packet, rule, addresses_diff(&packet, &out, family_of(rule)));
 	/* The heads end where they ended, and begin where there is room for them. */
-	if (packet.family != rule->family && move_head(ctx, header_len(packet.family) - header_len(rule->family)))
+	if (packet.family != family_of(rule) && move_head(ctx, header_len(packet.family) - header_len(family_of(rule))))
 		return XDP_PASS;
-	if (rule->family == FAMILY_IPV4)
+	if (family_of(rule) == FAMILY_IPV4)
 		written = write_heads(ctx, hop, rule, &out, IPV4_HEADER, checksum);
 	else
 		written = write_heads(ctx, hop, rule, &out, IPV6_HEADER, checksum);

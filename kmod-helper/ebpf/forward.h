@@ -21,9 +21,12 @@ enum {
 	RULE_DELIVER = 1 << 1,
 	/* The interface is one end of a pair, and the other end is in another network namespace of this host. */
 	RULE_PAIR = 1 << 2,
+	/* What leaves is IPv6; without it, IPv4. */
+	RULE_IPV6 = 1 << 3,
 };
 
-/* One flow. A slot is written while no key leads to it, and is left alone for a while after the last one did. */
+/* One flow, in two lines of the caches. A slot is written while no key leads to it, and is left alone for a while after the last one
+ * did. */
 struct rule {
 	/* The key that leads here: who finds another one was led by a slot that has changed hands. */
 	struct key key;
@@ -32,16 +35,14 @@ struct rule {
 	u8 destination[16];
 	u16 source_port;
 	u16 destination_port;
-	u32 family;
 	/* Where it leaves. */
 	u32 ifindex;
 	u32 next_family;
 	u8 next[16];
 	/* Octets that a packet may have, from its IP header. */
-	u32 mtu;
+	u16 mtu;
 	u8 tos;
 	u8 flags;
-	u16 unused;
 	/* Bit n: payload type n is forwarded. */
 	u64 payload_types[2];
 	/* Which call, for people. */
@@ -82,6 +83,7 @@ enum passed {
 	SHORTCUTS
 };
 
+/* What was forwarded of one flow, in one line. */
 struct counters {
 	u64 rtp_packets;
 	u64 rtp_octets;
@@ -93,11 +95,12 @@ struct counters {
 	u64 expected_before;
 	/* The present source: first and highest sequence number, the latter with its cycles. */
 	u32 ssrc;
-	u32 first;
 	u32 highest;
 	u32 timestamp;
-	u32 payload_type;
-	u32 sources;
+	u16 first;
+	u8 payload_type;
+	/* There was one. */
+	u8 is_heard;
 };
 
 /* How user space says that it lives. */

@@ -16,6 +16,8 @@ pub(crate) const RULE_DELIVER: u8 = 1 << 1;
 
 /// The other end of the interface is in another network namespace.
 pub(crate) const RULE_PAIR: u8 = 1 << 2;
+/// What leaves is IPv6; without it, IPv4.
+pub(crate) const RULE_IPV6: u8 = 1 << 3;
 /// The interface sends frames that were none of the stack's.
 pub(crate) const HOP_FRAMES: u32 = 1 << 0;
 /// The neighbour is the other end of the pair that the interface is of.
@@ -41,14 +43,12 @@ pub(crate) struct RawRule {
     pub(crate) destination: [u8; 16],
     pub(crate) source_port: [u8; 2],
     pub(crate) destination_port: [u8; 2],
-    pub(crate) family: u32,
     pub(crate) ifindex: u32,
     pub(crate) next_family: u32,
     pub(crate) next: [u8; 16],
-    pub(crate) mtu: u32,
+    pub(crate) mtu: u16,
     pub(crate) tos: u8,
     pub(crate) flags: u8,
-    pub(crate) unused: [u8; 2],
     pub(crate) payload_types: [u64; 2],
     pub(crate) tag: u64,
 }
@@ -64,11 +64,11 @@ pub(crate) struct RawCounters {
     pub(crate) last_packet: u64,
     pub(crate) expected_before: u64,
     pub(crate) ssrc: u32,
-    pub(crate) first: u32,
     pub(crate) highest: u32,
     pub(crate) timestamp: u32,
-    pub(crate) payload_type: u32,
-    pub(crate) sources: u32,
+    pub(crate) first: u16,
+    pub(crate) payload_type: u8,
+    pub(crate) is_heard: u8,
 }
 
 /// How user space says that it lives; nanoseconds of the monotonic clock.
@@ -180,8 +180,8 @@ unsafe impl aya::Pod for RawAddress {}
 unsafe impl aya::Pod for RawInterface {}
 
 const _: () = assert!(size_of::<RawKey>() == 2 * 16 + 2 * 2 + 4);
-const _: () = assert!(size_of::<RawRule>() == 40 + 2 * 16 + 2 * 2 + 3 * 4 + 16 + 4 + 4 + 2 * 8 + 8);
-const _: () = assert!(size_of::<RawCounters>() == 6 * 8 + 6 * 4);
+const _: () = assert!(size_of::<RawRule>() == 40 + 2 * 16 + 2 * 2 + 2 * 4 + 16 + 2 + 2 + 2 * 8 + 8);
+const _: () = assert!(size_of::<RawCounters>() == 6 * 8 + 3 * 4 + 2 + 2);
 const _: () = assert!(size_of::<RawPulse>() == 2 * 8);
 const _: () = assert!(size_of::<RawHopKey>() == 2 * 4 + 16);
 const _: () = assert!(size_of::<RawHop>() == 8 + 2 * 6 + 4);

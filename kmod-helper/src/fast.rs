@@ -426,7 +426,7 @@ impl Fast {
         let taken = entries.iter().map(|entry| entry.slot).collect();
         self.slots = Slots::new(self.tables.slots(), &taken, self.limits.rest);
         for entry in entries {
-            self.tables.guess(entry.slot, entry.flow.key)?;
+            self.tables.guess(entry.slot, entry.flow.key);
             let installed = Installed {
                 slot: entry.slot,
                 flow: entry.flow,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::abi::{self, RULE_DELIVER, RULE_PAIR, RULE_RTCP, RawCounters, RawKey, RawRule};
+use crate::abi::{self, FAMILY_IPV4, FAMILY_IPV6, RULE_DELIVER, RULE_IPV6, RULE_PAIR, RULE_RTCP, RawCounters, RawKey, RawRule};
 
 /// What a flow is found by: a packet from any other peer address is another's, so this is strict source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -47,8 +47,8 @@ pub struct Route {
     pub ifindex: u32,
     /// The router, or the receiver itself when it is on the link.
     pub next_hop: IpAddr,
-    /// Octets that a packet may have, IP header included.
-    pub mtu: u32,
+    /// Octets that a packet may have, IP header included. Some interfaces take longer ones than there are: the loopback's.
+    pub mtu: u16,
     /// The receiver is on this host; packets that came over the loopback interface are delivered.
     pub is_local: bool,
     /// The interface is one end of a pair (veth, netkit) whose other end is in another network namespace of this host.
@@ -144,20 +144,21 @@ impl RawRule {
         if route.is_pair {
             flags |= RULE_PAIR;
         }
+        if flow.source.is_ipv6() {
+            flags |= RULE_IPV6;
+        }
         Self {
             key: flow.key.into(),
             source: abi::octets(flow.source.ip()),
             destination: abi::octets(flow.destination.ip()),
             source_port: flow.source.port().to_be_bytes(),
             destination_port: flow.destination.port().to_be_bytes(),
-            family: abi::family(flow.source.ip()),
             ifindex: route.ifindex,
             next_family: abi::family(route.next_hop),
             next: abi::octets(route.next_hop),
             mtu: route.mtu,
             tos: flow.tos,
             flags,
-            unused: [0; 2],
             payload_types: [flow.payload_types as u64, (flow.payload_types >> 64) as u64],
             tag: flow.tag,
         }
@@ -165,10 +166,11 @@ impl RawRule {
 
     pub(crate) fn flow(&self) -> Flow {
         let [low, high] = self.payload_types;
+        let family = if self.flags & RULE_IPV6 == 0 { FAMILY_IPV4 } else { FAMILY_IPV6 };
         Flow {
             key: self.key.into(),
-            source: abi::address(self.family, self.source, self.source_port),
-            destination: abi::address(self.family, self.destination, self.destination_port),
+            source: abi::address(family, self.source, self.source_port),
+            destination: abi::address(family, self.destination, self.destination_port),
             tos: self.tos,
             rtcp: self.flags & RULE_RTCP != 0,
             payload_types: u128::from(high) << 64 | u128::from(low),
@@ -189,12 +191,12 @@ impl RawRule {
 
 impl From<RawCounters> for Counters {
     fn from(raw: RawCounters) -> Self {
-        let present = u64::from(raw.highest.wrapping_sub(raw.first)) + 1;
-        let source = (raw.sources > 0).then_some(Source {
+        let present = u64::from(raw.highest.wrapping_sub(raw.first.into())) + 1;
+        let source = (raw.is_heard > 0).then_some(Source {
             ssrc: raw.ssrc,
             highest_sequence: raw.highest,
             timestamp: raw.timestamp,
-            payload_type: raw.payload_type as u8,
+            payload_type: raw.payload_type,
         });
         Self {
             rtp_packets: raw.rtp_packets,
@@ -255,7 +257,7 @@ mod tests {
             expected_before: 10,
             first: 65_530,
             highest: 65_540,
-            sources: 2,
+            is_heard: 1,
             rtp_packets: 20,
             ..RawCounters::default()
         };

@@ -46,7 +46,7 @@ pub mod model;
 mod netlink;
 mod next_hops;
 mod object;
-mod port_table;
+mod shared_words;
 mod slots;
 mod status;
 mod steering;

@@ -137,7 +137,7 @@ impl<'f> Packet<'f> {
         if self.number(6) == 0 && has_v6 {
             return Some(Up::Checksum);
         }
-        (out_header + self.udp_len > route.mtu as usize).then_some(Up::Mtu)
+        (out_header + self.udp_len > usize::from(route.mtu)).then_some(Up::Mtu)
     }
 
     /// RFC 3550, sections 5.1 and 5.3.1.

@@ -320,10 +320,11 @@ impl Netlink {
         let Some(link) = link.filter(|link| link.has_ethernet && link.is_up) else {
             return Err(useless);
         };
+        let mtu = found.mtu.map_or(link.mtu, |mtu| mtu.min(link.mtu));
         Ok(Route {
             ifindex: found.ifindex,
             next_hop: found.next_hop,
-            mtu: found.mtu.map_or(link.mtu, |mtu| mtu.min(link.mtu)),
+            mtu: u16::try_from(mtu).unwrap_or(u16::MAX),
             is_local: found.is_local,
             is_pair: link.other_end.is_some(),
         })

@@ -67,7 +67,7 @@ impl NextHops {
             ifindex: route.ifindex,
             from: link.address?,
             to: mac?,
-            mtu: route.mtu as usize,
+            mtu: route.mtu.into(),
         })
     }
 

@@ -20,7 +20,7 @@ use crate::fast::{Fast, Refused, causes};
 use crate::frames::{FrameCount, FrameSocket};
 use crate::netlink::{Link, Netlink};
 use crate::object::{FRAMES as FRAMES_PROGRAM, STEER, program, steer_object};
-use crate::port_table::PortTable;
+use crate::shared_words::PortTable;
 use crate::tables::unless_gone;
 use crate::undisturbed::{self, Undisturbed};
 

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
+use aya::sys::SyscallError;
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use nix::time::{ClockId, clock_gettime};
 
@@ -15,6 +16,7 @@ use crate::flow::{Counters, Flow, Key, Route};
 use crate::hops::{Head, Neighbour};
 use crate::instance::Folder;
 use crate::object::forward_object;
+use crate::shared_words::Guesses;
 use crate::up::Up;
 
 const FLOWS: &str = "FLOWS";
@@ -29,7 +31,7 @@ const PASSED: &str = "PASSED";
 /// Name, size of a key and size of a value of every table.
 const SHAPES: [(&str, usize, usize); 8] = [
     (FLOWS, size_of::<RawKey>(), 4),
-    (GUESSES, 4, 4),
+    (GUESSES, 4, 8),
     (RULES, 4, size_of::<RawRule>()),
     (COUNTERS, 4, size_of::<RawCounters>()),
     (PULSE, 4, size_of::<RawPulse>()),
@@ -41,7 +43,7 @@ const SHAPES: [(&str, usize, usize); 8] = [
 /// The tables of one instance.
 pub(crate) struct Tables {
     flows: HashMap<MapData, RawKey, u32>,
-    guesses: Array<MapData, u32>,
+    guesses: Guesses,
     rules: Array<MapData, RawRule>,
     counters: Array<MapData, RawCounters>,
     pulse: Array<MapData, RawPulse>,
@@ -81,9 +83,12 @@ impl Tables {
         loader.map_max_entries(HOPS, flows_max);
         let mut ebpf = loader.load(forward_object())?;
         let mut take = |name| ebpf.take_map(name).ok_or(LoadError::Object { name });
+        let Map::Array(guesses) = take(GUESSES)? else {
+            return Err(LoadError::Object { name: GUESSES });
+        };
         let tables = Self {
             flows: take(FLOWS)?.try_into()?,
-            guesses: take(GUESSES)?.try_into()?,
+            guesses: Guesses::new(guesses)?,
             rules: take(RULES)?.try_into()?,
             counters: take(COUNTERS)?.try_into()?,
             pulse: take(PULSE)?.try_into()?,
@@ -99,7 +104,8 @@ impl Tables {
         let pin = |name| MapData::from_pin(folder.pin(name));
         Ok(Self {
             flows: Map::HashMap(pin(FLOWS)?).try_into()?,
-            guesses: Map::Array(pin(GUESSES)?).try_into()?,
+            guesses: Guesses::new(pin(GUESSES)?)
+                .map_err(|io_error| SyscallError { call: "mmap", io_error })?,
             rules: Map::Array(pin(RULES)?).try_into()?,
             counters: Map::Array(pin(COUNTERS)?).try_into()?,
             pulse: Map::Array(pin(PULSE)?).try_into()?,
@@ -131,23 +137,20 @@ impl Tables {
         self.rules.set(slot, RawRule::new(flow, route), 0)?;
         self.counters.set(slot, RawCounters::default(), 0)?;
         self.flows.insert(RawKey::from(flow.key), slot, 0)?;
-        // Who may not do this may say no more that the relay lives, so nothing is forwarded to where it went before.
-        self.guess(slot, flow.key)
+        self.guess(slot, flow.key);
+        Ok(())
     }
 
     /// Lets no packet be led to a flow any more.
     pub(crate) fn withdraw(&mut self, slot: u32, key: Key) -> Result<(), MapError> {
-        let port = key.local.port().into();
         // First: what is in the place stays there for a while, and is of use to those alone who were on their way to it.
-        if self.guesses.get(&port, 0)? == slot + 1 {
-            self.guesses.set(port, 0, 0)?;
-        }
+        self.guesses.forget(key.local.port(), slot);
         unless_gone(self.flows.remove(&key.into()))
     }
 
     /// Leads the packets of a flow that is here already to it by their port.
-    pub(crate) fn guess(&mut self, slot: u32, key: Key) -> Result<(), MapError> {
-        self.guesses.set(key.local.port().into(), slot + 1, 0)
+    pub(crate) fn guess(&mut self, slot: u32, key: Key) {
+        self.guesses.lead(key.local.port(), slot);
     }
 
     pub(crate) fn counters(&self, slot: u32) -> Result<Counters, MapError> {

@@ -22,7 +22,7 @@ const FRAME_LEAVES: u32 = 4;
 /// `XDP_PASS`: the kernel makes a packet of it.
 const FRAME_STAYS: u32 = 2;
 const ETHERNET: usize = 14;
-const MTU: u32 = 1500;
+const MTU: u16 = 1500;
 
 /// The relay's addresses 10.9.0.1 and fd09::1, with everybody else on the same link, whose other end is elsewhere.
 struct Kernel {

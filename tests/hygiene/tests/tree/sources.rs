@@ -22,7 +22,7 @@ const UNSAFE_IN: [(&str, &str); 7] = [
         "kmod-helper/src/frames/",
         "memory and rings that the kernel shares",
     ),
-    ("kmod-helper/src/port_table.rs", "a table that the kernel shares"),
+    ("kmod-helper/src/shared_words.rs", "tables that the kernel shares"),
     (
         "mediarelay/tests/relay/steering.rs",
         "a system call that detaches a program of the relay's",
