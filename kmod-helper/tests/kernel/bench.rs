@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use aya::programs::{SchedClassifier, TcAttachType};
-use nix::mount::{MsFlags, mount, umount};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, setsockopt, socket, sockopt,
@@ -53,12 +53,15 @@ impl Namespace {
     }
 }
 
-/// A BPF file system that goes with the test.
+/// A BPF file system that goes with the test, however it ends: nobody but its thread, and what that starts, has it mounted.
 pub(crate) struct Bpffs(PathBuf);
 
 impl Bpffs {
     pub(crate) fn new() -> Option<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
+        unshare(CloneFlags::CLONE_NEWNS).ok()?;
+        let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+        mount(None::<&str>, "/", None::<&str>, private, None::<&str>).ok()?;
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("viaduct-bpffs-{}-{number}", std::process::id());
         let path = std::env::temp_dir().join(name);
@@ -76,9 +79,24 @@ impl Bpffs {
     }
 }
 
+#[test]
+fn what_a_test_mounts_is_its_own() {
+    let Some(bpffs) = Bpffs::new() else {
+        println!("skipped: this process may not mount a BPF file system");
+        return;
+    };
+    let path = bpffs.path().to_str().unwrap();
+    // Those of the process's first thread, in which no test runs.
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+    assert!(!mounts.contains(path), "{mounts}");
+    let mounts = std::fs::read_to_string("/proc/thread-self/mounts").unwrap();
+    assert!(mounts.contains(path), "{mounts}");
+}
+
 impl Drop for Bpffs {
     fn drop(&mut self) {
-        let _ = umount(&self.0);
+        // Who has a file open there, as a command does that is just being started, keeps it for so long.
+        let _ = umount2(&self.0, MntFlags::MNT_DETACH);
         let _ = std::fs::remove_dir(&self.0);
     }
 }
