@@ -71,6 +71,39 @@ pub(crate) struct RawCounters {
     pub(crate) is_heard: u8,
 }
 
+impl RawCounters {
+    /// Words of 64 bits that it fills.
+    pub(crate) const WORDS: u32 = (size_of::<Self>() / size_of::<u64>()) as u32;
+
+    /// As they lie in the table of a little-endian machine.
+    pub(crate) fn from_words(words: [u64; Self::WORDS as usize]) -> Self {
+        let [
+            rtp_packets,
+            rtp_octets,
+            rtcp_packets,
+            rtcp_octets,
+            last_packet,
+            expected_before,
+            ssrc_and_highest,
+            rest,
+        ] = words;
+        Self {
+            rtp_packets,
+            rtp_octets,
+            rtcp_packets,
+            rtcp_octets,
+            last_packet,
+            expected_before,
+            ssrc: ssrc_and_highest as u32,
+            highest: (ssrc_and_highest >> 32) as u32,
+            timestamp: rest as u32,
+            first: (rest >> 32) as u16,
+            payload_type: (rest >> 48) as u8,
+            is_heard: (rest >> 56) as u8,
+        }
+    }
+}
+
 /// How user space says that it lives; nanoseconds of the monotonic clock.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -160,9 +193,6 @@ unsafe impl aya::Pod for RawKey {}
 // SAFETY: as above.
 #[expect(unsafe_code, reason = "the loader asks for this mark on what it copies")]
 unsafe impl aya::Pod for RawRule {}
-// SAFETY: as above.
-#[expect(unsafe_code, reason = "the loader asks for this mark on what it copies")]
-unsafe impl aya::Pod for RawCounters {}
 // SAFETY: as above.
 #[expect(unsafe_code, reason = "the loader asks for this mark on what it copies")]
 unsafe impl aya::Pod for RawPulse {}

@@ -417,8 +417,7 @@ impl Fast {
     }
 
     fn total(&self, installed: &Installed) -> Counters {
-        let present = self.tables.counters(installed.slot).unwrap_or_default();
-        present.since(installed.before)
+        self.tables.counters(installed.slot).since(installed.before)
     }
 
     fn take_over(&mut self) -> Result<(), MapError> {

@@ -4,7 +4,10 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::abi::{self, FAMILY_IPV4, FAMILY_IPV6, RULE_DELIVER, RULE_IPV6, RULE_PAIR, RULE_RTCP, RawCounters, RawKey, RawRule};
+use crate::abi::{
+    self, FAMILY_IPV4, FAMILY_IPV6, RULE_DELIVER, RULE_IPV6, RULE_PAIR, RULE_RTCP, RawCounters, RawKey,
+    RawRule,
+};
 
 /// What a flow is found by: a packet from any other peer address is another's, so this is strict source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -166,7 +169,11 @@ impl RawRule {
 
     pub(crate) fn flow(&self) -> Flow {
         let [low, high] = self.payload_types;
-        let family = if self.flags & RULE_IPV6 == 0 { FAMILY_IPV4 } else { FAMILY_IPV6 };
+        let family = if self.flags & RULE_IPV6 == 0 {
+            FAMILY_IPV4
+        } else {
+            FAMILY_IPV6
+        };
         Flow {
             key: self.key.into(),
             source: abi::address(family, self.source, self.source_port),

@@ -10,7 +10,7 @@ use aya::maps::MapData;
 use nix::libc::c_void;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 
-use crate::abi::{PORTS_EACH, RawHearer};
+use crate::abi::{PORTS_EACH, RawCounters, RawHearer};
 
 /// The values of a map that is an array of words and made to be mapped. See the module.
 pub(crate) struct SharedWords {
@@ -99,6 +99,42 @@ impl PortTable {
     }
 }
 
+/// What was forwarded of each flow, by their places.
+pub(crate) struct CounterTable(SharedWords);
+
+impl CounterTable {
+    /// The table of a map that was made for so many places.
+    ///
+    /// # Errors
+    /// What the kernel says: the map is smaller, or cannot be mapped.
+    pub(crate) fn new(map: MapData, slots: u32) -> io::Result<Self> {
+        SharedWords::new(map, slots * RawCounters::WORDS).map(Self)
+    }
+
+    /// The counters of a place. Each is whole, but a packet that comes meanwhile may be in some of them only.
+    ///
+    /// # Panics
+    /// There are not so many places.
+    pub(crate) fn get(&self, slot: u32) -> RawCounters {
+        RawCounters::from_words(std::array::from_fn(|word| self.0.get(first(slot) + word)))
+    }
+
+    /// Begins anew at a place that no packet is led to.
+    ///
+    /// # Panics
+    /// There are not so many places.
+    pub(crate) fn clear(&mut self, slot: u32) {
+        for word in 0..RawCounters::WORDS as usize {
+            self.0.set(first(slot) + word, 0);
+        }
+    }
+}
+
+/// Where the words of a place begin.
+fn first(slot: u32) -> usize {
+    slot as usize * RawCounters::WORDS as usize
+}
+
 /// Which flow's place a packet's port leads to, as a guess: one for an even port and the odd one that follows, which is RTCP's and so
 /// none of a flow's as a rule. Four are in a word, so that those of the flows of a whole relay are in few lines of the caches.
 pub(crate) struct Guesses(SharedWords);
@@ -140,7 +176,9 @@ impl Guesses {
 
 /// One more than the place, or 0.
 fn guess(slot: u32) -> u16 {
-    slot.checked_add(1).and_then(|next| next.try_into().ok()).unwrap_or(0)
+    slot.checked_add(1)
+        .and_then(|next| next.try_into().ok())
+        .unwrap_or(0)
 }
 
 /// The word of a port, and by how many bits its guess is shifted there.
@@ -159,7 +197,11 @@ mod tests {
     fn every_pair_of_ports_has_a_place_of_its_own_within_the_words() {
         let places: HashSet<_> = (0..=u16::MAX).map(place).collect();
         assert_eq!(places.len(), PORTS_EACH as usize / 2);
-        assert!(places.iter().all(|(at, shift)| *at < Guesses::WORDS as usize && *shift < u64::BITS));
+        assert!(
+            places
+                .iter()
+                .all(|(at, shift)| *at < Guesses::WORDS as usize && *shift < u64::BITS)
+        );
         assert_eq!(place(30_000), place(30_001));
     }
 

@@ -16,7 +16,7 @@ use crate::flow::{Counters, Flow, Key, Route};
 use crate::hops::{Head, Neighbour};
 use crate::instance::Folder;
 use crate::object::forward_object;
-use crate::shared_words::Guesses;
+use crate::shared_words::{CounterTable, Guesses};
 use crate::up::Up;
 
 const FLOWS: &str = "FLOWS";
@@ -45,7 +45,7 @@ pub(crate) struct Tables {
     flows: HashMap<MapData, RawKey, u32>,
     guesses: Guesses,
     rules: Array<MapData, RawRule>,
-    counters: Array<MapData, RawCounters>,
+    counters: CounterTable,
     pulse: Array<MapData, RawPulse>,
     ups: PerCpuArray<MapData, u64>,
     hops: HashMap<MapData, RawHopKey, RawHop>,
@@ -83,14 +83,17 @@ impl Tables {
         loader.map_max_entries(HOPS, flows_max);
         let mut ebpf = loader.load(forward_object())?;
         let mut take = |name| ebpf.take_map(name).ok_or(LoadError::Object { name });
-        let Map::Array(guesses) = take(GUESSES)? else {
-            return Err(LoadError::Object { name: GUESSES });
+        let mut take_array = |name| match take(name)? {
+            Map::Array(array) => Ok(array),
+            _ => Err(LoadError::Object { name }),
         };
+        let guesses = Guesses::new(take_array(GUESSES)?)?;
+        let counters = CounterTable::new(take_array(COUNTERS)?, slots)?;
         let tables = Self {
             flows: take(FLOWS)?.try_into()?,
-            guesses: Guesses::new(guesses)?,
+            guesses,
             rules: take(RULES)?.try_into()?,
-            counters: take(COUNTERS)?.try_into()?,
+            counters,
             pulse: take(PULSE)?.try_into()?,
             ups: take(UPS)?.try_into()?,
             hops: take(HOPS)?.try_into()?,
@@ -102,12 +105,16 @@ impl Tables {
     /// The tables that are pinned in the folder, to be looked at.
     pub(crate) fn pinned(folder: &Folder) -> Result<Self, MapError> {
         let pin = |name| MapData::from_pin(folder.pin(name));
+        let unmapped = |io_error| SyscallError {
+            call: "mmap",
+            io_error,
+        };
+        let rules: Array<MapData, RawRule> = Map::Array(pin(RULES)?).try_into()?;
         Ok(Self {
             flows: Map::HashMap(pin(FLOWS)?).try_into()?,
-            guesses: Guesses::new(pin(GUESSES)?)
-                .map_err(|io_error| SyscallError { call: "mmap", io_error })?,
-            rules: Map::Array(pin(RULES)?).try_into()?,
-            counters: Map::Array(pin(COUNTERS)?).try_into()?,
+            guesses: Guesses::new(pin(GUESSES)?).map_err(unmapped)?,
+            counters: CounterTable::new(pin(COUNTERS)?, rules.len()).map_err(unmapped)?,
+            rules,
             pulse: Map::Array(pin(PULSE)?).try_into()?,
             ups: Map::PerCpuArray(pin(UPS)?).try_into()?,
             hops: Map::HashMap(pin(HOPS)?).try_into()?,
@@ -126,7 +133,7 @@ impl Tables {
                 slot,
                 flow: rule.flow(),
                 route: rule.route(),
-                counters: self.counters(slot)?,
+                counters: self.counters(slot),
             });
         }
         Ok(entries)
@@ -135,7 +142,7 @@ impl Tables {
     /// Writes a flow into a slot that no key leads to, and leads its key there.
     pub(crate) fn publish(&mut self, slot: u32, flow: &Flow, route: &Route) -> Result<(), MapError> {
         self.rules.set(slot, RawRule::new(flow, route), 0)?;
-        self.counters.set(slot, RawCounters::default(), 0)?;
+        self.counters.clear(slot);
         self.flows.insert(RawKey::from(flow.key), slot, 0)?;
         self.guess(slot, flow.key);
         Ok(())
@@ -153,8 +160,8 @@ impl Tables {
         self.guesses.lead(key.local.port(), slot);
     }
 
-    pub(crate) fn counters(&self, slot: u32) -> Result<Counters, MapError> {
-        Ok(self.counters.get(&slot, 0)?.into())
+    pub(crate) fn counters(&self, slot: u32) -> Counters {
+        self.counters.get(slot).into()
     }
 
     pub(crate) fn slots(&self) -> u32 {

@@ -34,6 +34,53 @@ pub(crate) struct KernelPlan {
     pub(crate) counts: Arc<ControlStats>,
 }
 
+impl KernelPlan {
+    /// Asks what the kernel has counted of a flow, and publishes it.
+    fn count(&self, now: Instant, flow: FlowId, held: &mut Held) {
+        if held.is_in
+            && let Some(present) = self.fast.counters(&key_of(&held.rule))
+        {
+            held.take(present.since(held.before), &self.counts);
+        }
+        self.publish(now, flow, held);
+    }
+
+    /// Workers make the counters of a flow when they hear of it, which is before the kernel does.
+    fn publish(&self, now: Instant, flow: FlowId, held: &Held) {
+        let Held {
+            is_in: is_active,
+            total,
+            ..
+        } = *held;
+        if !is_active && total == Counters::default() {
+            return;
+        }
+        let Some(stats) = self.stats.flow(flow) else {
+            return;
+        };
+        let age = total.last_packet.map(viaduct_kmod_helper::age);
+        let last_packet = age
+            .and_then(|age| now.checked_sub(age))
+            .map(|at| self.epoch.tick(at));
+        stats.set_beside(Beside {
+            is_active,
+            rtp: viaduct_forward::Counters {
+                packets: total.rtp_packets,
+                octets: total.rtp_octets,
+                errors: 0,
+            },
+            last_packet,
+            source: total.source.map(|source| BesideSource {
+                ssrc: source.ssrc,
+                payload_type: source.payload_type,
+                expected: total.expected,
+                highest_sequence: source.highest_sequence,
+                last_timestamp: source.timestamp,
+            }),
+        });
+    }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Kernel {
@@ -73,13 +120,11 @@ struct Held {
 }
 
 impl Held {
-    /// Takes figures over, unless they are less than those before: then the kernel has refused to tell.
+    /// Takes figures over.
     fn take(&mut self, total: Counters, counts: &ControlStats) {
-        let new = total.rtp_packets.checked_sub(self.total.rtp_packets);
-        if let Some(new) = new {
-            counts.kernel_packets.add(new);
-            self.total = total;
-        }
+        let new = total.rtp_packets.saturating_sub(self.total.rtp_packets);
+        counts.kernel_packets.add(new);
+        self.total = total;
     }
 }
 
@@ -192,26 +237,18 @@ impl Kernel {
         if !self.plan.fast.is_attached() {
             return Err("it was unloaded".to_owned());
         }
-        let flows: Vec<FlowId> = self.flows.keys().copied().collect();
         let mut commands = Vec::new();
-        for flow in flows {
-            let Some(held) = self.flows.get_mut(&flow).filter(|held| held.is_in) else {
-                continue;
-            };
-            let key = key_of(&held.rule);
-            if let Some((_, counters)) = lost.iter().find(|(lost, _)| *lost == key) {
-                held.is_in = false;
-                held.take(counters.since(held.before), &self.plan.counts);
-                held.before = held.total;
-                self.note_port(key.local, false);
-                let Some(held) = self.flows.get(&flow) else {
-                    continue;
-                };
-                self.plan.counts.kernel_left.add(1);
-                commands.push(Command::InstallFlow(held.rule.clone()));
-                self.note(flow, Some((key, Outside::Unreached)));
+        if !lost.is_empty() {
+            let inside = self.flows.iter().filter(|(_, held)| held.is_in);
+            let inside: HashMap<Key, FlowId> =
+                inside.map(|(flow, held)| (key_of(&held.rule), *flow)).collect();
+            for (key, counters) in lost {
+                let flow = inside.get(&key);
+                commands.extend(flow.and_then(|flow| self.on_lost(now, *flow, counters)));
             }
-            self.count(now, flow);
+        }
+        for (flow, held) in self.flows.iter_mut().filter(|(_, held)| held.is_in) {
+            self.plan.count(now, *flow, held);
         }
         self.publish_figures();
         let ups = self.plan.fast.ups().map_err(|error| error.to_string())?;
@@ -229,21 +266,25 @@ impl Kernel {
         self.next_look
     }
 
+    /// A flow's receiver is not reached any more as the kernel could: workers have it alone. Gives its rule.
+    fn on_lost(&mut self, now: Instant, flow: FlowId, counters: Counters) -> Option<Command> {
+        let held = self.flows.get_mut(&flow)?;
+        held.is_in = false;
+        held.take(counters.since(held.before), &self.plan.counts);
+        held.before = held.total;
+        let (rule, key) = (held.rule.clone(), key_of(&held.rule));
+        self.plan.publish(now, flow, held);
+        self.note_port(key.local, false);
+        self.plan.counts.kernel_left.add(1);
+        self.note(flow, Some((key, Outside::Unreached)));
+        Some(Command::InstallFlow(rule))
+    }
+
     /// Publishes what the kernel has counted of a flow.
     pub(super) fn count(&mut self, now: Instant, flow: FlowId) {
-        let Some(held) = self.flows.get_mut(&flow) else {
-            return;
-        };
-        if let Some(present) = self
-            .plan
-            .fast
-            .counters(&key_of(&held.rule))
-            .filter(|_| held.is_in)
-        {
-            held.take(present.since(held.before), &self.plan.counts);
+        if let Some(held) = self.flows.get_mut(&flow) {
+            self.plan.count(now, flow, held);
         }
-        let (is_in, total) = (held.is_in, held.total);
-        self.publish(now, flow, is_in, total);
     }
 
     /// Where a flow is. `None` for one that never is in the kernel: RTCP.
@@ -406,36 +447,6 @@ impl Kernel {
             tally(why).add(1);
             tracing::debug!("{key} is for user space: {}", why.text());
         }
-    }
-
-    /// Workers make the counters of a flow when they hear of it, which is before the kernel does.
-    fn publish(&self, now: Instant, flow: FlowId, is_active: bool, total: Counters) {
-        let Some(stats) = self.plan.stats.flow(flow) else {
-            return;
-        };
-        if !is_active && total == Counters::default() {
-            return;
-        }
-        let age = total.last_packet.map(viaduct_kmod_helper::age);
-        let last_packet = age
-            .and_then(|age| now.checked_sub(age))
-            .map(|at| self.plan.epoch.tick(at));
-        stats.set_beside(Beside {
-            is_active,
-            rtp: viaduct_forward::Counters {
-                packets: total.rtp_packets,
-                octets: total.rtp_octets,
-                errors: 0,
-            },
-            last_packet,
-            source: total.source.map(|source| BesideSource {
-                ssrc: source.ssrc,
-                payload_type: source.payload_type,
-                expected: total.expected,
-                highest_sequence: source.highest_sequence,
-                last_timestamp: source.timestamp,
-            }),
-        });
     }
 
     fn publish_figures(&self) {
