@@ -136,20 +136,21 @@ struct Unheard {
 
 impl Unheard {
     /// With it and without it in turn: of what one turn shows more than the next, the median is taken, for others may have
-    /// the machine for a moment.
+    /// the machine for a moment. What its own threads use is known exactly, and some of it they do once a second, so it is added
+    /// up.
     fn measure(
         street: &Street,
         phones: &mut Phones,
         daemon: &Daemon,
         plan: StreetPlan,
     ) -> anyhow::Result<Self> {
-        let (mut own, mut interrupts) = (Vec::new(), Vec::new());
+        let (mut own, mut interrupts) = (Duration::ZERO, Vec::new());
         let (mut sent, mut arrived) = (0, 0);
         for _ in 0..plan.turns {
             street.set_deaf(Deaf::Phones, true)?;
             let (arrived_before, before) = (street.arrived()?, Usage::of(daemon.pid())?);
             let with = phones.talk_unheard(plan.unheard)?;
-            let used = Usage::of(daemon.pid())?.since(before).processor;
+            own += Usage::of(daemon.pid())?.since(before).processor;
             let passed_on = street.arrived()? - arrived_before;
             street.set_deaf(Deaf::Phones, false)?;
 
@@ -162,14 +163,12 @@ impl Unheard {
             if passed_on > 0 {
                 // For what was sent with it, so much would have been used without it.
                 let sending = micros(without.used) / without.sent as f64 * with.sent as f64;
-                own.push(micros(used) / passed_on as f64);
                 interrupts.push((micros(with.used) - sending) / passed_on as f64);
             }
         }
-        let median = |values: &[f64]| Spread::of(values).map_or(0.0, |spread| spread.median);
         Ok(Self {
-            own: median(&own),
-            interrupts: median(&interrupts),
+            own: micros(own) / arrived.max(1) as f64,
+            interrupts: Spread::of(&interrupts).map_or(0.0, |spread| spread.median),
             sent,
             arrived,
         })
