@@ -56,7 +56,7 @@ impl Default for Config {
 /// How much, and how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Flows at a time; a call of two phones has two. Each takes about 400 octets of the kernel's memory, used or not.
+    /// Flows at a time; a call of two phones has two. Each takes about 350 octets of the kernel's memory, used or not.
     /// Default 16,384. A relay that finds tables of another size begins with empty ones.
     pub flows_max: u32,
     /// Time without [`Fast::heartbeat`] after which the kernel forwards nothing. Default 5 s.

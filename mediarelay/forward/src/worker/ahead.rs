@@ -73,7 +73,8 @@ impl Flow {
     fn parts(&self) -> usize {
         let route = self.routes.first();
         let of_route = route.map_or(0, |route| {
-            usize::from(route.speech.is_some())
+            usize::from(route.selector.is_any())
+                + usize::from(route.speech.is_some())
                 + usize::from(route.block.is_some())
                 + route
                     .protect
@@ -83,7 +84,10 @@ impl Flow {
         let unprotect = self.unprotect.as_ref();
         of_route
             + unprotect.map_or(0, |context| glance(context, ReceiveContext::fetch))
-            + self.ssrcs.get(0).map_or(0, |entry| entry.ssrc as usize % 2)
+            + self
+                .ssrcs
+                .get(0)
+                .map_or(0, |entry| entry.ssrc as usize % 2 + entry.reception.fetch())
             + self.stats.glance()
     }
 }
