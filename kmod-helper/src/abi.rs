@@ -73,27 +73,18 @@ pub(crate) struct RawCounters {
 
 impl RawCounters {
     /// Words of 64 bits that it fills.
-    pub(crate) const WORDS: u32 = (size_of::<Self>() / size_of::<u64>()) as u32;
+    pub(crate) const WORDS: usize = size_of::<Self>() / size_of::<u64>();
 
     /// As they lie in the table of a little-endian machine.
-    pub(crate) fn from_words(words: [u64; Self::WORDS as usize]) -> Self {
-        let [
-            rtp_packets,
-            rtp_octets,
-            rtcp_packets,
-            rtcp_octets,
-            last_packet,
-            expected_before,
-            ssrc_and_highest,
-            rest,
-        ] = words;
+    pub(crate) fn from_words(words: [u64; Self::WORDS]) -> Self {
+        let [.., ssrc_and_highest, rest] = words;
         Self {
-            rtp_packets,
-            rtp_octets,
-            rtcp_packets,
-            rtcp_octets,
-            last_packet,
-            expected_before,
+            rtp_packets: words[0],
+            rtp_octets: words[1],
+            rtcp_packets: words[2],
+            rtcp_octets: words[3],
+            last_packet: words[4],
+            expected_before: words[5],
             ssrc: ssrc_and_highest as u32,
             highest: (ssrc_and_highest >> 32) as u32,
             timestamp: rest as u32,

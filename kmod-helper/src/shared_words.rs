@@ -1,5 +1,5 @@
-//! Tables in memory that the programs in the kernel read: ports and flows come and go with calls, and a system call for each change
-//! would be a tenth of what a call costs.
+//! Tables in memory that the programs in the kernel have as well: ports and flows come and go with calls, and a system call for each
+//! change would be a tenth of what a call costs.
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -21,7 +21,7 @@ pub(crate) struct SharedWords {
 }
 
 // SAFETY: it is plain memory, and its words are atomic.
-#[expect(unsafe_code, reason = "the kernel reads this memory")]
+#[expect(unsafe_code, reason = "the kernel has this memory")]
 unsafe impl Send for SharedWords {}
 
 impl SharedWords {
@@ -29,9 +29,9 @@ impl SharedWords {
     ///
     /// # Errors
     /// What the kernel says: the map is smaller, or cannot be mapped.
-    pub(crate) fn new(map: MapData, words: u32) -> io::Result<Self> {
-        let octets = words as usize * size_of::<u64>();
-        let octets = NonZeroUsize::new(octets).ok_or(io::ErrorKind::InvalidInput)?;
+    pub(crate) fn new(map: MapData, words: usize) -> io::Result<Self> {
+        let octets = words.checked_mul(size_of::<u64>()).and_then(NonZeroUsize::new);
+        let octets = octets.ok_or(io::ErrorKind::InvalidInput)?;
         let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         // SAFETY: the kernel chooses the address, and refuses what the map does not have.
         #[expect(unsafe_code, reason = "the kernel has this memory")]
@@ -61,7 +61,8 @@ impl SharedWords {
 
     fn word(&self, at: usize) -> &AtomicU64 {
         assert!(at < self.octets.get() / size_of::<u64>());
-        // SAFETY: within the mapping, which begins at a page and lives as long as this; the kernel only reads it.
+        // SAFETY: within the mapping, which begins at a page and lives as long as this. Everybody else who has it is in the kernel,
+        // whose programs read words and change them as other processors do.
         #[expect(unsafe_code, reason = "a word that is shared with the kernel")]
         unsafe {
             AtomicU64::from_ptr(self.start.as_ptr().cast::<u64>().add(at))
@@ -86,7 +87,7 @@ impl PortTable {
     /// # Errors
     /// What the kernel says: the map is smaller, or cannot be mapped.
     pub(crate) fn new(map: MapData, addresses: u32) -> io::Result<Self> {
-        SharedWords::new(map, addresses * PORTS_EACH).map(Self)
+        SharedWords::new(map, addresses as usize * PORTS_EACH as usize).map(Self)
     }
 
     /// Says who hears a port of an address, by the address's place.
@@ -108,7 +109,7 @@ impl CounterTable {
     /// # Errors
     /// What the kernel says: the map is smaller, or cannot be mapped.
     pub(crate) fn new(map: MapData, slots: u32) -> io::Result<Self> {
-        SharedWords::new(map, slots * RawCounters::WORDS).map(Self)
+        SharedWords::new(map, first(slots)).map(Self)
     }
 
     /// The counters of a place. Each is whole, but a packet that comes meanwhile may be in some of them only.
@@ -124,7 +125,7 @@ impl CounterTable {
     /// # Panics
     /// There are not so many places.
     pub(crate) fn clear(&mut self, slot: u32) {
-        for word in 0..RawCounters::WORDS as usize {
+        for word in 0..RawCounters::WORDS {
             self.0.set(first(slot) + word, 0);
         }
     }
@@ -132,7 +133,7 @@ impl CounterTable {
 
 /// Where the words of a place begin.
 fn first(slot: u32) -> usize {
-    slot as usize * RawCounters::WORDS as usize
+    slot as usize * RawCounters::WORDS
 }
 
 /// Which flow's place a packet's port leads to, as a guess: one for an even port and the odd one that follows, which is RTCP's and so
@@ -144,7 +145,7 @@ const GUESSES_EACH: u32 = u64::BITS / u16::BITS;
 
 impl Guesses {
     /// Words that a map needs for all ports.
-    pub(crate) const WORDS: u32 = PORTS_EACH / 2 / GUESSES_EACH;
+    pub(crate) const WORDS: usize = (PORTS_EACH / 2 / GUESSES_EACH) as usize;
 
     /// The table of a map that has so many words.
     ///
@@ -200,7 +201,7 @@ mod tests {
         assert!(
             places
                 .iter()
-                .all(|(at, shift)| *at < Guesses::WORDS as usize && *shift < u64::BITS)
+                .all(|(at, shift)| *at < Guesses::WORDS && *shift < u64::BITS)
         );
         assert_eq!(place(30_000), place(30_001));
     }
