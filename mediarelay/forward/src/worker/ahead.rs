@@ -66,7 +66,6 @@ impl Flow {
             + usize::from(self.rtp_flow.is_some())
             + usize::from(self.repeats.is_some())
             + usize::from(self.unprotect.is_some())
-            + usize::from(self.clocks.of(u8::MAX) == 0)
     }
 
     /// Something of each line that it leads to.
