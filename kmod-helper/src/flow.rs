@@ -71,7 +71,7 @@ pub struct Counters {
     pub rtcp_octets: u64,
     /// RTP packets that the sequence numbers promised (RFC 3550, appendix A.3).
     pub expected: u64,
-    /// When the last packet came, on the monotonic clock.
+    /// When the last packet came, on the monotonic clock as of its last tick: up to 10 ms early.
     pub last_packet: Option<Duration>,
     /// The stream that came last.
     pub source: Option<Source>,

@@ -11,6 +11,10 @@ use crate::crypto::lock;
 use crate::drop_reason::DropReason;
 use crate::limits::Limits;
 
+/// What comes beside the workers is dated by a clock that goes in steps of the kernel's ticks, 10 ms at most: for what came closer
+/// together than this, sequence numbers tell which was the later one.
+const NEAR: Duration = Duration::from_millis(100);
+
 /// Packets and octets, written by one worker.
 #[derive(Debug, Default)]
 pub(crate) struct Traffic {
@@ -182,6 +186,18 @@ pub struct BesideSource {
     pub last_timestamp: u32,
 }
 
+impl BesideSource {
+    /// Whether its last packet followed the last one that a worker had of the same SSRC.
+    fn is_after(&self, last_packet: Tick, workers: &SsrcSnapshot) -> bool {
+        let before = workers.last_packet;
+        if last_packet.since(before).max(before.since(last_packet)) > NEAR {
+            return last_packet > before;
+        }
+        let ahead = self.highest_sequence as u16;
+        ahead.wrapping_sub(workers.reception.highest_sequence as u16) < 1 << 15
+    }
+}
+
 impl Beside {
     /// Adds what came beside to what workers counted.
     fn add_to(&self, snapshot: &mut FlowSnapshot) {
@@ -213,12 +229,12 @@ impl Beside {
         of.octets += self.rtp.octets;
         of.reception.expected += source.expected;
         of.reception.received += self.rtp.packets;
-        if last_packet >= of.last_packet {
-            of.last_packet = last_packet;
+        if known.is_none() || source.is_after(last_packet, of) {
             of.payload_type = source.payload_type;
             of.reception.highest_sequence = source.highest_sequence;
             of.reception.last_timestamp = source.last_timestamp;
         }
+        of.last_packet = of.last_packet.max(last_packet);
     }
 }
 
@@ -390,4 +406,54 @@ pub struct SsrcSnapshot {
     pub round_trip: Option<Duration>,
     /// Its last sender report: the middle of the NTP timestamp, and when it came.
     pub sender_report: Option<(u32, Tick)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SSRC: u32 = 0xa11ce;
+
+    /// A worker's last packet was this one, then; the last one beside it was that one, then.
+    fn highest(worker: (u32, u64), beside: (u32, u64)) -> (u32, Tick) {
+        let stats = FlowStats::new(&Limits::default());
+        let of = stats.ssrcs.get(0).unwrap();
+        of.begin(SSRC);
+        let reception = ReceptionSnapshot {
+            highest_sequence: worker.0,
+            ..ReceptionSnapshot::default()
+        };
+        of.publish(Tick::from_micros(worker.1), 172, 8, &reception);
+        stats.set_beside(Beside {
+            is_active: true,
+            last_packet: Some(Tick::from_micros(beside.1)),
+            source: Some(BesideSource {
+                ssrc: SSRC,
+                payload_type: 8,
+                expected: 1,
+                highest_sequence: beside.0,
+                last_timestamp: 0,
+            }),
+            ..Beside::default()
+        });
+        let ssrcs = stats.snapshot().ssrcs;
+        assert_eq!(ssrcs.len(), 1);
+        (ssrcs[0].reception.highest_sequence, ssrcs[0].last_packet)
+    }
+
+    #[test]
+    fn the_later_packet_tells_whoever_had_it() {
+        let (then, later) = (1_000_000, 2_000_000);
+        let at = Tick::from_micros;
+        // By time.
+        assert_eq!(highest((100, then), (5, later)), (5, at(later)));
+        assert_eq!(highest((5, later), (100, then)), (5, at(later)));
+        // The clock of the kernel is late, and both were within one of its ticks.
+        assert_eq!(highest((1, then), (19, then - 4_245)), (19, at(then)));
+        assert_eq!(highest((19, then), (1, then - 4_245)), (19, at(then)));
+        assert_eq!(highest((19, then), (18, then + 1_000)), (19, at(then + 1_000)));
+        // Across the end of the numbers.
+        assert_eq!(highest((65_535, then), (3, then - 4_245)), (3, at(then)));
+        assert_eq!(highest((65_536, then), (65_535, then)), (65_536, at(then)));
+    }
 }
