@@ -206,6 +206,10 @@ section! {
         batch: usize = default(amount(1..=64), "64");
         /// Sockets that one wake-up of a worker tells of; the rest is told of right afterwards.
         ready_sockets: usize = default(amount(1..=65_536), "512");
+        /// Further sockets of one worker's ports, each for a phone that the port hears alone: the kernel remembers the way to a
+        /// socket's peer, and looks it up for each packet otherwise. Steered ports need none, and none is made while half of the
+        /// open files that the process may have are in use. Shown by `viaduct_relay_worker_connected`.
+        connected_sockets: usize = default(amount(0..=TABLE_MAX), "8192");
         /// Requests, reports and outputs that the control thread takes in a row before it looks at the clock.
         control_budget: usize = default(amount(1..=65_536), "256");
         /// Ports that the control thread opens in a row, so that a burst of calls does not hold it up.

@@ -392,7 +392,7 @@ impl Sockets {
         of: usize,
     ) -> Result<io::Result<()>, NoSocket> {
         Ok(match self.port(from, of)? {
-            MediaPort::Socket(socket) => socket.udp().send_to(data, to).map(|_| ()),
+            MediaPort::Socket(socket) => socket.send(data, to).map(|_| ()),
             MediaPort::Steered(port) => {
                 let lane = self
                     .steering

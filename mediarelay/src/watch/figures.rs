@@ -211,6 +211,7 @@ pub(super) const WORKER: &[Figure<WorkerFigures>] = figures! { WorkerFigures, "v
 pub(super) const WORKER_GAUGES: &[Figure<WorkerFigures>] = figures! { WorkerFigures, "viaduct_relay_worker_":
     "flows", "Flows installed", forward.flows;
     "sockets", "Sockets that it reads", io.sockets;
+    "connected", "Further sockets of ports, each for one peer alone", io.connected;
 };
 
 /// NG over the network.

@@ -89,6 +89,7 @@ pub(crate) struct IoStats {
     pub(super) orders: Tally,
     pub(super) orders_failed: Tally,
     pub(super) sockets: Tally,
+    pub(super) connected: Tally,
 }
 
 impl IoStats {
@@ -122,6 +123,7 @@ impl IoStats {
             orders: self.orders.get(),
             orders_failed: self.orders_failed.get(),
             sockets: self.sockets.get(),
+            connected: self.connected.get(),
         }
     }
 }
@@ -167,4 +169,6 @@ pub struct IoSnapshot {
     pub orders_failed: u64,
     /// Sockets that it reads from.
     pub sockets: u64,
+    /// Further sockets of ports, each for one peer alone.
+    pub connected: u64,
 }

@@ -3,10 +3,10 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::mpsc::channel;
 
-use viaduct_mediarelay::{Event, What};
-use viaduct_settings::MediaSettings;
+use viaduct_mediarelay::{Event, Snapshot, What};
+use viaduct_settings::{KernelMode, MediaSettings, SteeringMode};
 
-use crate::support::call::{Call, delete, offer, ok};
+use crate::support::call::{Call, answer, delete, offer, offer_again, ok};
 use crate::support::phone::Phone;
 use crate::support::{InProcess, PATIENCE, own_address, settings, wait_for};
 
@@ -30,6 +30,43 @@ fn two_phones_hear_each_other_over_ipv4_and_ipv6() {
         relay.wait_until_empty();
         relay.shut_down();
     }
+}
+
+#[test]
+fn ports_get_further_sockets_for_those_who_talk_and_give_them_back() {
+    let address = own_address();
+    let media = MediaSettings {
+        browser_port: None,
+        steering: SteeringMode::Off,
+        kernel: KernelMode::Off,
+        workers: Some(2),
+        ..settings(address)
+    };
+    let relay = InProcess::start_with(media);
+    let connected = |of: &Snapshot| of.workers.iter().map(|worker| worker.io.connected).sum::<u64>();
+    let phones = own_address();
+    let mut calls = ["one", "two", "three"]
+        .map(|name| Call::set_up_at(phones, name, |request| relay.ask(request.clone())));
+    calls.iter_mut().for_each(|call| call.talk(60));
+    relay.wait_for("a further socket for each phone", |now| connected(now) == 6);
+    calls.iter_mut().for_each(|call| {
+        call.talk(20);
+        call.report();
+    });
+    // One moves to where it was never heard, and is heard from there at once.
+    let call = &mut calls[0];
+    call.alice = Phone::at(own_address(), 0xa11ce);
+    ok(relay.ask(offer_again("one", &call.alice.sdp())));
+    ok(relay.ask(answer("one", &call.bob.sdp())));
+    calls.iter_mut().for_each(|call| call.talk(60));
+    relay.wait_for("one for where it is now", |now| connected(now) == 7);
+    calls.iter_mut().for_each(|call| call.talk(20));
+    for name in ["one", "two", "three"] {
+        ok(relay.ask(delete(name)));
+    }
+    relay.wait_until_empty();
+    relay.wait_for("none", |now| connected(now) == 0);
+    relay.shut_down();
 }
 
 #[test]

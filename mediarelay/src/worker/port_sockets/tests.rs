@@ -250,6 +250,93 @@ fn an_empty_datagram_is_read_once() {
     }
 }
 
+/// One packet after the other, each answered before the next.
+fn talk(bench: &mut Bench, port: SocketAddr, via: u32, packets: usize) {
+    let peer = bench.peer.local_addr().unwrap();
+    for number in 0..packets {
+        bench.peer.send_to(&[number as u8, 1], port).unwrap();
+        assert_eq!(bench.forward_all(via, peer), 1);
+        assert_eq!(bench.heard(), [(vec![1, number as u8], port)]);
+    }
+}
+
+#[test]
+fn a_port_that_hears_one_peer_alone_gets_a_further_socket_and_goes_on_to_hear_all() {
+    let mut bench = Bench::new(&ShellLimits::default());
+    let port = bench.open(0, Sharing::Alone, true);
+    talk(&mut bench, port, 0, usize::from(REGULAR) - 1);
+    assert_eq!(bench.stats.snapshot().connected, 0);
+    talk(&mut bench, port, 0, 200);
+    assert_eq!(bench.stats.snapshot().connected, 1);
+    // The peer's by one socket, a stranger's by the other.
+    let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
+    stranger.send_to(&[7, 1], port).unwrap();
+    let peer = bench.peer.local_addr().unwrap();
+    assert_eq!(bench.forward_all(0, peer), 1);
+    assert_eq!(bench.heard(), [(vec![1, 7], port)]);
+    // The peer has gone, and this machine says so; what a stranger sends is forwarded to where the peer was, nevertheless.
+    let again = std::mem::replace(&mut bench.peer, UdpSocket::bind("127.0.0.1:0").unwrap());
+    drop(again);
+    for _ in 0..3 {
+        stranger.send_to(&[8, 1], port).unwrap();
+        bench.forward_all(0, peer);
+    }
+    assert!(!bench.io.wait(Wait::Look).unwrap().datagrams);
+    let stats = bench.stats.snapshot();
+    assert_eq!(stats.sent, stats.received);
+    assert_eq!((stats.receive_errors, stats.sockets), (0, 1));
+    // Another one in its place.
+    bench.peer.set_nonblocking(true).unwrap();
+    talk(&mut bench, port, 0, 200);
+    assert_eq!(bench.stats.snapshot().connected, 2);
+    bench.io.close(SocketId(0));
+    let stats = bench.stats.snapshot();
+    assert_eq!((stats.connected, stats.sockets), (0, 0));
+}
+
+#[test]
+fn a_port_with_several_peers_has_one_socket() {
+    let mut bench = Bench::new(&ShellLimits::default());
+    let port = bench.open(0, Sharing::Alone, true);
+    let peer = bench.peer.local_addr().unwrap();
+    let other = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for _ in 0..300 {
+        bench.peer.send_to(b"x", port).unwrap();
+        other.send_to(b"y", port).unwrap();
+        assert_eq!(bench.forward_all(0, peer), 2);
+    }
+    assert_eq!(bench.stats.snapshot().connected, 0);
+}
+
+#[test]
+fn further_sockets_are_bounded_and_given_to_a_few_ports_at_a_time() {
+    for (max, ports) in [(0, 1), (2, 9), (64, 9)] {
+        let mut bench = Bench::new(&ShellLimits {
+            connected_sockets: max,
+            ..ShellLimits::default()
+        });
+        let ports: Vec<SocketAddr> = (0..ports)
+            .map(|id| bench.open(id, Sharing::Alone, true))
+            .collect();
+        let peer = bench.peer.local_addr().unwrap();
+        let mut before = 0;
+        for round in 0..100 {
+            for port in &ports {
+                bench.peer.send_to(&[1], port).unwrap();
+            }
+            assert!(bench.io.wait(Wait::ForWork).unwrap().datagrams);
+            let read = bench
+                .io
+                .exchange(&mut says(|_, _, _| Departure::By(SocketId(0), peer)));
+            assert_eq!((read, bench.heard().len()), (ports.len(), ports.len()), "{round}");
+            let connected = bench.stats.snapshot().connected as usize;
+            assert!(connected <= before + CONNECTED_PER_TURN);
+            before = connected;
+        }
+        assert_eq!(before, max.min(ports.len()));
+    }
+}
+
 /// A lane whose one port is that of its own socket, so that nobody has to steer. `None`, and a line that says so, where whole packets
 /// may not be sent.
 fn lane(ip: &str) -> Option<(Arc<Lane>, SocketAddr)> {
