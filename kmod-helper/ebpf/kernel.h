@@ -141,5 +141,6 @@ static s64 (*const redirect_peer)(u32 ifindex, u64 flags) = (void *)155;
 static u64 (*const clock_ns)(void) = (void *)160;
 static u64 (*const frame_len)(void *ctx) = (void *)188;
 static s64 (*const load_frame)(void *ctx, u32 at, void *to, u32 len) = (void *)189;
+static s64 (*const store_frame)(void *ctx, u32 at, const void *from, u32 len) = (void *)190;
 
 #endif

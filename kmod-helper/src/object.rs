@@ -53,6 +53,7 @@ mod tests {
 
     /// Which only benchmarks have a use for.
     static DEAF_OBJECT: &[u8] = include_bytes!("../ebpf/deaf.o");
+    static VOLLEY_OBJECT: &[u8] = include_bytes!("../ebpf/volley.o");
 
     #[test]
     fn the_committed_objects_are_what_their_sources_compile_to() {
@@ -73,6 +74,7 @@ mod tests {
             ("forward.o", forward_object()),
             ("steer.o", steer_object()),
             ("deaf.o", DEAF_OBJECT),
+            ("volley.o", VOLLEY_OBJECT),
         ];
         let made = objects.map(|(name, _)| std::fs::read(out.join(name)).unwrap());
         std::fs::remove_dir_all(&out).unwrap();

@@ -16,6 +16,7 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use socket2::{Domain, Protocol, Socket, Type};
 
 pub use self::commands::Commander;
+pub use self::frames::Sending;
 pub use self::packets::{LAST_PACKETS, Phones, Unheard};
 pub use self::signalling::{Signalling, Traffic};
 pub use self::web::{WebPhones, WebTally, web_address};

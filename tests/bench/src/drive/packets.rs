@@ -13,10 +13,10 @@ use nix::time::ClockId;
 use viaduct_rtp::{Kind, classify};
 
 use super::browser::{response, shake_hands};
-use super::frames::FrameSender;
+use super::frames::{FrameSender, Sending};
 use super::{DATAGRAM_MAX, bind, bind_at, received};
 use crate::media::{Crypto, Leg, PacketTally, Rotation, packet_time};
-use crate::street::{PHONES, Street, macs, phones_interface};
+use crate::street::{PHONES, Street};
 
 /// How long packets that are on their way are waited for at the end.
 pub const LAST_PACKETS: Duration = Duration::from_millis(100);
@@ -305,9 +305,13 @@ impl Phones {
     ///
     /// # Errors
     /// Frames cannot be sent.
-    pub fn flood(&mut self, street: &Street, per_second: f64, duration: Duration) -> anyhow::Result<u64> {
-        let sender =
-            |side: usize| street.at(side, || FrameSender::open(&phones_interface(side), macs(side)[0]));
+    pub fn flood(
+        &mut self,
+        (street, sending): (&Street, Sending),
+        per_second: f64,
+        duration: Duration,
+    ) -> anyhow::Result<u64> {
+        let sender = |side: usize| FrameSender::open(street, side, sending);
         let mut senders = [sender(0)?, sender(1)?];
         let mut ways = Vec::new();
         for socket in self.calls.iter().flat_map(|call| &call.sockets) {

@@ -8,6 +8,7 @@ use anyhow::ensure;
 use super::relay::{Passed, start_with_calls};
 use super::watch::Watch;
 use super::{Suite, note};
+use crate::drive::Sending;
 use crate::peers::RelayPeer;
 use crate::ramp::Ramp;
 use crate::results::{Figure, Results, Work};
@@ -52,9 +53,14 @@ pub(super) fn measure(
     );
     place.deafen()?;
 
+    // Its links have a program, and it needs more to come to its limit.
+    let sending = match peer {
+        RelayPeer::Viaduct => Sending::Volleys,
+        RelayPeer::ViaductSockets | RelayPeer::Rtpengine => Sending::Packets,
+    };
     let mut at = |rate: f64| -> anyhow::Result<Step> {
         let watch = Watch::start(daemon.pid())?;
-        let passed = place.pass(&mut phones, rate, plan.step)?;
+        let passed = place.pass(&mut phones, sending, rate, plan.step)?;
         let used = watch.stop()?.used.processor;
         ensure!(passed.arrived > 0, "no packet came through:\n{}", daemon.tail());
         let busy = used.as_secs_f64() / plan.step.as_secs_f64() * 100.0;
@@ -77,7 +83,8 @@ pub(super) fn measure(
         if lost == 0 && held.is_none_or(|(best, _)| sent > best) {
             held = Some((sent, step.busy));
         }
-        if sent < KEPT_UP * rate {
+        // Where something was lost as well, less will do to find out when.
+        if sent < KEPT_UP * rate && lost == 0 {
             note("  the phones can send no more");
             break;
         }

@@ -10,7 +10,7 @@ use anyhow::{Context, ensure};
 use super::watch::{Seen, Watch};
 use super::{START_MAX, Suite, add_latencies, micros};
 use crate::daemon::Daemon;
-use crate::drive::{Commander, LAST_PACKETS, Phones};
+use crate::drive::{Commander, LAST_PACKETS, Phones, Sending};
 use crate::media::{CallPlan, Crypto, MediaMode, PacketTally, relay_address, relay_keys};
 use crate::peers::{RelayPeer, RelaySetup, ng_address};
 use crate::results::{Figure, Results, Work};
@@ -148,6 +148,7 @@ impl Place {
     pub(super) fn pass(
         &self,
         phones: &mut Phones,
+        sending: Sending,
         per_second: f64,
         time: Duration,
     ) -> anyhow::Result<Passed> {
@@ -161,7 +162,7 @@ impl Place {
             }
             Self::There(street) => {
                 let before = street.arrived()?;
-                let sent = phones.flood(street, per_second, time)?;
+                let sent = phones.flood((street, sending), per_second, time)?;
                 thread::sleep(LAST_PACKETS);
                 let arrived = street.arrived()? - before;
                 Passed { sent, arrived }
