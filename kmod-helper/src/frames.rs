@@ -163,6 +163,12 @@ impl FrameSocket {
         self.socket.as_raw_fd()
     }
 
+    /// Whether frames have come: to be asked without a system call.
+    #[must_use]
+    pub fn has_some(&self) -> bool {
+        self.received.has_some()
+    }
+
     /// Shows `take` the frames that have come, `max` at most. Returns how many they were.
     pub fn receive(&mut self, max: usize, mut take: impl FnMut(&[u8])) -> usize {
         let memory = &self.queue.memory;

@@ -167,6 +167,11 @@ impl<T: Copy> Consumer<T> {
         }
     }
 
+    /// Whether there is anything to take.
+    pub(super) fn has_some(&self) -> bool {
+        self.ring.len() > 0
+    }
+
     /// Takes `max` entries at most, and then tells the kernel that their places are free.
     pub(super) fn take(&mut self, max: usize, mut each: impl FnMut(T)) {
         let count = (self.ring.len() as usize).min(max);

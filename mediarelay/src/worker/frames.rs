@@ -75,6 +75,8 @@ pub(super) struct Frames {
 /// One socket.
 struct At {
     socket: FrameSocket,
+    /// Its interface is gone.
+    gone: bool,
     leaving: Vec<Leaving>,
 }
 
@@ -101,6 +103,7 @@ impl Frames {
         let exit = |(ifindex, places): (u32, Vec<usize>)| (ifindex, places[worker % places.len()]);
         let at = plan.sockets.into_iter().map(|at| At {
             socket: at.socket,
+            gone: false,
             leaving: Vec::with_capacity(batch),
         });
         Self {
@@ -122,9 +125,27 @@ impl Frames {
         self.at.iter().map(|at| at.socket.as_fd())
     }
 
-    /// One of them.
+    /// One of them, unless it has none any more.
     pub(super) fn ear(&self, place: usize) -> Option<BorrowedFd<'_>> {
-        self.at.get(place).map(|at| at.socket.as_fd())
+        let at = self.at.get(place).filter(|at| !at.gone);
+        at.map(|at| at.socket.as_fd())
+    }
+
+    /// No frames come to a place any more.
+    pub(super) fn leave(&mut self, place: usize) {
+        if let Some(at) = self.at.get_mut(place) {
+            at.gone = true;
+        }
+    }
+
+    /// How many places there are.
+    pub(super) fn places(&self) -> usize {
+        self.at.len()
+    }
+
+    /// Whether any have come, without a system call.
+    pub(super) fn has_some(&self) -> bool {
+        self.at.iter().any(|at| !at.gone && at.socket.has_some())
     }
 
     /// Receives frames of one place: their datagrams into the front of `buffers`, and who sent each into the front of `from`.
@@ -196,7 +217,7 @@ impl Frames {
 
     /// Sends what was taken.
     pub(super) fn flush(&mut self, buffers: &[PacketBuf], stats: &IoStats) {
-        for At { socket, leaving } in &mut self.at {
+        for At { socket, leaving, .. } in &mut self.at {
             if leaving.is_empty() {
                 continue;
             }

@@ -68,6 +68,7 @@ impl WorkerThread {
             let body = Body {
                 io: PortSockets::new(epoll, (plan.lanes, frames), &plan.limits, Arc::clone(&stats)),
                 pace: Pace::new(&plan.limits),
+                napped: false,
                 desk: Desk {
                     worker,
                     outbox: Outbox {
@@ -91,6 +92,8 @@ struct Body<I> {
     io: I,
     desk: Desk,
     pace: Pace,
+    /// Nothing was read since the last nap.
+    napped: bool,
     orders: MailboxReader,
     epoch: Epoch,
 }
@@ -141,13 +144,19 @@ impl<I: MediaIo> Body<I> {
         if !found.datagrams {
             // Orders may have made reports, and one may wait from before.
             self.desk.report();
-            let nap = self.pace.nap().filter(|_| !found.bell);
-            if let Some(nap) = nap {
+            let nap = self.pace.nap().filter(|_| !self.napped);
+            self.napped = false;
+            let Some(nap) = nap else {
+                return self.desk.patience();
+            };
+            if !found.bell {
                 self.desk.outbox.stats.naps.add(1);
                 std::thread::sleep(nap);
+                self.napped = true;
             }
-            return self.desk.patience();
+            return Wait::Look;
         }
+        self.napped = false;
         self.desk.outbox.stats.wakeups.add(1);
         let now = self.now();
         let desk = &mut self.desk;
