@@ -209,6 +209,8 @@ pub(crate) struct ShardThread {
     outgoing: Vec<Datagram>,
     next_expiry: Instant,
     dropped: u64,
+    /// Messages and other inputs handled since the last turn began.
+    came: u32,
     /// Who waits until trunks have ended our registrations.
     leaving: Option<oneshot::Sender<()>>,
     stopping: bool,
@@ -260,6 +262,7 @@ impl ShardThread {
             outgoing: Vec::new(),
             next_expiry: now + EXPIRE_EVERY,
             dropped: 0,
+            came: 0,
             leaving: None,
             stopping: false,
         })
@@ -286,7 +289,7 @@ impl ShardThread {
                 }
             }
             match self.poll.poll(&mut events, timeout) {
-                Ok(()) => pace.woken(Instant::now()),
+                Ok(()) => pace.woken(Instant::now(), std::mem::take(&mut self.came)),
                 // Timers may be due all the same, however often that happens.
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
@@ -339,20 +342,25 @@ impl ShardThread {
         self.inputs.begin();
         for _ in 0..INPUTS_A_ROUND {
             let Some(input) = self.inputs.next() else { break };
-            self.handle(Instant::now(), input);
+            self.take(input);
         }
         for _ in 0..MESSAGES_A_ROUND {
             let Some(input) = self.inputs.next_in_turn() else {
                 break;
             };
-            self.handle(Instant::now(), input);
+            self.take(input);
         }
         for _ in 0..DATAGRAMS_A_ROUND {
             let Some(input) = self.inputs.next_aside() else {
                 return;
             };
-            self.handle(Instant::now(), input);
+            self.take(input);
         }
+    }
+
+    fn take(&mut self, input: ShardInput) {
+        self.came += 1;
+        self.handle(Instant::now(), input);
     }
 
     fn handle(&mut self, now: Instant, input: ShardInput) {
@@ -471,6 +479,7 @@ impl ShardThread {
                 remote: origin.remote,
                 conn: None,
             };
+            self.came += 1;
             self.datagram(now, flow, waited, octets);
         }
         may_have_more
@@ -519,6 +528,7 @@ impl ShardThread {
     fn take_relay_replies(&mut self, now: Instant) {
         self.relay.work(now);
         while let Some((ticket, reply)) = self.relay.poll_reply() {
+            self.came += 1;
             self.proxy.handle_relay(now, ticket, reply);
             self.carry_out(now);
         }
