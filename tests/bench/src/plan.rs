@@ -9,6 +9,10 @@ pub struct LoadPlan {
     pub paced_per_second: f64,
     /// For how long.
     pub paced: Duration,
+    /// Operations begun a second when there is something to do all the time.
+    pub steady_per_second: f64,
+    /// For how long.
+    pub steady: Duration,
     /// Operations at the same time while it is measured how many there can be.
     pub window: usize,
     /// For how long.
@@ -148,19 +152,21 @@ impl Plan {
     /// Figures to quote. Takes about twenty minutes.
     #[must_use]
     pub fn full() -> Self {
-        let load = |paced_per_second| LoadPlan {
+        let load = |paced_per_second, steady_per_second| LoadPlan {
             paced_per_second,
             paced: Duration::from_millis(1_500),
+            steady_per_second,
+            steady: Duration::from_millis(750),
             window: 64,
-            saturated: Duration::from_millis(2_500),
-            half: Duration::from_secs(2),
+            saturated: Duration::from_millis(2_250),
+            half: Duration::from_millis(1_500),
         };
         Self {
             runs: 5,
             links: false,
             pairs: 500,
-            register: load(500.0),
-            call: load(200.0),
+            register: load(500.0, 5_000.0),
+            call: load(200.0, 1_000.0),
             rate: RatePlan {
                 runs: 1,
                 pairs: 4_000,
@@ -218,6 +224,7 @@ impl Plan {
         let full = Self::full();
         let shorter = |load: LoadPlan| LoadPlan {
             paced: Duration::from_millis(1_000),
+            steady: Duration::from_millis(500),
             saturated: Duration::from_millis(1_000),
             half: Duration::from_millis(1_000),
             ..load
@@ -289,7 +296,7 @@ impl Plan {
     /// do a third of what the others do, and one more relay has sockets for its ports and little to do.
     #[must_use]
     pub fn duration(&self, proxies: u32, proxies_on_disk: u32, relays: u32) -> Duration {
-        let load = |load: LoadPlan| load.paced + load.saturated + load.half;
+        let load = |load: LoadPlan| load.paced + load.steady + load.saturated + load.half;
         let times = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let proxy = 2 * load(self.register) + load(self.call);
         let change = self.street.change_every * times(self.street.changed);

@@ -54,6 +54,14 @@ pub enum Figure {
     Lost,
     /// Packets that came twice, or were not what was sent.
     Wrong,
+    /// As `Processor`, when there is something to do all the time.
+    SteadyProcessor,
+    /// As `HalfWithin`, then.
+    SteadyHalfWithin,
+    /// As `MostWithin`, then.
+    SteadyMostWithin,
+    /// As `Failed`, then.
+    SteadyFailed,
     /// Operations a second as fast as they go.
     Rate,
     /// SIP messages a second then, in and out.

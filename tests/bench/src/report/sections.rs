@@ -1,7 +1,7 @@
 //! The tables: what is in them, and who.
 
 use crate::media::packet_time;
-use crate::plan::Plan;
+use crate::plan::{LoadPlan, Plan};
 use crate::results::{Figure, Work};
 use crate::sip::PATIENCE;
 
@@ -38,11 +38,6 @@ const fn row(figure: Figure, text: &'static str, unit: &'static str) -> Row {
 }
 
 const SIGNALLING: &[Row] = &[
-    row(Figure::Processor, "processor time, each", "µs"),
-    row(Figure::HalfWithin, "delay p50", "µs"),
-    row(Figure::MostWithin, "delay p99", "µs"),
-    row(Figure::Failed, "failed", ""),
-    row(Figure::Others, "machine used by others", "%"),
     row(Figure::Rate, "at full load: each second", "1/s"),
     row(Figure::Messages, "  SIP messages each second", "1/s"),
     row(Figure::Busy, "  processor in use", "%"),
@@ -62,6 +57,15 @@ const SIGNALLING: &[Row] = &[
     row(Figure::MidFailed, "  failed", ""),
     row(Figure::MidOthers, "  machine used by others", "%"),
     row(Figure::MidWaited, "  its threads waited for a turn", "%"),
+    row(Figure::SteadyProcessor, "steadily: processor time, each", "µs"),
+    row(Figure::SteadyHalfWithin, "  delay p50", "µs"),
+    row(Figure::SteadyMostWithin, "  delay p99", "µs"),
+    row(Figure::SteadyFailed, "  failed", ""),
+    row(Figure::Processor, "now and then: processor time, each", "µs"),
+    row(Figure::HalfWithin, "  delay p50", "µs"),
+    row(Figure::MostWithin, "  delay p99", "µs"),
+    row(Figure::Failed, "  failed", ""),
+    row(Figure::Others, "  machine used by others", "%"),
 ];
 
 const RATE: &[Row] = &[
@@ -261,12 +265,17 @@ pub(super) fn title(work: Work, plan: &Plan) -> String {
         ""
     };
     let media = format!("{}{way}", talk(plan.media_calls));
+    let loads = |load: LoadPlan| {
+        format!(
+            "At full load {} at a time; steadily {} a second, and now and then {}.",
+            load.window, load.steady_per_second, load.paced_per_second
+        )
+    };
     let registrations = |what: &str| {
         format!(
-            "Registrations: {what}; {} phones over UDP.\nAt {} a second; at full load {} at a time.",
+            "Registrations: {what}; {} phones over UDP.\n{}",
             2 * plan.pairs,
-            register.paced_per_second,
-            register.window
+            loads(register)
         )
     };
     match work {
@@ -274,8 +283,8 @@ pub(super) fn title(work: Work, plan: &Plan) -> String {
         Work::RegisterDigest => registrations("REGISTER, 401, REGISTER with MD5 digest, 200"),
         Work::Call => format!(
             "Calls: INVITE, 100, 180, 200, ACK, BYE, 200 between UDP phones, with Record-Route, without relay and passwords;\n\
-             the delay is that from INVITE to 200. At {} a second; at full load {} at a time.",
-            call.paced_per_second, call.window
+             the delay is that from INVITE to 200. {}",
+            loads(call)
         ),
         Work::CallRate => format!(
             "The same calls between {} pairs of phones, ever more a second ({} s each) until one fails: none may be refused or\n\

@@ -53,28 +53,55 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn measure(&mut self, work: Work, load: &mut dyn Load, plan: LoadPlan) -> anyhow::Result<()> {
-        self.at_a_pace(work, load, plan)?;
+        let others = self.at_a_pace(
+            work,
+            load,
+            (plan.paced_per_second, plan.paced),
+            [
+                Figure::Processor,
+                Figure::HalfWithin,
+                Figure::MostWithin,
+                Figure::Failed,
+            ],
+        )?;
+        self.results.add(work, Figure::Others, self.name, others);
+        self.at_a_pace(
+            work,
+            load,
+            (plan.steady_per_second, plan.steady),
+            [
+                Figure::SteadyProcessor,
+                Figure::SteadyHalfWithin,
+                Figure::SteadyMostWithin,
+                Figure::SteadyFailed,
+            ],
+        )?;
         let rate = self.at_full_load(work, load, plan)?;
         self.at_half_load(work, load, plan, rate / 2.0)
     }
 
-    fn at_a_pace(&mut self, work: Work, load: &mut dyn Load, plan: LoadPlan) -> anyhow::Result<()> {
-        let (tally, seen, _) = self.work(load, Demand::Paced(plan.paced_per_second), plan.paced)?;
+    /// At `rate` operations a second, for so long. In `figures` go their processor time, the delays of half and of most of
+    /// them, and how many failed. Answers what others used of the machine meanwhile.
+    fn at_a_pace(
+        &mut self,
+        work: Work,
+        load: &mut dyn Load,
+        (rate, duration): (f64, Duration),
+        [processor, half_within, most_within, failed]: [Figure; 4],
+    ) -> anyhow::Result<f64> {
+        let (tally, seen, _) = self.work(load, Demand::Paced(rate), duration)?;
+        self.ensure_some_succeeded(&tally)?;
         let mut add = |figure, value| self.results.add(work, figure, self.name, value);
-        add(Figure::Processor, micros(seen.used.processor) / tally.done as f64);
-        add_latencies(
-            &tally.latencies,
-            [Figure::HalfWithin, Figure::MostWithin],
-            &mut add,
-        );
-        add(Figure::Failed, tally.failed as f64);
-        add(Figure::Others, seen.others);
-        Ok(())
+        add(processor, micros(seen.used.processor) / tally.done as f64);
+        add_latencies(&tally.latencies, [half_within, most_within], &mut add);
+        add(failed, tally.failed as f64);
+        Ok(seen.others)
     }
 
     /// Also says how many operations a second there were.
     fn at_full_load(&mut self, work: Work, load: &mut dyn Load, plan: LoadPlan) -> anyhow::Result<f64> {
         let (tally, seen, traffic) = self.work(load, Demand::Window(plan.window), plan.saturated)?;
+        self.ensure_some_succeeded(&tally)?;
         let (done, seconds) = (tally.done as f64, traffic.elapsed.as_secs_f64());
         let mut add = |figure, value| self.results.add(work, figure, self.name, value);
         add(Figure::Rate, done / seconds);
@@ -105,6 +132,11 @@ impl Run<'_> {
         let (tally, seen, _) = self.work(load, Demand::Paced(rate), plan.half)?;
         let mut add = |figure, value| self.results.add(work, figure, self.name, value);
         add(Figure::MidRate, rate);
+        add(Figure::MidFailed, tally.failed as f64);
+        // What full load has broken says nothing by what the little costs that still succeeds.
+        if tally.failed > tally.done {
+            return Ok(());
+        }
         add(
             Figure::MidProcessor,
             micros(seen.used.processor) / tally.done as f64,
@@ -123,7 +155,6 @@ impl Run<'_> {
                 add(figure, micros(hop));
             }
         }
-        add(Figure::MidFailed, tally.failed as f64);
         add(Figure::MidOthers, seen.others);
         add(Figure::MidWaited, seen.waited);
         Ok(())
@@ -139,12 +170,16 @@ impl Run<'_> {
         let traffic = self.phones.run(load, demand, duration)?;
         let seen = watch.stop()?;
         let tally = std::mem::take(load.tally());
-        let (reasons, log) = (&tally.reasons, self.daemon.tail());
-        ensure!(tally.done > 0, "nothing succeeded: {reasons:?}\n{log}");
-        for (reason, count) in reasons {
+        for (reason, count) in &tally.reasons {
             let reason = format!("{}: {reason}", self.name);
             *self.results.reasons.entry(reason).or_default() += count;
         }
         Ok((tally, seen, traffic))
+    }
+
+    fn ensure_some_succeeded(&self, tally: &Tally) -> anyhow::Result<()> {
+        let (reasons, log) = (&tally.reasons, self.daemon.tail());
+        ensure!(tally.done > 0, "nothing succeeded: {reasons:?}\n{log}");
+        Ok(())
     }
 }
