@@ -17,7 +17,7 @@ use anyhow::Context;
 #[cfg(feature = "jemalloc")]
 use tikv_jemallocator::Jemalloc;
 use tokio::signal::unix::{SignalKind, signal};
-use viaduct_mediarelay::{RelayConfig, RelayHandle, ServiceManager, take_short_turns};
+use viaduct_mediarelay::{RelayConfig, RelayHandle, ServiceManager, read_code, take_short_turns};
 use viaduct_settings::{
     Code, ConfigFile, Diagnostics, Invocation, Loaded, LogFormat, LogLevel, LogSettings, RelaySettings,
     parse_args,
@@ -98,6 +98,7 @@ fn run(loaded: Loaded<RelaySettings>) -> anyhow::Result<()> {
     );
     // Before any thread begins.
     take_short_turns();
+    read_code();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -172,7 +172,7 @@ impl Plan {
                 pairs: 4_000,
                 first: 700.0,
                 factor: 1.35,
-                max: 12_000.0,
+                max: 16_000.0,
                 step: Duration::from_millis(2_500),
                 tries: 3,
             },
